@@ -1,0 +1,98 @@
+"""One tree of errors. Each names the thing, the value and the next step; each knows its exit code and its kind."""
+
+from __future__ import annotations
+
+EXIT_OK = 0
+EXIT_UNEXPECTED = 1
+EXIT_USAGE = 2
+EXIT_SOME_FAILED = 3
+EXIT_NO_INPUT = 4
+EXIT_WEIGHTS = 5
+EXIT_INTERRUPTED = 130
+EXIT_TERMINATED = 143
+
+
+class NsnetError(Exception):
+    """Base of all errors that a user should see without a traceback.
+
+    `kind` is a stable snake_case word for programs; `hint` is the next step, in a sentence.
+    """
+
+    exit_code = EXIT_UNEXPECTED
+    kind = "error"
+
+    def __init__(self, message: str, hint: str | None = None, kind: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        if kind is not None:
+            self.kind = kind
+
+    def __str__(self) -> str:
+        return f"{self.message} ({self.hint})" if self.hint else self.message
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # Errors cross process borders: keep hint and kind.
+        return (type(self), (self.message, self.hint, self.kind))
+
+
+class UsageError(NsnetError):
+    """An option or argument that cannot be carried out."""
+
+    exit_code = EXIT_USAGE
+    kind = "usage"
+
+
+class VideoError(NsnetError):
+    """One video cannot be tagged. `kind` is one of VIDEO_ERROR_KINDS."""
+
+    exit_code = EXIT_SOME_FAILED
+    kind = "unreadable"
+
+
+VIDEO_ERROR_KINDS = (
+    "not_found",
+    "is_directory",
+    "permission_denied",
+    "empty_file",
+    "not_a_video",
+    "no_video_stream",
+    "no_frames",
+    "truncated",
+    "unsupported_codec",
+    "too_large",
+    "unsafe",
+    "changed",
+    "timeout",
+    "out_of_memory",
+    "crashed",
+    "unreadable",
+)
+
+
+class NoInputError(NsnetError):
+    """Nothing to do: no path given leads to a video."""
+
+    exit_code = EXIT_NO_INPUT
+    kind = "no_input"
+
+
+class OutputError(NsnetError):
+    """A result cannot be written where it was asked to go."""
+
+    exit_code = EXIT_USAGE
+    kind = "output"
+
+
+class WeightsError(NsnetError):
+    """A checkpoint or one of its files is unknown, missing, unreachable or not what its row says."""
+
+    exit_code = EXIT_WEIGHTS
+    kind = "weights"
+
+
+class DeviceError(NsnetError):
+    """The device that was asked for is not there."""
+
+    exit_code = EXIT_WEIGHTS
+    kind = "device"

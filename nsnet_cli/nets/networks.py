@@ -1,0 +1,83 @@
+"""The two image networks: timm classifiers with their preprocessing fused in front, uint8 pixels to features and logits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import timm
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from nsnet_cli.errors import WeightsError
+from nsnet_cli.weights.files import network_file
+from nsnet_cli.weights.registry import NetworkRow, NetworkUse
+
+
+class Classifier(nn.Module):
+    """Preprocessing and network in one module, so that weights cannot run with the wrong transform.
+
+    pixels (N, S, S, 3) uint8, any S -> features (N, D) float32, logits (N, C) float32.
+    """
+
+    def __init__(self, net: nn.Module, row: NetworkRow, size_px: int) -> None:
+        super().__init__()
+        self.net = net
+        self.size_px = size_px
+        self.register_buffer("mean", torch.tensor(row.mean).view(1, 3, 1, 1) * 255)
+        self.register_buffer("std", torch.tensor(row.std).view(1, 3, 1, 1) * 255)
+
+    def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        x = pixels.permute(0, 3, 1, 2).float()  # (N, 3, S, S)
+        if x.shape[-1] != self.size_px:
+            x = F.adaptive_avg_pool2d(
+                x, self.size_px
+            )  # area averaging: the preview's input from the recogniser's pixels
+        x = (x - self.mean) / self.std
+        maps = self.net.forward_features(x)
+        features = self.net.forward_head(maps, pre_logits=True)  # (N, D)
+        return features, self.net.get_classifier()(features)
+
+
+def load_classifier(use: NetworkUse) -> Classifier:
+    """The network of a row, at an input size, in eval mode. Raises WeightsError where file and architecture disagree."""
+    path, source = network_file(use.network)
+    net = timm.create_model(use.network.architecture)
+    state = read_state(path)
+    if source.keys == "efficientnet-pytorch":
+        state = {efficientnet_key(key, net): value for key, value in state.items()}
+    try:
+        net.load_state_dict(state, strict=True)
+    except RuntimeError as error:
+        raise WeightsError(f"{path} does not fit {use.network.architecture}: {error}") from error
+    return Classifier(net, use.network, use.size_px).eval()
+
+
+def read_state(path: Path) -> Mapping[str, Tensor]:
+    """Parameters of a .safetensors or .pth file; pickles only with weights_only."""
+    if path.suffix == ".safetensors":
+        from safetensors.torch import load_file
+
+        return load_file(path)
+    state: Mapping[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
+    return state
+
+
+def efficientnet_key(key: str, net: nn.Module) -> str:
+    """efficientnet_pytorch's parameter name -> timm's: '_blocks.1._bn0.weight' -> 'blocks.1.0.bn1.weight'."""
+    top = {"_conv_stem": "conv_stem", "_bn0": "bn1", "_conv_head": "conv_head", "_bn1": "bn2", "_fc": "classifier"}
+    parts = key.split(".")
+    if parts[0] != "_blocks":
+        return ".".join([top[parts[0]], *parts[1:]])
+    flat = int(parts[1])
+    for stage, blocks in enumerate(net.blocks):
+        if flat < len(blocks):
+            break
+        flat -= len(blocks)
+    if hasattr(net.blocks[stage][flat], "conv_pwl"):  # inverted residual: expand, depthwise, project
+        inner = {"_expand_conv": "conv_pw", "_bn0": "bn1", "_depthwise_conv": "conv_dw", "_bn1": "bn2",
+                 "_project_conv": "conv_pwl", "_bn2": "bn3"}  # fmt: skip
+    else:  # the first stage does not expand
+        inner = {"_depthwise_conv": "conv_dw", "_bn1": "bn1", "_project_conv": "conv_pw", "_bn2": "bn2"}
+    return ".".join(["blocks", str(stage), str(flat), inner[parts[2]], *parts[3:]])

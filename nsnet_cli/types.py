@@ -1,0 +1,258 @@
+"""The data that travels between the rooms: frozen dataclasses, no behaviour beyond checking themselves.
+
+Times are presentation times in seconds (`pts_s`), counted from the container's start; shapes are written (N, H, W, 3), (T, D), (T,).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+
+SCHEMA_VERSION = 1
+
+Policy = Literal["nsnet", "nsnet-fsm", "nsnet-vgm", "confidence", "uniform", "random", "dense"]
+POLICIES: tuple[Policy, ...] = ("nsnet", "nsnet-fsm", "nsnet-vgm", "confidence", "uniform", "random", "dense")
+
+
+# ---- video in -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class VideoInfo:
+    """What probing a file tells, before any frame is decoded."""
+
+    path: str
+    container: str
+    codec: str
+    width_px: int
+    """As displayed: after rotation and sample aspect."""
+    height_px: int
+    rotation_deg: int
+    duration_s: float
+    fps: float | None
+    key_frames: int
+    """Key frames found in the index or by demuxing."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedFrame:
+    """One frame the preview wants: at `pts_s`, give or take `tolerance_s`; `key` frames decode alone."""
+
+    pts_s: float
+    key: bool
+    tolerance_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class PreviewPlan:
+    """Which frames to preview. Data: it is printed, tested and reported in the result."""
+
+    kind: Literal["keys", "keys+fill", "even", "all"]
+    frames: tuple[PlannedFrame, ...]
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+
+@dataclass(frozen=True, slots=True)
+class ReadOptions:
+    """How a video is read: the size that the recogniser wants, how many frames, and the limits on what is accepted."""
+
+    size_px: int
+    """Side of the square that the recogniser sees; frames are decoded straight to (size_px, size_px, 3)."""
+    crop: float = 0.875
+    """Share of the shorter side that the centred square keeps."""
+    interpolation: Literal["bilinear", "bicubic", "area"] = "bicubic"
+    max_frames: int = 128
+    min_frames: int = 24
+    interval_s: float = 1.0
+    """Longest gap between preview frames, while max_frames allows it."""
+    even: bool = False
+    """Evenly spaced exact frames, exactly max_frames of them where the video has as many (policy `uniform`)."""
+    decoder: Literal["auto", "pyav", "decord"] = "auto"
+    threads: int = 1
+    """Decoder contexts that work on one file side by side."""
+    jpegs: bool = False
+    """Also keep each frame uncropped as a small JPEG, for thumbnails, posters and pages."""
+    jpeg_side_px: int = 320
+    max_side_px: int = 16_384
+    max_duration_s: float = 48 * 3600.0
+    max_streams: int = 64
+
+
+@dataclass(frozen=True, slots=True)
+class VideoHeader:
+    """First thing out of a reader: what the file is and which frames will come."""
+
+    info: VideoInfo
+    plan: PreviewPlan
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class FrameBatch:
+    """Decoded frames and their times. pixels (N, S, S, 3) uint8 RGB; pts_s (N,) float64; jpegs () or N encoded frames."""
+
+    pixels: np.ndarray
+    pts_s: np.ndarray
+    jpegs: tuple[bytes, ...] = ()
+
+    def __post_init__(self) -> None:
+        n = len(self.pts_s)
+        if self.pixels.ndim != 4 or len(self.pixels) != n or self.pixels.shape[3] != 3 or self.pixels.dtype != np.uint8:
+            raise ValueError(f"pixels must be ({n}, S, S, 3) uint8, got {self.pixels.shape} {self.pixels.dtype}")
+        if self.jpegs and len(self.jpegs) != n:
+            raise ValueError(f"{len(self.jpegs)} jpegs for {n} frames")
+
+    def __len__(self) -> int:
+        return len(self.pts_s)
+
+    def __repr__(self) -> str:
+        return f"FrameBatch(pixels={self.pixels.shape}, pts_s={self.pts_s.shape}, jpegs={len(self.jpegs)})"
+
+
+@dataclass(frozen=True, slots=True)
+class DecodeReport:
+    """Last thing out of a reader: what decoding took, and what was lost on the way."""
+
+    decoder: str
+    frames_decoded: int
+    """Frames that went through the decoder, the skipped-over ones included."""
+    frames_lost: int
+    """Planned frames that could not be decoded."""
+    decode_s: float
+
+
+# ---- options --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class TagOptions:
+    """What the user asked of a tagging run. Everything here can change a result, so everything here is fingerprinted."""
+
+    policy: Policy = "nsnet"
+    frames: int = 4
+    """K: frames that the recogniser sees."""
+    preview: int = 128
+    """T: most frames that the preview looks at."""
+    top_k: int = 5
+    threshold: float = 0.0
+    """Tags below this score are left out."""
+    seed: int = 0
+    """For the policy `random` alone."""
+    decoder: Literal["auto", "pyav", "decord"] = "auto"
+    budget: str | None = None
+    """'2s' (seconds a video), '5%' (of dense cost) or '8' (frames); None: exactly `frames`."""
+
+
+# ---- results --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class TagName:
+    """One entry of a vocabulary: a stable id (WordNet id for ImageNet) and a name to read."""
+
+    id: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """One frame that carried a tag."""
+
+    pts_s: float
+    saliency: float
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Tag:
+    id: str
+    name: str
+    score: float
+    evidence: tuple[Evidence, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SalientFrame:
+    """A frame that the recogniser saw."""
+
+    pts_s: float
+    saliency: float
+
+
+@dataclass(frozen=True, slots=True)
+class FrameScore:
+    """One preview frame as the sampler saw it. fsm and vgm are None where the policy did not compute them."""
+
+    pts_s: float
+    saliency: float
+    chosen: bool
+    fsm: float | None = None
+    vgm: float | None = None
+    confidence: float | None = None
+    tag: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SamplingInfo:
+    """The sampling contract as it was carried out."""
+
+    policy: str
+    plan: str
+    preview_frames: int
+    salient_frames: int
+    stopped: str | None = None
+    """Why the recogniser stopped early or late, when a budget was given."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    checkpoint: str
+    hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    frames_decoded: int = 0
+    frames_lost: int = 0
+    gflops: float = 0.0
+    dense_gflops: float = 0.0
+    """What the recogniser on every preview frame would have taken."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timings:
+    decode_s: float = 0.0
+    preview_s: float = 0.0
+    sampler_s: float = 0.0
+    recognise_s: float = 0.0
+    total_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorInfo:
+    kind: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class VideoResult:
+    """All that is known about one tagged (or failed) video. Every output renders this and nothing else."""
+
+    path: str
+    status: Literal["ok", "error"]
+    duration_s: float | None = None
+    tags: tuple[Tag, ...] = ()
+    salient_frames: tuple[SalientFrame, ...] = ()
+    sampling: SamplingInfo | None = None
+    model: ModelInfo | None = None
+    cost: Cost | None = None
+    timings: Timings | None = None
+    error: ErrorInfo | None = None
+    frames: tuple[FrameScore, ...] = ()
+    """One entry a preview frame, in order of time; `explain` shows them, `tag --json` leaves them out."""
+    info: VideoInfo | None = None
+    jpegs: tuple[bytes, ...] = field(default=(), repr=False)
+    """As `frames`, the uncropped preview frames as JPEG; empty unless they were asked for."""
