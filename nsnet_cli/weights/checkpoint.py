@@ -1,0 +1,262 @@
+"""Checkpoints: from what the user names (a registry name, a folder) to everything that is needed to tag with it.
+
+A checkpoint folder holds three files:
+
+- config.json: networks by their registry names, sampler, vocabulary, sampling contract, training data, metrics
+- model.safetensors: `sampler.*`; for an own vocabulary also `head.weight` (C, D2) and `head.bias` (C,), which turn the
+  recogniser's features into tags
+- README.md: the model card
+
+No torch here: `nsnet tag` imports this module.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from nsnet_cli.errors import WeightsError
+from nsnet_cli.types import TagName
+from nsnet_cli.weights.registry import PACKAGE_DIR, CheckpointRow, NetworkUse, Registry, load_registry
+from nsnet_cli.weights.vocabulary import load_vocabulary
+
+CHECKPOINT_SCHEMA = 1
+CONFIG_FILE, MODEL_FILE, CARD_FILE = "config.json", "model.safetensors", "README.md"
+KINDS = ("fixed-vocabulary", "own-vocabulary")
+Kind = Literal["fixed-vocabulary", "own-vocabulary"]
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """All that a run needs to know about a checkpoint; nothing in it is loaded yet."""
+
+    name: str
+    hash: str
+    """16 hex digits over the networks, sampler weights and vocabulary: what can change a result."""
+    license: str
+    kind: Kind
+    preview: NetworkUse
+    recogniser: NetworkUse
+    sampler: Path | None
+    """Folder of config.json and model.safetensors; None: no sampler is trained for this preview network."""
+    vocabulary: tuple[TagName, ...]
+    head: bool
+    """Own vocabulary: tags come from head.weight and head.bias over the recogniser's features."""
+    multi_label: bool = False
+    """Scores are independent (sigmoid), not shares of one (softmax)."""
+    frames: int = 4
+    """K that the checkpoint was made for."""
+    preview_frames: int = 128
+    """Most preview frames, T."""
+    sampler_config: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    training: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    metrics: Mapping[str, Any] = field(default_factory=dict, hash=False)
+
+
+def resolve_checkpoint(spec: str, registry: Registry | None = None) -> Checkpoint:
+    """The checkpoint that `spec` names: a name of weights.toml or a local folder. Raises WeightsError."""
+    registry = registry or load_registry()
+    if spec in registry.checkpoints:
+        return _from_row(registry.checkpoints[spec], registry)
+    if Path(spec).is_dir():
+        return read_checkpoint(Path(spec), registry)
+    if os.sep in spec or spec.startswith("."):
+        raise WeightsError(f"no checkpoint folder {spec}", "nsnet train writes one; see nsnet models list")
+    return _from_row(registry.checkpoint(spec), registry)
+
+
+def read_checkpoint(folder: Path, registry: Registry | None = None) -> Checkpoint:
+    """The checkpoint in a folder. Raises WeightsError naming the file and field that is missing or wrong."""
+    registry = registry or load_registry()
+    config = read_config(folder)
+    kind = config["kind"]
+    preview, recogniser = (_network_use(folder, config, key, registry) for key in ("preview", "recogniser"))
+    vocabulary = _vocabulary(folder, config["vocabulary"])
+    sampling = config.get("sampling", {})
+    return Checkpoint(
+        name=str(config["name"]),
+        hash=_identity(preview, recogniser, vocabulary, config, _model_sha256(folder, config)),
+        license=str(config.get("license", "unknown")),
+        kind=kind,
+        preview=preview,
+        recogniser=recogniser,
+        sampler=folder,
+        vocabulary=vocabulary,
+        head=kind == "own-vocabulary",
+        multi_label=bool(config.get("multi_label", False)),
+        frames=int(sampling.get("frames", 4)),
+        preview_frames=int(sampling.get("preview", 128)),
+        sampler_config=config["sampler"],
+        training=config.get("training", {}),
+        metrics=config.get("metrics", {}),
+    )
+
+
+def _from_row(row: CheckpointRow, registry: Registry) -> Checkpoint:
+    """A registry row; its sampler is a checkpoint folder shipped in nsnet_cli/checkpoints."""
+    folder = PACKAGE_DIR / "checkpoints" / row.sampler if row.sampler else None
+    if folder is not None and not (folder / CONFIG_FILE).is_file():
+        folder = None
+    config: Mapping[str, Any] = read_config(folder) if folder else {}
+    if folder and config["preview"]["network"] != row.preview.network.name:
+        raise WeightsError(
+            f"{folder / CONFIG_FILE}: the sampler is trained on {config['preview']['network']!r}, "
+            f"checkpoint {row.name!r} previews with {row.preview.network.name!r}"
+        )
+    vocabulary = load_vocabulary(row.recogniser.network.vocabulary)
+    sha256 = _model_sha256(folder, config) if folder else ""
+    return Checkpoint(
+        name=row.name,
+        hash=_identity(row.preview, row.recogniser, vocabulary, config, sha256),
+        license=row.license,
+        kind="fixed-vocabulary",
+        preview=row.preview,
+        recogniser=row.recogniser,
+        sampler=folder,
+        vocabulary=vocabulary,
+        head=False,
+        frames=row.frames,
+        preview_frames=int(config.get("sampling", {}).get("preview", 128)),
+        sampler_config=config.get("sampler", {}),
+        training=config.get("training", {}),
+        metrics=config.get("metrics", {}),
+    )
+
+
+# ---- reading --------------------------------------------------------------------------------------------------------
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """config.json of a checkpoint folder, its required fields checked. Raises WeightsError."""
+    path = folder / CONFIG_FILE
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise WeightsError(f"{folder} is not a checkpoint: it has no {CONFIG_FILE}", "nsnet train writes one") from None
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise WeightsError(f"cannot read {path}: {error}", "train or download the checkpoint again") from error
+    if not isinstance(config, dict):
+        raise WeightsError(f"{path} is not a JSON object")
+    wanted = {"name": str, "kind": str, "preview": dict, "recogniser": dict, "sampler": dict, "vocabulary": (str, list)}
+    for key, kind in wanted.items():
+        if not isinstance(config.get(key), kind):  # type: ignore[arg-type]
+            raise WeightsError(f"{path}: {key} = {config.get(key)!r} is missing or of the wrong type")
+    if config.get("schema_version") != CHECKPOINT_SCHEMA:
+        raise WeightsError(
+            f"{path}: schema_version {config.get('schema_version')!r}; this nsnet reads {CHECKPOINT_SCHEMA}",
+            "update nsnet",
+        )
+    if config["kind"] not in KINDS:
+        raise WeightsError(f"{path}: kind = {config['kind']!r}; known: {', '.join(KINDS)}")
+    return config
+
+
+def read_tensors(folder: Path) -> dict[str, np.ndarray]:
+    """model.safetensors as float arrays: `sampler.*`, and `head.weight`, `head.bias` for an own vocabulary."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    path = folder / MODEL_FILE
+    try:
+        tensors: dict[str, np.ndarray] = load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise WeightsError(f"cannot read {path}: {error}", "train or download the checkpoint again") from error
+    return tensors
+
+
+def _network_use(folder: Path, config: Mapping[str, Any], key: str, registry: Registry) -> NetworkUse:
+    name, size = config[key].get("network"), config[key].get("size_px")
+    if name not in registry.networks:
+        raise WeightsError(
+            f"{folder / CONFIG_FILE}: {key}.network = {name!r} is not a network of weights.toml",
+            f"known: {', '.join(registry.networks)}",
+        )
+    if not isinstance(size, int) or not 16 <= size <= 4096:
+        raise WeightsError(f"{folder / CONFIG_FILE}: {key}.size_px = {size!r} is not a size between 16 and 4096")
+    return NetworkUse(registry.networks[name], size)
+
+
+def _vocabulary(folder: Path, value: str | list[Any]) -> tuple[TagName, ...]:
+    if isinstance(value, str):
+        return load_vocabulary(value)
+    try:
+        tags = tuple(TagName(str(entry["id"]), str(entry["name"])) for entry in value)
+    except (TypeError, KeyError) as error:
+        raise WeightsError(
+            f"{folder / CONFIG_FILE}: each vocabulary entry needs an id and a name ({error!r})"
+        ) from None
+    if not tags or len({tag.id for tag in tags}) != len(tags):
+        raise WeightsError(f"{folder / CONFIG_FILE}: the vocabulary is empty or names a tag twice")
+    return tags
+
+
+def _model_sha256(folder: Path, config: Mapping[str, Any]) -> str:
+    """Hash of model.safetensors; where config.json names one, the two must agree (a half-copied folder is noticed)."""
+    path = folder / MODEL_FILE
+    try:
+        found = hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise WeightsError(f"{folder} is not a whole checkpoint: {error}", "train or download it again") from error
+    wanted = config.get("model_sha256")
+    if wanted and wanted != found:
+        raise WeightsError(f"{path} has sha256 {found}, {CONFIG_FILE} says {wanted}", "train or download it again")
+    return found
+
+
+def network_identity(use: NetworkUse) -> str:
+    """What makes two uses of a network give the same numbers: weights, preprocessing, input size."""
+    row = use.network
+    hashes = sorted({source.sha256 or f"{getattr(source, 'revision', '')}:{source.file}" for source in row.sources})
+    return json.dumps([row.architecture, hashes, row.mean, row.std, row.interpolation, row.crop, use.size_px])
+
+
+def _identity(
+    preview: NetworkUse,
+    recogniser: NetworkUse,
+    vocabulary: tuple[TagName, ...],
+    config: Mapping[str, Any],
+    model_sha256: str,
+) -> str:
+    parts = [
+        network_identity(preview),
+        network_identity(recogniser),
+        [(tag.id, tag.name) for tag in vocabulary],
+        config.get("sampler", {}),
+        bool(config.get("multi_label", False)),
+        model_sha256,
+    ]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+# ---- writing --------------------------------------------------------------------------------------------------------
+
+
+def write_checkpoint(
+    folder: Path, config: Mapping[str, Any], tensors: Mapping[str, np.ndarray], card: str
+) -> Checkpoint:
+    """Write a checkpoint folder, each file whole or not at all, and read it back. Raises WeightsError."""
+    from safetensors.numpy import save
+
+    model = save({key: np.ascontiguousarray(tensors[key]) for key in sorted(tensors)})
+    full = {"schema_version": CHECKPOINT_SCHEMA, **config, "model_sha256": hashlib.sha256(model).hexdigest()}
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        _write(folder / MODEL_FILE, model)
+        _write(folder / CARD_FILE, card.encode())
+        _write(folder / CONFIG_FILE, (json.dumps(full, indent=2, ensure_ascii=False) + "\n").encode())
+    except OSError as error:
+        raise WeightsError(f"cannot write the checkpoint {folder}: {error}", "choose another folder with -o") from error
+    return read_checkpoint(folder)
+
+
+def _write(path: Path, data: bytes) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary.write_bytes(data)
+    temporary.replace(path)
