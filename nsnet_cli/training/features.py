@@ -1,0 +1,271 @@
+"""What the networks make of a video's preview frames, extracted once and kept in the user's cache.
+
+An entry is one safetensors file for one network on one video. Its name is a hash of the video's content, the read
+options and the network, so that a renamed video is found again and changed weights or options never meet old features.
+Features and logits are kept as float16: half the disk, and a rounding (1e-3) far below what separates two frames.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from nsnet_cli.errors import NoInputError, VideoError
+from nsnet_cli.types import DecodeReport, FrameBatch, ReadOptions, VideoHeader
+from nsnet_cli.weights.checkpoint import Checkpoint, network_identity
+from nsnet_cli.weights.registry import NetworkUse
+
+CACHE_SCHEMA = 1
+PIECE_BYTES = 8 * 2**20
+
+VideoReader = Callable[[Path, ReadOptions], Iterable[VideoHeader | FrameBatch | DecodeReport]]
+
+
+class ImageNetworks(Protocol):
+    """The two image networks of a checkpoint; nsnet_cli.nets.engine.Engine is one."""
+
+    def preview(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(N, S, S, 3) uint8 -> features (N, D), logits (N, C)."""
+
+    def recognise(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(N, S, S, 3) uint8 -> features (N, D2), scores (N, C2)."""
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkOutput:
+    """One network on a video's preview frames: features (T, D), outputs (T, C): logits or scores. float32."""
+
+    features: np.ndarray
+    outputs: np.ndarray
+
+
+@dataclass(frozen=True, slots=True)
+class VideoFeatures:
+    """A video as the sampler and the recogniser see it. pts_s (T,) float64, ascending."""
+
+    pts_s: np.ndarray
+    duration_s: float
+    plan: str
+    preview: NetworkOutput
+    """outputs: the preview network's logits."""
+    recogniser: NetworkOutput | None
+    """outputs: the recogniser's scores; None where only the preview was asked for."""
+
+    @property
+    def times(self) -> np.ndarray:
+        """(T,) float32 in [0, 1]: pts_s / duration."""
+        return np.clip(self.pts_s / max(self.duration_s, 1e-6), 0.0, 1.0).astype(np.float32)
+
+    def __len__(self) -> int:
+        return len(self.pts_s)
+
+
+# ---- the cache ------------------------------------------------------------------------------------------------------
+
+
+def content_hash(path: Path) -> str:
+    """sha256 of a file's bytes up to 16 MiB; of a bigger one, of its size and its first and last 8 MiB.
+
+    The name and the time of change do not enter: a copied or touched video keeps its features. Raises OSError.
+    """
+    size = path.stat().st_size
+    digest = hashlib.sha256(str(size).encode())
+    with path.open("rb") as handle:
+        if size <= 2 * PIECE_BYTES:
+            digest.update(handle.read())
+        else:
+            digest.update(handle.read(PIECE_BYTES))
+            handle.seek(-PIECE_BYTES, os.SEEK_END)
+            digest.update(handle.read())
+    return digest.hexdigest()
+
+
+def default_cache_dir() -> Path:
+    import platformdirs
+
+    return Path(os.environ.get("NSNET_CACHE_DIR") or platformdirs.user_cache_dir("nsnet")) / "features"
+
+
+def entry_key(content: str, read: ReadOptions, use: NetworkUse) -> str:
+    """Name of a cache entry. Options that cannot change a pixel (limits, threads, thumbnails) do not enter."""
+    same = {"jpegs", "jpeg_side_px", "max_side_px", "max_duration_s", "max_streams", "threads"}
+    options = {f.name: getattr(read, f.name) for f in dataclasses.fields(read) if f.name not in same}
+    text = json.dumps([CACHE_SCHEMA, content, options, network_identity(use)], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:40]
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureCache:
+    """Entries in folders of two hex digits. A broken entry counts as absent."""
+
+    folder: Path
+
+    def path(self, key: str) -> Path:
+        return self.folder / key[:2] / f"{key}.safetensors"
+
+    def load(self, key: str) -> tuple[dict[str, np.ndarray], dict[str, str]] | None:
+        """Arrays and metadata of an entry, or None where there is none that can be read."""
+        from safetensors import SafetensorError, safe_open
+
+        try:
+            with safe_open(self.path(key), framework="numpy") as handle:
+                arrays = {name: handle.get_tensor(name) for name in ("pts_s", "features", "outputs")}
+                metadata = dict(handle.metadata() or {})
+        except (OSError, SafetensorError):
+            return None
+        whole = len({len(array) for array in arrays.values()}) == 1 and "duration_s" in metadata
+        return (arrays, metadata) if whole else None
+
+    def store(self, key: str, arrays: dict[str, np.ndarray], metadata: dict[str, str]) -> None:
+        """Write an entry whole or not at all: an interrupted run leaves no half entry."""
+        from safetensors.numpy import save
+
+        path = self.path(key)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        temporary.write_bytes(save(arrays, metadata=metadata))
+        temporary.replace(path)
+
+
+# ---- extraction -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Extractor:
+    """Features of videos for one checkpoint: from the cache where they are there, else decoded and computed.
+
+    `networks` is called at the first video that is not cached: a second run loads no network at all.
+    """
+
+    checkpoint: Checkpoint
+    read: ReadOptions
+    networks: Callable[[], ImageNetworks]
+    reader: VideoReader
+    cache: FeatureCache
+    recogniser: bool = True
+    """Also run the recogniser on every preview frame; training a fixed vocabulary's sampler does not need it."""
+
+    def video(self, path: Path) -> VideoFeatures:
+        """Raises VideoError."""
+        try:
+            content = content_hash(path)
+        except OSError as error:
+            raise VideoError(f"cannot read {path}: {error}", kind="not_found") from error
+        keys = {"preview": entry_key(content, self.read, self.checkpoint.preview)}
+        if self.recogniser:
+            keys["recogniser"] = entry_key(content, self.read, self.checkpoint.recogniser)
+        entries = {role: self.cache.load(key) for role, key in keys.items()}
+        absent = [role for role, entry in entries.items() if entry is None]
+        if absent:
+            for role, (arrays, metadata) in self._compute(path, absent).items():
+                self.cache.store(keys[role], arrays, metadata)
+                entries[role] = (arrays, metadata)
+        return _assemble(entries)
+
+    def _compute(self, path: Path, roles: Sequence[str]) -> dict[str, tuple[dict[str, np.ndarray], dict[str, str]]]:
+        """Decode once, run the asked networks on each batch; frames sorted by time."""
+        networks = self.networks()
+        run = {"preview": networks.preview, "recogniser": networks.recognise}
+        header: VideoHeader | None = None
+        pts: list[np.ndarray] = []
+        made: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {role: [] for role in roles}
+        for item in self.reader(path, self.read):
+            if isinstance(item, VideoHeader):
+                header = item
+            elif isinstance(item, FrameBatch):
+                pts.append(item.pts_s)
+                for role in roles:
+                    made[role].append(run[role](item.pixels))
+        if header is None or not pts:
+            raise VideoError(f"{path} gave no frames", kind="no_frames")
+        times = np.concatenate(pts)
+        order = np.argsort(times, kind="stable")
+        metadata = {"duration_s": repr(float(header.info.duration_s)), "plan": header.plan.kind}
+        entries = {}
+        for role, pairs in made.items():
+            features, outputs = (np.concatenate(part)[order].astype(np.float16) for part in zip(*pairs, strict=True))
+            entries[role] = ({"pts_s": times[order], "features": features, "outputs": outputs}, metadata)
+        return entries
+
+
+def _assemble(entries: dict[str, Any]) -> VideoFeatures:
+    arrays, metadata = entries["preview"]
+    outputs = {
+        role: NetworkOutput(made["features"].astype(np.float32), made["outputs"].astype(np.float32))
+        for role, (made, _) in entries.items()
+    }
+    return VideoFeatures(
+        pts_s=arrays["pts_s"],
+        duration_s=float(metadata["duration_s"]),
+        plan=metadata.get("plan", ""),
+        preview=outputs["preview"],
+        recogniser=outputs.get("recogniser"),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Extraction:
+    """Features of the videos that could be read, by position in the list asked for, and why the others could not."""
+
+    videos: dict[int, VideoFeatures]
+    failed: dict[int, VideoError]
+
+
+def extract_all(
+    paths: Sequence[Path], extractor: Extractor, progress: Callable[[Path], None] = lambda path: None
+) -> Extraction:
+    """Features of many videos; one that cannot be read is kept in `failed`. Raises NoInputError if none can."""
+    videos, failed = {}, {}
+    for index, path in enumerate(paths):
+        try:
+            videos[index] = extractor.video(path)
+        except VideoError as error:
+            failed[index] = error
+        progress(path)
+    if not videos:
+        first = next(iter(failed.values()), None)
+        raise NoInputError(f"none of the {len(paths)} videos can be read; the first: {first}")
+    return Extraction(videos, failed)
+
+
+def read_options(checkpoint: Checkpoint, preview_frames: int | None = None) -> ReadOptions:
+    """How `nsnet tag` reads videos for this checkpoint; features must come from the same pixels."""
+    recogniser = checkpoint.recogniser
+    return ReadOptions(
+        size_px=recogniser.size_px,
+        crop=recogniser.network.crop,
+        interpolation=recogniser.network.interpolation,  # type: ignore[arg-type]
+        max_frames=preview_frames or checkpoint.preview_frames,
+    )
+
+
+class TorchNetworks:
+    """The image networks in torch, for machines or devices without the exported ones."""
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        from nsnet_cli.nets.networks import load_classifier
+
+        self._preview = load_classifier(checkpoint.preview)
+        self._recogniser = load_classifier(checkpoint.recogniser)
+
+    def preview(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        import torch
+
+        with torch.inference_mode():
+            features, logits = self._preview(torch.from_numpy(np.ascontiguousarray(pixels)))
+        return features.numpy(), logits.numpy()
+
+    def recognise(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        import torch
+
+        with torch.inference_mode():
+            features, logits = self._recogniser(torch.from_numpy(np.ascontiguousarray(pixels)))
+        return features.numpy(), logits.softmax(-1).numpy()
