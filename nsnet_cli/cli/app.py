@@ -1,0 +1,197 @@
+"""The `nsnet` program: its commands, and the one place where an exception becomes message, next step and exit code.
+
+How a command is added (the convention for every file of this folder):
+
+- `nsnet_cli/cli/<name>.py` has `app = new_app()` (from nsnet_cli.cli.options) and functions under
+  `@app.command(cls=Command)`; one function is a command, several are sub-commands (`nsnet models list`). Its line in
+  COMMANDS below is its help.
+- The module is imported when its command is run, not before; torch, av, openvino, matplotlib and the like are imported
+  inside functions.
+- A command returns its exit code (None is 0) or raises an NsnetError. It never prints: data goes through
+  `Console.data`, all else through the Console's other methods. Rooms below the command line speak through `logging` (loggers named
+  "nsnet_cli..."; INFO is shown, DEBUG with --verbose).
+- Shared options come from nsnet_cli/cli/options.py: their default, range, help and environment variable are said once.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from contextlib import suppress
+from importlib import import_module
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from nsnet_cli import __version__
+from nsnet_cli.errors import (
+    EXIT_INTERRUPTED,
+    EXIT_OK,
+    EXIT_TERMINATED,
+    EXIT_UNEXPECTED,
+    EXIT_USAGE,
+    NsnetError,
+    UsageError,
+)
+
+EXIT_BROKEN_PIPE = 141
+"""As a shell reports a program that SIGPIPE ended: the reader of stdout went away."""
+
+COMMANDS = {
+    "tag": "Tag videos: files, folders, globs or lists.",
+    "explain": "Show why: the saliency timeline of one video.",
+    "frames": "Write or list the salient frames of videos.",
+    "train": "Train a sampler and your own tags on your videos.",
+    "evaluate": "Measure accuracy against cost on labelled videos.",
+    "models": "List, fetch, check and share checkpoints.",
+}
+
+UsageMistake: type[Exception] = typer.BadParameter.__mro__[2]  # type: ignore[assignment]
+"""Click's ClickException, wherever this version of typer keeps it."""
+
+
+class Terminated(BaseException):
+    """SIGTERM arrived. Like KeyboardInterrupt, no `except Exception` swallows it."""
+
+
+class LazyGroup(TyperGroup):
+    """Commands by name, each module imported when it is run; `nsnet --help` needs the table above alone."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if cmd_name not in COMMANDS:
+            return None
+        module = import_module(f"nsnet_cli.cli.{cmd_name}")
+        command = typer.main.get_command(module.app)
+        command.name = cmd_name
+        return command
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        name = args[0] if args else ""
+        if name not in COMMANDS and not name.startswith("-"):
+            hint = f"did you mean `nsnet tag {name}`?" if os.path.exists(name) else "see nsnet --help"  # noqa: PTH110
+            raise UsageError(f"no command named {name!r}", hint)
+        return super().resolve_command(ctx, args)
+
+
+def _version(value: bool) -> None:
+    if value:
+        typer.echo(f"nsnet {__version__}")
+        raise typer.Exit
+
+
+program = typer.Typer(
+    name="nsnet",
+    cls=LazyGroup,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@program.callback()
+def _main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Tag video files: look at many frames cheaply, suppress the non-salient ones, recognise the few that are left.
+
+    nsnet COMMAND --help tells more.
+    """
+
+
+def run(args: list[str] | None = None) -> int:
+    """Run one command line (sys.argv by default) and return its exit code. Never raises for what a user can cause."""
+    _end_on_sigterm()
+    try:
+        group = typer.main.get_command(program)
+        code = group.main(args, prog_name="nsnet", standalone_mode=False)
+        sys.stdout.flush()
+        return code if isinstance(code, int) else EXIT_OK
+    except BaseException as error:
+        return _report(error)
+
+
+def _end_on_sigterm() -> None:
+    import signal
+    import threading
+
+    def handler(signum: int, frame: object) -> None:
+        raise Terminated
+
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, handler)
+
+
+def _report(error: BaseException) -> int:
+    """The ordered map from exception to message, next step and exit code: the first that fits wins."""
+    debug = os.environ.get("NSNET_DEBUG", "") not in ("", "0")
+    if isinstance(error, SystemExit):
+        return error.code if isinstance(error.code, int) else EXIT_UNEXPECTED
+    if isinstance(error, BrokenPipeError) or (isinstance(error, OSError) and error.errno == errno.EPIPE):
+        _silence_stdout()
+        return EXIT_BROKEN_PIPE
+    if debug and not isinstance(error, UsageMistake):
+        import traceback
+
+        traceback.print_exception(error)
+    if isinstance(error, KeyboardInterrupt):
+        return _say("interrupted", None, EXIT_INTERRUPTED)
+    if isinstance(error, Terminated):
+        return _say("terminated", None, EXIT_TERMINATED)
+    if isinstance(error, UsageMistake):
+        return _usage(error)
+    if isinstance(error, NsnetError):
+        return _say(error.message, error.hint, error.exit_code)
+    if isinstance(error, MemoryError):
+        return _say("out of memory", "lower --jobs or --preview", EXIT_UNEXPECTED)
+    if isinstance(error, OSError):
+        return _say(_os_error(error), "NSNET_DEBUG=1 shows where", EXIT_UNEXPECTED)
+    if isinstance(error, ModuleNotFoundError):
+        return _say(f"cannot import {error.name}", "reinstall: pip install --force-reinstall nsnet", EXIT_UNEXPECTED)
+    return _say(
+        f"unexpected {type(error).__name__}: {error}", "this is a bug; NSNET_DEBUG=1 shows where", EXIT_UNEXPECTED
+    )
+
+
+def _usage(error: Exception) -> int:
+    """Click's own complaint about options, in our two lines. An empty one is the help for `nsnet` alone."""
+    ctx = getattr(error, "ctx", None)
+    if type(error).__name__ == "NoArgsIsHelpError" and ctx is not None:
+        sys.stderr.write(ctx.get_help() + "\n")
+        return EXIT_USAGE
+    message = error.format_message()  # type: ignore[attr-defined]
+    where = ctx.command_path if ctx is not None else "nsnet"
+    return _say(message.rstrip("."), f"see {where} --help", EXIT_USAGE)
+
+
+def _os_error(error: OSError) -> str:
+    reason = error.strerror or str(error)
+    return f"{error.filename}: {reason}" if error.filename else reason
+
+
+def _say(message: str, hint: str | None, code: int) -> int:
+    from nsnet_cli.text import harmless
+
+    lines = [f"nsnet: {harmless(message)}"] + ([f"  {harmless(hint)}"] if hint else [])
+    with suppress(OSError, ValueError):  # where nobody listens on stderr, the exit code still tells
+        sys.stderr.write("\n".join(lines) + "\n")
+        sys.stderr.flush()
+    return code
+
+
+def _silence_stdout() -> None:
+    """Point stdout at /dev/null, so that Python's flush at exit has nothing left to complain about."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

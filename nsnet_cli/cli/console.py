@@ -1,0 +1,202 @@
+"""The one output sink: stdout carries data, stderr everything else; no other file writes to either.
+
+Names in messages go through `printable` (nsnet_cli/text.py): no file name can break a line or steer the terminal.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import IO, Any
+
+from nsnet_cli.text import clock, harmless
+
+PLAIN_INTERVAL_S = 10.0
+"""Between two plain progress lines where stderr is no terminal."""
+
+
+class Console:
+    """Where a command speaks. `quiet` leaves errors only; `verbose` adds detail."""
+
+    def __init__(self, quiet: bool = False, verbose: bool = False) -> None:
+        self.quiet, self.verbose = quiet, verbose and not quiet
+        self.interactive = not quiet and _is_terminal(sys.stderr) and os.environ.get("TERM") != "dumb"
+        self._live: Any = None
+        _Handler.install(self)
+
+    # -- stdout
+
+    def data(self, text: str, end: str = "\n") -> None:
+        """Text for stdout, as UTF-8 whatever the locale says, at once."""
+        self.data_bytes((text + end).encode("utf-8", "surrogateescape"))
+
+    def data_bytes(self, data: bytes) -> None:
+        with self._paused():
+            sys.stdout.flush()
+            stream = getattr(sys.stdout, "buffer", None)
+            if stream is None:  # a test's StringIO
+                sys.stdout.write(data.decode("utf-8", "replace"))
+                return
+            stream.write(data)
+            stream.flush()
+
+    @property
+    def data_is_terminal(self) -> bool:
+        return _is_terminal(sys.stdout)
+
+    @property
+    def color(self) -> bool:
+        """Whether data may be coloured: a terminal, and NO_COLOR not set."""
+        return self.data_is_terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+    # -- stderr
+
+    def info(self, message: str) -> None:
+        """What the user would like to know; not with --quiet."""
+        if not self.quiet:
+            self._write(message)
+
+    def detail(self, message: str) -> None:
+        """With --verbose alone."""
+        if self.verbose:
+            self._write(message)
+
+    def warn(self, message: str) -> None:
+        if not self.quiet:
+            self._write(f"warning: {message}")
+
+    def error(self, message: str) -> None:
+        """Always said."""
+        self._write(f"error: {message}")
+
+    def _write(self, message: str) -> None:
+        """Newlines in `message` are ours; names inside it went through `printable`."""
+        with self._paused():
+            try:
+                data = (message + "\n").encode("utf-8", "backslashreplace")
+                getattr(sys.stderr, "buffer", sys.stderr).write(
+                    data if hasattr(sys.stderr, "buffer") else data.decode()  # type: ignore[arg-type]
+                )
+                sys.stderr.flush()
+            except (OSError, ValueError):
+                pass  # nobody listens; the work goes on
+
+    @contextmanager
+    def _paused(self) -> Iterator[None]:
+        """Lift a live progress bar off the terminal while a line is written."""
+        live = self._live
+        if live is None:
+            yield
+            return
+        live.pause()
+        try:
+            yield
+        finally:
+            live.resume()
+
+    @contextmanager
+    def progress(self, label: str, total: int | None, unit: str = "files") -> Iterator[Progress]:
+        """A bar on a terminal, a plain line every 10 s elsewhere, nothing with --quiet; other lines stay whole."""
+        bar: Progress
+        if self.quiet:
+            bar = Progress()
+        elif self.interactive:
+            from nsnet_cli.cli.progress import LiveProgress
+
+            bar = LiveProgress(sys.stderr, label, total, unit)
+        else:
+            bar = PlainProgress(self, label, total, unit)
+        previous, self._live = self._live, bar if self.interactive else None
+        try:
+            yield bar
+        finally:
+            bar.close()
+            self._live = previous
+
+
+class Progress:
+    """How far a run is. This one shows nothing; the others show it."""
+
+    def advance(self, count: int = 1) -> None: ...
+
+    def update(
+        self, *, label: str | None = None, total: int | None = None, done: int | None = None, unit: str | None = None
+    ) -> None:
+        """Change the text beside the bar, or the totals (a stage that is measured in frames)."""
+
+    def close(self) -> None: ...
+
+    def pause(self) -> None: ...
+
+    def resume(self) -> None: ...
+
+
+class PlainProgress(Progress):
+    """One line now and then: how many, how fast, how long still."""
+
+    def __init__(self, console: Console, label: str, total: int | None, unit: str) -> None:
+        self.console, self.label, self.total, self.unit = console, label, total, unit
+        self.done = 0
+        self.start = self.last = time.monotonic()
+
+    def advance(self, count: int = 1) -> None:
+        self.done += count
+        now = time.monotonic()
+        if now - self.last >= PLAIN_INTERVAL_S:
+            self.last = now
+            rate = self.done / (now - self.start)
+            left = f", {clock((self.total - self.done) / rate)} left" if self.total and rate > 0 else ""
+            of = f"/{self.total}" if self.total else ""
+            self.console.info(f"{self.label}: {self.done}{of} {self.unit}, {rate:.2f} a second{left}")
+
+    def update(
+        self, *, label: str | None = None, total: int | None = None, done: int | None = None, unit: str | None = None
+    ) -> None:
+        self.label = label if label is not None else self.label
+        self.total = total if total is not None else self.total
+        self.unit = unit if unit is not None else self.unit
+        if done is not None:
+            self.advance(done - self.done)
+
+
+class _Handler(logging.Handler):
+    """The rooms below speak through logging; the newest Console is where it comes out."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.console: Console | None = None
+
+    @classmethod
+    def install(cls, console: Console) -> None:
+        logger = logging.getLogger("nsnet_cli")
+        handler = next((h for h in logger.handlers if isinstance(h, cls)), None)
+        if handler is None:
+            handler = cls()
+            logger.addHandler(handler)
+        handler.console = console
+        logger.propagate = False
+        logger.setLevel(logging.DEBUG if console.verbose else logging.INFO)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if self.console is None:
+            return
+        message = harmless(record.getMessage())
+        if record.levelno >= logging.ERROR:
+            self.console.error(message)
+        elif record.levelno >= logging.WARNING:
+            self.console.warn(message)
+        elif record.levelno >= logging.INFO:
+            self.console.info(message)
+        else:
+            self.console.detail(message)
+
+
+def _is_terminal(stream: IO[str]) -> bool:
+    try:
+        return stream.isatty()
+    except (AttributeError, ValueError):
+        return False

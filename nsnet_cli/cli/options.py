@@ -1,0 +1,172 @@
+"""The options that commands share: one table owns each one's default, range, help and environment variable.
+
+Flag > NSNET_* environment > default. A command takes them as annotated types:
+
+    def tag(top_k: TopK = OPTIONS["top_k"].default, ...)
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+import typer
+from typer.core import TyperCommand
+
+from nsnet_cli.errors import UsageError
+from nsnet_cli.types import Policy, TagOptions
+
+SAMPLING, RUNNING, OUTPUT = "Sampling", "Running", "Output"
+_TAG = TagOptions()
+
+
+@dataclass(frozen=True, slots=True)
+class OptionRow:
+    """One shared option: where it is said on the command line and in the environment, and what it may be."""
+
+    flags: tuple[str, ...]
+    default: Any
+    help: str
+    panel: str
+    env: str | None = None
+    min: float | None = None
+    max: float | None = None
+    metavar: str | None = None
+
+
+OPTIONS: dict[str, OptionRow] = {
+    "checkpoint": OptionRow(
+        ("--checkpoint", "-c"),
+        "imagenet-lite",
+        "Checkpoint: a name of `nsnet models list`, a folder, or hub:owner/name@revision.",
+        SAMPLING,
+        "NSNET_CHECKPOINT",
+        metavar="NAME",
+    ),
+    "policy": OptionRow(("--policy",), _TAG.policy, "How salient frames are chosen.", SAMPLING, "NSNET_POLICY"),
+    "frames": OptionRow(
+        ("--frames", "-K"), _TAG.frames, "K: frames that the recogniser sees.", SAMPLING, "NSNET_FRAMES", 1, 1024
+    ),
+    "preview": OptionRow(
+        ("--preview", "-T"),
+        _TAG.preview,
+        "T: most frames that the preview looks at.",
+        SAMPLING,
+        "NSNET_PREVIEW",
+        1,
+        4096,
+    ),
+    "budget": OptionRow(
+        ("--budget",),
+        None,
+        "Spend recogniser frames while the answer changes: 2s (seconds a video), 5% (of dense cost) or 8 (frames).",
+        SAMPLING,
+        "NSNET_BUDGET",
+        metavar="2s|5%|8",
+    ),
+    "seed": OptionRow(("--seed",), _TAG.seed, "Seed of the policy `random`.", SAMPLING, "NSNET_SEED", 0, 2**31 - 1),
+    "top_k": OptionRow(("--top-k", "-k"), _TAG.top_k, "Tags a video, at most.", OUTPUT, "NSNET_TOP_K", 1, 1000),
+    "threshold": OptionRow(
+        ("--threshold",), _TAG.threshold, "Leave out tags that score less.", OUTPUT, "NSNET_THRESHOLD", 0.0, 1.0
+    ),
+    "device": OptionRow(
+        ("--device",),
+        "auto",
+        "auto, cpu, cuda, cuda:1, mps, or cpu:torch / cpu:openvino / cpu:onnx for one CPU engine.",
+        RUNNING,
+        "NSNET_DEVICE",
+        metavar="NAME",
+    ),
+    "decoder": OptionRow(("--decoder",), _TAG.decoder, "What decodes the video.", RUNNING, "NSNET_DECODER"),
+    "jobs": OptionRow(
+        ("--jobs", "-j"), 0, "Videos worked on side by side; 0 follows the cores.", RUNNING, "NSNET_JOBS", 0, 256
+    ),
+    "timeout": OptionRow(
+        ("--timeout",),
+        0.0,
+        "Seconds that decoding one video may take; 0 follows the video's length.",
+        RUNNING,
+        "NSNET_TIMEOUT",
+        0.0,
+        metavar="SECONDS",
+    ),
+    "quiet": OptionRow(("--quiet", "-q"), False, "Errors only on stderr.", RUNNING, "NSNET_QUIET"),
+    "verbose": OptionRow(("--verbose", "-v"), False, "Say more on stderr.", RUNNING, "NSNET_VERBOSE"),
+}
+
+
+def option(name: str, **more: Any) -> Any:
+    """The typer option of a row of OPTIONS. `more` overrides (a command may want another help text)."""
+    row = OPTIONS[name]
+    values: dict[str, Any] = {
+        "help": row.help,
+        "envvar": row.env,
+        "rich_help_panel": row.panel,
+        "metavar": row.metavar,
+        "min": row.min,
+        "max": row.max,
+        "show_default": row.default is not None and row.default is not False,
+        "show_envvar": True,
+    }
+    return typer.Option(*row.flags, **{**values, **more})
+
+
+CheckpointName = Annotated[str, option("checkpoint")]
+PolicyName = Annotated[Policy, option("policy")]
+Frames = Annotated[int, option("frames")]
+Preview = Annotated[int, option("preview")]
+Budget = Annotated[str | None, option("budget")]
+Seed = Annotated[int, option("seed")]
+TopK = Annotated[int, option("top_k")]
+Threshold = Annotated[float, option("threshold")]
+Device = Annotated[str, option("device")]
+Decoder = Annotated[Literal["auto", "pyav", "decord"], option("decoder")]
+Jobs = Annotated[int, option("jobs")]
+Timeout = Annotated[float, option("timeout")]
+Quiet = Annotated[bool, option("quiet")]
+Verbose = Annotated[bool, option("verbose")]
+
+BUDGET = re.compile(r"(?P<value>\d+(\.\d+)?)(?P<unit>s|%|)")
+
+
+def check_budget(budget: str | None) -> str | None:
+    """`2s`, `5%` or `8`, or a UsageError that says so."""
+    if budget is None or budget == "":
+        return None
+    match = BUDGET.fullmatch(budget.strip())
+    if match is None or float(match["value"]) <= 0 or (match["unit"] == "" and "." in match["value"]):
+        raise UsageError(
+            f"--budget {budget!r} is not a budget", "use 2s (seconds a video), 5% (of dense cost) or 8 (frames)"
+        )
+    return budget.strip()
+
+
+# ---- how every command is made ---------------------------------------------------------------------------------------
+
+
+class Command(TyperCommand):
+    """A command whose help lists its options under their headings, in plain text (rich costs 0.1 s to import)."""
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        sections: dict[str, list[tuple[str, str]]] = {}
+        for param in self.get_params(ctx):
+            record = param.get_help_record(ctx)
+            if record is not None:
+                kind = "Arguments" if param.param_type_name == "argument" else "Options"
+                heading = getattr(param, "rich_help_panel", None) or kind
+                sections.setdefault(heading, []).append(record)
+        for heading in sorted(sections, key=lambda h: (h == "Options", h != "Arguments")):
+            with formatter.section(heading):
+                formatter.write_dl(sections[heading])
+
+
+def new_app(**settings: Any) -> typer.Typer:
+    """A typer app as every command module has one: plain help, no completion options, exceptions left to cli/app.py."""
+    defaults: dict[str, Any] = {
+        "add_completion": False,
+        "rich_markup_mode": None,
+        "pretty_exceptions_enable": False,
+        "context_settings": {"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    }
+    return typer.Typer(**{**defaults, **settings})
