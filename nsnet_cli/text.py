@@ -6,8 +6,8 @@ both people and programs safe:
 - `printable(text)`, for people (table, CSV): a backslash is doubled, control characters and bytes that are no UTF-8
   become escapes (`\\n`, `\\x1b`, `\\xff`): such a name neither breaks a line nor steers the terminal. `unprintable`
   undoes it. `harmless(text)` is the same for whole messages, backslashes left alone.
-- `json_text(object)`, for programs: JSON in UTF-8, with those same characters as `\\uXXXX`. A byte 0xNN that is no UTF-8
-  is `\\udcNN` (PEP 383): Python's `os.fsencode(json.loads(line)["path"])` is the exact name again.
+- `json_text(object)`, for programs: JSON in UTF-8, with those same characters as `\\uXXXX`. A byte 0xNN that is no
+  UTF-8 is `\\udcNN` (PEP 383): Python's `os.fsencode(json.loads(line)["path"])` is the exact name again.
 """
 
 from __future__ import annotations

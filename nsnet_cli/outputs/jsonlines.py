@@ -1,0 +1,164 @@
+"""VideoResult <-> the JSON objects of the command line. Fields may be added, never renamed or moved (SCHEMA_VERSION).
+
+Numbers: times to the microsecond, scores and saliency to 6 significant digits, seconds of work to 0.1 ms.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, fields
+from typing import Any, TypeVar
+
+from nsnet_cli.text import json_text
+from nsnet_cli.types import (
+    SCHEMA_VERSION,
+    Cost,
+    ErrorInfo,
+    Evidence,
+    FrameScore,
+    ModelInfo,
+    SalientFrame,
+    SamplingInfo,
+    Tag,
+    Timings,
+    VideoInfo,
+    VideoResult,
+)
+
+T = TypeVar("T")
+
+
+def to_dict(result: VideoResult, fingerprint: str | None = None) -> dict[str, Any]:
+    """The object of `nsnet tag --json`, in its documented order. `fingerprint` is added where the result is kept."""
+    row: dict[str, Any] = {
+        "schema_version": SCHEMA_VERSION,
+        "path": result.path,
+        "status": result.status,
+        "duration_s": _time(result.duration_s),
+        "tags": [
+            {
+                "id": tag.id,
+                "name": tag.name,
+                "score": _score(tag.score),
+                "evidence": [
+                    {"pts_s": _time(e.pts_s), "saliency": _score(e.saliency), "score": _score(e.score)}
+                    for e in tag.evidence
+                ],
+            }
+            for tag in result.tags
+        ],
+        "salient_frames": [{"pts_s": _time(f.pts_s), "saliency": _score(f.saliency)} for f in result.salient_frames],
+        "sampling": asdict(result.sampling) if result.sampling else None,
+        "model": asdict(result.model) if result.model else None,
+        "cost": _cost(result.cost) if result.cost else None,
+        "timings": {k: _seconds(v) for k, v in asdict(result.timings).items()} if result.timings else None,
+        "error": asdict(result.error) if result.error else None,
+        "video": _video(result.info) if result.info else None,
+    }
+    if fingerprint is not None:
+        row["fingerprint"] = fingerprint
+    return row
+
+
+def explain_dict(result: VideoResult) -> dict[str, Any]:
+    """The object of `nsnet explain --json`: the same head, and one entry a preview frame in order of time."""
+    row = to_dict(result)
+    row["frames"] = [
+        {
+            "pts_s": _time(frame.pts_s),
+            "fsm": _score(frame.fsm),
+            "vgm": _score(frame.vgm),
+            "saliency": _score(frame.saliency),
+            "confidence": _score(frame.confidence),
+            "chosen": frame.chosen,
+            "tag": frame.tag,
+        }
+        for frame in result.frames
+    ]
+    return row
+
+
+def to_line(result: VideoResult, fingerprint: str | None = None) -> str:
+    """One result as one line of JSON, without the newline."""
+    return json_text(to_dict(result, fingerprint))
+
+
+def from_dict(row: Mapping[str, Any]) -> VideoResult:
+    """A result read back (jpegs are not kept). Unknown fields are ignored. Raises ValueError for what is no such object."""
+    try:
+        version = row["schema_version"]
+        if version != SCHEMA_VERSION:
+            raise ValueError(f"schema_version {version!r}, this nsnet reads {SCHEMA_VERSION}")
+        if row["status"] not in ("ok", "error"):
+            raise ValueError(f"status {row['status']!r} is neither ok nor error")
+        return VideoResult(
+            path=str(row["path"]),
+            status=row["status"],
+            duration_s=row["duration_s"],
+            tags=tuple(
+                Tag(t["id"], t["name"], t["score"], tuple(_make(Evidence, e) for e in t["evidence"]))
+                for t in row["tags"]
+            ),
+            salient_frames=tuple(_make(SalientFrame, f) for f in row["salient_frames"]),
+            sampling=_optional(SamplingInfo, row.get("sampling")),
+            model=_optional(ModelInfo, row.get("model")),
+            cost=_optional(Cost, row.get("cost")),
+            timings=_optional(Timings, row.get("timings")),
+            error=_optional(ErrorInfo, row.get("error")),
+            frames=tuple(_make(FrameScore, f) for f in row.get("frames", ())),
+            info=_info(row),
+        )
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"not a result of nsnet: {error!r}") from error
+
+
+def from_line(text: str | bytes) -> tuple[VideoResult, str | None]:
+    """The result and the fingerprint of one JSON object. Raises ValueError."""
+    row = json.loads(text)
+    if not isinstance(row, dict):
+        raise ValueError("not a JSON object")
+    return from_dict(row), row.get("fingerprint")
+
+
+# ---- parts ----------------------------------------------------------------------------------------------------------
+
+
+def _cost(cost: Cost) -> dict[str, Any]:
+    return {name: _score(value) if isinstance(value, float) else value for name, value in asdict(cost).items()}
+
+
+def _video(info: VideoInfo) -> dict[str, Any]:
+    row = asdict(info)
+    del row["path"], row["duration_s"]  # both stand in the head
+    row["fps"] = _score(info.fps)
+    return row
+
+
+def _info(row: Mapping[str, Any]) -> VideoInfo | None:
+    video = row.get("video")
+    if video is None:
+        return None
+    return _make(VideoInfo, {**video, "path": row["path"], "duration_s": row["duration_s"]})
+
+
+def _make(kind: type[T], row: Mapping[str, Any]) -> T:
+    known = {f.name for f in fields(kind)}  # type: ignore[arg-type]
+    return kind(**{name: value for name, value in row.items() if name in known})
+
+
+def _optional(kind: type[T], row: Mapping[str, Any] | None) -> T | None:
+    return None if row is None else _make(kind, row)
+
+
+def _score(value: float | None) -> float | None:
+    return None if value is None or not math.isfinite(value) else float(f"{value:.6g}")
+
+
+def _time(value: float | None) -> float | None:
+    return None if value is None or not math.isfinite(value) else round(float(value), 6)
+
+
+def _seconds(value: float) -> float | None:
+    return None if not math.isfinite(value) else round(float(value), 4)
