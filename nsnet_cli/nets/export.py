@@ -1,0 +1,57 @@
+"""Export: torch modules to OpenVINO graphs in the user's cache, once per network file and sampler.
+
+The only module of the CPU engine that imports torch. A finished export is a folder with graph.xml, graph.bin and meta.json;
+it is written under another name and renamed, so that a folder that is there is whole.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+import warnings
+from pathlib import Path
+from typing import Any
+
+import openvino
+import torch
+from torch import nn
+
+from nsnet_cli.nets.networks import load_classifier
+from nsnet_cli.nets.torch_engine import SamplerGraph, classifier_gflops, load_sampler, sampler_gflops
+from nsnet_cli.weights.checkpoint import Checkpoint
+from nsnet_cli.weights.registry import NetworkUse
+
+
+def export_classifier(use: NetworkUse, pixel_side: int, folder: Path) -> None:
+    """pixels (N, pixel_side, pixel_side, 3) uint8 -> features (N, D), logits (N, C); preprocessing inside the graph."""
+    network = load_classifier(use)
+    example = torch.zeros(2, pixel_side, pixel_side, 3, dtype=torch.uint8)
+    meta = {"gflops": classifier_gflops(network, pixel_side), "architecture": use.network.architecture}
+    _write(network, (example,), [(-1, pixel_side, pixel_side, 3)], folder, meta)
+
+
+def export_sampler(checkpoint: Checkpoint, folder: Path) -> None:
+    """features (T, D), logits (T, C), times (T,) -> fsm (T,), vgm (T,), combined (T,)."""
+    sampler = load_sampler(checkpoint)
+    features = sampler.config.features
+    example = (torch.randn(9, features), torch.randn(9, 1000), torch.linspace(0, 1, 9))
+    meta = {"gflops": sampler_gflops(sampler, checkpoint)}
+    _write(SamplerGraph(sampler).eval(), example, [(-1, features), (-1, -1), (-1,)], folder, meta)
+
+
+def _write(
+    module: nn.Module, example: tuple[torch.Tensor, ...], shapes: list[tuple[int, ...]], folder: Path, meta: dict[str, Any]
+) -> None:
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")  # the tracer warns of shape checks that are constant here
+        logging.getLogger("openvino").setLevel(logging.ERROR)
+        graph = openvino.convert_model(module, example_input=example, input=[openvino.PartialShape(list(s)) for s in shapes])
+    temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    openvino.save_model(graph, temporary / "graph.xml", compress_to_fp16=False)
+    (temporary / "meta.json").write_text(json.dumps(meta))
+    shutil.rmtree(folder, ignore_errors=True)  # an unreadable earlier one
+    temporary.replace(folder)

@@ -1,0 +1,106 @@
+"""The torch engine: GPUs, and the reference that the CPU engine's outputs are tested against."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from nsnet_cli.errors import DeviceError, WeightsError
+from nsnet_cli.nets.cost import SAMPLER_COST_FRAMES, FrameCost
+from nsnet_cli.nets.engine import Saliency, TagHead
+from nsnet_cli.nets.networks import load_classifier, read_state
+from nsnet_cli.nets.sampler import Sampler, SamplerConfig
+from nsnet_cli.weights.checkpoint import MODEL_FILE, Checkpoint
+
+
+class TorchEngine:
+    """Runs a checkpoint in torch on `device` ('cpu', 'cuda', 'mps'); half precision by autocast on cuda."""
+
+    def __init__(self, checkpoint: Checkpoint, device: str) -> None:
+        if (device == "cuda" and not torch.cuda.is_available()) or (
+            device == "mps" and not torch.backends.mps.is_available()
+        ):
+            raise DeviceError(f"--device {device}: torch sees no {device} device here", "use --device cpu")
+        self.name = f"torch-{device}"
+        self.device = torch.device(device)
+        self._preview = self._placed(load_classifier(checkpoint.preview))
+        self._recogniser = self._placed(load_classifier(checkpoint.recogniser))
+        self._head = TagHead.of(checkpoint)
+        self._sampler = load_sampler(checkpoint).to(self.device) if checkpoint.sampler else None
+        self.cost = FrameCost(
+            preview=classifier_gflops(self._preview),
+            sampler=sampler_gflops(self._sampler, checkpoint) if self._sampler else 0.0,
+            recogniser=classifier_gflops(self._recogniser),
+        )
+
+    def preview(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return self._classify(self._preview, pixels)
+
+    def recognise(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        features, logits = self._classify(self._recogniser, pixels)
+        return features, self._head.scores(features, logits)
+
+    def saliency(self, features: np.ndarray, logits: np.ndarray, times: np.ndarray) -> Saliency:
+        if self._sampler is None:
+            raise WeightsError("this checkpoint has no sampler", "use --policy confidence")
+        tensors = [torch.from_numpy(np.asarray(a, np.float32)).to(self.device) for a in (features, logits, times)]
+        with torch.inference_mode():
+            return Saliency(*(out.float().cpu().numpy() for out in SamplerGraph(self._sampler)(*tensors)))
+
+    def _placed(self, module: nn.Module) -> Any:
+        return module.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def _classify(self, network: nn.Module, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        half = torch.autocast("cuda", torch.float16) if self.device.type == "cuda" else nullcontext()
+        with torch.inference_mode(), half:
+            features, logits = network(torch.from_numpy(np.ascontiguousarray(pixels)).to(self.device))
+        return features.float().cpu().numpy(), logits.float().cpu().numpy()
+
+
+class SamplerGraph(nn.Module):
+    """The sampler for one video: features (T, D), logits (T, C), times (T,) -> fsm (T,), vgm (T,), combined (T,)."""
+
+    def __init__(self, sampler: Sampler) -> None:
+        super().__init__()
+        self.sampler = sampler
+
+    def forward(self, features: Tensor, logits: Tensor, times: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        mask = torch.ones_like(times, dtype=torch.bool).unsqueeze(0)  # (1, T)
+        out = self.sampler(features.unsqueeze(0), logits.unsqueeze(0), times.unsqueeze(0), mask)
+        return out.fsm[0], out.vgm[0], out.combined[0]
+
+
+def load_sampler(checkpoint: Checkpoint) -> Sampler:
+    """The sampler of a checkpoint folder, in eval mode. Raises WeightsError where weights and config disagree."""
+    assert checkpoint.sampler is not None
+    path = checkpoint.sampler / MODEL_FILE
+    state = {k.removeprefix("sampler."): v for k, v in read_state(path).items() if k.startswith("sampler.")}
+    try:
+        sampler = Sampler(SamplerConfig.from_dict(checkpoint.sampler_config))
+        sampler.load_state_dict(state, strict=True)
+    except (RuntimeError, ValueError, TypeError) as error:
+        raise WeightsError(f"{path} does not fit its config.json: {error}", "train or download it again") from error
+    return sampler.eval()
+
+
+def classifier_gflops(network: nn.Module, side_px: int = 256) -> float:
+    """GFLOPs a frame; a multiply-add counts as one."""
+    device = next(network.parameters()).device
+    with FlopCounterMode(display=False) as counter, torch.inference_mode():
+        network(torch.zeros(1, side_px, side_px, 3, dtype=torch.uint8, device=device))
+    return counter.get_total_flops() / 2 / 1e9
+
+
+def sampler_gflops(sampler: Sampler, checkpoint: Checkpoint) -> float:
+    """GFLOPs a preview frame at T = SAMPLER_COST_FRAMES."""
+    device, t = next(sampler.parameters()).device, SAMPLER_COST_FRAMES
+    classes = len(checkpoint.vocabulary) if checkpoint.kind == "fixed-vocabulary" else 1
+    shapes = (t, sampler.config.features), (t, classes), (t,)
+    with FlopCounterMode(display=False) as counter, torch.inference_mode():
+        SamplerGraph(sampler)(*(torch.zeros(shape, device=device) for shape in shapes))
+    return counter.get_total_flops() / 2 / 1e9 / t

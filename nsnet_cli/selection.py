@@ -1,0 +1,117 @@
+"""Which frames the recogniser sees, and how their scores become the video's: pure functions of numbers.
+
+Everything that `tag` does between the sampler and the tags is here, so that `evaluate` judges the very same choice.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from nsnet_cli.errors import UsageError
+from nsnet_cli.types import Policy
+
+SALIENCY_POLICIES: tuple[Policy, ...] = ("nsnet", "nsnet-fsm", "nsnet-vgm")
+PREVIEW_POLICIES: tuple[Policy, ...] = (*SALIENCY_POLICIES, "confidence")
+"""Policies that look at the preview network's output before they choose."""
+
+
+def select(policy: Policy, saliency: np.ndarray, pts_s: np.ndarray, k: int, *, seed: int = 0) -> np.ndarray:
+    """Indices (K,) of the frames to recognise, the most wanted first; all T where T <= k.
+
+    saliency (T,) in [0, 1], pts_s (T,) ascending seconds. `uniform` takes the frames nearest to the middles of k equal
+    stretches of time, `random` draws by `seed`, `dense` takes every frame, the others the k highest saliencies (the earlier
+    frame where two are equal).
+    """
+    if k < 1:
+        raise ValueError(f"k = {k} frames; at least 1")
+    count = len(pts_s)
+    if policy == "dense" or (count <= k and policy in ("uniform", "random")):
+        return np.arange(count)
+    if policy == "uniform":
+        return even_indices(pts_s, k)
+    if policy == "random":
+        return np.sort(np.random.default_rng(seed).choice(count, size=k, replace=False))
+    return np.argsort(-saliency, kind="stable")[:k]
+
+
+def even_indices(pts_s: np.ndarray, k: int) -> np.ndarray:
+    """k different indices whose times are nearest to the middles of k equal stretches. pts_s (T,) ascending, T >= k."""
+    first, last = float(pts_s[0]), float(pts_s[-1])
+    wanted = first + (np.arange(k) + 0.5) / k * (last - first)
+    chosen = np.abs(pts_s[None, :] - wanted[:, None]).argmin(1)
+    for i in range(1, k):  # two stretches of an uneven video can want the same frame: take the next one
+        chosen[i] = max(chosen[i], chosen[i - 1] + 1)
+    for i in range(k - 1, -1, -1):
+        chosen[i] = min(chosen[i], len(pts_s) - k + i)
+    return chosen
+
+
+def aggregate(scores: np.ndarray, saliency: np.ndarray) -> np.ndarray:
+    """The video's scores (C,): the mean of frame scores (K, C) weighted by saliency (K,); plain where all weights are 0."""
+    weights = np.clip(saliency.astype(np.float64), 0.0, None)
+    if weights.sum() <= 0:
+        weights = np.ones(len(scores))
+    return np.asarray(weights @ scores / weights.sum())
+
+
+# ---- budgets --------------------------------------------------------------------------------------------------------
+
+StopReason = Literal["settled", "frames", "share", "time"]
+SETTLED_FRAMES = 3
+SETTLED_MARGIN = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What a video may cost: `frames`, a share of dense recognition, or seconds; exactly one is set."""
+
+    frames: int | None = None
+    share: float | None = None
+    seconds: float | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> Budget:
+        """'8' frames, '5%' of recognising every preview frame, '2s' seconds a video. Raises UsageError."""
+        match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(s|%|)\s*", text)
+        value = float(match[1]) if match else 0.0
+        if match is None or value <= 0 or (match[2] == "" and not value.is_integer()):
+            raise UsageError(f"--budget {text!r} is not a budget", "use 8 (frames), 5% (of dense cost) or 2s (seconds)")
+        if match[2] == "s":
+            return cls(seconds=value)
+        if match[2] == "%":
+            return cls(share=value / 100)
+        return cls(frames=int(value))
+
+    def most_frames(self, preview_frames: int) -> int:
+        """Frames that the recogniser may see of `preview_frames`; seconds are watched by the clock instead."""
+        if self.frames is not None:
+            return max(1, min(self.frames, preview_frames))
+        if self.share is not None:
+            return max(1, min(math.floor(self.share * preview_frames + 1e-9), preview_frames))
+        return preview_frames
+
+    def reason(self) -> StopReason:
+        """What ended the recognition when the budget was spent to its end."""
+        return "frames" if self.frames is not None else "share" if self.share is not None else "time"
+
+
+def settled(scores: np.ndarray, saliency: np.ndarray) -> bool:
+    """True once another frame is unlikely to change the first tag.
+
+    scores (n, C) and saliency (n,) of the frames seen so far, in the order they were seen. Settled: after each of the last
+    SETTLED_FRAMES frames the same tag led, and it leads now by SETTLED_MARGIN.
+    """
+    if len(scores) < SETTLED_FRAMES:
+        return False
+    leaders = {
+        int(aggregate(scores[:n], saliency[:n]).argmax()) for n in range(len(scores) - SETTLED_FRAMES + 1, len(scores) + 1)
+    }
+    if len(leaders) > 1:
+        return False
+    now = np.sort(aggregate(scores, saliency))
+    return len(now) < 2 or bool(now[-1] - now[-2] >= SETTLED_MARGIN)

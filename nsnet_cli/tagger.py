@@ -1,0 +1,317 @@
+"""One video's way: read the preview, score its frames, choose K, recognise them, say what was seen and what it cost."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from nsnet_cli.errors import UsageError, VideoError
+from nsnet_cli.nets.engine import Engine, Saliency, build_engine, softmax
+from nsnet_cli.selection import PREVIEW_POLICIES, SALIENCY_POLICIES, Budget, aggregate, select, settled
+from nsnet_cli.types import (
+    POLICIES,
+    SCHEMA_VERSION,
+    Cost,
+    DecodeReport,
+    ErrorInfo,
+    Evidence,
+    FrameBatch,
+    FrameScore,
+    ModelInfo,
+    PreviewPlan,
+    ReadOptions,
+    SalientFrame,
+    SamplingInfo,
+    Tag,
+    TagName,
+    TagOptions,
+    Timings,
+    VideoHeader,
+    VideoInfo,
+    VideoResult,
+)
+from nsnet_cli.video import read_video
+from nsnet_cli.weights.checkpoint import Checkpoint, resolve_checkpoint
+from nsnet_cli.weights.vocabulary import load_vocabulary
+
+Reader = Callable[[Path, ReadOptions], Iterator[VideoHeader | FrameBatch | DecodeReport]]
+EVIDENCE_FRAMES = 3
+"""Frames named as evidence of a tag, at most."""
+
+
+class Tagger:
+    """Tags videos with one checkpoint and one set of options. Safe to use from several threads."""
+
+    def __init__(
+        self, checkpoint: Checkpoint, engine: Engine, options: TagOptions, *, jpegs: bool = False, threads: int = 1
+    ) -> None:
+        self.checkpoint = checkpoint
+        self.engine = engine
+        self.options = options
+        self.budget = Budget.parse(options.budget) if options.budget else None
+        self.read_options = read_options(checkpoint, options, jpegs=jpegs, threads=threads)
+        preview = checkpoint.preview.network
+        self.preview_vocabulary = load_vocabulary(preview.vocabulary)
+
+    @classmethod
+    def from_checkpoint(
+        cls,
+        name: str = "imagenet-lite",
+        options: TagOptions | None = None,
+        *,
+        device: str = "auto",
+        jpegs: bool = False,
+        threads: int = 1,
+        say: Callable[[str], None] = lambda message: None,
+    ) -> Tagger:
+        """A tagger for a registry name, a checkpoint folder or hub:owner/name@revision.
+
+        `say` is told what a person should know before the first video: exports, a policy that fell back. Raises UsageError,
+        WeightsError, DeviceError.
+        """
+        checkpoint = resolve_checkpoint(name)
+        options = checked(options or TagOptions(frames=checkpoint.frames, preview=checkpoint.preview_frames))
+        if options.policy in SALIENCY_POLICIES and checkpoint.sampler is None:
+            say(f"{checkpoint.name} has no trained sampler for its preview network; using --policy confidence")
+            options = replace(options, policy="confidence")
+        return cls(checkpoint, build_engine(checkpoint, device, say=say), options, jpegs=jpegs, threads=threads)
+
+    def tag(self, path: str | Path, *, read: Reader = read_video) -> VideoResult:
+        """Tag one video. Raises VideoError; `read` is where the frames come from (this process, or a worker's)."""
+        started = time.perf_counter()
+        preview = self._preview(Path(path), read)
+        saliency = self._saliency(preview)
+        chosen = self._choose(preview, saliency)
+        return self._result(preview, saliency, chosen, started)
+
+    def try_tag(self, path: str | Path, *, read: Reader = read_video) -> VideoResult:
+        """As `tag`, but a video that cannot be tagged is a result with status 'error'."""
+        try:
+            return self.tag(path, read=read)
+        except VideoError as error:
+            return failed(path, error, self.model)
+
+    @property
+    def model(self) -> ModelInfo:
+        return ModelInfo(self.checkpoint.name, self.checkpoint.hash)
+
+    def fingerprint(self, path: str | Path) -> str:
+        """16 hex digits over all that can change the result: the file's size and mtime, checkpoint, options, schema."""
+        stat = Path(path).stat()
+        parts = [stat.st_size, stat.st_mtime_ns, self.checkpoint.hash, asdict(self.options), SCHEMA_VERSION]
+        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
+
+    # ---- the stages, in order ----
+
+    def _preview(self, path: Path, read: Reader) -> _Preview:
+        """Read the planned frames; the preview network runs on each batch while the next is decoded."""
+        looks = self.options.policy in PREVIEW_POLICIES
+        header, report, batches, outputs, seconds = None, None, [], [], 0.0
+        for item in read(path, self.read_options):
+            if isinstance(item, VideoHeader):
+                header = item
+            elif isinstance(item, FrameBatch):
+                batches.append(item)
+                if looks:
+                    start = time.perf_counter()
+                    outputs.append(self.engine.preview(item.pixels))
+                    seconds += time.perf_counter() - start
+            else:
+                report = item
+        if header is None or report is None or not batches:
+            raise VideoError(f"{path}: no frame could be decoded", "is the file whole?", kind="no_frames")
+        pts_s = np.concatenate([batch.pts_s for batch in batches])
+        order = np.argsort(pts_s, kind="stable")
+        jpegs = [jpeg for batch in batches for jpeg in batch.jpegs]
+        return _Preview(
+            path=path,
+            info=header.info,
+            plan=header.plan,
+            report=report,
+            pixels=np.concatenate([batch.pixels for batch in batches])[order],
+            pts_s=pts_s[order],
+            jpegs=tuple(jpegs[i] for i in order) if jpegs else (),
+            features=np.concatenate([f for f, _ in outputs])[order] if looks else None,
+            logits=np.concatenate([z for _, z in outputs])[order] if looks else None,
+            seconds=seconds,
+        )
+
+    def _saliency(self, preview: _Preview) -> _Scores:
+        start = time.perf_counter()
+        count = len(preview.pts_s)
+        if preview.features is None or preview.logits is None:
+            return _Scores(np.ones(count), None, None, None, 0.0)
+        shares = softmax(preview.logits)
+        if self.options.policy == "confidence":
+            return _Scores(shares.max(1), None, shares.max(1), shares.argmax(1), time.perf_counter() - start)
+        out = self.engine.saliency(preview.features, preview.logits, preview.times())
+        saliency = {"nsnet": out.combined, "nsnet-fsm": out.fsm, "nsnet-vgm": out.vgm}[self.options.policy]
+        return _Scores(saliency, out, shares.max(1), shares.argmax(1), time.perf_counter() - start)
+
+    def _choose(self, preview: _Preview, scores: _Scores) -> _Choice:
+        """Which frames the recogniser sees, and what it says of them; with a budget, only until the answer is settled."""
+        start = time.perf_counter()
+        policy, count = self.options.policy, len(preview.pts_s)
+        most = self.budget.most_frames(count) if self.budget else self.options.frames
+        order = select(policy, scores.saliency, preview.pts_s, most, seed=self.options.seed)
+        if self.budget is None:
+            _, frame_scores = self._recognise(preview.pixels, order)
+            return _Choice(order, frame_scores, None, time.perf_counter() - start)
+        deadline = start - preview.seconds - scores.seconds - preview.report.decode_s + (self.budget.seconds or np.inf)
+        frame_scores, stopped = np.empty((0, len(self.checkpoint.vocabulary)), np.float32), self.budget.reason()
+        for n in range(len(order)):
+            _, new = self._recognise(preview.pixels, order[n : n + 1])
+            frame_scores = np.concatenate([frame_scores, new])
+            if settled(frame_scores, scores.saliency[order[: n + 1]]):
+                stopped = "settled"
+                break
+            if time.perf_counter() > deadline:
+                break
+        return _Choice(order[: len(frame_scores)], frame_scores, stopped, time.perf_counter() - start)
+
+    def _recognise(self, pixels: np.ndarray, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """In batches of 32: a dense policy may choose every frame."""
+        parts = [self.engine.recognise(pixels[chosen[i : i + 32]]) for i in range(0, len(chosen), 32)]
+        return np.concatenate([f for f, _ in parts]), np.concatenate([s for _, s in parts])
+
+    def _result(self, preview: _Preview, scores: _Scores, choice: _Choice, started: float) -> VideoResult:
+        chosen, saliency = choice.frames, scores.saliency
+        video_scores = aggregate(choice.scores, saliency[chosen])
+        in_time = np.sort(chosen)
+        marks = set(chosen.tolist())
+        looks = preview.features is not None
+        cost = self.engine.cost
+        count = len(preview.pts_s)
+        return VideoResult(
+            path=str(preview.path),
+            status="ok",
+            duration_s=preview.info.duration_s,
+            tags=self._tags(video_scores, choice, preview.pts_s, saliency),
+            salient_frames=tuple(SalientFrame(float(preview.pts_s[i]), float(saliency[i])) for i in in_time),
+            sampling=SamplingInfo(self.options.policy, preview.plan.kind, count, len(chosen), choice.stopped),
+            model=self.model,
+            cost=Cost(
+                frames_decoded=preview.report.frames_decoded,
+                frames_lost=preview.report.frames_lost,
+                gflops=cost.total(count if looks else 0, len(chosen), sampler=scores.sampler is not None),
+                dense_gflops=cost.dense(count),
+            ),
+            timings=Timings(
+                preview.report.decode_s, preview.seconds, scores.seconds, choice.seconds, time.perf_counter() - started
+            ),
+            frames=tuple(self._frame(preview, scores, i, i in marks) for i in range(count)),
+            info=preview.info,
+            jpegs=preview.jpegs,
+        )
+
+    def _tags(self, scores: np.ndarray, choice: _Choice, pts_s: np.ndarray, saliency: np.ndarray) -> tuple[Tag, ...]:
+        """The top-k tags over the threshold, each with the frames that carried it, strongest first."""
+        best = np.argsort(-scores, kind="stable")[: self.options.top_k]
+        tags = []
+        for c in best[scores[best] >= self.options.threshold]:
+            carried = np.argsort(-choice.scores[:, c] * saliency[choice.frames], kind="stable")[:EVIDENCE_FRAMES]
+            evidence = tuple(
+                Evidence(float(pts_s[choice.frames[k]]), float(saliency[choice.frames[k]]), float(choice.scores[k, c]))
+                for k in carried
+            )
+            name = self.checkpoint.vocabulary[c]
+            tags.append(Tag(name.id, name.name, float(scores[c]), evidence))
+        return tuple(tags)
+
+    def _frame(self, preview: _Preview, scores: _Scores, i: int, chosen: bool) -> FrameScore:
+        return FrameScore(
+            pts_s=float(preview.pts_s[i]),
+            saliency=float(scores.saliency[i]),
+            chosen=chosen,
+            fsm=float(scores.sampler.fsm[i]) if scores.sampler else None,
+            vgm=float(scores.sampler.vgm[i]) if scores.sampler else None,
+            confidence=float(scores.confidence[i]) if scores.confidence is not None else None,
+            tag=self._preview_tag(int(scores.best[i])) if scores.best is not None else None,
+        )
+
+    def _preview_tag(self, index: int) -> str:
+        tag: TagName = self.preview_vocabulary[index]
+        return tag.name
+
+
+def failed(path: str | Path, error: VideoError, model: ModelInfo | None = None) -> VideoResult:
+    """The error row of a video that could not be tagged."""
+    return VideoResult(path=str(path), status="error", model=model, error=ErrorInfo(error.kind, str(error)))
+
+
+def checked(options: TagOptions) -> TagOptions:
+    """The same options, or UsageError naming the one that cannot be carried out."""
+    if options.policy not in POLICIES:
+        raise UsageError(f"--policy {options.policy!r} is not a policy", f"known: {', '.join(POLICIES)}")
+    for name, value, least in (("frames", options.frames, 1), ("preview", options.preview, 1), ("top-k", options.top_k, 1)):
+        if value < least:
+            raise UsageError(f"--{name} {value} is too small", f"at least {least}")
+    if options.frames > options.preview and options.policy != "uniform":
+        raise UsageError(f"--frames {options.frames} is more than --preview {options.preview}", "recognise fewer frames")
+    return options
+
+
+def read_options(checkpoint: Checkpoint, options: TagOptions, *, jpegs: bool, threads: int) -> ReadOptions:
+    """What the video room is asked for. `uniform` looks at nothing but the K frames that it recognises."""
+    network = checkpoint.recogniser.network
+    alone = options.policy == "uniform" and options.budget is None
+    most = options.frames if alone else options.preview
+    defaults = ReadOptions(size_px=checkpoint.recogniser.size_px)
+    return replace(
+        defaults,
+        crop=network.crop,
+        interpolation="bicubic" if network.interpolation == "bicubic" else "bilinear",
+        max_frames=most,
+        min_frames=min(defaults.min_frames, most),
+        even=alone,
+        decoder=options.decoder,
+        threads=threads,
+        jpegs=jpegs,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Preview:
+    """The decoded preview, in order of time, and what the preview network says of it."""
+
+    path: Path
+    info: VideoInfo
+    plan: PreviewPlan
+    report: DecodeReport
+    pixels: np.ndarray  # (T, S, S, 3) uint8
+    pts_s: np.ndarray  # (T,)
+    jpegs: tuple[bytes, ...]
+    features: np.ndarray | None  # (T, D); None where the policy does not look
+    logits: np.ndarray | None  # (T, C)
+    seconds: float
+
+    def times(self) -> np.ndarray:
+        """pts_s / duration, (T,) in [0, 1]."""
+        return np.clip(self.pts_s / max(self.info.duration_s, 1e-6), 0.0, 1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class _Scores:
+    """Saliency (T,), where it came from, and the preview network's first guess of each frame."""
+
+    saliency: np.ndarray
+    sampler: Saliency | None
+    confidence: np.ndarray | None
+    best: np.ndarray | None
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Choice:
+    """The chosen frames, indices (K,) in the order wanted, and the recogniser's scores of them (K, C)."""
+
+    frames: np.ndarray
+    scores: np.ndarray
+    stopped: str | None
+    seconds: float
