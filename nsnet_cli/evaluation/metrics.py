@@ -1,0 +1,64 @@
+"""Accuracy and ranking metrics. Equal scores are never broken in anybody's favour by their order in the list."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+
+def top_k_accuracy(scores: np.ndarray, labels: Sequence[tuple[int, ...]], k: int) -> float:
+    """Share of videos of which one label is among the k highest scores. scores (N, C); labels: N tuples of classes.
+
+    The tags of a result are its scores in falling order, the lower class first where two are equal: so is this.
+    """
+    top = np.argsort(-scores, axis=1, kind="stable")[:, :k]
+    hits = [bool(set(row.tolist()) & set(own)) for row, own in zip(top, labels, strict=True)]
+    return float(np.mean(hits)) if hits else float("nan")
+
+
+def average_precision(scores: np.ndarray, positive: np.ndarray) -> float:
+    """Area under the precision-recall steps. scores (N,), positive (N,) bool -> [0, 1], nan without a positive.
+
+    sum over the thresholds n, highest first, of (recall_n - recall_{n-1}) * precision_n, no
+    interpolation; equal scores are one step.
+    """
+    positive = np.asarray(positive, dtype=bool)
+    if not positive.any():
+        return float("nan")
+    order = np.argsort(-scores, kind="stable")
+    ranked, found = scores[order], np.cumsum(positive[order])
+    last = np.append(np.flatnonzero(np.diff(ranked)), len(ranked) - 1)  # last position of each run of equal scores
+    recall = found[last] / found[-1]
+    precision = found[last] / (last + 1)
+    return float(np.sum(np.diff(recall, prepend=0.0) * precision))
+
+
+def mean_average_precision(scores: np.ndarray, labels: Sequence[tuple[int, ...]]) -> float:
+    """Mean over the classes that have a video of each class's average precision. scores (N, C); nan without videos."""
+    targets = np.zeros(scores.shape, dtype=bool)
+    for row, own in enumerate(labels):
+        targets[row, list(own)] = True
+    present = np.flatnonzero(targets.any(0))
+    each = [average_precision(scores[:, c], targets[:, c]) for c in present]
+    return float(np.mean(each)) if each else float("nan")
+
+
+def roc_auc(scores: np.ndarray, positive: np.ndarray) -> float:
+    """Chance that a positive outranks a negative; a tie is one half. scores, positive (N,) -> [0, 1] or nan."""
+    positive = np.asarray(positive, dtype=bool)
+    n_pos, n_neg = int(positive.sum()), int((~positive).sum())
+    if not n_pos or not n_neg:
+        return float("nan")
+    _, inverse, counts = np.unique(scores, return_inverse=True, return_counts=True)
+    mean_rank = np.cumsum(counts) - (counts - 1) / 2  # of each distinct score, from 1
+    rank_sum = float(mean_rank[inverse][positive].sum())
+    return (rank_sum - n_pos * (n_pos + 1) / 2) / (n_pos * n_neg)
+
+
+def inside(pts_s: np.ndarray, segments: Sequence[tuple[float, float]]) -> np.ndarray:
+    """(T,) bool: which frames lie in one of the stretches, ends included. pts_s (T,) seconds."""
+    marks = np.zeros(len(pts_s), dtype=bool)
+    for start_s, end_s in segments:
+        marks |= (pts_s >= start_s) & (pts_s <= end_s)
+    return marks

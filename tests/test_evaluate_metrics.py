@@ -1,0 +1,81 @@
+"""Metrics against cases worked out by hand and against the definitions, spelled out slowly."""
+
+from __future__ import annotations
+
+import math
+from itertools import product
+
+import numpy as np
+import pytest
+
+from nsnet_cli.evaluation.metrics import average_precision, inside, mean_average_precision, roc_auc, top_k_accuracy
+
+
+def slow_auc(scores: np.ndarray, positive: np.ndarray) -> float:
+    pairs = list(product(scores[positive], scores[~positive]))
+    return sum(1.0 if p > n else 0.5 if p == n else 0.0 for p, n in pairs) / len(pairs)
+
+
+def slow_ap(scores: np.ndarray, positive: np.ndarray) -> float:
+    total, recall_before = 0.0, 0.0
+    for threshold in sorted(set(scores.tolist()), reverse=True):
+        taken = scores >= threshold
+        recall, precision = (taken & positive).sum() / positive.sum(), (taken & positive).sum() / taken.sum()
+        total += (recall - recall_before) * precision
+        recall_before = recall
+    return total
+
+
+def test_average_precision_by_hand() -> None:
+    # ranked: + - + -  -> 1/2 * 1/1 + 1/2 * 2/3
+    assert average_precision(np.array([0.9, 0.8, 0.7, 0.1]), np.array([1, 0, 1, 0])) == pytest.approx(5 / 6)
+    assert average_precision(np.array([0.9, 0.1]), np.array([1, 0])) == 1.0
+    assert average_precision(np.array([0.5, 0.5, 0.5, 0.5]), np.array([1, 0, 0, 0])) == pytest.approx(0.25)
+    assert math.isnan(average_precision(np.array([0.5]), np.array([0])))
+
+
+def test_equal_scores_do_not_depend_on_their_order() -> None:
+    scores = np.array([0.9, 0.5, 0.5, 0.5, 0.1])
+    first, last = np.array([0, 1, 0, 0, 0], dtype=bool), np.array([0, 0, 0, 1, 0], dtype=bool)
+    assert average_precision(scores, first) == average_precision(scores, last) == pytest.approx(1 / 4)
+    assert roc_auc(scores, first) == roc_auc(scores, last) == pytest.approx((0 + 0.5 + 0.5 + 1) / 4)
+
+
+def test_roc_auc_by_hand() -> None:
+    assert roc_auc(np.array([0.1, 0.4, 0.35, 0.8]), np.array([0, 0, 1, 1])) == pytest.approx(0.75)
+    assert roc_auc(np.array([0.2, 0.1]), np.array([1, 0])) == 1.0
+    assert roc_auc(np.array([0.1, 0.2]), np.array([1, 0])) == 0.0
+    assert math.isnan(roc_auc(np.array([0.1, 0.2]), np.array([1, 1])))
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_against_the_slow_definitions(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    scores = rng.integers(0, 8, 40) / 8 if seed % 2 else rng.random(40)
+    positive = rng.random(40) < 0.3
+    positive[0], positive[1] = True, False
+    assert roc_auc(scores, positive) == pytest.approx(slow_auc(scores, positive))
+    assert average_precision(scores, positive) == pytest.approx(slow_ap(scores, positive))
+
+
+def test_top_k_counts_any_of_a_videos_labels() -> None:
+    scores = np.array([[0.5, 0.3, 0.2], [0.1, 0.7, 0.2], [0.2, 0.2, 0.6]])
+    labels = [(0,), (2,), (0, 1)]
+    assert top_k_accuracy(scores, labels, 1) == pytest.approx(1 / 3)
+    assert top_k_accuracy(scores, labels, 2) == 1.0
+    assert top_k_accuracy(scores, labels, 5) == 1.0
+
+
+def test_mean_average_precision_is_over_the_classes_that_occur() -> None:
+    scores = np.array([[0.9, 0.1, 0.0], [0.2, 0.8, 0.0], [0.6, 0.4, 0.0]])
+    labels = [(0,), (1,), (1,)]  # class 0: ranked + - - -> 1; class 1: 0.8 + 0.4 + 0.1 - -> 1; class 2 never occurs
+    assert mean_average_precision(scores, labels) == 1.0
+    assert mean_average_precision(scores, [(1,), (1,), (0,)]) == pytest.approx(
+        (1 / 2 + (1 / 2 * 1 + 1 / 2 * 2 / 3)) / 2
+    )
+
+
+def test_inside_counts_the_ends() -> None:
+    marks = inside(np.array([0.0, 1.0, 1.5, 2.0, 2.1, 5.0]), [(1.0, 2.0), (5.0, 6.0)])
+    assert marks.tolist() == [False, True, True, True, False, True]
+    assert not inside(np.array([0.0]), []).any()
