@@ -55,8 +55,8 @@ def _escape(match: re.Match[str]) -> str:
 
 
 def json_text(value: Any, indent: int | None = None) -> str:
-    """Compact JSON (without a newline) that any UTF-8 reader and any terminal can take; NaN is refused."""
-    text = json.dumps(value, ensure_ascii=False, allow_nan=False, indent=indent)
+    """JSON (without a newline at its end) that any UTF-8 reader and any terminal can take. NaN raises ValueError."""
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, indent=indent, default=lambda scalar: scalar.item())
     return re.sub(UNSAFE, lambda m: m[0] if m[0] == "\n" else f"\\u{ord(m[0]):04x}", text)
 
 

@@ -72,7 +72,7 @@ def explain_dict(result: VideoResult) -> dict[str, Any]:
             "vgm": _score(frame.vgm),
             "saliency": _score(frame.saliency),
             "confidence": _score(frame.confidence),
-            "chosen": frame.chosen,
+            "chosen": bool(frame.chosen),
             "tag": frame.tag,
         }
         for frame in result.frames
@@ -86,7 +86,7 @@ def to_line(result: VideoResult, fingerprint: str | None = None) -> str:
 
 
 def from_dict(row: Mapping[str, Any]) -> VideoResult:
-    """A result read back (jpegs are not kept). Unknown fields are ignored. Raises ValueError for what is no such object."""
+    """A result read back (jpegs are not kept). Unknown fields are ignored. Raises ValueError for anything else."""
     try:
         version = row["schema_version"]
         if version != SCHEMA_VERSION:
