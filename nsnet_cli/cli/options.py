@@ -46,12 +46,18 @@ OPTIONS: dict[str, OptionRow] = {
     ),
     "policy": OptionRow(("--policy",), _TAG.policy, "How salient frames are chosen.", SAMPLING, "NSNET_POLICY"),
     "frames": OptionRow(
-        ("--frames", "-K"), _TAG.frames, "K: frames that the recogniser sees.", SAMPLING, "NSNET_FRAMES", 1, 1024
+        ("--frames", "-K"),
+        None,
+        "K: frames that the recogniser sees. [default: the checkpoint's, 4]",
+        SAMPLING,
+        "NSNET_FRAMES",
+        1,
+        1024,
     ),
     "preview": OptionRow(
         ("--preview", "-T"),
-        _TAG.preview,
-        "T: most frames that the preview looks at.",
+        None,
+        "T: most frames that the preview looks at. [default: the checkpoint's, 128]",
         SAMPLING,
         "NSNET_PREVIEW",
         1,
@@ -73,7 +79,7 @@ OPTIONS: dict[str, OptionRow] = {
     "device": OptionRow(
         ("--device",),
         "auto",
-        "auto, cpu, cuda, cuda:1, mps, or cpu:torch / cpu:openvino / cpu:onnx for one CPU engine.",
+        "auto, cpu, torch-cpu, cuda or mps.",
         RUNNING,
         "NSNET_DEVICE",
         metavar="NAME",
@@ -114,8 +120,8 @@ def option(name: str, **more: Any) -> Any:
 
 CheckpointName = Annotated[str, option("checkpoint")]
 PolicyName = Annotated[Policy, option("policy")]
-Frames = Annotated[int, option("frames")]
-Preview = Annotated[int, option("preview")]
+Frames = Annotated[int | None, option("frames")]
+Preview = Annotated[int | None, option("preview")]
 Budget = Annotated[str | None, option("budget")]
 Seed = Annotated[int, option("seed")]
 TopK = Annotated[int, option("top_k")]
@@ -140,6 +146,21 @@ def check_budget(budget: str | None) -> str | None:
             f"--budget {budget!r} is not a budget", "use 2s (seconds a video), 5% (of dense cost) or 8 (frames)"
         )
     return budget.strip()
+
+
+def tag_options(
+    checkpoint: str, *, frames: int | None = None, preview: int | None = None, budget: str | None = None, **others: Any
+) -> TagOptions:
+    """The options of a run: what was asked, and the checkpoint's own number of frames where nothing was."""
+    from nsnet_cli.weights.checkpoint import resolve_checkpoint
+
+    row = resolve_checkpoint(checkpoint)
+    return TagOptions(
+        frames=frames or row.frames,
+        preview=preview or max(row.preview_frames, frames or 0),
+        budget=check_budget(budget),
+        **others,
+    )
 
 
 # ---- how every command is made ---------------------------------------------------------------------------------------

@@ -1,8 +1,8 @@
 """A folder of results: one file a video in a tree that mirrors the inputs', each there whole or not at all.
 
 `clip.mp4` -> `clip.mp4.nsnet.json`. A result is done when its file parses and its fingerprint is the video's present
-one. Files are written to `.nsnet-tmp/` in the same folder, synced, and renamed: a kill at any moment leaves the old state
-or the new one. What a killed run left in `.nsnet-tmp/` the next run removes.
+one. Files are written to `.nsnet-tmp/` in the same folder, synced, and renamed: a kill at any moment leaves the old
+state or the new one. What a killed run left in `.nsnet-tmp/` the next run removes.
 """
 
 from __future__ import annotations
@@ -146,7 +146,7 @@ class ResultStore:
 
 
 def write_atomic(target: Path, data: bytes, temporary: Path | None = None) -> None:
-    """Write a temporary file (in `temporary`, else beside `target`), sync, rename. Leaves nothing where it raises OSError."""
+    """Write a temporary file (in `temporary`, else beside `target`), sync, rename. An OSError leaves nothing behind."""
     folder = temporary or target.parent
     folder.mkdir(exist_ok=True)
     path = folder / (_unique() if temporary else "." + _unique())
