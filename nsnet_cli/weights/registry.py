@@ -1,11 +1,12 @@
-"""The registry of weights.toml: one frozen, validated row a network file and a checkpoint. Data, no I/O beyond one read.
+"""The registry of weights.toml: one frozen, validated row a network and a checkpoint. Data, no I/O beyond reading it.
 
-No torch here: `nsnet models list` and `nsnet tag` with exported networks import this module alone.
+Rows of a user's own file (NSNET_WEIGHTS, or weights.toml in the user's configuration folder) are added to the shipped
+ones. No torch here: `nsnet models` and `nsnet tag` with exported networks import this module.
 """
 
 from __future__ import annotations
 
-import re
+import os
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,10 +15,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from nsnet_cli.errors import WeightsError
+from nsnet_cli.types import TagName
 
-SHA256 = re.compile(r"[0-9a-f]{64}")
-REVISION = re.compile(r"[0-9a-f]{40}")
 PACKAGE_DIR = Path(__file__).resolve().parents[1]
+USER_VARIABLE = "NSNET_WEIGHTS"
+
+Keys = Literal["timm", "efficientnet-pytorch"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +32,7 @@ class PackageSource:
     file: str
     sha256: str
     size_bytes: int | None = None
-    keys: Literal["timm", "efficientnet-pytorch"] = "timm"
+    keys: Keys = "timm"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +44,7 @@ class HubSource:
     file: str
     sha256: str | None = None
     size_bytes: int | None = None
-    keys: Literal["timm", "efficientnet-pytorch"] = "timm"
+    keys: Keys = "timm"
 
 
 Source = PackageSource | HubSource
@@ -58,8 +61,11 @@ class NetworkRow:
     std: tuple[float, float, float]
     interpolation: str
     crop: float
-    vocabulary: str
+    vocabulary: str | tuple[TagName, ...]
+    """'imagenet-1k', the absolute path of a file of names, or the tags: `load_vocabulary` takes all three."""
     sources: tuple[Source, ...]
+    origin: str = "nsnet"
+    """'nsnet' for a shipped row, else the file that it comes from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +86,16 @@ class CheckpointRow:
     preview: NetworkUse
     recogniser: NetworkUse
     sampler: str | None
+    """A folder of nsnet_cli/checkpoints by name, or the absolute path of a checkpoint folder."""
     frames: int
+    sampler_sha256: str | None = None
+    """Of the sampler folder's model.safetensors."""
+    origin: str = "nsnet"
+
+    @property
+    def networks(self) -> tuple[NetworkRow, ...]:
+        """The network rows this checkpoint needs, each once."""
+        return tuple(dict.fromkeys((self.preview.network, self.recogniser.network)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +108,9 @@ class Registry:
             return self.checkpoints[name]
         except KeyError:
             known = ", ".join(self.checkpoints)
-            raise WeightsError(f"no checkpoint named {name!r}", f"known: {known}; see nsnet models list") from None
+            raise WeightsError(
+                f"no checkpoint named {name!r}", f"known: {known}; see nsnet models list", "unknown_checkpoint"
+            ) from None
 
 
 def registry_path() -> Path:
@@ -102,92 +119,36 @@ def registry_path() -> Path:
     return inside if inside.exists() else PACKAGE_DIR.parent / "weights.toml"
 
 
-@cache
+def user_registry_path() -> Path | None:
+    """The user's own registry: the file that NSNET_WEIGHTS names, or weights.toml in their configuration folder."""
+    if named := os.environ.get(USER_VARIABLE):
+        return Path(named).expanduser().resolve()
+    from platformdirs import user_config_path
+
+    path = user_config_path("nsnet") / "weights.toml"
+    return path if path.is_file() else None
+
+
 def load_registry(path: Path | None = None) -> Registry:
-    """Read and validate the registry. Raises WeightsError naming the row and the field that is wrong."""
-    path = path or registry_path()
+    """The shipped rows and the user's, or the rows of `path` alone. Raises WeightsError naming file, row and field."""
+    if path is not None:
+        return _load(path, None)
+    return _load(registry_path(), user_registry_path())
+
+
+@cache
+def _load(shipped: Path, user: Path | None) -> Registry:
+    from nsnet_cli.weights.rows import parse_rows
+
+    registry = parse_rows(_read(shipped, "reinstall nsnet"), "weights.toml", "nsnet", shipped.parent, Registry({}, {}))
+    if user is None:
+        return registry
+    hint = f"correct it, or unset {USER_VARIABLE}" if os.environ.get(USER_VARIABLE) else "correct or remove it"
+    return parse_rows(_read(user, hint), str(user), str(user), user.parent, registry)
+
+
+def _read(path: Path, hint: str) -> dict[str, Any]:
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, tomllib.TOMLDecodeError) as error:
-        raise WeightsError(f"cannot read the registry {path}: {error}", "reinstall nsnet") from error
-    networks = {name: _network(name, row) for name, row in data.get("networks", {}).items()}
-    checkpoints = {name: _checkpoint(name, row, networks) for name, row in data.get("checkpoints", {}).items()}
-    return Registry(networks, checkpoints)
-
-
-def _field(row: Mapping[str, Any], where: str, key: str, kind: type | tuple[type, ...]) -> Any:
-    if key not in row:
-        raise WeightsError(f"weights.toml: {where} has no {key!r}")
-    if not isinstance(row[key], kind):
-        raise WeightsError(f"weights.toml: {where}.{key} = {row[key]!r} is of the wrong type")
-    return row[key]
-
-
-def _network(name: str, row: Mapping[str, Any]) -> NetworkRow:
-    where = f"networks.{name}"
-    triple = {}
-    for key in ("mean", "std"):
-        values = tuple(float(v) for v in _field(row, where, key, list))
-        if len(values) != 3:
-            raise WeightsError(f"weights.toml: {where}.{key} needs three numbers, has {len(values)}")
-        triple[key] = values
-    sources = tuple(_source(f"{where}.sources[{i}]", s) for i, s in enumerate(_field(row, where, "sources", list)))
-    if not sources:
-        raise WeightsError(f"weights.toml: {where} has no source")
-    crop = float(_field(row, where, "crop", (int, float)))
-    if not 0 < crop <= 1:
-        raise WeightsError(f"weights.toml: {where}.crop = {crop} is not in (0, 1]")
-    return NetworkRow(
-        name=name,
-        architecture=_field(row, where, "architecture", str),
-        license=_field(row, where, "license", str),
-        mean=triple["mean"],
-        std=triple["std"],
-        interpolation=_field(row, where, "interpolation", str),
-        crop=crop,
-        vocabulary=_field(row, where, "vocabulary", str),
-        sources=sources,
-    )
-
-
-def _source(where: str, row: Mapping[str, Any]) -> Source:
-    kind = _field(row, where, "kind", str)
-    sha256 = row.get("sha256")
-    if sha256 is not None and not SHA256.fullmatch(sha256):
-        raise WeightsError(f"weights.toml: {where}.sha256 = {sha256!r} is not 64 hex digits")
-    keys = row.get("keys", "timm")
-    if keys not in ("timm", "efficientnet-pytorch"):
-        raise WeightsError(f"weights.toml: {where}.keys = {keys!r} is unknown")
-    file, size = _field(row, where, "file", str), row.get("size_bytes")
-    if kind == "package":
-        if sha256 is None:
-            raise WeightsError(f"weights.toml: {where} is a package source and needs a sha256")
-        distribution, module = _field(row, where, "distribution", str), _field(row, where, "module", str)
-        return PackageSource(distribution, module, file, sha256, size, keys)
-    if kind == "hub":
-        revision = _field(row, where, "revision", str)
-        if not REVISION.fullmatch(revision):
-            raise WeightsError(f"weights.toml: {where}.revision = {revision!r} is not a full 40-hex revision")
-        return HubSource(_field(row, where, "repo_id", str), revision, file, sha256, size, keys)
-    raise WeightsError(f"weights.toml: {where}.kind = {kind!r}; known: package, hub")
-
-
-def _checkpoint(name: str, row: Mapping[str, Any], networks: Mapping[str, NetworkRow]) -> CheckpointRow:
-    where = f"checkpoints.{name}"
-
-    def use(key: str) -> NetworkUse:
-        value = _field(row, where, key, dict)
-        network = _field(value, f"{where}.{key}", "network", str)
-        if network not in networks:
-            raise WeightsError(f"weights.toml: {where}.{key}.network = {network!r} is not a [networks] row")
-        return NetworkUse(networks[network], _field(value, f"{where}.{key}", "size_px", int))
-
-    return CheckpointRow(
-        name=name,
-        description=_field(row, where, "description", str),
-        license=_field(row, where, "license", str),
-        preview=use("preview"),
-        recogniser=use("recogniser"),
-        sampler=row.get("sampler"),
-        frames=int(row.get("frames", 4)),
-    )
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise WeightsError(f"cannot read the registry {path}: {error}", hint, "bad_registry") from error

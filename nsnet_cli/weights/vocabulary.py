@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections import Counter
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -10,11 +12,26 @@ from nsnet_cli.errors import WeightsError
 from nsnet_cli.types import TagName
 
 
+def load_vocabulary(vocabulary: str | tuple[TagName, ...]) -> tuple[TagName, ...]:
+    """The tags of a row's vocabulary, in the order of the classifier's outputs.
+
+    `vocabulary` is 'imagenet-1k', the path of a file, or the tags themselves. A file is JSON (a list of names, or of
+    {"id", "name"}) or text: a tag a line, `name` or `id<TAB>name`. Raises WeightsError.
+    """
+    if isinstance(vocabulary, tuple):
+        return vocabulary
+    if vocabulary == "imagenet-1k":
+        return _imagenet()
+    path = Path(vocabulary)
+    if not path.is_absolute():
+        raise WeightsError(
+            f"no vocabulary named {vocabulary!r}", "known: imagenet-1k, or a file of names", "bad_vocabulary"
+        )
+    return _from_file(path)
+
+
 @cache
-def load_vocabulary(name: str) -> tuple[TagName, ...]:
-    """The tags of vocabulary `name`, in the order of the classifier's outputs."""
-    if name != "imagenet-1k":
-        raise WeightsError(f"no vocabulary named {name!r}", "known: imagenet-1k")
+def _imagenet() -> tuple[TagName, ...]:
     spec = find_spec("timm")
     if spec is None or not spec.submodule_search_locations:
         raise WeightsError("the package timm is not installed; it carries ImageNet's tag names", "pip install timm")
@@ -24,3 +41,42 @@ def load_vocabulary(name: str) -> tuple[TagName, ...]:
     )
     synsets = (info / "imagenet_synsets.txt").read_text("utf-8").split()
     return tuple(TagName(synset, lemmas[synset].split(",")[0].strip()) for synset in synsets)
+
+
+@cache
+def _from_file(path: Path) -> tuple[TagName, ...]:
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        tags = _json_tags(text) if path.suffix == ".json" else _text_tags(text)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise WeightsError(
+            f"cannot read the vocabulary {path}: {error}", "one tag a line, or a JSON list of names", "bad_vocabulary"
+        ) from error
+    if not tags:
+        raise WeightsError(
+            f"the vocabulary {path} is empty", "one tag a line, in the order of outputs", "bad_vocabulary"
+        )
+    if len({tag.id for tag in tags}) != len(tags):
+        twice = Counter(tag.id for tag in tags).most_common(1)[0][0]
+        raise WeightsError(f"the vocabulary {path} names {twice!r} twice", "each id once", "bad_vocabulary")
+    return tags
+
+
+def _json_tags(text: str) -> tuple[TagName, ...]:
+    entries = json.loads(text)
+    if not isinstance(entries, list):
+        raise ValueError("it is not a JSON list")
+    return tuple(
+        TagName(entry, entry) if isinstance(entry, str) else TagName(str(entry["id"]), str(entry["name"]))
+        for entry in entries
+    )
+
+
+def _text_tags(text: str) -> tuple[TagName, ...]:
+    tags = []
+    for line in text.splitlines():
+        if not line.strip():
+            continue
+        identifier, tab, name = line.strip().partition("\t")
+        tags.append(TagName(identifier.strip(), name.strip() if tab else identifier.strip()))
+    return tuple(tags)

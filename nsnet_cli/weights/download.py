@@ -1,0 +1,243 @@
+"""A file of the Hub, downloaded with huggingface_hub into its cache, its bytes checked.
+
+What is added to the client, and why: one look at the file's metadata first, without its retries (it retries a refused
+connection for 23 s, and one that never answers for minutes); a watch that ends a transfer which stands still or creeps;
+a lock around download and check, so that two processes never judge or remove each other's file; the hash.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from nsnet_cli.errors import WeightsError
+from nsnet_cli.weights import progress
+from nsnet_cli.weights.faults import StalledError, UnreachableError, weights_error
+from nsnet_cli.weights.files import cached_file, expected_sha256, repo_cache
+from nsnet_cli.weights.registry import HubSource
+from nsnet_cli.weights.verify import check_cached
+
+ATTEMPTS = 3
+SLOWEST_BYTES_PER_S = 1024
+"""A transfer below this over one timeout is ended: 38 MB would take ten hours."""
+
+
+def fetch(source: HubSource, name: str) -> Path:
+    """The checked file of `source` in huggingface_hub's cache, downloaded where it is not there yet.
+
+    Raises WeightsError, whose kind is one of faults.KINDS; the cache is then as before and the next call can succeed.
+    """
+    from huggingface_hub import constants
+
+    reporter = progress.current()
+    try:
+        with _exclusive(source, reporter):
+            path = cached_file(source)
+            if path is None:
+                metadata = remote_file(source, name)
+                _check_space(metadata.size_bytes, name)
+                path = _download(source, name, metadata.size_bytes, reporter)
+            check_cached(source, name, path)
+            return path
+    except WeightsError:
+        raise
+    except Exception as error:
+        raise weights_error(error, source, name, constants.HF_HUB_DOWNLOAD_TIMEOUT) from error
+
+
+class RemoteFile:
+    """What the Hub says about a file before it is downloaded."""
+
+    __slots__ = ("commit", "sha256", "size_bytes")
+
+    def __init__(self, commit: str, sha256: str | None, size_bytes: int | None) -> None:
+        self.commit, self.sha256, self.size_bytes = commit, sha256, size_bytes
+
+
+def remote_file(source: HubSource, name: str) -> RemoteFile:
+    """Ask the Hub for a file's size and hash: one request, no retries. Raises WeightsError."""
+    from huggingface_hub import constants, get_hf_file_metadata, hf_hub_url
+    from huggingface_hub.errors import FileMetadataError, OfflineModeIsEnabled
+
+    timeout_s = constants.HF_HUB_ETAG_TIMEOUT
+    try:
+        if constants.is_offline_mode():
+            raise OfflineModeIsEnabled("HF_HUB_OFFLINE")
+        url = hf_hub_url(source.repo_id, source.file, revision=source.revision)
+        found = get_hf_file_metadata(url, timeout=timeout_s)
+        if found.commit_hash is None or found.etag is None:
+            raise FileMetadataError("no X-Repo-Commit or ETag header")
+    except Exception as error:
+        raise weights_error(error, source, name, timeout_s) from error
+    offered = found.etag if len(found.etag) == 64 else None  # the ETag of a large file is its sha256
+    wanted = expected_sha256(source)
+    if offered and wanted and offered != wanted:
+        whose = "the row" if source.sha256 else "the lock file"
+        raise WeightsError(
+            f"{source.repo_id}/{source.file} has sha256 {offered} on the Hub, {whose} of {name} says {wanted}; "
+            "nothing is downloaded",
+            f"correct {whose}: nsnet models show {name}",
+            "hash_mismatch",
+        )
+    return RemoteFile(found.commit_hash, offered, found.size)
+
+
+def _download(source: HubSource, name: str, size_bytes: int | None, reporter: progress.Reporter) -> Path:
+    import httpx2
+    from huggingface_hub import constants, hf_hub_download
+
+    watch = TransferWatch(reporter, f"{name} ({source.repo_id})", size_bytes, constants.HF_HUB_DOWNLOAD_TIMEOUT)
+    ok = False
+    try:
+        bar: Any = watch.bar  # a function where the client wants a class; it only calls it
+        with _client(watch):
+            for attempt in range(1, ATTEMPTS + 1):
+                try:
+                    path = hf_hub_download(source.repo_id, source.file, revision=source.revision, tqdm_class=bar)
+                    break
+                except httpx2.ReadError:  # a reset; the client resumes other cuts, but not this one
+                    if attempt == ATTEMPTS:
+                        raise
+                    watch.begin_again()
+                    time.sleep(1)
+        ok = True
+        return Path(path)
+    finally:
+        watch.close(ok)
+
+
+class TransferWatch:
+    """Counts bytes for the reporter, and ends a transfer that stands still, creeps, or cannot be reached any more."""
+
+    def __init__(self, reporter: progress.Reporter, label: str, size_bytes: int | None, patience_s: float) -> None:
+        self.reporter, self.label, self.total, self.patience_s = reporter, label, size_bytes, patience_s
+        self.done = self.window_bytes = 0
+        self.started = False
+        self.last_byte = self.window_start = time.monotonic()
+        self.seen: set[tuple[str, str]] = set()
+
+    def bar(self, **_: Any) -> TransferWatch:
+        """What huggingface_hub calls where it would make a tqdm bar; the rest of that interface is below."""
+        return self
+
+    def begin_again(self) -> None:
+        """The file is asked for anew, from its first byte."""
+        self.reporter.note(f"{self.label}: connection lost after {progress.megabytes(self.done)}, trying again")
+        self.done, self.seen = 0, set()
+
+    def __enter__(self) -> TransferWatch:
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def update(self, count: float | None = 1) -> None:
+        now, count = time.monotonic(), int(count or 0)
+        self.done += count
+        self.window_bytes += count
+        self.last_byte = now
+        self._begin()
+        self.reporter.advance(self.done)
+        if (passed := now - self.window_start) >= self.patience_s:
+            if self.window_bytes < SLOWEST_BYTES_PER_S * passed and self.done != self.total:
+                raise StalledError(f"only {self.window_bytes} bytes came in {passed:.0f} s")
+            self.window_start, self.window_bytes = now, 0
+
+    def on_request(self, request: Any) -> None:
+        """Before each request of the client, its silent retries included."""
+        call = (request.method, str(request.url))
+        again = call in self.seen
+        self.seen.add(call)
+        if not again:
+            return
+        if request.method == "HEAD":
+            raise UnreachableError("the Hub answered once and then no more")
+        silent_s = time.monotonic() - self.last_byte
+        if silent_s >= self.patience_s:
+            raise StalledError(f"nothing came for {silent_s:.0f} s, after {progress.megabytes(self.done)}")
+        self.reporter.note(f"{self.label}: connection lost after {progress.megabytes(self.done)}, resuming")
+
+    def close(self, ok: bool) -> None:
+        if self.started:
+            self.reporter.finish(ok)
+
+    def _begin(self) -> None:
+        if not self.started:
+            self.started = True
+            self.reporter.start(self.label, self.total)
+
+
+_settings_lock = threading.Lock()
+
+
+@contextmanager
+def _client(watch: TransferWatch) -> Iterator[None]:
+    """huggingface_hub's client as a download here needs it, and as it was afterwards.
+
+    Its log and bar make way for ours. Bytes are handed on as they come, not in pieces of 10 MB, so that the bar moves
+    and a resumed transfer keeps all it has. Plain HTTP, unless the user sets HF_HUB_DISABLE_XET=0: in the chunk store's
+    own transport none of the limits above would hold.
+    """
+    import os
+    import warnings
+
+    from huggingface_hub import constants
+    from huggingface_hub.utils import get_session, logging
+
+    changes = {"DOWNLOAD_CHUNK_SIZE": None}
+    if "HF_HUB_DISABLE_XET" not in os.environ:
+        changes["HF_HUB_DISABLE_XET"] = True  # type: ignore[assignment]
+    with _settings_lock, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # its warning of a full disk; ours comes first
+        before = {key: getattr(constants, key) for key in changes}
+        verbosity, session = logging.get_verbosity(), get_session()
+        hooks = session.event_hooks
+        try:
+            for key, value in changes.items():
+                setattr(constants, key, value)
+            logging.set_verbosity_error()
+            session.event_hooks = {**hooks, "request": [*hooks["request"], watch.on_request]}
+            yield
+        finally:
+            session.event_hooks = hooks
+            logging.set_verbosity(verbosity)
+            for key, value in before.items():
+                setattr(constants, key, value)
+
+
+@contextmanager
+def _exclusive(source: HubSource, reporter: progress.Reporter) -> Iterator[None]:
+    """One process at a time per file, from the look into the cache to the checked hash. It dies with its process."""
+    from filelock import Timeout
+    from huggingface_hub.utils import WeakFileLock
+
+    folder = repo_cache(source.repo_id)
+    key = hashlib.sha256(f"{source.revision}/{source.file}".encode()).hexdigest()[:16]
+    path = folder.parent / ".locks" / folder.name / f"nsnet-{key}.lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with WeakFileLock(path, timeout=0.2):
+            yield
+            return
+    except Timeout:
+        reporter.note(f"another process is downloading {source.repo_id}; waiting for it")
+    with WeakFileLock(path):
+        yield
+
+
+def _check_space(size_bytes: int | None, name: str) -> None:
+    from huggingface_hub import constants
+
+    folder = Path(constants.HF_HUB_CACHE)
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    free = shutil.disk_usage(folder).free
+    if size_bytes is not None and free < size_bytes:
+        sizes = f"it takes {progress.megabytes(size_bytes)}, {folder} has {progress.megabytes(free)} free"
+        hint = f"free some space or set HF_HOME to another disk, then: nsnet models pull {name}"
+        raise WeightsError(f"cannot download {name}: {sizes}", hint, "no_space")

@@ -1,0 +1,155 @@
+"""One ordered map from what can go wrong with the Hub to a WeightsError: thing, cause, next step and kind."""
+
+from __future__ import annotations
+
+import errno
+import socket
+import ssl
+from collections.abc import Iterator
+
+from nsnet_cli.errors import WeightsError
+from nsnet_cli.weights.registry import HubSource
+
+KINDS = {
+    "offline": "HF_HUB_OFFLINE is set and the file is not cached",
+    "name_not_resolved": "the host's name cannot be looked up: no network, or a mistyped HF_ENDPOINT",
+    "connection_refused": "nothing listens at the Hub's address",
+    "unreachable": "the host cannot be reached for another reason",
+    "proxy": "the proxy refused or failed",
+    "tls": "the certificate was not accepted",
+    "timeout": "no answer in time",
+    "stalled": "the download stopped, or crept",
+    "connection_cut": "the connection ended in the middle of a file, and again when retried",
+    "truncated": "the Hub ended the file before its announced size",
+    "no_space": "the disk is full, or will be",
+    "cache_not_writable": "the cache folder cannot be written to",
+    "repo_not_found": "no such repository, or a private one",
+    "revision_not_found": "no such revision",
+    "file_not_found": "no such file at that revision",
+    "gated": "the repository's terms must be accepted",
+    "bad_token": "the token is not valid",
+    "forbidden": "the token does not reach this repository",
+    "rate_limited": "too many requests",
+    "server_error": "the Hub answered with an error of its own",
+    "not_a_hub": "the server is not a Hugging Face Hub",
+    "hash_mismatch": "the bytes are not what the row or the lock file says",
+    "download": "anything else",
+}
+
+
+class StalledError(Exception):
+    """Raised by the transfer watch: too little came for too long."""
+
+
+class UnreachableError(Exception):
+    """Raised by the transfer watch instead of the client's 23 s of retries."""
+
+
+def weights_error(error: BaseException, source: HubSource, name: str, timeout_s: float) -> WeightsError:
+    """`error`, raised while `source` was asked for or downloaded, as the WeightsError that its user should read."""
+    from huggingface_hub.errors import HfHubHTTPError
+
+    chain = list(_chain(error))
+    http = next((e for e in chain if isinstance(e, HfHubHTTPError)), None)
+    kind, what, hint = _http(http, source) if http is not None else _transport(chain, source, timeout_s)
+    return WeightsError(f"cannot download {name}: {what}", hint.replace("NAME", name), kind)
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _http(error: Exception, source: HubSource) -> tuple[str, str, str]:
+    """(kind, what, hint) of an answer with an error status."""
+    from huggingface_hub import constants, errors, get_token
+
+    response = error.response  # type: ignore[attr-defined]
+    status, token = response.status_code, get_token()
+    where, page = f"{source.repo_id}@{source.revision[:8]}", f"{constants.ENDPOINT}/{source.repo_id}"
+    server = getattr(error, "server_message", None)
+    said = f" ({server})" if server else ""
+    log_in = "log in with: hf auth login, or set HF_TOKEN"
+    if isinstance(error, errors.GatedRepoError):
+        hint = f"accept its terms at {page}" + ("" if token else f", then {log_in}")
+        return "gated", f"{source.repo_id} is gated{said}", hint
+    if "invalid credentials" in str(server).lower() or "invalid username or password" in str(server).lower():
+        return "bad_token", f"the Hub does not accept the token{said}", f"{log_in}; or unset HF_TOKEN"
+    if isinstance(error, errors.RepositoryNotFoundError):
+        hint = "check the name" + ("; the token may not reach it" if token else f"; if it is private, {log_in}")
+        return "repo_not_found", f"there is no repository {source.repo_id}, or it is private", hint
+    if isinstance(error, errors.RevisionNotFoundError):
+        return "revision_not_found", f"{source.repo_id} has no revision {source.revision}", f"see {page}/commits/main"
+    if isinstance(error, errors.EntryNotFoundError):
+        return "file_not_found", f"{where} has no file {source.file}", f"see {page}/tree/{source.revision}"
+    if status == 401:
+        return "bad_token", f"the Hub asks for a valid token{said}", log_in
+    if status == 403:
+        return (
+            "forbidden",
+            f"the Hub refuses access to {source.repo_id}{said}",
+            f"check the token's permissions, {log_in}",
+        )
+    if status == 429:
+        after = response.headers.get("Retry-After")
+        hint = f"try again in {after} s" if after else "try again in some minutes" + ("" if token else f"; or {log_in}")
+        return "rate_limited", "the Hub asks to send fewer requests", hint
+    if status >= 500:
+        return "server_error", f"the Hub answered {status}{said}", "try again in some minutes: nsnet models pull NAME"
+    return "download", f"the Hub answered {status} for {where}/{source.file}{said}", "nsnet models show NAME"
+
+
+def _transport(chain: list[BaseException], source: HubSource, timeout_s: float) -> tuple[str, str, str]:
+    """(kind, what, hint) of everything that is not an answer: no network, no space, no patience."""
+    import httpx2
+    from huggingface_hub import constants, errors
+
+    def has(*kinds: type[BaseException]) -> BaseException | None:
+        return next((e for e in chain if isinstance(e, kinds)), None)
+
+    host, again = constants.ENDPOINT, "then: nsnet models pull NAME"
+    cache = f"{constants.HF_HUB_CACHE}"
+    numbers = {e.errno for e in chain if isinstance(e, OSError)}
+    last = str(chain[0]).strip().splitlines()[0] if str(chain[0]).strip() else type(chain[0]).__name__
+    if has(errors.OfflineModeIsEnabled):
+        return "offline", f"{source.repo_id} is not cached and HF_HUB_OFFLINE is set", f"unset HF_HUB_OFFLINE, {again}"
+    if found := has(StalledError):
+        return "stalled", str(found), f"check the network, {again}; HF_HUB_DOWNLOAD_TIMEOUT (s) sets the patience"
+    if numbers & {errno.ENOSPC, errno.EDQUOT}:
+        return "no_space", f"the disk of {cache} is full", f"free some space or set HF_HOME to another disk, {again}"
+    if numbers & {errno.EACCES, errno.EPERM, errno.EROFS} and not has(httpx2.TransportError):
+        return "cache_not_writable", f"cannot write to {cache}: {last}", f"set HF_HOME to a folder of yours, {again}"
+    if has(httpx2.ProxyError):
+        return "proxy", f"the proxy failed: {last}", f"check HTTPS_PROXY and NO_PROXY, {again}"
+    if has(ssl.SSLError) or "CERTIFICATE" in last:
+        return (
+            "tls",
+            f"{host} showed a certificate that is not accepted: {last}",
+            "check the date, the proxy and SSL_CERT_FILE",
+        )
+    if has(socket.gaierror) or "name resolution" in last or "not known" in last:
+        return (
+            "name_not_resolved",
+            f"{host} cannot be looked up",
+            f"connect to the network or correct HF_ENDPOINT, {again}",
+        )
+    if errno.ECONNREFUSED in numbers or "refused" in last:
+        return "connection_refused", f"{host} refuses the connection", f"check HF_ENDPOINT and the firewall, {again}"
+    if has(httpx2.TimeoutException):
+        return "timeout", f"{host} did not answer in {timeout_s:g} s", f"check the network, {again}"
+    if has(httpx2.RemoteProtocolError, httpx2.ReadError):
+        return (
+            "connection_cut",
+            f"the connection to {host} was cut, and again when retried",
+            f"check the network, {again}",
+        )
+    if has(httpx2.TransportError, UnreachableError):
+        return "unreachable", f"{host} cannot be reached: {last}", f"check the network, {again}"
+    if has(errors.FileMetadataError):
+        return "not_a_hub", f"{host} does not answer as a Hugging Face Hub does", "correct or unset HF_ENDPOINT"
+    if "Consistency check failed" in last:
+        return "truncated", f"{source.file} ended before its announced size", f"nothing of it is kept; {again[6:]}"
+    return "download", f"{source.repo_id}/{source.file}: {last}", "nsnet models pull NAME; more with NSNET_DEBUG=1"

@@ -1,0 +1,56 @@
+"""The bytes of a Hub file against its row: pinned where it has no hash, removed where they differ."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from nsnet_cli.errors import WeightsError
+from nsnet_cli.weights import progress
+from nsnet_cli.weights.files import expected_sha256, repo_cache
+from nsnet_cli.weights.memory import forget, pin, pinned_sha256, remembered_sha256, sha256_of
+from nsnet_cli.weights.registry import HubSource
+
+
+def check_cached(source: HubSource, name: str, path: Path, *, anew: bool = False) -> str:
+    """sha256 of a file in the Hub's cache, checked. `anew`: hash the bytes whatever is remembered.
+
+    Raises WeightsError (hash_mismatch), the file removed, so that the next pull starts from nothing.
+    """
+    found = sha256_of(path) if anew else remembered_sha256(path)
+    wanted = expected_sha256(source)
+    if wanted is None:
+        lock = pin(source, found, path.stat().st_size)
+        progress.note(f"the row of {name} has no sha256: {source.file} is pinned to {found[:12]}… in {lock}")
+    elif found != wanted:
+        whose = "the row" if source.sha256 else "the lock file"
+        remove_cached(source)
+        raise WeightsError(
+            f"{source.repo_id}/{source.file} has sha256 {found}, {whose} of {name} says {wanted}; "
+            "the file is removed from the cache",
+            f"nsnet models pull {name} downloads it again; if that fails too, the file or {whose} is wrong",
+            "hash_mismatch",
+        )
+    return found
+
+
+def remove_cached(source: HubSource) -> int:
+    """Remove a source's file and its bytes from the cache, and nothing else; returns the bytes freed."""
+    folder = repo_cache(source.repo_id)
+    pointer = folder / "snapshots" / source.revision / source.file
+    if not pointer.is_symlink() and not pointer.exists():
+        return 0
+    blob = pointer.resolve()
+    forget(blob)
+    size = blob.stat().st_size if blob.exists() else 0
+    if blob.is_relative_to(folder.resolve()):
+        blob.unlink(missing_ok=True)
+    pointer.unlink(missing_ok=True)
+    for parent in pointer.parents:
+        if parent == folder or any(parent.iterdir()):
+            break
+        parent.rmdir()
+    return size
+
+
+def is_pinned(source: HubSource) -> bool:
+    return source.sha256 is None and pinned_sha256(source) is not None
