@@ -1,0 +1,49 @@
+"""Video in: `read_video(path, options)` gives one VideoHeader, FrameBatches, and one DecodeReport.
+
+A frame source is a function `read_frames(path, probe, plan, options, tally) -> Iterator[FrameBatch]`: it decodes the
+plan's frames (any order, batches of at most 32), never gives a frame under another frame's time, and counts
+what it decoded and what it could not into the tally. pyav_source and decord_source are such functions; `_source` picks one.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from nsnet_cli.errors import VideoError
+from nsnet_cli.types import DecodeReport, FrameBatch, ReadOptions, VideoHeader
+
+__all__ = ["read_video"]
+
+
+def read_video(path: Path, options: ReadOptions) -> Iterator[VideoHeader | FrameBatch | DecodeReport]:
+    """Probe, plan and decode one video in this process. Raises VideoError (kind as in errors.VIDEO_ERROR_KINDS).
+
+    pixels (N, size_px, size_px, 3) uint8 RGB, upright; pts_s counts from the container's start.
+    `nsnet_cli.video.worker.DecodeWorker.read` is the same in a process that can be killed.
+    """
+    from nsnet_cli.video.plan import plan_preview
+    from nsnet_cli.video.probe import probe_video
+    from nsnet_cli.video.pyav_source import read_frames
+    from nsnet_cli.video.source import Tally
+
+    path = Path(path)
+    started = time.perf_counter()
+    probe = probe_video(path, options)
+    plan = plan_preview(probe.key_times_s, probe.start_s, probe.end_s, probe.info.fps, options)
+    working_s = time.perf_counter() - started
+    yield VideoHeader(probe.info, plan)
+    tally, given = Tally(), 0
+    batches = read_frames(path, probe, plan, options, tally)
+    while True:
+        started = time.perf_counter()
+        batch = next(batches, None)
+        working_s += time.perf_counter() - started
+        if batch is None:
+            break
+        given += len(batch)
+        yield batch
+    if not given:
+        raise VideoError(f"{path}: none of its frames could be decoded", "it is damaged or cut short", "no_frames")
+    yield DecodeReport("pyav", tally.frames_decoded, tally.frames_lost, working_s)

@@ -1,0 +1,197 @@
+"""Opening untrusted media: regular files only, known formats only, nothing that a file names is ever opened.
+
+FFmpeg sees a file descriptor (its `fd:` protocol, the only one allowed), never a name: names in any encoding work, a name
+such as `concat:a|b` or `clip%03d.jpg` is only a name, and a playlist or reference inside the media leads nowhere.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+import av
+import av.container
+import av.error
+import av.video
+
+from nsnet_cli.errors import VideoError
+from nsnet_cli.types import ReadOptions
+
+VIDEO_FORMATS = (
+    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,live_flv,kux,f4v,asf,asf_o,ogg,mxf,rm,nut,dv,wtv,gxf,nsv,"
+    "h261,h263,h264,hevc,vvc,m4v,mjpeg,mjpeg_2000,obu,av1,ivf,vc1,vc1test,yuv4mpegpipe,dirac,cavsvideo,amv,roq,smk,bink,dhav,"
+    "gif,apng,webp,webp_anim,avif,image2pipe,png_pipe,jpeg_pipe,jpegls_pipe,webp_pipe,bmp_pipe,tiff_pipe,jpegxl_pipe,jpegxl_anim,"
+    "ppm_pipe,pgm_pipe,pam_pipe,qoi_pipe,j2k_pipe,gif_pipe"
+)
+AUDIO_FORMATS = "mp3,wav,w64,flac,aac,ac3,eac3,aiff,caf,amr,ape,wv,tta,opus,au,dts,truehd,mpc,mpc8,voc"
+"""Known so that they are refused for having no video, not for being unknown."""
+PLAYLISTS = ((b"#EXTM3U", "an HLS playlist"), (b"ffconcat", "a concat script"), (b"v=0", "an SDP description"))
+
+
+@dataclass(frozen=True, slots=True)
+class FileIdentity:
+    """What tells that a file is still the one that was opened."""
+
+    size_bytes: int
+    mtime_ns: int
+
+
+@dataclass(slots=True)
+class OpenVideo:
+    """An open container, its video stream and its clock. Close it."""
+
+    path: Path
+    fd: int
+    identity: FileIdentity
+    container: av.container.InputContainer
+    stream: av.video.VideoStream
+    origin_s: float
+    """What the container calls its start; presentation times count from here."""
+
+    def seconds(self, ticks: int) -> float:
+        return float(ticks * self.stream.time_base) - self.origin_s
+
+    def ticks(self, seconds: float) -> int:
+        return round((seconds + self.origin_s) / self.stream.time_base)
+
+    def changed(self) -> bool:
+        return _identity(os.fstat(self.fd)) != self.identity
+
+    def close(self) -> None:
+        self.container.close()
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
+
+
+def open_video(path: Path, options: ReadOptions, skip_loop_filter: bool = False) -> OpenVideo:
+    """Open `path` and choose its video stream. Raises VideoError, whose kind says what is wrong with the file."""
+    fd, identity = _open_file(path)
+    try:
+        container = _open_container(path, fd, options)
+        try:
+            stream = _video_stream(path, container, options)
+            _check_limits(path, container, stream, identity, options)
+            context = stream.codec_context
+            context.thread_type = "NONE"
+            context.thread_count = 1
+            context.options = {"max_pixels": str(options.max_side_px**2)}
+            if skip_loop_filter:
+                context.options |= {"skip_loop_filter": "all"}
+            for other in container.streams:
+                if other is not stream:
+                    other.discard = av.stream.Discard.all
+            origin = container.start_time
+            origin_s = (
+                origin / av.time_base if origin is not None else float((stream.start_time or 0) * stream.time_base)
+            )
+            return OpenVideo(path, fd, identity, container, stream, origin_s)
+        except BaseException:
+            container.close()
+            raise
+    except BaseException:
+        os.close(fd)
+        raise
+
+
+def _identity(status: os.stat_result) -> FileIdentity:
+    return FileIdentity(status.st_size, status.st_mtime_ns)
+
+
+def _open_file(path: Path) -> tuple[int, FileIdentity]:
+    try:
+        # Not blocking: a named pipe must be refused, not waited for.
+        fd = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    except (FileNotFoundError, NotADirectoryError):
+        raise VideoError(f"{path}: no such file", kind="not_found") from None
+    except IsADirectoryError:
+        raise VideoError(f"{path}: is a folder, not a video", kind="is_directory") from None
+    except PermissionError:
+        raise VideoError(f"{path}: no permission to read it", "check its mode and owner", "permission_denied") from None
+    except (OSError, ValueError) as error:
+        raise VideoError(
+            f"{path}: cannot be opened: {getattr(error, 'strerror', None) or error}", kind="unreadable"
+        ) from None
+    status = os.fstat(fd)
+    problem = None
+    if stat.S_ISDIR(status.st_mode):
+        problem = VideoError(f"{path}: is a folder, not a video", kind="is_directory")
+    elif not stat.S_ISREG(status.st_mode):
+        problem = VideoError(f"{path}: is a device or pipe, not a file", kind="unsafe")
+    elif status.st_size == 0:
+        problem = VideoError(f"{path}: is empty (0 bytes)", kind="empty_file")
+    if problem:
+        os.close(fd)
+        raise problem
+    return fd, _identity(status)
+
+
+def _open_container(path: Path, fd: int, options: ReadOptions) -> av.container.InputContainer:
+    av_options = {
+        "fd": str(fd),
+        "protocol_whitelist": "fd",
+        "format_whitelist": f"{VIDEO_FORMATS},{AUDIO_FORMATS}",
+        "max_pixels": str(options.max_side_px**2),
+        "threads": "1",
+    }
+    head = os.pread(fd, 4096, 0)
+    try:
+        return av.open("fd:", options=av_options, metadata_errors="replace")
+    except MemoryError:
+        raise VideoError(f"{path}: opening it needs more memory than allowed", kind="out_of_memory") from None
+    except (av.error.FFmpegError, ValueError, EOFError, OSError) as error:
+        raise _why_not_open(path, head, error) from None
+
+
+def _why_not_open(path: Path, head: bytes, error: Exception) -> VideoError:
+    for start, name in PLAYLISTS:
+        if head.lstrip().startswith(start):
+            return VideoError(f"{path}: is {name}, not a video", "give the files that it names", "not_a_video")
+    if head[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip"):
+        return VideoError(
+            f"{path}: MP4/MOV without a readable index (moov)", "was the recording or download cut short?", "truncated"
+        )
+    if head[:4] in (b"RIFF", b"\x1aE\xdf\xa3", b"OggS", b"FLV\x01"):
+        return VideoError(f"{path}: cut short or damaged: {_reason(error)}", kind="truncated")
+    return VideoError(f"{path}: not a video that this program knows: {_reason(error)}", kind="not_a_video")
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__
+
+
+def _video_stream(path: Path, container: av.container.InputContainer, options: ReadOptions) -> av.video.VideoStream:
+    if len(container.streams) > options.max_streams:
+        raise VideoError(f"{path}: {len(container.streams)} streams, more than {options.max_streams}", kind="too_large")
+    pictures = av.stream.Disposition.attached_pic | av.stream.Disposition.timed_thumbnails
+    streams = [s for s in container.streams if s.type == "video" and not s.disposition & pictures]
+    if not streams:
+        kinds = ", ".join(sorted({s.type for s in container.streams})) or "none"
+        raise VideoError(f"{path}: no video stream (streams: {kinds})", kind="no_video_stream")
+    known = [s for s in streams if s.codec_context is not None]
+    if not known:
+        raise VideoError(f"{path}: no decoder for its video codec", kind="unsupported_codec")
+    default = av.stream.Disposition.default
+    return max(known, key=lambda s: (bool(s.disposition & default), s.width * s.height))
+
+
+def _check_limits(
+    path: Path,
+    container: av.container.InputContainer,
+    stream: av.video.VideoStream,
+    identity: FileIdentity,
+    options: ReadOptions,
+) -> None:
+    if max(stream.width, stream.height) > options.max_side_px:
+        raise VideoError(
+            f"{path}: claims {stream.width} x {stream.height} px, more than {options.max_side_px}", kind="too_large"
+        )
+    if stream.frames > identity.size_bytes:
+        raise VideoError(f"{path}: claims {stream.frames} frames in {identity.size_bytes} bytes", kind="too_large")
+    if container.duration is not None and container.duration / av.time_base > options.max_duration_s:
+        raise VideoError(
+            f"{path}: claims to last {container.duration / av.time_base:.0f} s, more than {options.max_duration_s:.0f}",
+            kind="too_large",
+        )

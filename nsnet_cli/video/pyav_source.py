@@ -1,0 +1,292 @@
+"""Planned frames with PyAV (FFmpeg): key frames decoded alone, the others from the key frame before them.
+
+The plan is cut into stretches, each a key frame and the planned frames up to the next one. In an indexed file each stretch is
+sought on its own; in others the packets are read through once. Every key frame goes through a flushed decoder and is drained
+at once, which is what makes open GOPs (where decoders drop a key frame whose predecessors they have not seen) come out whole.
+"""
+
+from __future__ import annotations
+
+import itertools
+import queue
+import threading
+from bisect import bisect_right
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import av
+import av.error
+import numpy as np
+
+from nsnet_cli.types import FrameBatch, PlannedFrame, PreviewPlan, ReadOptions
+from nsnet_cli.video.container import open_video
+from nsnet_cli.video.probe import Probe, clocked_packets, packet_ticks
+from nsnet_cli.video.scaling import Scaler
+from nsnet_cli.video.source import BATCH_FRAMES, Tally
+
+PACKETS_TO_KEY = 1000
+"""Packets read after a seek in search of the key frame."""
+READ_ON_PACKETS = 5000
+"""Packets decoded in one stretch beyond which a frame that was asked for counts as lost."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Planned frames from one key frame on."""
+
+    key_s: float
+    wants_key: bool
+    fills: tuple[PlannedFrame, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    pts_s: float
+    frame: av.VideoFrame
+
+
+def stretches(plan: PreviewPlan, key_times_s: tuple[float, ...]) -> list[Stretch]:
+    """Cut a plan at the key frames, in order of time."""
+    keys = key_times_s or (plan.frames[0].pts_s,)
+    out: list[Stretch] = []
+
+    def key_before(frame: PlannedFrame) -> int:
+        return max(0, bisect_right(keys, frame.pts_s + 1e-6) - 1)
+
+    for at, group in itertools.groupby(plan.frames, key_before):
+        frames = tuple(group)
+        fills = tuple(frame for frame in frames if not frame.key)
+        out.append(Stretch(keys[at], any(frame.key for frame in frames), fills))
+    return out
+
+
+def read_frames(
+    path: Path, probe: Probe, plan: PreviewPlan, options: ReadOptions, tally: Tally
+) -> Iterator[FrameBatch]:
+    """Decode the plan's frames, in batches of at most BATCH_FRAMES; counts what was decoded and lost into `tally`."""
+    parts = stretches(plan, probe.key_times_s)
+    threads = max(1, min(options.threads, len(parts))) if probe.indexed else 1
+    if threads == 1:
+        yield from _Decoder(path, probe, options, tally).batches(parts)
+        return
+    cuts = [round(i * len(parts) / threads) for i in range(threads + 1)]
+    tallies = [Tally() for _ in range(threads)]
+    decoders = [_Decoder(path, probe, options, t) for t in tallies]
+    makers = [lambda d=d, a=a, b=b: d.batches(parts[a:b]) for d, a, b in zip(decoders, cuts, cuts[1:], strict=False)]
+    yield from _side_by_side(makers)
+    for one in tallies:
+        tally.add(one)
+
+
+def _side_by_side(makers: list[Callable[[], Iterator[FrameBatch]]]) -> Iterator[FrameBatch]:
+    """Run iterators in threads of their own and pass on what they give, at most one batch waiting for each."""
+    results: queue.Queue[FrameBatch | BaseException | None] = queue.Queue(maxsize=len(makers))
+    stop = threading.Event()
+
+    def put(item: FrameBatch | BaseException | None) -> None:
+        while not stop.is_set():
+            try:
+                return results.put(item, timeout=0.1)
+            except queue.Full:
+                continue
+
+    def work(maker: Callable[[], Iterator[FrameBatch]]) -> None:
+        try:
+            for batch in maker():
+                put(batch)
+                if stop.is_set():
+                    return
+            put(None)
+        except BaseException as error:
+            put(error)
+
+    threads = [threading.Thread(target=work, args=(maker,), daemon=True) for maker in makers]
+    for thread in threads:
+        thread.start()
+    try:
+        running = len(threads)
+        while running:
+            item = results.get()
+            if isinstance(item, BaseException):
+                raise item
+            if item is None:
+                running -= 1
+            else:
+                yield item
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+
+
+class _Decoder:
+    """One open container and one decoder, working through stretches."""
+
+    def __init__(self, path: Path, probe: Probe, options: ReadOptions, tally: Tally) -> None:
+        self.path, self.probe, self.options, self.tally = path, probe, options, tally
+        self.given: set[float] = set()
+
+    def batches(self, parts: list[Stretch]) -> Iterator[FrameBatch]:
+        self.video = open_video(self.path, self.options)
+        try:
+            self.scaler = Scaler(self.options, self.video.stream.sample_aspect_ratio)
+            pixels: list[np.ndarray] = []
+            times: list[float] = []
+            jpegs: list[bytes] = []
+            for decoded in self._all(parts):
+                pixels.append(self.scaler.square(decoded.frame))
+                times.append(decoded.pts_s)
+                if self.options.jpegs:
+                    jpegs.append(self.scaler.jpeg(decoded.frame))
+                if len(times) == BATCH_FRAMES:
+                    yield FrameBatch(np.stack(pixels), np.array(times), tuple(jpegs))
+                    pixels, times, jpegs = [], [], []
+            if times:
+                yield FrameBatch(np.stack(pixels), np.array(times), tuple(jpegs))
+        finally:
+            self.video.close()
+
+    def _all(self, parts: list[Stretch]) -> Iterator[Decoded]:
+        packets = iter(()) if self.probe.indexed else iter(clocked_packets(self.video))
+        for part in parts:
+            if self.probe.indexed:
+                packets = self._seek(part.key_s)
+            pushed_back: list[av.Packet] = []
+            for decoded in self._stretch(part, packets, pushed_back):
+                if decoded.pts_s not in self.given:
+                    self.given.add(decoded.pts_s)
+                    yield decoded
+            packets = itertools.chain(pushed_back, packets)
+
+    def _seek(self, key_s: float) -> Iterator[av.Packet]:
+        try:
+            self.video.container.seek(self.video.ticks(key_s), stream=self.video.stream)
+        except av.error.FFmpegError:
+            return iter(())
+        return iter(clocked_packets(self.video))
+
+    def _stretch(self, part: Stretch, packets: Iterator[av.Packet], pushed_back: list[av.Packet]) -> Iterator[Decoded]:
+        first = self.probe.first_frame
+        if not part.fills and first is not None and first.pts is not None:
+            pts_s = self.video.seconds(first.pts)
+            if abs(pts_s - part.key_s) < 1e-6:
+                self.tally.frames_decoded += 1
+                yield Decoded(pts_s, first)
+                return
+        key = self._key_packet(part.key_s, packets)
+        if key is None:
+            self.tally.frames_lost += part.wants_key + len(part.fills)
+            return
+        if not part.fills:
+            yield from self._key_alone(key)
+            return
+        skipped = min(fill.tolerance_s for fill in part.fills) > 0
+        missing = yield from self._run(part, itertools.chain([key], packets), pushed_back, skipping=skipped)
+        if missing and skipped and self.probe.indexed:
+            key = self._key_packet(part.key_s, again := self._seek(part.key_s))
+            if key is not None:
+                retry = replace(part, wants_key=False, fills=missing)
+                missing = yield from self._run(retry, itertools.chain([key], again), [], skipping=False)
+        self.tally.frames_lost += len(missing)
+
+    def _key_packet(self, key_s: float, packets: Iterator[av.Packet]) -> av.Packet | None:
+        """The next key packet; where packets are read through, the one that the stretch is about."""
+        limit = PACKETS_TO_KEY if self.probe.indexed else None
+        for packet in itertools.islice(packets, limit):
+            if packet.is_keyframe:
+                ticks = packet_ticks(packet)
+                if self.probe.indexed or (ticks is not None and self.video.seconds(ticks) > key_s - 1e-6):
+                    return packet
+        return None
+
+    def _key_alone(self, packet: av.Packet) -> Iterator[Decoded]:
+        context = self.video.stream.codec_context
+        context.flush_buffers()
+        context.skip_frame = "DEFAULT"
+        try:
+            frames = context.decode(packet) + context.decode(None)
+        except (av.error.FFmpegError, ValueError):
+            frames = []
+        frames = [frame for frame in frames if not frame.is_corrupt]
+        if not frames:
+            self.tally.frames_lost += 1
+            return
+        self.tally.frames_decoded += len(frames)
+        yield Decoded(self._time(frames[0], packet), frames[0])
+
+    def _time(self, frame: av.VideoFrame, packet: av.Packet | None = None) -> float:
+        ticks = frame.pts if frame.pts is not None else frame.dts
+        if ticks is None and packet is not None:
+            ticks = packet_ticks(packet)
+        return self.video.seconds(ticks) if ticks is not None else 0.0
+
+    def _run(
+        self, part: Stretch, packets: Iterator[av.Packet], pushed_back: list[av.Packet], skipping: bool
+    ) -> Iterator[Decoded]:
+        """Decode on from a key frame and give the frames nearest to the planned ones. Returns the planned that are missing.
+
+        `pushed_back` gets the packets from the last key frame on that belong to the next stretch.
+        """
+        targets = list(part.fills)
+        missing: list[PlannedFrame] = []
+        seen: list[float] = []
+        before: Decoded | None = None
+        key_due = part.wants_key
+        for decoded in self._decoding(packets, seen, pushed_back, skipping):
+            if key_due:
+                yield decoded
+                key_due = False
+            while targets and decoded.pts_s >= targets[0].pts_s:
+                chosen = _nearest(targets[0].pts_s, before, decoded)
+                if _acceptable(targets[0], chosen.pts_s, seen):
+                    yield chosen
+                else:
+                    missing.append(targets[0])
+                targets.pop(0)
+            if not targets:
+                break
+            before = decoded
+        for target in targets:
+            if before is not None and _acceptable(target, before.pts_s, seen):
+                yield before
+            else:
+                missing.append(target)
+        self.tally.frames_lost += key_due
+        return tuple(missing)
+
+    def _decoding(
+        self, packets: Iterator[av.Packet], seen: list[float], pushed_back: list[av.Packet], skipping: bool
+    ) -> Iterator[Decoded]:
+        context = self.video.stream.codec_context
+        context.flush_buffers()
+        context.skip_frame = "NONREF" if skipping else "DEFAULT"
+        for count, packet in enumerate(itertools.chain(itertools.islice(packets, READ_ON_PACKETS), [None])):
+            if packet is not None:
+                ticks = packet_ticks(packet)
+                if ticks is not None:
+                    seen.append(self.video.seconds(ticks))
+                if packet.is_keyframe and count:
+                    pushed_back.clear()
+                if pushed_back or (packet.is_keyframe and count):
+                    pushed_back.append(packet)
+            try:
+                frames = context.decode(packet)
+            except (av.error.FFmpegError, ValueError):
+                continue
+            for frame in frames:
+                self.tally.frames_decoded += 1
+                if not frame.is_corrupt:
+                    yield Decoded(self._time(frame), frame)
+
+
+def _nearest(time_s: float, before: Decoded | None, after: Decoded) -> Decoded:
+    if before is not None and time_s - before.pts_s <= after.pts_s - time_s:
+        return before
+    return after
+
+
+def _acceptable(target: PlannedFrame, pts_s: float, seen: list[float]) -> bool:
+    """Near enough, or as near as any frame there is (variable frame rates have long gaps)."""
+    off_s = abs(pts_s - target.pts_s)
+    return off_s <= target.tolerance_s or off_s <= min(abs(t - target.pts_s) for t in seen) + 1e-6
