@@ -1,0 +1,152 @@
+"""`nsnet tag --report DIR`: an index page over many videos, with posters as files beside it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from nsnet_cli.errors import OutputError
+from nsnet_cli.outputs.page import render
+from nsnet_cli.outputs.text import clock, columns, duration_s, poster_frame, printable, relative_url, saliency_mass
+from nsnet_cli.types import VideoResult
+
+INDEX = "index.html"
+POSTERS = "posters"
+CURVE_POINTS = 64
+"""Points of a card's saliency curve."""
+REFRESH_S = 10.0
+"""While a run goes on, the page is written anew this often, so that one can look in."""
+
+Record = dict[str, Any]
+
+
+def write_report(directory: Path, results: Iterable[VideoResult]) -> None:
+    """Write DIR/index.html and DIR/posters/*.jpg. `results` may be a generator: no result is kept."""
+    with ReportWriter(directory) as writer:
+        for result in results:
+            writer.add(result)
+
+
+class ReportWriter:
+    """Collects one small row a video, writes its poster at once and the page now and then and at the end.
+
+    A result without frames (one that an earlier run finished) keeps the poster and the curve of the page that is there.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        try:
+            (directory / POSTERS).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(
+                f"cannot write the report to {directory}: {error.strerror}", "give --report a folder"
+            ) from error
+        self._earlier = {record["path"]: record for record in read_records(directory / INDEX)}
+        self._records: dict[str, Record] = {}
+        self._written_at = time.monotonic()
+
+    def add(self, result: VideoResult) -> None:
+        record = to_record(result, self.directory)
+        if result.frames:
+            self._write_poster(result, record)
+        elif result.error is None and (earlier := self._earlier.get(result.path)) is not None:
+            record |= {key: earlier.get(key) for key in ("poster", "curve", "dots", "mass", "at_s")}
+        self._records[result.path] = record
+        if time.monotonic() - self._written_at > REFRESH_S:
+            self.write()
+
+    def write(self) -> None:
+        """The page as it stands, replaced in one step."""
+        _replace(self.directory / INDEX, to_html(list(self._records.values())).encode())
+        self._written_at = time.monotonic()
+
+    def close(self) -> None:
+        self.write()
+
+    def __enter__(self) -> ReportWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()  # after an interruption too: the videos that are finished stay
+
+    def _write_poster(self, result: VideoResult, record: Record) -> None:
+        best = poster_frame(result)
+        if best is None or best >= len(result.jpegs):
+            return
+        name = f"{POSTERS}/{hashlib.sha256(result.path.encode('utf-8', 'surrogateescape')).hexdigest()[:16]}.jpg"
+        _replace(self.directory / name, result.jpegs[best])
+        record["poster"] = name
+
+
+def to_record(result: VideoResult, directory: Path) -> Record:
+    """What the index page knows of one video; plain JSON."""
+    best, end_s = poster_frame(result), duration_s(result)
+    salient = [f for f in result.frames if f.chosen] or result.salient_frames
+    mass = saliency_mass(result)
+    times, values = [f.pts_s for f in result.frames], [f.saliency for f in result.frames]
+    path = Path(result.path)
+    return {
+        "path": result.path.encode("utf-8", "replace").decode(),
+        "name": printable(path.name),
+        "folder": printable(str(path.parent)) if path.parent != Path() else "",
+        "url": relative_url(result.path, directory),
+        "duration": clock(result.duration_s, 0) if result.duration_s is not None else None,
+        "tags": [[printable(tag.name), round(tag.score, 4)] for tag in result.tags],
+        "mass": None if mass is None else round(mass, 4),
+        "curve": [round(100 * v) for v in columns(times, values, end_s, CURVE_POINTS)] if times else None,
+        "dots": [round(100 * f.pts_s / end_s, 1) for f in salient],
+        "at_s": round(result.frames[best].pts_s, 3) if best is not None else None,
+        "poster": None,
+        "error": [result.error.kind, printable(result.error.message)] if result.error is not None else None,
+    }
+
+
+def to_html(records: list[Record]) -> str:
+    """The page as text. The rows travel as JSON inside it; cards are made as they come into view."""
+    failed = sum(record["error"] is not None for record in records)
+    place = _common_folder([record["folder"] for record in records])
+    rows = [record | {"folder": _below(record["folder"], place)} for record in records]
+    return render("index", images="data: 'self' file:", data=rows, count=len(rows), failed=failed, place=place)
+
+
+def _common_folder(folders: list[str]) -> str:
+    """The folder that all videos are in, to be said once; '' where they share none."""
+    try:
+        return os.path.commonpath(folders) if folders else ""
+    except ValueError:  # absolute and relative paths, or several drives
+        return ""
+
+
+def _below(folder: str, place: str) -> str:
+    return os.path.relpath(folder, place).removeprefix(".") if place else folder
+
+
+def read_records(path: Path) -> list[Record]:
+    """The rows of a page that an earlier run wrote; none where there is no such page or it is not ours."""
+    try:
+        found = re.search(r'<script id="data" type="application/json">(.*?)</script>', path.read_text("utf-8"), re.S)
+        records = json.loads(found[1]) if found else []
+        return [r for r in records if isinstance(r, dict) and isinstance(r.get("path"), str)]
+    except (OSError, ValueError):
+        return []
+
+
+def _replace(path: Path, content: bytes) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_bytes(content)
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise OutputError(
+            f"cannot write {path}: {error.strerror}", "is the disk full, or the folder read-only?"
+        ) from error

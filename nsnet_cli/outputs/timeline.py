@@ -1,0 +1,165 @@
+"""The saliency timeline as text: a pure function from a VideoResult to lines that fit a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.cells import cell_len, set_cell_size
+
+from nsnet_cli.outputs.text import axis_ticks, clock, columns, cost_words, duration_s, facts, printable
+from nsnet_cli.types import VideoResult
+
+MARGIN = 11
+"""Columns left of the chart: the row's name and the scale."""
+CHART_ROWS = 6
+MIN_WIDTH = 40
+BLOCKS = " ▁▂▃▄▅▆▇█"
+ASCII_AREA = " .:#"
+ASCII_LINE = " .:-=+*#%@"
+
+BOLD, DIM, SALIENT, REST, FRAME, VIDEO, BAD = "1", "2", "1;32", "36", "34", "35", "1;31"
+
+
+class Pen:
+    """Where colour and Unicode are decided, once: everything else writes both and lets the pen take away."""
+
+    def __init__(self, unicode: bool, color: bool) -> None:
+        self.unicode, self.color = unicode, color
+
+    def paint(self, text: str, code: str) -> str:
+        return f"\033[{code}m{text}\033[0m" if self.color and text.strip() else text
+
+    def runs(self, cells: Sequence[tuple[str, str]]) -> str:
+        """(character, colour) cells as one string, one escape sequence a run of equal colours."""
+        out, start = "", 0
+        for i in range(1, len(cells) + 1):
+            if i == len(cells) or cells[i][1] != cells[start][1]:
+                out += self.paint("".join(c for c, _ in cells[start:i]), cells[start][1])
+                start = i
+        return out
+
+    def level(self, value: float, scale: str) -> str:
+        return scale[min(max(round(value * (len(scale) - 1)), 0), len(scale) - 1)]
+
+    def done(self, lines: list[str]) -> str:
+        text = "\n".join(line.rstrip() for line in lines) + "\n"
+        if self.unicode:
+            return text
+        for fancy, plain in (("×", "x"), ("·", "-"), ("…", "...")):
+            text = text.replace(fancy, plain)
+        return text.encode("ascii", "replace").decode()
+
+
+def timeline(result: VideoResult, width: int = 80, *, unicode: bool = True, color: bool = False) -> str:
+    """The whole view, `width` columns wide: head, combined saliency, chosen frames, FSM, VGM, tags, cost."""
+    width, pen = max(width, MIN_WIDTH), Pen(unicode, color)
+    lines = head(result, width, pen)
+    if result.error is not None:
+        return pen.done([*lines, pen.paint(result.error.kind, BAD) + ": " + printable(result.error.message)])
+    if result.frames:
+        lines += ["", *chart(result, width - MARGIN - 1, pen)]
+    lines += ["", *tag_lines(result, width, pen)]
+    lines += ["", *cost_lines(result, width, pen)]
+    return pen.done(lines)
+
+
+def head(result: VideoResult, width: int, pen: Pen) -> list[str]:
+    name = printable(result.path)
+    if cell_len(name) > width:  # the end of a path says more than its start
+        while cell_len(name) > width - 1:
+            name = name[1:]
+        name = "…" + name
+    return [pen.paint(name, BOLD), *(pen.paint(line, DIM) for line in wrap(facts(result), " · ", width))]
+
+
+def chart(result: VideoResult, count: int, pen: Pen) -> list[str]:
+    """Combined saliency as an area of CHART_ROWS rows; the chosen frames, FSM, VGM: one row each; the time axis."""
+    frames, end_s = result.frames, duration_s(result)
+    times = [f.pts_s for f in frames]
+    chosen = {min(int(f.pts_s / end_s * count), count - 1) for f in frames if f.chosen}
+    near = chosen | {c + d for c in chosen for d in (-1, 1)} if count > 3 * len(times) else chosen
+    lines = []
+    area = BLOCKS if pen.unicode else ASCII_AREA
+    values = columns(times, [f.saliency for f in frames], end_s, count)
+    for row in range(CHART_ROWS - 1, -1, -1):
+        name = "saliency" if row == CHART_ROWS - 1 else ""
+        scale = {CHART_ROWS - 1: "1", 0: "0"}.get(row, "")
+        cells = [(pen.level(v * CHART_ROWS - row, area), SALIENT if c in near else REST) for c, v in enumerate(values)]
+        lines.append(label(name, scale, pen) + pen.runs(cells))
+    mark = "▲" if pen.unicode else "^"
+    lines.append(label("chosen", "", pen) + pen.runs([(mark if c in chosen else " ", SALIENT) for c in range(count)]))
+    for name, code in (("fsm", FRAME), ("vgm", VIDEO)):
+        scores = [getattr(f, name) for f in frames]
+        if all(s is not None for s in scores):
+            line = columns(times, scores, end_s, count)
+            scale = BLOCKS if pen.unicode else ASCII_LINE
+            lines.append(label(name.upper(), "", pen) + pen.paint("".join(pen.level(v, scale) for v in line), code))
+    return lines + axis(end_s, count, pen)
+
+
+def label(name: str, scale: str, pen: Pen) -> str:
+    bar = "│" if pen.unicode else "|"
+    return f"{name:<8}{scale:>2}" + pen.paint(bar, DIM)
+
+
+def axis(end_s: float, count: int, pen: Pen) -> list[str]:
+    """The line with its ticks, and the times under them; the last one is kept whole."""
+    ruler = [("─" if pen.unicode else "-")] * count
+    numbers = [" "] * (count + 1)
+    free = 0
+    for tick in axis_ticks(end_s, max(count // 12, 2)):
+        column = min(int(tick / end_s * count), count - 1)
+        text = clock(tick, 1 if tick != int(tick) else 0)
+        start = max(min(column - len(text) // 2, count - len(text) + 1), 0)
+        ruler[column] = "┬" if pen.unicode else "+"
+        if start >= free:
+            numbers[start : start + len(text)] = text
+            free = start + len(text) + 1
+    corner = "└" if pen.unicode else "+"
+    return [" " * (MARGIN - 1) + pen.paint(corner + "".join(ruler), DIM), " " * MARGIN + "".join(numbers)]
+
+
+def tag_lines(result: VideoResult, width: int, pen: Pen) -> list[str]:
+    """One row a tag: bar, score, name, and the times of the frames that carried it with their own scores."""
+    if not result.tags:
+        return ["no tag reached the threshold"]
+    names = [printable(tag.name) for tag in result.tags]
+    room = min(max(cell_len(n) for n in names), max(width - 36, 12))
+    lines = [pen.paint("tags" + " " * 13 + set_cell_size("", room) + "seen at (score there)", DIM)]
+    scale = BLOCKS if pen.unicode else ASCII_AREA
+    for name, tag in zip(names, result.tags, strict=True):
+        bar = "".join(pen.level(tag.score * 8 - i, scale[0] + "▏▎▍▌▋▊▉█" if pen.unicode else " -=#") for i in range(8))
+        start = f"{pen.paint(bar, SALIENT)} {tag.score:4.2f}  {set_cell_size(name, room)}  "
+        left = width - 17 - room
+        pieces: list[str] = []
+        for item in sorted(tag.evidence, key=lambda e: e.pts_s):
+            piece = f"{clock(item.pts_s)} ({item.score:.2f})"
+            if len(pieces) * 2 + sum(map(len, pieces)) + len(piece) > left:
+                break
+            pieces.append(piece)
+        lines.append(start + "  ".join(pieces))
+    return lines
+
+
+def cost_lines(result: VideoResult, width: int, pen: Pen) -> list[str]:
+    pieces = []
+    words = cost_words(result)
+    if words is not None:
+        pieces += wrap(words.split(" "), " ", width - 8)
+    if result.timings is not None:
+        t = result.timings
+        stages = [f"decode {t.decode_s:.2f}", f"preview {t.preview_s:.2f}", f"sampler {t.sampler_s:.2f}",
+                  f"recognise {t.recognise_s:.2f}"]  # fmt: skip
+        pieces += wrap([f"{t.total_s:.2f} s", *stages], " · ", width - 8)
+    return [(pen.paint("cost    ", DIM) if i == 0 else " " * 8) + piece for i, piece in enumerate(pieces)]
+
+
+def wrap(pieces: Sequence[str], joint: str, width: int) -> list[str]:
+    """`pieces` joined by `joint` into lines of at most `width` columns, broken between pieces only."""
+    lines: list[str] = []
+    for piece in pieces:
+        if lines and cell_len(lines[-1]) + cell_len(joint) + cell_len(piece) <= width:
+            lines[-1] += joint + piece
+        else:
+            lines.append(piece)
+    return lines

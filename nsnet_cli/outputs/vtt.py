@@ -1,0 +1,103 @@
+"""WebVTT: cues that say when a tag was seen, and thumbnails on one sprite sheet as web players expect them."""
+
+from __future__ import annotations
+
+import io
+import math
+from pathlib import Path
+
+from nsnet_cli.outputs.text import printable, spans
+from nsnet_cli.types import Tag, VideoResult
+
+TILE_PX = 160
+"""Longest side of a thumbnail on the sprite."""
+COLUMNS = 10
+HALF_CUE_S = 1.0
+"""Half a cue's length where the preview frames are not known."""
+
+
+def to_vtt(result: VideoResult) -> str:
+    """Tag cues: each lasts as long as the preview frames that carried the tag stand for, neighbours joined."""
+    cues = [(start, end, tag) for tag in result.tags for start, end in seen(result, tag)]
+    cues.sort(key=lambda cue: (cue[0], -cue[2].score))
+    blocks = [f"{_stamp(start)} --> {_stamp(end)}\n{_escape(tag.name)} ({tag.score:.2f})" for start, end, tag in cues]
+    return "WEBVTT\n\n" + "".join(block + "\n\n" for block in blocks)
+
+
+def seen(result: VideoResult, tag: Tag) -> list[tuple[float, float]]:
+    """When the frames that carried `tag` were on: (start_s, end_s) in order of time, never overlapping or empty."""
+    times, parts = [f.pts_s for f in result.frames], spans(result)
+    found = []
+    for item in tag.evidence:
+        if times:
+            start, end = parts[min(range(len(times)), key=lambda i: abs(times[i] - item.pts_s))]
+        else:
+            start, end = max(item.pts_s - HALF_CUE_S, 0.0), item.pts_s + HALF_CUE_S
+        found.append((start, max(end, start + 0.001)))
+    joined: list[tuple[float, float]] = []
+    for start, end in sorted(found):
+        if joined and start <= joined[-1][1] + 1e-6:
+            joined[-1] = (joined[-1][0], max(end, joined[-1][1]))
+        else:
+            joined.append((start, end))
+    return joined
+
+
+def write_vtt(result: VideoResult, path_base: Path) -> list[Path]:
+    """Write `path_base`.tags.vtt and, with pictures, .thumbnails.vtt and .sprite.jpg; returns their paths."""
+    path_base.parent.mkdir(parents=True, exist_ok=True)
+    tags, thumbnails, sheet = (
+        path_base.with_name(path_base.name + end) for end in (".tags.vtt", ".thumbnails.vtt", ".sprite.jpg")
+    )
+    tags.write_text(to_vtt(result), encoding="utf-8", newline="\n")
+    if not result.jpegs:
+        return [tags]
+    jpeg, tiles = sprite(result)
+    sheet.write_bytes(jpeg)
+    thumbnails.write_text(thumbnail_cues(result, tiles, sheet.name), encoding="utf-8", newline="\n")
+    return [tags, thumbnails, sheet]
+
+
+def sprite(result: VideoResult) -> tuple[bytes, list[tuple[int, int, int, int]]]:
+    """All preview frames on one JPEG, and each one's (x, y, width, height) on it, in pixels."""
+    from PIL import Image
+
+    images = [Image.open(io.BytesIO(jpeg)) for jpeg in result.jpegs]
+    for image in images:
+        image.draft("RGB", (TILE_PX, TILE_PX))  # decodes a small one where the JPEG allows it
+        image.thumbnail((TILE_PX, TILE_PX), Image.Resampling.LANCZOS)
+    width, height = max(i.width for i in images), max(i.height for i in images)
+    columns = min(COLUMNS, len(images))
+    sheet = Image.new("RGB", (columns * width, math.ceil(len(images) / columns) * height))
+    tiles = []
+    for place, image in enumerate(images):
+        x, y = place % columns * width, place // columns * height
+        sheet.paste(image.convert("RGB"), (x, y))
+        tiles.append((x, y, image.width, image.height))
+    out = io.BytesIO()
+    sheet.save(out, "JPEG", quality=80)
+    return out.getvalue(), tiles
+
+
+def thumbnail_cues(result: VideoResult, tiles: list[tuple[int, int, int, int]], url: str) -> str:
+    """One cue a preview frame: `clip.mp4.sprite.jpg#xywh=160,90,160,90`, from half way to its neighbours."""
+    from urllib.parse import quote
+
+    blocks = [
+        f"{_stamp(start)} --> {_stamp(max(end, start + 0.001))}\n{quote(url)}#xywh={x},{y},{w},{h}\n\n"
+        for (start, end), (x, y, w, h) in zip(spans(result), tiles, strict=True)
+    ]
+    return "WEBVTT\n\n" + "".join(blocks)
+
+
+def _stamp(seconds: float) -> str:
+    """HH:MM:SS.mmm; hours have as many digits as they need."""
+    ms = round(max(seconds, 0.0) * 1000)
+    hours, ms = divmod(ms, 3_600_000)
+    minutes, ms = divmod(ms, 60_000)
+    return f"{hours:02d}:{minutes:02d}:{ms // 1000:02d}.{ms % 1000:03d}"
+
+
+def _escape(text: str) -> str:
+    """Cue text: '&' and '<' start markup, '-->' would start a cue, a line break would end it."""
+    return printable(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

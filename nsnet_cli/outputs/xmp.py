@@ -1,0 +1,51 @@
+"""XMP sidecars: photo managers (digiKam, darktable, Lightroom, Bridge) read the tags as keywords."""
+
+from __future__ import annotations
+
+from xml.etree import ElementTree as ET
+
+from nsnet_cli.outputs.text import printable
+from nsnet_cli.types import VideoResult
+
+ROOT = "nsnet"
+"""Top of the hierarchical keywords, so that they stay apart from those that people gave."""
+NAMESPACES = {
+    "x": "adobe:ns:meta/",
+    "rdf": "http://www.w3.org/1999/02/22-rdf-syntax-ns#",
+    "dc": "http://purl.org/dc/elements/1.1/",
+    "lr": "http://ns.adobe.com/lightroom/1.0/",
+}
+
+
+def to_xmp(result: VideoResult) -> str:
+    """The sidecar of one video (`clip.mp4.xmp`): dc:subject and lr:hierarchicalSubject, best tag first, each once."""
+    for prefix, uri in NAMESPACES.items():
+        ET.register_namespace(prefix, uri)
+    names = list(dict.fromkeys(_text(tag.name) for tag in result.tags))
+    meta = ET.Element(_name("x:xmpmeta"), {_name("x:xmptk"): "nsnet"})
+    description = ET.SubElement(
+        ET.SubElement(meta, _name("rdf:RDF")), _name("rdf:Description"), {_name("rdf:about"): ""}
+    )
+    _bag(description, "dc:subject", names)
+    # A '|' parts the levels, so a name must not hold one.
+    _bag(description, "lr:hierarchicalSubject", [f"{ROOT}|{name.replace('|', '/')}" for name in names])
+    ET.indent(meta, " ")
+    body = ET.tostring(meta, encoding="unicode")
+    # The id is the one that the XMP standard fixes; the byte order mark says that the text is UTF-8.
+    return f'<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>\n{body}\n<?xpacket end="w"?>\n'
+
+
+def _bag(parent: ET.Element, name: str, items: list[str]) -> None:
+    bag = ET.SubElement(ET.SubElement(parent, _name(name)), _name("rdf:Bag"))
+    for item in items:
+        ET.SubElement(bag, _name("rdf:li")).text = item
+
+
+def _name(short: str) -> str:
+    prefix, local = short.split(":")
+    return f"{{{NAMESPACES[prefix]}}}{local}"
+
+
+def _text(name: str) -> str:
+    """XML 1.0 knows no control characters and no non-characters at all, not even escaped ones."""
+    return "".join("\N{REPLACEMENT CHARACTER}" if c in "\ufffe\uffff" else c for c in printable(name))
