@@ -1,0 +1,195 @@
+"""NSNet's sampler: preview features to frame saliency. FSM (frame level), VGM (video level) and their combination.
+
+Structure after the abstract of arXiv 2207.10388; the exact layers are ours (docs/method.md). Two rules hold it together:
+the classifier sees a frame's own features only, and the attention alone sees the other frames. An attention that pools features which the
+encoder has already mixed over time satisfies both of its supervisions without finding anything.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
+
+FRAME_STATISTICS = 5  # of one frame's logits: log-sum-exp, highest, lead over the second, entropy, highest probability
+CONTEXT_STATISTICS = (
+    3  # of a frame among the others: likeness to the video's mean, to the frame before, to the frame after
+)
+LOGIT_CONTEXT_STATISTICS = 2  # log-sum-exp and highest logit above the video's mean of each
+
+
+@dataclass(frozen=True, slots=True)
+class SamplerConfig:
+    """Sizes of a sampler. `classes` 0: big fixed vocabulary, the class logits are the preview network's own."""
+
+    features: int
+    """D of the preview features."""
+    classes: int = 0
+    """C of an own vocabulary; 0 for the big-fixed-vocabulary form."""
+    hidden: int = 128
+    layers: int = 1
+    heads: int = 4
+    dropout: float = 0.1
+    feature_dropout: float = 0.1
+    """Share of the preview features that training hides, one mask a sequence."""
+    combination: Literal["product", "mean", "fsm", "vgm"] = "product"
+
+    def __post_init__(self) -> None:
+        if self.features < 1 or self.classes < 0 or self.hidden % (2 * self.heads):
+            raise ValueError(f"features >= 1, classes >= 0 and hidden a multiple of 2 * heads are needed, got {self}")
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> SamplerConfig:
+        """Unknown keys are refused by name. Raises ValueError."""
+        known = {field.name for field in fields(cls)}
+        if unknown := set(data) - known:
+            raise ValueError(f"unknown sampler settings {sorted(unknown)}; known: {sorted(known)}")
+        return cls(**data)
+
+
+class SamplerOutput(NamedTuple):
+    """C+1 logits: the vocabulary's classes, then non-salient. Padding frames carry saliency 0."""
+
+    fsm: Tensor  # (B, T) in [0, 1]
+    vgm: Tensor  # (B, T) in [0, 1]
+    combined: Tensor  # (B, T) in [0, 1]
+    frame_logits: Tensor  # (B, T, C+1)
+    salient_logits: Tensor  # (B, C+1), of X+
+    non_salient_logits: Tensor  # (B, C+1), of X-
+
+
+class Sampler(nn.Module):
+    """features (B, T, D), logits (B, T, C) or None, times (B, T) = pts_s / duration, mask (B, T) True = a frame -> SamplerOutput.
+
+    Any T, any spacing of times. `logits` are needed where config.classes is 0 and not looked at otherwise.
+    """
+
+    def __init__(self, config: SamplerConfig) -> None:
+        super().__init__()
+        self.config = config
+        h, fixed = config.hidden, config.classes == 0
+        own, context = FRAME_STATISTICS * fixed, CONTEXT_STATISTICS + LOGIT_CONTEXT_STATISTICS * fixed
+        self.norm = nn.LayerNorm(config.features, elementwise_affine=False)
+        self.project = nn.Linear(config.features, h)
+        self.own_statistics = nn.Linear(own, h, bias=False) if fixed else None
+        self.context_statistics = nn.Linear(context, h, bias=False)
+        self.register_buffer("statistics_mean", torch.zeros(own + context))
+        self.register_buffer("statistics_std", torch.ones(own + context))
+        self.classifier = nn.Sequential(  # the FSM's; the VGM borrows it
+            nn.LayerNorm(h), nn.Linear(h, h), nn.GELU(), nn.Dropout(config.dropout), nn.Linear(h, config.classes + 1)
+        )
+        self.encoder = nn.ModuleList(EncoderLayer(h, config.heads, config.dropout) for _ in range(config.layers))
+        self.attention = nn.Sequential(nn.LayerNorm(h), nn.Linear(h, 1))  # the VGM's lambda
+
+    def forward(self, features: Tensor, logits: Tensor | None, times: Tensor, mask: Tensor) -> SamplerOutput:
+        x = self.norm(features.float())  # (B, T, D)
+        valid = mask.unsqueeze(-1).to(x.dtype)  # (B, T, 1)
+        own, context = self.standardised(frame_statistics(x, logits if self.config.classes == 0 else None, valid))
+        if self.training and self.config.feature_dropout:
+            x = x * F.dropout(torch.ones_like(x[:, :1]), self.config.feature_dropout)
+        frames = self.project(x)  # (B, T, H): each frame's own
+        if self.own_statistics is not None:
+            frames = frames + self.own_statistics(own)
+        frame_logits = self.classify(frames, logits)  # (B, T, C+1)
+
+        mixed = frames + self.context_statistics(context) + time_embedding(times, frames.shape[-1])  # (B, T, H)
+        for layer in self.encoder:
+            mixed = layer(mixed, mask)
+        weight = torch.sigmoid(self.attention(mixed)) * valid  # (B, T, 1): lambda
+        salient = self.classify(pool(frames, weight), None if logits is None else pool(logits, weight))
+        rest = valid - weight
+        non_salient = self.classify(pool(frames, rest), None if logits is None else pool(logits, rest))
+
+        fsm = (1 - frame_logits.softmax(-1)[..., -1]) * valid[..., 0]  # (B, T)
+        vgm = weight[..., 0]  # (B, T)
+        return SamplerOutput(fsm, vgm, self.combine(fsm, vgm), frame_logits, salient, non_salient)
+
+    def classify(self, frames: Tensor, logits: Tensor | None) -> Tensor:
+        """(..., H), (..., C) -> (..., C+1). The frozen classifier is linear, so its logits of a pooled frame are the pooled logits."""
+        head = self.classifier(frames)
+        if self.config.classes:
+            return head
+        if logits is None:
+            raise ValueError("a sampler of a fixed vocabulary needs the preview network's logits")
+        return torch.cat([logits.float(), head], -1)
+
+    def combine(self, fsm: Tensor, vgm: Tensor) -> Tensor:
+        """(B, T), (B, T) -> (B, T). The product asks both; its root keeps the scale of a probability."""
+        if self.config.combination == "product":
+            return torch.sqrt(fsm * vgm + 1e-12)
+        return {"mean": (fsm + vgm) / 2, "fsm": fsm, "vgm": vgm}[self.config.combination]
+
+    def standardised(self, statistics: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, T, S) -> one frame's own (B, T, S0), in context (B, T, S - S0); with the training set's mean and spread."""
+        statistics = ((statistics - self.statistics_mean) / self.statistics_std).clamp(-4, 4)
+        own = FRAME_STATISTICS if self.config.classes == 0 else 0
+        return statistics[..., :own], statistics[..., own:]
+
+    @torch.no_grad()
+    def calibrate(self, features: Tensor, logits: Tensor | None, mask: Tensor) -> None:
+        """Set the mean and spread of the statistics from a batch of training sequences."""
+        x, valid = self.norm(features.float()), mask.unsqueeze(-1).float()
+        rows = frame_statistics(x, logits if self.config.classes == 0 else None, valid)[mask]  # (frames, S)
+        self.statistics_mean.copy_(rows.mean(0))
+        self.statistics_std.copy_(rows.std(0).clamp_min(1e-3))
+
+
+class EncoderLayer(nn.Module):
+    """Pre-norm transformer layer. x (B, T, H), mask (B, T) -> (B, T, H)."""
+
+    def __init__(self, hidden: int, heads: int, dropout: float) -> None:
+        super().__init__()
+        self.heads, self.scale = heads, math.sqrt(heads / hidden)
+        self.norm1, self.norm2 = nn.LayerNorm(hidden), nn.LayerNorm(hidden)
+        self.qkv, self.out = nn.Linear(hidden, 3 * hidden), nn.Linear(hidden, hidden)
+        self.mlp = nn.Sequential(nn.Linear(hidden, 2 * hidden), nn.GELU(), nn.Linear(2 * hidden, hidden))
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        qkv = self.qkv(self.norm1(x)).unflatten(-1, (3, self.heads, -1))  # (B, T, 3, heads, H / heads)
+        q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)  # each (B, heads, T, H / heads)
+        bias = (1 - mask[:, None, None].to(x.dtype)) * -1e4  # (B, 1, 1, T)
+        weights = (q @ k.transpose(-1, -2) * self.scale + bias).softmax(-1)  # (B, heads, T, T)
+        attended = (weights @ v).transpose(1, 2).flatten(2)  # (B, T, H)
+        x = x + self.dropout(self.out(attended))
+        return x + self.dropout(self.mlp(self.norm2(x)))
+
+
+def pool(values: Tensor, weight: Tensor) -> Tensor:
+    """Weighted mean over time. values (B, T, N), weight (B, T, 1) -> (B, N)."""
+    return (values.float() * weight).sum(1) / weight.sum(1).clamp_min(1e-4)
+
+
+def time_embedding(times: Tensor, hidden: int) -> Tensor:
+    """Sines and cosines of pts_s / duration. (B, T) in [0, 1] -> (B, T, H)."""
+    bands = torch.exp(torch.linspace(0.0, math.log(256.0), hidden // 2, device=times.device)) * math.pi  # (H/2,)
+    angles = times.unsqueeze(-1).float() * bands  # (B, T, H/2)
+    return torch.cat([angles.sin(), angles.cos()], -1)
+
+
+def frame_statistics(x: Tensor, logits: Tensor | None, valid: Tensor) -> Tensor:
+    """Numbers that mean the same for classes never seen. x (B, T, D), logits (B, T, C), valid (B, T, 1) -> (B, T, S)."""
+    unit = F.normalize(x, dim=-1)
+    likeness = (unit * F.normalize(pool(unit, valid), dim=-1).unsqueeze(1)).sum(-1)  # (B, T)
+    near = (unit[:, 1:] * unit[:, :-1]).sum(-1) * valid[:, 1:, 0]  # (B, T-1)
+    context = [likeness, F.pad(near, (1, 0), value=0.0), F.pad(near, (0, 1), value=0.0)]
+    if logits is None:
+        return torch.stack(context, -1)
+    z = logits.float()
+    energy = z.logsumexp(-1)  # (B, T)
+    log_p = z - energy.unsqueeze(-1)
+    entropy = -(log_p.exp() * log_p).sum(-1)
+    top = z.topk(2, -1).values  # (B, T, 2)
+    high = top[..., 0]
+    own = [energy, high, high - top[..., 1], entropy, (high - energy).exp()]
+    count = valid.sum((1, 2)).unsqueeze(-1)  # (B, 1)
+    above = [value - (value * valid[..., 0]).sum(1, keepdim=True) / count for value in (energy, high)]
+    return torch.stack([*own, *context, *above], -1)

@@ -1,0 +1,334 @@
+"""The training loop of the sampler, over cached preview features: seconds to minutes on a CPU.
+
+The same seed gives the same sampler; an interrupted run resumes from `resume` and ends as if it had not been interrupted.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from nsnet_cli.nets.sampler import Sampler, SamplerConfig
+from nsnet_cli.training import prototypes
+from nsnet_cli.training.losses import sampler_loss
+from nsnet_cli.training.measure import known_answers, saliency
+from nsnet_cli.training.prototypes import PseudoLabels
+from nsnet_cli.training.sequences import Batch, FeatureSequence, collate
+
+STATE_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class FitOptions:
+    epochs: int = 40
+    batch: int = 32
+    learning_rate: float = 2e-3
+    weight_decay: float = 0.02
+    video_weight: float = 1.0
+    """Weight of the video-level losses against the frame-level one."""
+    patience: int = 10
+    """Epochs without a better held-out loss before training stops."""
+    held_out: float = 0.2
+    """Share of the videos that training does not see, where no held-out set is given."""
+    refine_at: tuple[float, ...] = (0.25, 0.5)
+    """When the prototypes are refined with the current saliency, as shares of `epochs`. Own vocabulary only."""
+    thin: float = 0.5
+    """Up to this share of a sequence's frames is left out at random each epoch, so that no frame rate is special."""
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class EpochReport:
+    """One epoch: mean losses in training, the held-out loss, and whether it is the best so far."""
+
+    epoch: int
+    epochs: int
+    loss: float
+    frame: float
+    salient: float
+    non_salient: float
+    held_out_loss: float
+    best: bool
+    refinements: int
+
+
+@dataclass(frozen=True, slots=True)
+class FitResult:
+    sampler: Sampler
+    history: tuple[EpochReport, ...]
+    metrics: dict[str, float]
+
+
+@dataclass(slots=True)
+class _State:
+    """All that a resumed run needs."""
+
+    sampler: Sampler
+    optimizer: torch.optim.Optimizer
+    pseudo: PseudoLabels | None = None
+    epoch: int = 0  # epochs done
+    best_loss: float = math.inf
+    best: dict[str, torch.Tensor] = field(default_factory=dict)
+    stale: int = 0
+    history: list[EpochReport] = field(default_factory=list)
+
+
+Sequences = Sequence[FeatureSequence]
+
+
+def fit(
+    sequences: Sequences | Callable[[int], Sequences],
+    config: SamplerConfig,
+    options: FitOptions | None = None,
+    *,
+    held_out: Sequences | None = None,
+    progress: Callable[[EpochReport], None] | None = None,
+    resume: Path | None = None,
+) -> FitResult:
+    """Train a sampler. The best epoch's weights (by held-out loss) are given back, in eval mode.
+
+    `sequences`: videos, or a function of the epoch that gives fresh ones (fixed vocabulary; `held_out` is then needed).
+    `resume`: where the state is kept after each epoch; a state of another run is refused. It is removed at the end.
+    Raises ValueError for empty or unfit data, RuntimeError for a state of another run.
+    """
+    options = options or FitOptions()
+    fresh = sequences if callable(sequences) else None
+    if fresh is None:
+        train, held_out = _split(sequences, held_out, options)  # type: ignore[arg-type]
+    elif held_out is None or config.classes:
+        raise ValueError("fresh sequences each epoch need the fixed vocabulary and a held-out set")
+    else:
+        train = fresh(0)
+    _check([*train, *held_out], config)
+    with torch.random.fork_rng():
+        state = _begin(train, config, options, resume)
+        held_out_batches = _held_out_batches(train, held_out, config, options)
+        while state.epoch < options.epochs and state.stale < options.patience:
+            torch.manual_seed(options.seed * 100_003 + state.epoch + 1)
+            if fresh is not None and state.epoch:
+                train = fresh(state.epoch)
+            _relabel(state, train, config, options, fresh is not None)
+            report = _epoch(state, train, held_out_batches, config, options)
+            if progress is not None:
+                progress(report)
+            _save(state, config, options, resume)
+    state.sampler.load_state_dict(state.best)
+    state.sampler.eval()
+    if resume is not None:
+        resume.unlink(missing_ok=True)
+    return FitResult(state.sampler, tuple(state.history), _metrics(state, train, held_out, config))
+
+
+def _split(sequences: Sequences, held_out: Sequences | None, options: FitOptions) -> tuple[Sequences, Sequences]:
+    """Hold out a share of the videos of each (first) label, at least one where a label has three."""
+    if held_out is not None:
+        return sequences, held_out
+    if len(sequences) < 2:
+        raise ValueError(f"training needs at least two videos, got {len(sequences)}")
+    rng = np.random.default_rng(options.seed)
+    by_label: dict[int, list[int]] = {}
+    for index, sequence in enumerate(sequences):
+        by_label.setdefault(sequence.labels[0], []).append(index)
+    chosen: set[int] = set()
+    for label in sorted(by_label):
+        rows = by_label[label]
+        count = max(round(len(rows) * options.held_out), 1 if len(rows) >= 3 else 0)
+        chosen.update(int(i) for i in rng.permutation(rows)[:count])
+    chosen = chosen or {int(rng.integers(len(sequences)))}
+    return [s for i, s in enumerate(sequences) if i not in chosen], [s for i, s in enumerate(sequences) if i in chosen]
+
+
+def _check(sequences: Sequences, config: SamplerConfig) -> None:
+    for sequence in sequences:
+        where = sequence.name or "a sequence"
+        if sequence.features.shape[1] != config.features:
+            raise ValueError(
+                f"{where} has {sequence.features.shape[1]} features a frame, the sampler takes {config.features}"
+            )
+        if not config.classes and sequence.logits is None:
+            raise ValueError(f"{where} has no logits; the fixed vocabulary needs them")
+        classes = config.classes or np.asarray(sequence.logits).shape[1]
+        if not all(0 <= label < classes for label in sequence.labels):
+            raise ValueError(f"{where} has labels {sequence.labels}; the vocabulary has {classes} classes")
+
+
+def _classes(sequences: Sequences, config: SamplerConfig) -> int:
+    return config.classes or int(np.asarray(sequences[0].logits).shape[1])
+
+
+def _begin(train: Sequences, config: SamplerConfig, options: FitOptions, resume: Path | None) -> _State:
+    torch.manual_seed(options.seed)
+    sampler = Sampler(config)
+    sample = train[:256]
+    batch = collate(sample, _classes(train, config), [np.zeros(len(s), dtype=np.int64) for s in sample])
+    sampler.calibrate(batch.features, batch.logits, batch.mask)
+    optimizer = torch.optim.AdamW(sampler.parameters(), options.learning_rate, weight_decay=options.weight_decay)
+    state = _State(sampler, optimizer, best={k: v.clone() for k, v in sampler.state_dict().items()})
+    if resume is not None and resume.exists():
+        _load(state, config, options, resume)
+    return state
+
+
+def _pseudo(sequences: Sequences, config: SamplerConfig) -> PseudoLabels:
+    return (
+        prototypes.label_frames(sequences, config.classes)
+        if config.classes
+        else prototypes.fixed_vocabulary_labels(sequences)
+    )
+
+
+def _relabel(state: _State, train: Sequences, config: SamplerConfig, options: FitOptions, fresh: bool) -> None:
+    """First pseudo labels, those of fresh sequences, or a round of refinement when one is due."""
+    if state.pseudo is None or fresh:
+        state.pseudo = _pseudo(train, config)
+    elif config.classes and state.epoch in {round(share * options.epochs) for share in options.refine_at}:
+        current = [found.combined for found in saliency(state.sampler, train)]
+        state.pseudo = prototypes.refine(train, config.classes, current, state.pseudo)
+
+
+def _held_out_batches(train: Sequences, held_out: Sequences, config: SamplerConfig, options: FitOptions) -> list[Batch]:
+    """Held-out videos with pseudo labels from prototypes of the training videos and each other's."""
+    if config.classes:
+        labels = prototypes.label_frames([*train, *held_out], config.classes).labels[len(train) :]
+    else:
+        labels = prototypes.fixed_vocabulary_labels(held_out).labels
+    classes, size = _classes(held_out, config), options.batch
+    return [collate(held_out[i : i + size], classes, labels[i : i + size]) for i in range(0, len(held_out), size)]
+
+
+def _epoch(
+    state: _State, train: Sequences, held_out: list[Batch], config: SamplerConfig, options: FitOptions
+) -> EpochReport:
+    assert state.pseudo is not None
+    rng = np.random.default_rng([options.seed, state.epoch])
+    order, classes = rng.permutation(len(train)), _classes(train, config)
+    steps = math.ceil(len(train) / options.batch)
+    sums, sampler = np.zeros(4), state.sampler.train()
+    for step in range(steps):
+        rows = order[step * options.batch : (step + 1) * options.batch]
+        thinned = [_thin(train[i], state.pseudo.labels[i], rng, options.thin) for i in rows]
+        batch = collate([s for s, _ in thinned], classes, [p for _, p in thinned])
+        for group in state.optimizer.param_groups:
+            group["lr"] = options.learning_rate * _schedule((state.epoch + step / steps) / options.epochs)
+        losses = sampler_loss(
+            sampler(batch.features, batch.logits, batch.times, batch.mask), batch, options.video_weight
+        )
+        state.optimizer.zero_grad()
+        losses.total.backward()
+        torch.nn.utils.clip_grad_norm_(sampler.parameters(), 1.0)
+        state.optimizer.step()
+        sums += np.array([float(x.detach()) for x in losses])
+    loss = _held_out_loss(sampler, held_out, options)
+    best = loss < state.best_loss
+    if best:
+        state.best_loss, state.best = loss, {k: v.clone() for k, v in sampler.state_dict().items()}
+    state.stale = 0 if best else state.stale + 1
+    state.epoch += 1
+    report = EpochReport(state.epoch, options.epochs, *(sums / steps).tolist(), loss, best, state.pseudo.rounds)
+    state.history.append(report)
+    return report
+
+
+def _schedule(done: float) -> float:
+    """Share of the learning rate: a short rise, then a cosine."""
+    return min(1.0, done / 0.05 + 0.05) * 0.5 * (1 + math.cos(math.pi * done))
+
+
+def _thin(
+    sequence: FeatureSequence, pseudo: np.ndarray, rng: np.random.Generator, most: float
+) -> tuple[FeatureSequence, np.ndarray]:
+    """Leave out up to `most` of the frames, never all the salient ones."""
+    keep = rng.random(len(sequence)) >= rng.uniform(0, most)
+    labelled = np.flatnonzero((pseudo >= 0) & np.isin(pseudo, sequence.labels))
+    if len(labelled) and not keep[labelled].any():
+        keep[rng.choice(labelled)] = True
+    if not keep.any():
+        return sequence, pseudo
+    logits = None if sequence.logits is None else np.asarray(sequence.logits)[keep]
+    return FeatureSequence(sequence.features[keep], sequence.times[keep], sequence.labels, logits), pseudo[keep]
+
+
+@torch.no_grad()
+def _held_out_loss(sampler: Sampler, batches: list[Batch], options: FitOptions) -> float:
+    sampler.eval()
+    total = 0.0
+    for batch in batches:
+        output = sampler(batch.features, batch.logits, batch.times, batch.mask)
+        total += float(sampler_loss(output, batch, options.video_weight).total) * len(batch.mask)
+    return total / sum(len(batch.mask) for batch in batches)
+
+
+def _metrics(state: _State, train: Sequences, held_out: Sequences, config: SamplerConfig) -> dict[str, float]:
+    found = saliency(state.sampler, held_out)
+    right = [int(f.video[:-1].argmax()) in s.labels for f, s in zip(found, held_out, strict=True)]
+    metrics = {
+        "epochs": float(state.epoch),
+        "held_out_loss": state.best_loss,
+        "held_out_top1_preview": float(np.mean(right)),
+    }
+    if state.pseudo is not None and all(s.salient is not None for s in train):
+        kinds, truth = np.concatenate(state.pseudo.labels), np.concatenate([np.asarray(s.salient) for s in train])
+        last = _classes(train, config)
+        metrics["pseudo_salient_right"] = float(truth[(kinds >= 0) & (kinds < last)].mean())
+        metrics["pseudo_non_salient_right"] = (
+            float((~truth[kinds == last]).mean()) if (kinds == last).any() else float("nan")
+        )
+    return {**metrics, **known_answers(state.sampler, held_out)}
+
+
+# ---- the state on disk ------------------------------------------------------------------------------------------------
+
+
+def _identity(config: SamplerConfig, options: FitOptions) -> dict[str, Any]:
+    return {
+        "version": STATE_VERSION,
+        "config": config.to_dict(),
+        "options": {**asdict(options), "refine_at": list(options.refine_at)},
+    }
+
+
+def _save(state: _State, config: SamplerConfig, options: FitOptions, path: Path | None) -> None:
+    """Atomically: an interrupt leaves the epoch before."""
+    if path is None or state.pseudo is None:
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    pseudo = state.pseudo
+    torch.save(
+        {
+            "identity": _identity(config, options),
+            "sampler": state.sampler.state_dict(),
+            "optimizer": state.optimizer.state_dict(),
+            "best": state.best,
+            "pseudo": [torch.as_tensor(labels) for labels in pseudo.labels] if config.classes else None,
+            "pseudo_state": (pseudo.told_apart, pseudo.rounds),
+            "counters": (state.epoch, state.best_loss, state.stale),
+            "history": [asdict(report) for report in state.history],
+        },
+        temporary,
+    )
+    temporary.replace(path)
+
+
+def _load(state: _State, config: SamplerConfig, options: FitOptions, path: Path) -> None:
+    saved = torch.load(path, weights_only=True)
+    if saved["identity"] != _identity(config, options):
+        raise RuntimeError(
+            f"{path} is the state of a run with other settings; delete it or train with the same settings"
+        )
+    state.sampler.load_state_dict(saved["sampler"])
+    state.optimizer.load_state_dict(saved["optimizer"])
+    state.best = saved["best"]
+    state.epoch, state.best_loss, state.stale = saved["counters"]
+    state.history = [EpochReport(**report) for report in saved["history"]]
+    if saved["pseudo"] is not None:
+        state.pseudo = PseudoLabels(tuple(labels.numpy() for labels in saved["pseudo"]), *saved["pseudo_state"])
+    elif not config.classes:
+        state.pseudo = None  # the frozen classifier gives them again

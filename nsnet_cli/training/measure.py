@@ -1,0 +1,71 @@
+"""How well a sampler finds the frames that matter."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from nsnet_cli.nets.sampler import Sampler
+from nsnet_cli.training.sequences import FeatureSequence, collate
+
+
+@dataclass(frozen=True, slots=True)
+class SequenceSaliency:
+    """fsm, vgm, combined (T,) in [0, 1] of one sequence; video (C+1,) probabilities of its salient representation."""
+
+    fsm: np.ndarray
+    vgm: np.ndarray
+    combined: np.ndarray
+    video: np.ndarray
+
+
+@torch.no_grad()
+def saliency(sampler: Sampler, sequences: Sequence[FeatureSequence], batch: int = 64) -> list[SequenceSaliency]:
+    """Run the sampler in eval mode over sequences, in order; its training mode is put back."""
+    was_training = sampler.training
+    sampler.eval()
+    out: list[SequenceSaliency] = []
+    for start in range(0, len(sequences), batch):
+        part = sequences[start : start + batch]
+        padded = collate(part, 1 + max(max(s.labels) for s in part), [np.zeros(len(s), dtype=np.int64) for s in part])
+        result = sampler(padded.features, padded.logits, padded.times, padded.mask)
+        video = result.salient_logits.softmax(-1).numpy()
+        for row, sequence in enumerate(part):
+            t = len(sequence)
+            fsm, vgm, combined = (x[row, :t].numpy() for x in (result.fsm, result.vgm, result.combined))
+            out.append(SequenceSaliency(fsm, vgm, combined, video[row]))
+    sampler.train(was_training)
+    return out
+
+
+def roc_auc(scores: np.ndarray, positive: np.ndarray) -> float:
+    """Chance that a positive scores above a negative, ties one half. nan where one kind is missing."""
+    positive = np.asarray(positive, dtype=bool)
+    n_pos, n_neg = int(positive.sum()), int((~positive).sum())
+    if not n_pos or not n_neg:
+        return float("nan")
+    _, inverse, counts = np.unique(scores, return_inverse=True, return_counts=True)
+    ends = np.cumsum(counts)
+    ranks = (ends - (counts - 1) / 2)[inverse]  # mean rank of each group of ties, from 1
+    return float((ranks[positive].sum() - n_pos * (n_pos + 1) / 2) / (n_pos * n_neg))
+
+
+def known_answers(sampler: Sampler, sequences: Sequence[FeatureSequence]) -> dict[str, float]:
+    """Saliency ROC-AUC over all frames, and the share of the K = 4 best frames that are right, where `salient` is known."""
+    known = [s for s in sequences if s.salient is not None and s.salient.any() and not s.salient.all()]
+    if not known:
+        return {}
+    found = saliency(sampler, known)
+    truth = np.concatenate([np.asarray(s.salient) for s in known])
+    metrics = {
+        f"roc_auc_{n}": roc_auc(np.concatenate([getattr(f, n) for f in found]), truth)
+        for n in ("fsm", "vgm", "combined")
+    }
+    hits = [
+        np.asarray(s.salient)[np.argsort(-f.combined, kind="stable")[:4]].mean()
+        for s, f in zip(known, found, strict=True)
+    ]
+    return {**metrics, "right_of_4": float(np.mean(hits))}

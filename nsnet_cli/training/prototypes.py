@@ -1,0 +1,176 @@
+"""Class prototypes, how close each frame is to its own class's, and the pseudo labels that follow.
+
+From the paper's abstract: pseudo labels tell salient from non-salient frames, so that the frame-level module can learn non-saliency.
+Ours (a reconstruction): everything below. Closeness r is cos(x, mu_y) less the mean of cos(x, mu_c) over the other classes, after the training
+set's mean is taken off: what all videos share cancels. The split is where a mixture of two Gaussians on r is sure, not a fixed share of the frames.
+
+Refinement re-weights the prototypes with the current saliency and can feed on its own mistakes. Two guards: a video's frames are
+measured with prototypes that other videos made (`halves`), and a round is kept only if held-out videos are told apart better than before (`refine`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from nsnet_cli.training.sequences import IGNORED, FeatureSequence
+
+
+def unit(x: np.ndarray) -> np.ndarray:
+    return x / np.maximum(np.linalg.norm(x, axis=-1, keepdims=True), 1e-9)
+
+
+def class_prototypes(features: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Mean of L2-normalised features, weighted, normalised again. features (N, D), labels (N, C) in {0, 1}, weights (N,) -> (C, D).
+
+    A class without frames gets a row of zeros: every frame is equally (0) close to it.
+    """
+    return unit((labels * weights[:, None]).T @ unit(features))
+
+
+def closeness(features: np.ndarray, prototypes: np.ndarray) -> np.ndarray:
+    """How much closer a frame is to each class's prototype than to the mean of the other classes'. (N, D), (C, D) -> (N, C) in [-2, 2]."""
+    cosine = unit(features) @ prototypes.T  # (N, C)
+    if prototypes.shape[0] == 1:
+        return cosine
+    others = (cosine.sum(1, keepdims=True) - cosine) / (prototypes.shape[0] - 1)
+    return cosine - others
+
+
+def two_kinds(r: np.ndarray, rounds: int = 50) -> np.ndarray:
+    """Posterior of the higher one of two Gaussians fitted to r (N,) by EM -> (N,), never falling with r."""
+    middle = np.median(r)
+    high = (r > middle + r.std()).astype(float) * 0.8 + 0.1
+    mean, spread, share = np.zeros(2), np.ones(2), np.ones(2) / 2
+    for _ in range(rounds):
+        parts = np.stack([1 - high, high])  # (2, N)
+        share = parts.mean(1)
+        mean = (parts * r).sum(1) / np.maximum(parts.sum(1), 1e-9)
+        spread = np.sqrt((parts * (r - mean[:, None]) ** 2).sum(1) / np.maximum(parts.sum(1), 1e-9)) + 1e-3
+        logs = (
+            np.log(share + 1e-9)[:, None] - np.log(spread)[:, None] - 0.5 * ((r - mean[:, None]) / spread[:, None]) ** 2
+        )
+        high = 1 / (1 + np.exp(np.clip(logs[0] - logs[1], -50, 50)))
+    if mean[0] > mean[1]:
+        high = 1 - high
+    order = np.argsort(
+        r, kind="stable"
+    )  # the wider Gaussian wins both tails: make it monotone, the low tail is non-salient
+    low_mean = mean.min()
+    rising = np.where(r[order] < low_mean, 0.0, high[order])
+    out = np.empty_like(high)
+    out[order] = np.maximum.accumulate(rising)
+    return out
+
+
+def split(
+    r: np.ndarray, lengths: Sequence[int], salient_at: float = 0.8, non_salient_at: float = 0.2
+) -> list[np.ndarray]:
+    """(N,) closeness of all frames -> for each video (T,) in {1 salient, 0 non-salient, IGNORED}. Each video has a salient frame: its closest."""
+    posterior = two_kinds(r)
+    kinds = np.full(len(r), IGNORED)
+    kinds[posterior >= salient_at] = 1
+    kinds[posterior <= non_salient_at] = 0
+    parts = np.split(kinds, np.cumsum(lengths)[:-1])
+    for kind, own in zip(parts, np.split(r, np.cumsum(lengths)[:-1]), strict=True):
+        kind[np.argmax(own)] = 1
+    return parts
+
+
+@dataclass(frozen=True, slots=True)
+class PseudoLabels:
+    """Per video (T,) in {class, C non-salient, IGNORED}; `told_apart` is the held-out criterion of the prototypes they come from."""
+
+    labels: tuple[np.ndarray, ...]
+    told_apart: float
+    rounds: int
+
+
+def label_frames(
+    sequences: Sequence[FeatureSequence], classes: int, weights: Sequence[np.ndarray] | None = None
+) -> PseudoLabels:
+    """Pseudo labels of all frames, each half of the videos measured with the other half's prototypes. weights: (T,) a video, default 1."""
+    lengths = [len(s) for s in sequences]
+    owner = np.repeat(np.arange(len(sequences)), lengths)  # (N,)
+    features = np.concatenate([np.asarray(s.features, dtype=np.float32) for s in sequences])
+    features = unit(features - features.mean(0))  # (N, D)
+    targets = np.zeros((len(sequences), classes))
+    for row, sequence in enumerate(sequences):
+        targets[row, list(sequence.labels)] = 1
+    weight = np.ones(len(owner)) if weights is None else np.concatenate(weights)
+    close = np.empty((len(owner), classes))
+    half = halves(targets)[owner]  # (N,)
+    for side in (0, 1):
+        other = half != side
+        close[~other] = closeness(
+            features[~other], class_prototypes(features[other], targets[owner[other]], weight[other])
+        )
+    own = np.where(targets[owner] > 0, close, -np.inf)  # (N, C)
+    kinds = split(own.max(1), lengths)
+    best = np.split(own.argmax(1), np.cumsum(lengths)[:-1])
+    labels = tuple(
+        np.where(kind == 1, nearest, np.where(kind == 0, classes, IGNORED))
+        for kind, nearest in zip(kinds, best, strict=True)
+    )
+    return PseudoLabels(labels, told_apart(close, weight, owner, targets), 0 if weights is None else 1)
+
+
+def halves(targets: np.ndarray) -> np.ndarray:
+    """Videos dealt into two halves, class by class. targets (V, C) -> (V,) in {0, 1}. A class of one video stays in half 0."""
+    side = np.zeros(len(targets), dtype=int)
+    seen = np.zeros(targets.shape[1], dtype=int)
+    for row, target in enumerate(targets):
+        first = int(target.argmax())
+        side[row] = seen[first] % 2
+        seen[first] += 1
+    return side
+
+
+def told_apart(close: np.ndarray, weight: np.ndarray, owner: np.ndarray, targets: np.ndarray) -> float:
+    """Held-out criterion in (-inf, 0]: mean log-probability of a video's label from its frames' weighted closeness to others' prototypes.
+
+    close (N, C), weight (N,), owner (N,) video of each frame, targets (V, C).
+    """
+    videos = len(targets)
+    total = np.zeros((videos, close.shape[1]))
+    np.add.at(total, owner, close * weight[:, None])
+    mass = np.bincount(owner, weights=weight, minlength=videos)[:, None]
+    score = total / np.maximum(mass, 1e-9)
+    score = score / max(score.std(), 1e-9)  # the scale of r is not the point
+    log_p = score - np.log(np.exp(score).sum(1, keepdims=True))
+    return float(np.where(targets > 0, log_p, -np.inf).max(1).mean())
+
+
+Saliency = Callable[[], Sequence[np.ndarray]]
+
+
+def refine(
+    sequences: Sequence[FeatureSequence], classes: int, saliency: Sequence[np.ndarray], before: PseudoLabels
+) -> PseudoLabels:
+    """One round: prototypes re-weighted with the current saliency (T,) of each video. `before` is given back unless held-out
+    videos are told apart better than with it."""
+    after = label_frames(sequences, classes, saliency)
+    if after.told_apart <= before.told_apart:
+        return before
+    return PseudoLabels(after.labels, after.told_apart, before.rounds + 1)
+
+
+def fixed_vocabulary_labels(sequences: Sequence[FeatureSequence]) -> PseudoLabels:
+    """For the big fixed vocabulary: the frozen classifier's rows are the prototypes. r = log p(y | frame) less its log-mean over
+    the whole batch of sequences for that class would need every class; the log-probability itself serves.
+    """
+    lengths = [len(s) for s in sequences]
+    log_p, best = [], []
+    for sequence in sequences:
+        z = np.asarray(sequence.logits, dtype=np.float32)
+        z = z - z.max(1, keepdims=True)
+        z = z - np.log(np.exp(z).sum(1, keepdims=True))
+        own = z[:, list(sequence.labels)]
+        log_p.append(own.max(1))
+        best.append(np.asarray(sequence.labels)[own.argmax(1)])
+    kinds = split(np.concatenate(log_p), lengths)
+    classes = np.asarray(sequences[0].logits).shape[1]
+    labels = tuple(np.where(k == 1, b, np.where(k == 0, classes, IGNORED)) for k, b in zip(kinds, best, strict=True))
+    return PseudoLabels(labels, 0.0, 0)

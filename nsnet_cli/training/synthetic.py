@@ -1,0 +1,218 @@
+"""Untrimmed sequences with known answers, made from photos and footage: rendering, degrading, and splicing of features.
+
+A sampler that is trained on "a clean photo inside surveillance footage" learns to tell photos from cameras. So both sides go through the
+same camera: the same crops, sizes, blur, noise, colour and compression, drawn independently of the side (`degrade`).
+Rendering is the dear part and is done once a stretch; sequences of every length are then spliced from its features.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import math
+import random
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import av
+import numpy as np
+from PIL import Image, ImageDraw, ImageEnhance, ImageFilter
+
+VIDEO_SUFFIXES = {".mp4", ".mkv", ".avi", ".webm"}
+SIDES_PX = (144, 180, 240, 240, 288, 360, 360, 480)
+
+
+def fold_of(path: Path, folds: int = 5) -> int:
+    """The fold of a photo or clip: by a hash of its name, as the composites' maker has it."""
+    return int(hashlib.sha1(path.stem.encode()).hexdigest(), 16) % folds
+
+
+def clip_frames(path: Path, limit: int = 240, side_px: int = 480) -> tuple[list[Image.Image], float]:
+    """At most `limit` frames of a clip (evenly thinned while decoding), shorter side at most `side_px`, and their rate (1/s)."""
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        rate = float(stream.average_rate or 25)
+        length = float(container.duration or 0) / av.time_base * rate
+        step = max(1, math.ceil(length / limit), round(rate / 12))
+        frames = []
+        for index, frame in enumerate(container.decode(stream)):
+            if index % step == 0:
+                image = frame.to_image()
+                scale = side_px / min(image.size)
+                if scale < 1:
+                    image = image.resize((round(image.width * scale), round(image.height * scale)), Image.BILINEAR)
+                frames.append(image)
+            if len(frames) >= limit:
+                break
+    return frames, rate / step
+
+
+def square(image: Image.Image, side: float, x: float, y: float, out_px: int) -> Image.Image:
+    """The square of `side` px whose corner is at the shares x, y of what is free, scaled to out_px."""
+    left, top = (image.width - side) * x, (image.height - side) * y
+    return image.resize((out_px, out_px), Image.BILINEAR, box=(left, top, left + side, top + side))
+
+
+def pan(
+    images: Sequence[Image.Image], rng: random.Random, out_px: int, zoom: tuple[float, float], drift: float = 1.0
+) -> list[Image.Image]:
+    """A pan and zoom over `images` (one each frame): the square moves from one random place and size to another."""
+    side = min(images[0].size)
+    start, end = rng.uniform(*zoom), rng.uniform(*zoom)
+    here = (rng.random(), rng.random())
+    there = tuple(a + (rng.random() - a) * drift for a in here)
+    flip = rng.random() < 0.5
+    frames = []
+    for index, image in enumerate(images):
+        mix = index / max(1, len(images) - 1)
+        x, y = (a + (b - a) * mix for a, b in zip(here, there, strict=True))
+        frame = square(image, side * (start + (end - start) * mix), x, y, out_px)
+        frames.append(frame.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if flip else frame)
+    return frames
+
+
+def photo_stretch(photo: Image.Image, count: int, rng: random.Random) -> list[Image.Image]:
+    """`count` frames of a stretch that shows the photo: whole, letterboxed, or in front of its own blur."""
+    out_px, layout = rng.choice(SIDES_PX), rng.random()
+    frames = pan([photo] * count, rng, out_px, rng.choice([(0.8, 1.0), (0.8, 1.0), (0.6, 1.0)]), rng.choice([0.3, 1.0]))
+    if layout < 0.75:
+        return frames
+    inner, wide = rng.uniform(0.6, 0.95), rng.random() < 0.5
+    box = (round(out_px * (1 if wide else inner)), round(out_px * inner))
+    behind = Image.new("RGB", (out_px, out_px), (rng.choice([0, 0, 0, 255, rng.randrange(256)]),) * 3)
+    if rng.random() < 0.5:
+        behind = frames[0].filter(ImageFilter.GaussianBlur(out_px / 12))
+    corner = ((out_px - box[0]) // 2, (out_px - box[1]) // 2)
+    pasted = []
+    for frame in frames:
+        canvas = behind.copy()
+        top = (out_px - box[1]) // 2 if wide else 0  # a wide picture keeps its proportions: it loses its edges
+        canvas.paste(frame.crop((0, top, out_px, top + box[1])) if wide else frame.resize(box, Image.BILINEAR), corner)
+        pasted.append(canvas)
+    return pasted
+
+
+def clip_stretch(clip: tuple[Sequence[Image.Image], float], count: int, rng: random.Random) -> list[Image.Image]:
+    """`count` frames of a stretch of footage, 0.2 to 1.2 s apart, played back and forth where the clip is too short."""
+    frames, rate = clip
+    step = max(1.0, rate * rng.uniform(0.2, 1.2))
+    first = rng.uniform(0, max(1, len(frames)))
+    period = max(1, 2 * len(frames) - 2)
+    order = [round(first + step * i) % period for i in range(count)]
+    picked = [frames[i if i < len(frames) else period - i] for i in order]
+    zoom = rng.choice([(0.95, 1.0), (0.8, 1.0), (0.5, 1.0)])
+    return pan(picked, rng, rng.choice(SIDES_PX), zoom, rng.choice([0.0, 0.0, 0.3]))
+
+
+def scrap_stretch(photo: Image.Image, count: int, rng: random.Random) -> list[Image.Image]:
+    """Frames of a small corner of a photo: photographic quality, mostly no object. They keep "sharp photo" from meaning "salient"."""
+    side = min(photo.size) * rng.uniform(0.18, 0.35)
+    x, y = rng.choice([0.0, 1.0, rng.random()]), rng.choice([0.0, 1.0])
+    if rng.random() < 0.5:
+        x, y = y, x
+    corner = square(photo, side, x, y, 336)
+    return pan([corner] * count, rng, rng.choice(SIDES_PX), (0.8, 1.0))
+
+
+def slate_stretch(count: int, rng: random.Random) -> list[Image.Image]:
+    """Black, plain or graded frames and titles, as between the shots of any edited video."""
+    side = rng.choice(SIDES_PX)
+    dark, light = sorted(np.array([rng.randrange(256) for _ in range(3)]) for _ in range(2)) if rng.random() < 0 else (
+        np.array([rng.randrange(256) for _ in range(3)]), np.array([rng.randrange(256) for _ in range(3)]))  # fmt: skip
+    if rng.random() < 0.4:
+        dark = light = np.array([rng.choice([0, 0, 10, 255])] * 3)
+    ramp = np.linspace(0, 1, side)[:, None, None]
+    image = Image.fromarray(np.broadcast_to(dark * (1 - ramp) + light * ramp, (side, side, 3)).astype(np.uint8))
+    if rng.random() < 0.6:
+        draw = ImageDraw.Draw(image)
+        for line in range(rng.randint(1, 6)):
+            text = "".join(rng.choice("abcdefghij klmnopqrstuvwxyz  ETAOIN") for _ in range(rng.randint(4, 18)))
+            place = (side * rng.uniform(0.02, 0.3), side * (0.1 + 0.14 * line))
+            draw.text(place, text, fill=(rng.choice([0, 255]),) * 3, font_size=round(side * rng.uniform(0.06, 0.12)))
+    return [image] * count
+
+
+def degrade(frames: list[Image.Image], rng: random.Random) -> list[Image.Image]:
+    """What cameras, editors and encoders do to a stretch, drawn once a stretch. In and out: squares of one size."""
+    if rng.random() < 0.6:
+        colour, light, contrast = (
+            rng.choice([1, 1, rng.uniform(0.0, 1.6)]),
+            rng.uniform(0.65, 1.3),
+            rng.uniform(0.7, 1.3),
+        )
+        frames = [ImageEnhance.Color(f).enhance(colour) for f in frames]
+        frames = [ImageEnhance.Contrast(ImageEnhance.Brightness(f).enhance(light)).enhance(contrast) for f in frames]
+    side = frames[0].width
+    if rng.random() < 0.25:
+        small = round(side * rng.uniform(0.3, 0.7))
+        frames = [f.resize((small, small), Image.BILINEAR).resize((side, side), Image.BILINEAR) for f in frames]
+    if rng.random() < 0.25:
+        radius = side / 240 * rng.uniform(0.3, 1.6)
+        frames = [f.filter(ImageFilter.GaussianBlur(radius)) for f in frames]
+    if rng.random() < 0.3:
+        noise, level = np.random.default_rng(rng.randrange(2**32)), rng.uniform(2, 16)
+        grain = noise.integers(
+            -round(level), round(level) + 1, (side + 16, side + 16, 3), dtype=np.int16
+        )  # one sheet, shifted
+        shifts = [(rng.randrange(16), rng.randrange(16)) for _ in frames]
+        frames = [
+            Image.fromarray(
+                np.clip(np.asarray(f, np.int16) + grain[y : y + side, x : x + side], 0, 255).astype(np.uint8)
+            )
+            for f, (x, y) in zip(frames, shifts, strict=True)
+        ]
+    kind = rng.random()
+    if kind < 0.7:
+        return h264_round_trip(frames, crf=rng.randint(20, 38))
+    return [jpeg_round_trip(f, quality=rng.randint(15, 95)) for f in frames] if kind < 0.85 else frames
+
+
+def h264_round_trip(frames: list[Image.Image], crf: int) -> list[Image.Image]:
+    """Encoded by libx264 and decoded again; square frames of even side."""
+    buffer = io.BytesIO()
+    with av.open(buffer, "w", format="matroska") as container:
+        stream = container.add_stream(
+            "libx264", rate=12, options={"preset": "ultrafast", "crf": str(crf), "threads": "1"}
+        )
+        stream.width, stream.height, stream.pix_fmt = *frames[0].size, "yuv420p"
+        for frame in frames:
+            container.mux(stream.encode(av.VideoFrame.from_image(frame)))
+        container.mux(stream.encode())
+    buffer.seek(0)
+    with av.open(buffer) as container:
+        return [frame.to_image() for frame in container.decode(video=0)]
+
+
+def jpeg_round_trip(frame: Image.Image, quality: int) -> Image.Image:
+    buffer = io.BytesIO()
+    frame.save(buffer, "JPEG", quality=quality)
+    return Image.open(io.BytesIO(buffer.getvalue())).convert("RGB")
+
+
+def pixels(frames: Sequence[Image.Image], size_px: int, crop: float = 0.875) -> np.ndarray:
+    """What the recogniser gets: the centred square of crop * shorter side, bicubic. (N, S, S, 3) uint8."""
+    out = []
+    for frame in frames:
+        side = min(frame.size) * crop
+        left, top = (frame.width - side) / 2, (frame.height - side) / 2
+        box = (left, top, left + side, top + side)
+        out.append(np.asarray(frame.resize((size_px, size_px), Image.BICUBIC, box=box), dtype=np.uint8))
+    return np.stack(out)
+
+
+def even_frames(
+    path: Path, interval_s: float = 1.0, least: int = 24, most: int = 128
+) -> Iterator[tuple[float, Image.Image]]:
+    """(pts_s, frame) at the middles of equal parts of the video, one part a second, at least `least` and at most `most`."""
+    with av.open(str(path)) as container:
+        duration_s = float(container.duration or 0) / av.time_base
+        count = min(most, max(least, math.ceil(duration_s / interval_s)))
+        due = iter((np.arange(count) + 0.5) * duration_s / count)
+        want = next(due)
+        start_s = float(container.start_time or 0) / av.time_base
+        for frame in container.decode(video=0):
+            pts_s = float(frame.time or 0) - start_s
+            if pts_s + 1e-6 < want:
+                continue
+            yield pts_s, frame.to_image()
+            want = next(due, math.inf)
