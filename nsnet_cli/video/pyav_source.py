@@ -27,6 +27,8 @@ from nsnet_cli.video.source import BATCH_FRAMES, Tally
 
 PACKETS_TO_KEY = 1000
 """Packets read after a seek in search of the key frame."""
+SKIPPING_FRAMES = 1.5
+"""Tolerance, in frames, from which on the decoder may leave out frames that no other frame refers to."""
 READ_ON_PACKETS = 5000
 """Packets decoded in one stretch beyond which a frame that was asked for counts as lost."""
 
@@ -181,7 +183,7 @@ class _Decoder:
         if not part.fills:
             yield from self._key_alone(key)
             return
-        skipped = min(fill.tolerance_s for fill in part.fills) > 0
+        skipped = min(fill.tolerance_s for fill in part.fills) > SKIPPING_FRAMES / (self.probe.info.fps or 1e-9)
         missing = yield from self._run(part, itertools.chain([key], packets), pushed_back, skipping=skipped)
         if missing and skipped and self.probe.indexed:
             key = self._key_packet(part.key_s, again := self._seek(part.key_s))

@@ -1,0 +1,108 @@
+"""The decode worker's own process: takes requests, sends back what `read_video` gives, dies with its parent.
+
+Imports nothing but numpy, PyAV (or decord) and the video room: no torch, no terminal libraries.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+import queue
+import resource
+import select
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from nsnet_cli.errors import VideoError
+from nsnet_cli.types import ReadOptions
+from nsnet_cli.video import wire
+
+AHEAD = 2
+"""Batches that may wait to be sent while decoding goes on."""
+F_SETSIG = 10  # Linux; fcntl.F_SETSIG is not there in every build
+
+Reader = Callable[[Path, ReadOptions], Iterator[object]]
+
+
+def main(socket_fd: int, life_fd: int, memory_bytes: int, reader_name: str) -> None:
+    """Serve requests until the parent closes the socket. `reader_name`: "module:function" with read_video's signature."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
+    die_with_parent(life_fd)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    module, name = reader_name.split(":")
+    reader: Reader = getattr(importlib.import_module(module), name)
+    if reader_name.startswith("nsnet_cli."):
+        import nsnet_cli.video.pyav_source  # noqa: F401  what every video needs, before the first one comes
+    limit_memory(memory_bytes)
+    sock = socket.socket(fileno=socket_fd)
+    with contextlib.suppress(EOFError, OSError):
+        wire.send(sock, "ready")
+        while True:
+            path, options = wire.receive(sock)
+            serve(sock, reader, Path(os.fsdecode(path)), options)
+
+
+def die_with_parent(life_fd: int) -> None:
+    """Have the kernel kill this process when the parent's end of the life pipe closes, even if Python cannot run.
+
+    A thread that waits for the end of the pipe would not do: a decoder may hold the interpreter lock for ever.
+    PR_SET_PDEATHSIG would not do: it fires when the *thread* that started us ends.
+    """
+    if not sys.platform.startswith("linux"):
+        return  # an idle worker still ends when its socket does
+    import fcntl
+
+    fcntl.fcntl(life_fd, fcntl.F_SETOWN, os.getpid())
+    fcntl.fcntl(life_fd, F_SETSIG, signal.SIGKILL)
+    fcntl.fcntl(life_fd, fcntl.F_SETFL, fcntl.fcntl(life_fd, fcntl.F_GETFL) | os.O_ASYNC)
+    poll = select.poll()
+    poll.register(life_fd, select.POLLIN)
+    if poll.poll(0):  # gone already
+        os._exit(1)
+
+
+def limit_memory(memory_bytes: int) -> None:
+    """Cap what this process may allocate beyond what it has now.
+
+    RLIMIT_DATA counts writable private memory (heap and anonymous mappings) at the moment it is asked for, so that a file that makes
+    a decoder ask for gigabytes gets a clean refusal. RLIMIT_AS would count libraries and address space never touched.
+    """
+    used = 0
+    with contextlib.suppress(OSError, StopIteration, ValueError):
+        lines = Path("/proc/self/status").read_text().splitlines()
+        used = 1024 * next(int(line.split()[1]) for line in lines if line.startswith("VmData:"))
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_DATA, (used + memory_bytes, used + memory_bytes))
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("500")  # if the machine runs out, this process first
+
+
+def serve(sock: socket.socket, reader: Reader, path: Path, options: ReadOptions) -> None:
+    """Answer one request: what the reader gives, or the VideoError that it ends in."""
+    waiting: queue.Queue[object] = queue.Queue(maxsize=AHEAD)
+    sender = threading.Thread(target=_send_all, args=(sock, waiting), daemon=True)
+    sender.start()
+    try:
+        for message in reader(path, options):
+            waiting.put(message)
+    except VideoError as error:
+        waiting.put(error)
+    except MemoryError:
+        waiting.put(VideoError(f"{path}: decoding it needs more memory than allowed", kind="out_of_memory"))
+    except Exception as error:
+        waiting.put(VideoError(f"{path}: cannot be read: {type(error).__name__}: {error}", kind="unreadable"))
+    waiting.put(None)
+    sender.join()
+
+
+def _send_all(sock: socket.socket, waiting: queue.Queue[object]) -> None:
+    while (message := waiting.get()) is not None:
+        try:
+            wire.send(sock, message)
+        except OSError:
+            os._exit(0)  # the parent is gone

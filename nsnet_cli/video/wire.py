@@ -1,0 +1,82 @@
+"""Messages between a decode worker and its parent: a pickled object and, beside it, raw pixels that are not pickled."""
+
+from __future__ import annotations
+
+import pickle
+import socket
+import struct
+import time
+from typing import Any
+
+import numpy as np
+
+from nsnet_cli.types import FrameBatch
+
+_LENGTHS = struct.Struct("<QQ")
+
+
+class Deadline:
+    """Seconds that may still be spent waiting. Only waiting counts, not what the receiver does between messages."""
+
+    def __init__(self, seconds: float | None) -> None:
+        self.left_s = seconds
+        self.waited_s = 0.0
+
+    def spend(self, seconds: float) -> None:
+        self.waited_s += seconds
+        if self.left_s is not None:
+            self.left_s -= seconds
+
+    def timeout(self) -> float | None:
+        if self.left_s is None:
+            return None
+        if self.left_s <= 0:
+            raise TimeoutError
+        return self.left_s
+
+
+def send(sock: socket.socket, message: object) -> None:
+    """Blocks until the peer has room. Raises OSError when it is gone."""
+    pixels = b""
+    if isinstance(message, FrameBatch):
+        pixels = np.ascontiguousarray(message.pixels).reshape(-1).data
+        message = (message.pixels.shape, message.pts_s, message.jpegs)
+    body = pickle.dumps(message, protocol=pickle.HIGHEST_PROTOCOL)
+    sock.sendall(_LENGTHS.pack(len(body), len(pixels)) + body)
+    if len(pixels):
+        sock.sendall(pixels)
+
+
+def receive(sock: socket.socket, deadline: Deadline | None = None) -> Any:
+    """The next message. Raises EOFError when the peer is gone, TimeoutError when the deadline has passed."""
+    deadline = deadline or Deadline(None)
+    body_bytes, pixel_bytes = _LENGTHS.unpack(_exactly(sock, _LENGTHS.size, deadline))
+    message = pickle.loads(_exactly(sock, body_bytes, deadline))
+    if not pixel_bytes:
+        return message
+    shape, pts_s, jpegs = message
+    pixels = np.empty(shape, np.uint8)
+    _fill(sock, pixels.reshape(-1).data, deadline)
+    return FrameBatch(pixels, pts_s, jpegs)
+
+
+def _exactly(sock: socket.socket, count: int, deadline: Deadline) -> bytearray:
+    data = bytearray(count)
+    _fill(sock, memoryview(data), deadline)
+    return data
+
+
+def _fill(sock: socket.socket, view: memoryview, deadline: Deadline) -> None:
+    done = 0
+    while done < len(view):
+        sock.settimeout(deadline.timeout())
+        started = time.monotonic()
+        try:
+            got = sock.recv_into(view[done:])
+        except ConnectionError:
+            got = 0
+        finally:
+            deadline.spend(time.monotonic() - started)
+        if not got:
+            raise EOFError("the other side is gone")
+        done += got

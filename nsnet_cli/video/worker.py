@@ -1,0 +1,182 @@
+"""Decoding where it can be killed: one process, reused for video after video, replaced when it dies or has to be killed.
+
+A hang that holds the interpreter lock, a crash inside a codec, memory that runs away: each costs the one video a VideoError.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import IO
+
+from nsnet_cli.errors import NsnetError, VideoError
+from nsnet_cli.types import DecodeReport, FrameBatch, ReadOptions, VideoHeader
+from nsnet_cli.video import wire
+
+DEFAULT_MEMORY_BYTES = 2 << 30
+START_TIMEOUT_S = 60.0
+HEADER_TIMEOUT_S = 30.0
+SLOWEST_READ_BYTES_S = 10e6
+"""A file without an index is read whole before its header: it gets the time that a slow disk needs."""
+MAX_TIMEOUT_S = 1800.0
+VIDEOS_PER_PROCESS = 1000
+"""A fresh process now and then, so that leaks in codecs never add up."""
+
+_BOOT = "import sys; sys.path[:] = {path!r}; from nsnet_cli.video.child import main; main({args})"
+
+
+def default_timeout_s(duration_s: float) -> float:
+    """Longest that decoding the preview of a video of this length may take: real time and half a minute, up to 30 min."""
+    return min(MAX_TIMEOUT_S, HEADER_TIMEOUT_S + max(0.0, duration_s))
+
+
+class DecodeWorker:
+    """Reads videos in a process of its own. One read at a time; for more at once, more workers.
+
+    `memory_bytes`: what decoding may allocate. `reader`: where the child finds `read_video` ("module:function").
+    """
+
+    def __init__(self, memory_bytes: int = DEFAULT_MEMORY_BYTES, reader: str = "nsnet_cli.video:read_video") -> None:
+        self.memory_bytes = memory_bytes
+        self.reader = reader
+        self._process: subprocess.Popen[bytes] | None = None
+        self._socket: socket.socket | None = None
+        self._life: int | None = None
+        self._stderr: IO[bytes] | None = None
+        self._ready = False
+        self._served = 0
+
+    def __enter__(self) -> DecodeWorker:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def pid(self) -> int | None:
+        """The process that would serve the next read; None before start and after a death."""
+        return self._process.pid if self._process is not None else None
+
+    def start(self) -> None:
+        """Start the process, without waiting until it is up. `read` does it where needed."""
+        if self._process is not None and self._process.poll() is None:
+            return
+        self.close()
+        ours, theirs = socket.socketpair()
+        life_read, self._life = os.pipe()
+        self._stderr = tempfile.TemporaryFile()
+        args = f"{theirs.fileno()}, {life_read}, {self.memory_bytes}, {self.reader!r}"
+        boot = _BOOT.format(path=[os.path.abspath(entry) for entry in sys.path], args=args)  # noqa: PTH100
+        try:
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-c", boot],
+                pass_fds=(theirs.fileno(), life_read),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=self._stderr,
+                env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
+                start_new_session=True,  # Ctrl-C in the terminal reaches the parent alone
+            )
+        finally:
+            theirs.close()
+            os.close(life_read)
+        self._socket = ours
+        self._ready = False
+        self._served = 0
+
+    def close(self) -> None:
+        """End the process, at once."""
+        if self._process is not None:
+            with contextlib.suppress(OSError):
+                self._process.kill()
+            self._process.wait()
+        if self._socket is not None:
+            self._socket.close()
+        if self._life is not None:
+            os.close(self._life)
+        if self._stderr is not None:
+            self._stderr.close()
+        self._process = self._socket = self._life = self._stderr = None
+
+    def read(
+        self, path: Path, options: ReadOptions, timeout_s: float | None = None
+    ) -> Iterator[VideoHeader | FrameBatch | DecodeReport]:
+        """As `read_video`. `timeout_s` bounds the waiting for the worker, not what the caller does between batches.
+
+        None: 30 s (more for big files) until the header, then `default_timeout_s` of the video's length.
+        Raises VideoError, also of the kinds "timeout", "crashed" and "out_of_memory". Closing the iterator early ends
+        the process; the next read starts another.
+        """
+        finished = False
+        try:
+            self._wait_until_ready()
+            assert self._socket is not None
+            deadline = wire.Deadline(timeout_s if timeout_s is not None else _header_timeout_s(path))
+            self._socket.settimeout(None)
+            wire.send(self._socket, (os.fsencode(path), options))
+            while not finished:
+                message = self._receive(path, deadline)
+                if isinstance(message, VideoError):
+                    finished = True
+                    raise message
+                if isinstance(message, VideoHeader) and timeout_s is None:
+                    deadline.left_s = default_timeout_s(message.info.duration_s)
+                finished = isinstance(message, DecodeReport)
+                yield message
+        finally:
+            self._served += 1
+            if not finished or self._served >= VIDEOS_PER_PROCESS:
+                self.close()
+
+    def _wait_until_ready(self) -> None:
+        self.start()
+        if self._ready:
+            return
+        assert self._socket is not None
+        try:
+            wire.receive(self._socket, wire.Deadline(START_TIMEOUT_S))
+        except (EOFError, TimeoutError):
+            raise NsnetError(f"the decode worker does not start: {self._last_words()}", "run `nsnet --version`?") from None
+        self._ready = True
+
+    def _receive(self, path: Path, deadline: wire.Deadline) -> VideoHeader | FrameBatch | DecodeReport | VideoError:
+        assert self._socket is not None
+        try:
+            return wire.receive(self._socket, deadline)
+        except TimeoutError:
+            raise VideoError(
+                f"{path}: decoding did not end within {deadline.waited_s:.0f} s", "give it more with --timeout", "timeout"
+            ) from None
+        except EOFError:
+            raise VideoError(f"{path}: the decoder died: {self._last_words()}", kind="crashed") from None
+
+    def _last_words(self) -> str:
+        """How the process ended, and the last line that it wrote."""
+        assert self._process is not None and self._stderr is not None
+        try:
+            code = self._process.wait(timeout=2.0)
+        except subprocess.TimeoutExpired:
+            return "it no longer answers"
+        how = f"exit code {code}" if code >= 0 else signal.Signals(-code).name
+        size = self._stderr.seek(0, os.SEEK_END)
+        self._stderr.seek(max(0, size - 2000))
+        lines = self._stderr.read().decode(errors="replace").strip().splitlines()
+        return f"{how}: {lines[-1][:200]}" if lines else how
+
+
+def _header_timeout_s(path: Path) -> float:
+    try:
+        return HEADER_TIMEOUT_S + path.stat().st_size / SLOWEST_READ_BYTES_S
+    except OSError:
+        return HEADER_TIMEOUT_S
