@@ -91,7 +91,7 @@ def content_hash(path: Path) -> str:
 def default_cache_dir() -> Path:
     import platformdirs
 
-    return Path(os.environ.get("NSNET_CACHE_DIR") or platformdirs.user_cache_dir("nsnet")) / "features"
+    return Path(os.environ.get("NSNET_CACHE") or platformdirs.user_cache_dir("nsnet")) / "features"
 
 
 def entry_key(content: str, read: ReadOptions, use: NetworkUse) -> str:

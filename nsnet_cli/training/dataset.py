@@ -1,0 +1,221 @@
+"""What training runs on: videos with features, labels and a split; from labelled videos or from ready features.
+
+Ready features are a .npz or .safetensors file in one of two layouts (more arrays may be there, they are not read):
+
+stacked, N videos of T frames each
+    features (N, T, D); labels (N,) class numbers or names, or (N, C) of 0 and 1 for several labels
+    optional: times (N, T) in [0, 1]; names (C,); ids (N,); split (N,);
+    logits (N, T, C0) of the preview network; recogniser_features (N, T, D2)
+
+a video at a time, of any length
+    ID/features (T, D) and ID/labels () or (n,); optional: ID/times, ID/logits, ID/recogniser_features, and names (C,)
+
+safetensors knows no text: there labels are class numbers, and `names`, `ids`, `split` are JSON lists in its metadata.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nsnet_cli.errors import UsageError
+from nsnet_cli.evaluation.metrics import inside
+from nsnet_cli.training.features import VideoFeatures
+from nsnet_cli.training.labels import SPLITS, LabelledVideo, Split
+from nsnet_cli.types import TagName
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Example:
+    """One video. labels: positions in the vocabulary; split None: not yet dealt."""
+
+    name: str
+    labels: tuple[int, ...]
+    times: np.ndarray  # (T,) in [0, 1]
+    features: np.ndarray  # (T, D) of the preview network
+    logits: np.ndarray | None = None  # (T, C0) of the preview network
+    recogniser: np.ndarray | None = None  # (T, D2) features of the recogniser
+    salient: np.ndarray | None = None  # (T,) bool, where segments are known: for metrics, never for training
+    split: Split | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    examples: tuple[Example, ...]
+    vocabulary: tuple[TagName, ...]
+    source: str
+    """As the user named it: for the model card."""
+    multi_label: bool
+
+    def of(self, *splits: Split) -> tuple[Example, ...]:
+        return tuple(example for example in self.examples if example.split in splits)
+
+
+def from_videos(
+    rows: Sequence[tuple[LabelledVideo, tuple[int, ...], VideoFeatures]],
+    vocabulary: tuple[TagName, ...],
+    source: str,
+    multi_label: bool | None = None,
+) -> Dataset:
+    """Labelled videos with their positions in the vocabulary and their features."""
+    examples = tuple(
+        Example(
+            name=str(video.path),
+            labels=labels,
+            times=found.times,
+            features=found.preview.features,
+            logits=found.preview.outputs,
+            recogniser=found.recogniser.features if found.recogniser else None,
+            salient=inside(found.pts_s, video.segments) if video.segments else None,
+            split=video.split,
+        )
+        for video, labels, found in rows
+    )
+    several = any(len(example.labels) > 1 for example in examples)
+    return Dataset(examples, vocabulary, source, several if multi_label is None else multi_label)
+
+
+def deal(dataset: Dataset, share: float, seed: int) -> Dataset:
+    """Give every example a split: as its row says; else `share` of each class to val, the rest to train.
+
+    Where some row says val nothing is drawn. A class keeps at least one example in train. Raises UsageError.
+    """
+    examples = list(dataset.examples)
+    open_rows = [i for i, example in enumerate(examples) if example.split is None]
+    drawn: set[int] = set()
+    if share > 0 and not any(example.split == "val" for example in examples):
+        rng = np.random.default_rng(seed)
+        by_class: dict[int, list[int]] = {}
+        for i in open_rows:
+            by_class.setdefault(examples[i].labels[0], []).append(i)
+        for label in sorted(by_class):
+            rows = by_class[label]
+            count = min(max(round(share * len(rows)), 1 if len(rows) >= 3 else 0), len(rows) - 1)
+            drawn.update(int(i) for i in rng.permutation(rows)[:count])
+    for i in open_rows:
+        examples[i] = replace(examples[i], split="val" if i in drawn else "train")
+    dealt = replace(dataset, examples=tuple(examples))
+    if len(dealt.of("train")) < 2:
+        raise UsageError(f"{dataset.source}: {len(dealt.of('train'))} videos to train on", "at least 2 are needed")
+    return dealt
+
+
+# ---- ready features -------------------------------------------------------------------------------------------------
+
+
+def read_features(path: Path, multi_label: bool | None = None) -> Dataset:
+    """A features file as a dataset, its own names as vocabulary. Raises UsageError naming the array that is wrong."""
+    arrays = _load(path)
+    if "features" in arrays:
+        rows = _stacked(arrays, path)
+    else:
+        ids = sorted(key.removesuffix("/features") for key in arrays if key.endswith("/features"))
+        rows = [_one(arrays, video, path) for video in ids]
+    if not rows:
+        raise UsageError(
+            f"{path} has no array 'features' and none named 'ID/features'; it has {', '.join(sorted(arrays)[:8])}",
+            "see nsnet train --help",
+        )
+    names, labels, several = _vocabulary([row.pop("labels") for row in rows], arrays.get("names"), path)
+    examples = tuple(_example(row, own, path) for row, own in zip(rows, labels, strict=True))
+    wide = {example.features.shape[1] for example in examples}
+    if len(wide) > 1:
+        raise UsageError(
+            f"{path}: videos have {', '.join(map(str, sorted(wide)))} features a frame", "one width is needed"
+        )
+    vocabulary = tuple(TagName(name, name) for name in names)
+    return Dataset(examples, vocabulary, path.name, several if multi_label is None else multi_label)
+
+
+def _load(path: Path) -> Mapping[str, np.ndarray]:
+    if path.suffix not in (".npz", ".safetensors"):
+        raise UsageError(f"--features {path}: unknown kind {path.suffix!r}", "use .npz or .safetensors")
+    try:
+        if path.suffix == ".npz":
+            with np.load(path, allow_pickle=False) as file:
+                return {key: file[key] for key in file.files}
+        from safetensors import safe_open
+
+        with safe_open(path, framework="numpy") as handle:
+            arrays = {key: handle.get_tensor(key) for key in handle.keys()}  # noqa: SIM118
+            for key, text in (handle.metadata() or {}).items():
+                if key in ("names", "ids", "split"):
+                    arrays[key] = np.asarray(json.loads(text))
+            return arrays
+    except Exception as error:  # numpy and safetensors raise a dozen kinds for a broken file
+        raise UsageError(f"cannot read the features {path}: {error}", "see nsnet train --help") from error
+
+
+def _stacked(arrays: Mapping[str, np.ndarray], path: Path) -> list[dict[str, Any]]:
+    features = arrays["features"]
+    if features.ndim != 3:
+        raise UsageError(f"{path}: features is {features.shape}", "it must be (videos, frames, features)")
+    if "labels" not in arrays:
+        raise UsageError(f"{path} has no array 'labels'", "one label a video")
+    keys = [key for key in ("labels", "times", "ids", "split", "logits", "recogniser_features") if key in arrays]
+    for key in keys:
+        if len(arrays[key]) != len(features):
+            raise UsageError(f"{path}: {key} has {len(arrays[key])} rows, features has {len(features)}")
+    return [{"features": features[i], **{key: arrays[key][i] for key in keys}} for i in range(len(features))]
+
+
+def _one(arrays: Mapping[str, np.ndarray], video: str, path: Path) -> dict[str, Any]:
+    if f"{video}/labels" not in arrays:
+        raise UsageError(f"{path}: {video}/features has no {video}/labels")
+    keys = ("features", "labels", "times", "logits", "recogniser_features")
+    return {"ids": video, **{k: arrays[f"{video}/{k}"] for k in keys if f"{video}/{k}" in arrays}}
+
+
+def _vocabulary(
+    labels: Sequence[Any], names: np.ndarray | None, path: Path
+) -> tuple[list[str], list[tuple[int, ...]], bool]:
+    """Names of the classes, each video's class numbers, and whether videos have several."""
+    own = [np.asarray(value) for value in labels]
+    hot = all(value.ndim == 1 and value.dtype.kind in "biuf" and set(np.unique(value)) <= {0, 1} for value in own)
+    if own[0].dtype.kind in "US":
+        texts = [[str(text) for text in np.atleast_1d(value)] for value in own]
+        found = sorted({text for row in texts for text in row}) if names is None else [str(name) for name in names]
+        place = {name: i for i, name in enumerate(found)}
+        if unknown := {text for row in texts for text in row} - set(found):
+            raise UsageError(f"{path}: label {min(unknown)!r} is not among its names")
+        rows = [tuple(sorted({place[text] for text in row})) for row in texts]
+    elif hot:
+        rows = [tuple(int(i) for i in np.flatnonzero(value)) for value in own]
+        found = [str(i) for i in range(len(own[0]))] if names is None else [str(name) for name in names]
+    else:
+        rows = [tuple(sorted({int(i) for i in np.atleast_1d(value)})) for value in own]
+        highest = max(max(row) for row in rows if row)
+        found = [str(i) for i in range(highest + 1)] if names is None else [str(name) for name in names]
+    if any(not row or row[0] < 0 or row[-1] >= len(found) for row in rows):
+        raise UsageError(f"{path}: a video's labels are empty or outside the {len(found)} names")
+    return found, rows, any(len(row) > 1 for row in rows)
+
+
+def _example(row: Mapping[str, Any], labels: tuple[int, ...], path: Path) -> Example:
+    features = np.asarray(row["features"])
+    count = len(features)
+    times = (
+        np.asarray(row["times"], np.float32) if "times" in row else (np.arange(count, dtype=np.float32) + 0.5) / count
+    )
+    if times.shape != (count,) or not (times.min() >= 0 and times.max() <= 1):
+        raise UsageError(
+            f"{path}: times of {row.get('ids', 'a video')} are not {count} numbers in [0, 1]", "pts_s / duration"
+        )
+    split = str(row.get("split", "")).lower()
+    if split not in SPLITS:
+        raise UsageError(f"{path}: split {split!r} is unknown", "train, val, test or empty")
+    recogniser = row.get("recogniser_features")
+    return Example(
+        name=str(row.get("ids", "")),
+        labels=labels,
+        times=times,
+        features=features,
+        logits=row.get("logits"),
+        recogniser=recogniser,
+        split=SPLITS[split],
+    )

@@ -1,0 +1,230 @@
+"""`nsnet train`: a dataset in, a checkpoint folder out. First the sampler, then the tag head on what it finds salient.
+
+An interrupted run is taken up where it was: the sampler's state is kept in the output folder after each epoch, under a
+name that follows from the data and the options, so that no other run can pick it up.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nsnet_cli.errors import UsageError
+from nsnet_cli.evaluation.policies import ScoredVideo, accuracy
+from nsnet_cli.nets.engine import TagHead
+from nsnet_cli.nets.sampler import Sampler, SamplerConfig
+from nsnet_cli.training.card import model_card
+from nsnet_cli.training.dataset import Dataset, Example
+from nsnet_cli.training.fit import EpochReport, FitOptions, fit
+from nsnet_cli.training.head import FittedHead, fit_head
+from nsnet_cli.training.measure import saliency
+from nsnet_cli.training.sequences import FeatureSequence
+from nsnet_cli.weights.checkpoint import Checkpoint, Kind, network_identity, write_checkpoint
+
+STATE_FOLDER = ".nsnet-train"
+METRIC_POLICIES = ("nsnet", "uniform", "dense")
+
+
+@dataclass(frozen=True, slots=True)
+class TrainOptions:
+    """What the user chose. kind: the labels as vocabulary, or the big fixed one of the preview network."""
+
+    kind: Kind = "own-vocabulary"
+    epochs: int = 40
+    seed: int = 0
+    frames: int = 4
+    """K that the checkpoint is for."""
+    preview: int = 128
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """What training made. head None: a fixed vocabulary."""
+
+    sampler: Sampler
+    head: FittedHead | None
+    metrics: dict[str, float]
+
+
+def train(
+    dataset: Dataset,
+    base: Checkpoint,
+    options: TrainOptions,
+    out: Path,
+    *,
+    command: str = "",
+    say: Callable[[str], None] = lambda message: None,
+    progress: Callable[[EpochReport], None] = lambda report: None,
+) -> Checkpoint:
+    """Fit on a dealt dataset and write the checkpoint folder `out`. Raises UsageError, WeightsError."""
+    check(dataset, options)
+    state = out / STATE_FOLDER / f"{_fingerprint(dataset, base, options)}.pt"
+    if state.exists():
+        say(f"taking up the interrupted run in {out}")
+    try:
+        made = fit_all(dataset, options, state=state, progress=progress)
+    except OSError as error:
+        raise UsageError(f"cannot write to {out}: {error}", "choose another folder with -o") from error
+    config = _config(dataset, base, options, made, out.name, command)
+    checkpoint = write_checkpoint(out, config, tensors(made), model_card(config, len(dataset.examples)))
+    shutil.rmtree(out / STATE_FOLDER, ignore_errors=True)
+    return checkpoint
+
+
+def fit_all(
+    dataset: Dataset,
+    options: TrainOptions,
+    *,
+    state: Path | None = None,
+    progress: Callable[[EpochReport], None] = lambda report: None,
+) -> Trained:
+    """Fit on the dataset's train videos, stop early on its val videos, measure on val and test."""
+    own = options.kind == "own-vocabulary"
+    fitted, val = dataset.of("train"), dataset.of("val")
+    config = SamplerConfig(int(fitted[0].features.shape[1]), len(dataset.vocabulary) if own else 0)
+    result = fit(
+        [sequence(example) for example in fitted],
+        config,
+        FitOptions(epochs=options.epochs, seed=options.seed),
+        held_out=[sequence(example) for example in val or fitted],
+        progress=progress,
+        resume=state,
+    )
+    metrics = {f"sampler_{key}": value for key, value in result.metrics.items() if np.isfinite(value)}
+    head = _head(result.sampler, fitted, dataset, options) if own else None
+    for split in ("val", "test"):
+        videos = dataset.of(split)  # type: ignore[arg-type]
+        if head is not None and videos:
+            metrics |= {f"{split}_videos": len(videos)}
+            scored = score(videos, result.sampler, head, dataset.multi_label)
+            for policy in METRIC_POLICIES:
+                found = accuracy(scored, policy, options.frames)
+                metrics |= {f"{split}_top1_{policy}": found.top1, f"{split}_map_{policy}": found.map}
+    return Trained(result.sampler, head, metrics)
+
+
+def _head(sampler: Sampler, examples: Sequence[Example], dataset: Dataset, options: TrainOptions) -> FittedHead:
+    """The head learns from every frame in proportion to its saliency: so it will be asked."""
+    targets = np.zeros((len(examples), len(dataset.vocabulary)))
+    for row, example in enumerate(examples):
+        targets[row, list(example.labels)] = 1
+    return fit_head(
+        [_recogniser(example) for example in examples],
+        [found.combined for found in saliency(sampler, [sequence(example) for example in examples])],
+        targets,
+        multi_label=dataset.multi_label,
+        seed=options.seed,
+    )
+
+
+def score(
+    examples: Sequence[Example], sampler: Sampler, head: FittedHead, multi_label: bool
+) -> tuple[ScoredVideo, ...]:
+    """Saliency and tag scores of examples, for the policies to be judged on."""
+    tagger = TagHead(head.weight, head.bias, multi_label)
+    found = saliency(sampler, [sequence(example) for example in examples])
+    return tuple(
+        ScoredVideo(
+            name=example.name,
+            labels=example.labels,
+            pts_s=example.times,
+            saliency={"nsnet": of.combined, "nsnet-fsm": of.fsm, "nsnet-vgm": of.vgm, **_confidence(example)},
+            scores=tagger.scores(_recogniser(example), np.empty(0)),
+            salient=example.salient,
+        )
+        for example, of in zip(examples, found, strict=True)
+    )
+
+
+def _recogniser(example: Example) -> np.ndarray:
+    """(T, D2); ready features without the recogniser's own are judged by the preview's."""
+    return np.asarray(example.features if example.recogniser is None else example.recogniser, np.float32)
+
+
+def _confidence(example: Example) -> dict[str, np.ndarray]:
+    from nsnet_cli.nets.engine import softmax
+
+    return {} if example.logits is None else {"confidence": softmax(np.asarray(example.logits, np.float32)).max(1)}
+
+
+def sequence(example: Example) -> FeatureSequence:
+    """As the sampler's training takes it."""
+    return FeatureSequence(
+        features=example.features,
+        times=example.times,
+        labels=example.labels,
+        logits=example.logits,
+        salient=example.salient,
+        name=example.name,
+    )
+
+
+def check(dataset: Dataset, options: TrainOptions) -> None:
+    """Whether this dataset can be trained on. Raises UsageError."""
+    used = {label for example in dataset.of("train") for label in example.labels}
+    if options.kind == "own-vocabulary":
+        if len(dataset.vocabulary) < 2:
+            raise UsageError(
+                f"{dataset.source} has one label, {dataset.vocabulary[0].name!r}", "tags need at least two"
+            )
+        if unseen := [tag.name for i, tag in enumerate(dataset.vocabulary) if i not in used]:
+            raise UsageError(f"no training video shows {unseen[0]!r}", "give it one, or leave the label out")
+    elif any(example.logits is None for example in dataset.examples):
+        raise UsageError(f"{dataset.source} has no logits of the preview network", "--vocabulary imagenet needs them")
+
+
+def tensors(made: Trained) -> dict[str, np.ndarray]:
+    """model.safetensors: `sampler.*`, and `head.weight`, `head.bias` of an own vocabulary."""
+    found = {f"sampler.{key}": value.detach().cpu().numpy() for key, value in made.sampler.state_dict().items()}
+    if made.head is not None:
+        found |= {"head.weight": made.head.weight, "head.bias": made.head.bias}
+    return found
+
+
+def _config(
+    dataset: Dataset, base: Checkpoint, options: TrainOptions, made: Trained, name: str, command: str
+) -> dict[str, Any]:
+    own = options.kind == "own-vocabulary"
+    counts = {split: len(dataset.of(split)) for split in ("train", "val", "test")}  # type: ignore[arg-type]
+    return {
+        "name": name,
+        "kind": options.kind,
+        "license": base.license,
+        "preview": {"network": base.preview.network.name, "size_px": base.preview.size_px},
+        "recogniser": {"network": base.recogniser.network.name, "size_px": base.recogniser.size_px},
+        "sampler": made.sampler.config.to_dict(),
+        "vocabulary": [asdict(tag) for tag in dataset.vocabulary] if own else "imagenet-1k",
+        "multi_label": dataset.multi_label and own,
+        "sampling": {"frames": options.frames, "preview": options.preview},
+        "training": {
+            "data": dataset.source,
+            "videos": counts,
+            "base": base.name,
+            "seed": options.seed,
+            "epochs": options.epochs,
+            **({"head_decay": made.head.decay} if made.head else {}),
+            "command": command,
+        },
+        "metrics": {key: round(float(value), 4) for key, value in made.metrics.items()},
+    }
+
+
+def _fingerprint(dataset: Dataset, base: Checkpoint, options: TrainOptions) -> str:
+    """20 hex digits over everything that training depends on; file names do not enter."""
+    digest = hashlib.sha256()
+    parts: Mapping[str, Any] = {**asdict(options), "networks": [network_identity(base.preview)]}
+    digest.update(json.dumps(parts, sort_keys=True).encode())
+    digest.update(json.dumps([tag.id for tag in dataset.vocabulary]).encode())
+    for example in dataset.examples:
+        digest.update(f"{example.labels} {example.split} {example.features.shape}".encode())
+        for array in (example.times, example.features, example.logits, example.recogniser):
+            if array is not None:
+                digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()[:20]
