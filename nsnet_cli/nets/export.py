@@ -47,7 +47,8 @@ def _write(
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # the tracer warns of shape checks that are constant here
         logging.getLogger("openvino").setLevel(logging.ERROR)
-        graph = openvino.convert_model(module, example_input=example, input=[openvino.PartialShape(list(s)) for s in shapes])
+        traced = torch.jit.trace(module, example, check_trace=False)  # checking doubles the wait; tests compare the engines
+        graph = openvino.convert_model(traced, example_input=example, input=[openvino.PartialShape(list(s)) for s in shapes])
     temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)

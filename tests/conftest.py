@@ -1,0 +1,82 @@
+"""Fixtures that several test files share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from PIL import Image
+
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """../shared/data: real photos and footage, outside the repository."""
+    folder = SHARED / "data"
+    if not folder.is_dir():
+        pytest.skip(f"needs real photos and footage in {folder}, which is not there")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def photos() -> dict[str, np.ndarray]:
+    """scikit-image's photos with ImageNet tags, (H, W, 3) uint8 by WordNet id: a tabby cat, an espresso, a missile-like rocket."""
+    spec = find_spec("skimage")
+    assert spec and spec.submodule_search_locations, "the test group has scikit-image"
+    folder = Path(spec.submodule_search_locations[0]) / "data"
+    files = {"cat": "chelsea.png", "espresso": "coffee.png", "rocket": "rocket.jpg"}
+    # chelsea.png is a small picture; scikit-image ships all three inside its wheel
+    return {name: np.asarray(Image.open(folder / file).convert("RGB")) for name, file in files.items()}
+
+
+def write_video(
+    path: Path, frames: Sequence[np.ndarray], *, fps: int = 10, codec: str = "libx264", options: dict[str, str] | None = None
+) -> Path:
+    """Encode (H, W, 3) uint8 frames of one even size."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=fps, options=options or {})
+        stream.height, stream.width, stream.pix_fmt = frames[0].shape[0], frames[0].shape[1], "yuv420p"
+        for frame in frames:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        container.mux(stream.encode())
+    return path
+
+
+def pan(photo: np.ndarray, count: int, size: tuple[int, int] = (320, 240)) -> list[np.ndarray]:
+    """A slow zoom into a photo: `count` frames of `size` (width, height)."""
+    image = Image.fromarray(photo)
+    width, height = size
+    shape = min(image.width / width, image.height / height)
+    frames = []
+    for i in range(count):
+        keep = 1 - 0.15 * i / max(1, count - 1)
+        w, h = width * shape * keep, height * shape * keep
+        left, top = (image.width - w) / 2, (image.height - h) / 2
+        frames.append(np.asarray(image.resize(size, Image.Resampling.BILINEAR, box=(left, top, left + w, top + h))))
+    return frames
+
+
+def noise(count: int, size: tuple[int, int] = (320, 240), seed: int = 0) -> list[np.ndarray]:
+    """Blurred moving noise: footage of nothing."""
+    rng = np.random.default_rng(seed)
+    width, height = size
+    frames = []
+    for _ in range(count):
+        coarse = Image.fromarray(rng.integers(60, 120, (height // 40, width // 40, 3), dtype=np.uint8))
+        frames.append(np.asarray(coarse.resize(size, Image.Resampling.BICUBIC)))
+    return frames
+
+
+@pytest.fixture(scope="session")
+def cat_video(tmp_path_factory: pytest.TempPathFactory, photos: dict[str, np.ndarray]) -> Path:
+    """20 s at 10 frames a second: a cat from 8 s to 12 s, noise around it."""
+    frames = [*noise(80), *pan(photos["cat"], 40), *noise(80, seed=1)]
+    return write_video(tmp_path_factory.mktemp("videos") / "cat.mp4", frames)
+
+
+MakeVideo = Callable[..., Path]

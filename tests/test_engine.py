@@ -1,0 +1,110 @@
+"""The networks are right, and the CPU engine says what torch says."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from nsnet_cli.errors import DeviceError
+from nsnet_cli.nets.engine import build_engine
+from nsnet_cli.weights.checkpoint import resolve_checkpoint
+from nsnet_cli.weights.registry import NetworkUse, load_registry
+from nsnet_cli.weights.vocabulary import load_vocabulary
+
+
+def square(image: Image.Image, side: int, crop: float = 0.875) -> np.ndarray:
+    """The centred square of crop * shorter side, bicubic. (side, side, 3) uint8."""
+    keep = min(image.size) * crop
+    left, top = (image.width - keep) / 2, (image.height - keep) / 2
+    box = (left, top, left + keep, top + keep)
+    return np.asarray(image.convert("RGB").resize((side, side), Image.Resampling.BICUBIC, box=box))
+
+
+@pytest.mark.slow
+def test_lite2_at_260_px_names_the_photos(shared_data: Path) -> None:
+    import torch
+
+    from nsnet_cli.nets.networks import load_classifier
+
+    network = load_classifier(NetworkUse(load_registry().networks["efficientnet-lite2"], 260))
+    ids = [tag.id for tag in load_vocabulary("imagenet-1k")]
+    files = sorted((shared_data / "photos").glob("*.JPEG"))
+    right = 0
+    for start in range(0, len(files), 32):
+        part = files[start : start + 32]
+        pixels = np.stack([square(Image.open(file), 260) for file in part])
+        with torch.inference_mode():
+            found = network(torch.from_numpy(pixels))[1].argmax(1)
+        right += sum(ids[int(c)] == file.name.split("_")[0] for c, file in zip(found, part, strict=True))
+    assert len(files) >= 600
+    assert right / len(files) >= 0.87
+
+
+def test_photos_of_scikit_image_get_their_names(photos: dict[str, np.ndarray]) -> None:
+    engine = build_engine(resolve_checkpoint("imagenet-lite"), "cpu")
+    names = [tag.name for tag in load_vocabulary("imagenet-1k")]
+    pixels = np.stack([square(Image.fromarray(photo), 256) for photo in photos.values()])
+    _, scores = engine.recognise(pixels)
+    best = dict(zip(photos, (names[i] for i in scores.argmax(1)), strict=True))
+    assert best["espresso"] == "espresso"
+    assert "cat" in best["cat"] or best["cat"] == "tabby"
+    assert best["rocket"] in ("missile", "projectile", "space shuttle")
+    np.testing.assert_allclose(scores.sum(1), 1, rtol=1e-4)
+
+
+def test_cpu_engine_agrees_with_torch(photos: dict[str, np.ndarray]) -> None:
+    checkpoint = resolve_checkpoint("imagenet-lite")
+    cpu, torch_engine = build_engine(checkpoint, "cpu"), build_engine(checkpoint, "torch-cpu")
+    pixels = np.stack([square(Image.fromarray(photo), 256) for photo in photos.values()])
+    for ours, reference in zip(
+        [*cpu.preview(pixels), *cpu.recognise(pixels)],
+        [*torch_engine.preview(pixels), *torch_engine.recognise(pixels)],
+        strict=True,
+    ):
+        np.testing.assert_allclose(ours, reference, atol=2e-3)
+    features, logits = cpu.preview(np.concatenate([pixels] * 3))
+    for times in (np.linspace(0, 1, 9), np.linspace(0, 1, 9) ** 3):
+        ours, reference = cpu.saliency(features, logits, times), torch_engine.saliency(features, logits, times)
+        for name in ("fsm", "vgm", "combined"):
+            np.testing.assert_allclose(getattr(ours, name), getattr(reference, name), atol=2e-3)
+    assert cpu.cost == torch_engine.cost
+    assert cpu.cost.sampler < 0.05 * cpu.cost.preview
+
+
+def test_cpu_engine_imports_no_torch_once_exported() -> None:
+    build_engine(resolve_checkpoint("imagenet-lite"), "cpu")  # exports are there after this
+    code = (
+        "import sys; from nsnet_cli.nets.engine import build_engine; from nsnet_cli.weights.checkpoint import resolve_checkpoint;"
+        "build_engine(resolve_checkpoint('imagenet-lite'), 'cpu'); sys.exit('torch' in sys.modules or 'timm' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_damaged_export_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, photos: dict[str, np.ndarray]) -> None:
+    monkeypatch.setenv("NSNET_CACHE", str(tmp_path))
+    checkpoint = resolve_checkpoint("imagenet-lite")
+    said: list[str] = []
+    build_engine(checkpoint, "cpu", say=said.append)
+    assert any("efficientnet-lite2" in line for line in said)
+    graph = next((tmp_path / "engine").glob("efficientnet-lite2-*/graph.xml"))
+    graph.write_text("<net")
+    for compiled in graph.parent.glob("compiled/*"):
+        compiled.unlink()
+    said.clear()
+    engine = build_engine(checkpoint, "cpu", say=said.append)
+    assert len(said) == 1 and "efficientnet-lite2" in said[0]
+    assert engine.recognise(square(Image.fromarray(photos["espresso"]), 256)[None])[1].max() > 0.5
+
+
+def test_unknown_and_absent_devices_are_named() -> None:
+    checkpoint = resolve_checkpoint("imagenet-lite")
+    with pytest.raises(DeviceError, match="tpu"):
+        build_engine(checkpoint, "tpu")
+    import torch
+
+    if not torch.cuda.is_available():
+        with pytest.raises(DeviceError, match="cuda"):
+            build_engine(checkpoint, "cuda")

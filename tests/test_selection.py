@@ -1,0 +1,80 @@
+"""Selection and budgets: pure functions, checked by hand and by property."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nsnet_cli.errors import UsageError
+from nsnet_cli.selection import Budget, aggregate, even_indices, select, settled
+from nsnet_cli.types import POLICIES
+
+TIMES = np.arange(6.0)
+SALIENCY = np.array([0.1, 0.9, 0.2, 0.9, 0.5, 0.0])
+
+
+def test_highest_saliency_first_and_the_earlier_of_two_equals() -> None:
+    assert select("nsnet", SALIENCY, TIMES, 3).tolist() == [1, 3, 4]
+
+
+def test_uniform_takes_the_middles_of_equal_stretches() -> None:
+    assert select("uniform", SALIENCY, np.arange(8.0) + 0.0, 2).tolist() == [2, 5]
+
+
+def test_uniform_follows_time_not_index() -> None:
+    crowded = np.array([0.0, 0.1, 0.2, 0.3, 0.4, 5.0, 10.0])  # five frames in the first half second
+    assert select("uniform", np.ones(7), crowded, 2).tolist() == [4, 5]
+
+
+def test_dense_takes_all_and_random_repeats_by_seed() -> None:
+    assert select("dense", SALIENCY, TIMES, 2).tolist() == list(range(6))
+    first = select("random", SALIENCY, TIMES, 3, seed=7)
+    assert first.tolist() == select("random", SALIENCY, TIMES, 3, seed=7).tolist()
+    assert any(select("random", SALIENCY, TIMES, 3, seed=s).tolist() != first.tolist() for s in range(20))
+
+
+@given(
+    st.sampled_from(POLICIES),
+    st.lists(st.floats(0, 1), min_size=1, max_size=60),
+    st.integers(1, 80),
+    st.randoms(use_true_random=False),
+)
+def test_every_policy_gives_k_different_frames(policy, saliency, k, random) -> None:  # type: ignore[no-untyped-def]
+    times = np.sort(np.array([random.uniform(0, 100) for _ in saliency]))
+    chosen = select(policy, np.array(saliency), times, k)
+    assert len(set(chosen.tolist())) == len(chosen) == (len(saliency) if policy == "dense" else min(k, len(saliency)))
+    assert all(0 <= i < len(saliency) for i in chosen)
+
+
+@given(st.lists(st.floats(0, 1e4), min_size=2, max_size=50, unique=True), st.data())
+def test_even_indices_ascend(times, data) -> None:  # type: ignore[no-untyped-def]
+    k = data.draw(st.integers(1, len(times)))
+    assert np.all(np.diff(even_indices(np.sort(times), k)) > 0)
+
+
+def test_aggregate_weighs_by_saliency() -> None:
+    scores = np.array([[1.0, 0.0], [0.0, 1.0]])
+    assert aggregate(scores, np.array([3.0, 1.0])).tolist() == [0.75, 0.25]
+    assert aggregate(scores, np.zeros(2)).tolist() == [0.5, 0.5]
+
+
+@pytest.mark.parametrize(("text", "most"), [("8", 8), ("5%", 2), ("0.1%", 1), ("100%", 48), ("2s", 48), ("90", 48)])
+def test_budget_most_frames_of_48(text: str, most: int) -> None:
+    assert Budget.parse(text).most_frames(48) == most
+
+
+@pytest.mark.parametrize("text", ["", "0", "-1", "2.5", "5 %%", "2m", "nan", "fast"])
+def test_bad_budget_names_the_value(text: str) -> None:
+    with pytest.raises(UsageError, match="--budget"):
+        Budget.parse(text)
+
+
+def test_settled_needs_a_steady_leader_with_a_margin() -> None:
+    sure = np.array([[0.9, 0.1]] * 3)
+    torn = np.array([[0.55, 0.45]] * 3)
+    changed = np.array([[0.1, 0.9], [0.9, 0.1], [0.99, 0.01]])
+    weights = np.ones(3)
+    assert settled(sure, weights)
+    assert not settled(sure[:2], weights[:2])
+    assert not settled(torn, weights)
+    assert not settled(changed, weights)
