@@ -14,7 +14,9 @@ from typing import Any
 
 from nsnet_cli.errors import OutputError
 from nsnet_cli.outputs.page import render
-from nsnet_cli.outputs.text import clock, columns, duration_s, poster_frame, printable, relative_url, saliency_mass
+from nsnet_cli.outputs.save import save
+from nsnet_cli.outputs.words import clock, columns, duration_s, poster_frame, relative_url, saliency_mass
+from nsnet_cli.text import harmless
 from nsnet_cli.types import VideoResult
 
 INDEX = "index.html"
@@ -48,7 +50,7 @@ class ReportWriter:
             raise OutputError(
                 f"cannot write the report to {directory}: {error.strerror}", "give --report a folder"
             ) from error
-        self._earlier = {record["path"]: record for record in read_records(directory / INDEX)}
+        self._earlier = {record["path"]: record for record in read_records(directory / INDEX)}  # path: as on the page
         self._records: dict[str, Record] = {}
         self._written_at = time.monotonic()
 
@@ -56,7 +58,7 @@ class ReportWriter:
         record = to_record(result, self.directory)
         if result.frames:
             self._write_poster(result, record)
-        elif result.error is None and (earlier := self._earlier.get(result.path)) is not None:
+        elif result.error is None and (earlier := self._earlier.get(record["path"])) is not None:
             record |= {key: earlier.get(key) for key in ("poster", "curve", "dots", "mass", "at_s")}
         self._records[result.path] = record
         if time.monotonic() - self._written_at > REFRESH_S:
@@ -64,7 +66,7 @@ class ReportWriter:
 
     def write(self) -> None:
         """The page as it stands, replaced in one step."""
-        _replace(self.directory / INDEX, to_html(list(self._records.values())).encode())
+        save(self.directory / INDEX, to_html(list(self._records.values())).encode())
         self._written_at = time.monotonic()
 
     def close(self) -> None:
@@ -83,7 +85,7 @@ class ReportWriter:
         if best is None or best >= len(result.jpegs):
             return
         name = f"{POSTERS}/{hashlib.sha256(result.path.encode('utf-8', 'surrogateescape')).hexdigest()[:16]}.jpg"
-        _replace(self.directory / name, result.jpegs[best])
+        save(self.directory / name, result.jpegs[best])
         record["poster"] = name
 
 
@@ -95,18 +97,18 @@ def to_record(result: VideoResult, directory: Path) -> Record:
     times, values = [f.pts_s for f in result.frames], [f.saliency for f in result.frames]
     path = Path(result.path)
     return {
-        "path": result.path.encode("utf-8", "replace").decode(),
-        "name": printable(path.name),
-        "folder": printable(str(path.parent)) if path.parent != Path() else "",
+        "path": harmless(result.path),
+        "name": harmless(path.name),
+        "folder": harmless(str(path.parent)) if path.parent != Path() else "",
         "url": relative_url(result.path, directory),
         "duration": clock(result.duration_s, 0) if result.duration_s is not None else None,
-        "tags": [[printable(tag.name), round(tag.score, 4)] for tag in result.tags],
+        "tags": [[harmless(tag.name), round(tag.score, 4)] for tag in result.tags],
         "mass": None if mass is None else round(mass, 4),
         "curve": [round(100 * v) for v in columns(times, values, end_s, CURVE_POINTS)] if times else None,
         "dots": [round(100 * f.pts_s / end_s, 1) for f in salient],
         "at_s": round(result.frames[best].pts_s, 3) if best is not None else None,
         "poster": None,
-        "error": [result.error.kind, printable(result.error.message)] if result.error is not None else None,
+        "error": [result.error.kind, harmless(result.error.message)] if result.error is not None else None,
     }
 
 
@@ -138,15 +140,3 @@ def read_records(path: Path) -> list[Record]:
         return [r for r in records if isinstance(r, dict) and isinstance(r.get("path"), str)]
     except (OSError, ValueError):
         return []
-
-
-def _replace(path: Path, content: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_bytes(content)
-        temporary.replace(path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise OutputError(
-            f"cannot write {path}: {error.strerror}", "is the disk full, or the folder read-only?"
-        ) from error

@@ -9,7 +9,9 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nsnet_cli.outputs.text import axis_ticks, clock, duration_s, facts, plural, printable, relative_url
+from nsnet_cli.outputs.save import save
+from nsnet_cli.outputs.words import axis_ticks, clock, duration_s, facts, is_scored, plural, relative_url
+from nsnet_cli.text import harmless
 from nsnet_cli.types import FrameScore, VideoResult
 
 if TYPE_CHECKING:
@@ -50,8 +52,7 @@ def _hash(text: str) -> str:
 
 def write_page(result: VideoResult, path: Path) -> None:
     """The page of one video as a file; the video is linked relative to it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(to_html(result, video_url=relative_url(result.path, path.parent)), encoding="utf-8")
+    save(path, to_html(result, video_url=relative_url(result.path, path.parent)).encode("utf-8"))
 
 
 def to_html(result: VideoResult, *, video_url: str | None) -> str:
@@ -65,7 +66,7 @@ def to_html(result: VideoResult, *, video_url: str | None) -> str:
     return render(
         "page",
         images="data:",
-        name=printable(Path(result.path).name),
+        name=harmless(Path(result.path).name),
         facts=facts(result),
         error=result.error,
         video_url=video_url,
@@ -90,7 +91,7 @@ def _frame(result: VideoResult, index: int, end_s: float) -> dict[str, Any]:
     kind = "recognised" if frame.chosen else "suppressed"
     words = f"{clock(frame.pts_s)}, saliency {frame.saliency:.2f}, {kind}"
     if frame.tag:
-        words += f", looks like {printable(frame.tag)}"
+        words += f", looks like {harmless(frame.tag)}"
     return {
         "index": index,
         "pts_s": frame.pts_s,
@@ -101,7 +102,7 @@ def _frame(result: VideoResult, index: int, end_s: float) -> dict[str, Any]:
         "x": _percent(frame.pts_s / end_s),
         "y": f"{_height(frame.saliency):.2f}",
         "chosen": frame.chosen,
-        "tag": printable(frame.tag or ""),
+        "tag": harmless(frame.tag or ""),
         "words": words,
         "says": _says(result, frame),
         "base64": base64.b64encode(image).decode(),
@@ -114,7 +115,7 @@ def _frame(result: VideoResult, index: int, end_s: float) -> dict[str, Any]:
 def _says(result: VideoResult, frame: FrameScore) -> str:
     """'orange 0.80, lemon 0.03': the tags that this very frame carried, best first, three at most."""
     found = [(e.score, t.name) for t in result.tags for e in t.evidence if abs(e.pts_s - frame.pts_s) < 1e-6]
-    return ", ".join(f"{printable(name)} {score:.2f}" for score, name in sorted(found, reverse=True)[:3])
+    return ", ".join(f"{harmless(name)} {score:.2f}" for score, name in sorted(found, reverse=True)[:3])
 
 
 def _lanes(result: VideoResult, end_s: float) -> list[dict[str, str]]:
@@ -123,12 +124,12 @@ def _lanes(result: VideoResult, end_s: float) -> list[dict[str, str]]:
     drawn = []
     for name, title, note in lanes:
         values = [getattr(f, name) for f in result.frames]
-        if values and all(v is not None for v in values):
+        if is_scored(result) and all(v is not None for v in values):
             line = curve_path([f.pts_s for f in result.frames], values, end_s)
             area = f"{line} V100 H0 Z"
             drawn.append({"name": name, "title": title, "note": note, "line": line, "area": area})
     if len(drawn) == 1 and result.sampling is not None:
-        drawn[0]["note"] = f"policy {printable(result.sampling.policy)}"
+        drawn[0]["note"] = f"policy {harmless(result.sampling.policy)}"
     return drawn
 
 
@@ -155,7 +156,7 @@ def _ticks(end_s: float) -> list[dict[str, Any]]:
 def _tags(result: VideoResult) -> list[dict[str, Any]]:
     return [
         {
-            "name": printable(tag.name),
+            "name": harmless(tag.name),
             "score": tag.score,
             "percent": _percent(tag.score),
             "evidence": [
@@ -219,7 +220,7 @@ def _footer(result: VideoResult) -> list[str]:
             pieces.append(result.sampling.stopped)
     if result.model is not None:
         pieces.append(f"checkpoint {result.model.checkpoint} ({result.model.hash[:12]})")
-    return [printable(piece) for piece in [*pieces, result.path]]
+    return [harmless(piece) for piece in [*pieces, result.path]]
 
 
 def _size(jpeg: bytes) -> tuple[int, int]:

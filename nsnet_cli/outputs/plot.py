@@ -7,7 +7,8 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nsnet_cli.outputs.text import clock, cost_words, duration_s, facts, printable
+from nsnet_cli.outputs.words import axis_ticks, clock, cost_words, duration_s, facts
+from nsnet_cli.text import harmless
 from nsnet_cli.types import VideoResult
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def _thumbnails(result: VideoResult) -> list[tuple[Any, Any]]:
 
 
 def _curves(axes: Axes, result: VideoResult) -> None:
-    from matplotlib.ticker import FuncFormatter, MaxNLocator
+    from matplotlib.ticker import FixedLocator, FuncFormatter
 
     frames, end_s = result.frames, duration_s(result)
     times = [f.pts_s for f in frames]
@@ -79,7 +80,7 @@ def _curves(axes: Axes, result: VideoResult) -> None:
     axes.set_xlim(0, end_s)
     axes.set_ylim(0, 1.02)
     axes.set_yticks([0, 0.5, 1])
-    axes.xaxis.set_major_locator(MaxNLocator(nbins=10, steps=[1, 1.5, 2, 3, 5, 6, 10]))
+    axes.xaxis.set_major_locator(FixedLocator(axis_ticks(end_s, 10)))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda t, _: clock(t, 0 if t == int(t) else 1)))
     axes.tick_params(colors=SOFT, length=0, labelsize=9)
     for text in axes.get_xticklabels():  # the lines to the thumbnails pass behind the times
@@ -92,9 +93,9 @@ def _curves(axes: Axes, result: VideoResult) -> None:
 
 
 def _words(figure: Figure, result: VideoResult, height_in: float) -> None:
-    tags = "     ".join(f"{printable(t.name)[:30]} {t.score:.2f}" for t in result.tags[:3])
+    tags = "     ".join(f"{harmless(t.name)[:30]} {t.score:.2f}" for t in result.tags[:3])
     line = "  ·  ".join([*facts(result), *([words] if (words := cost_words(result)) else [])])
-    name = printable(Path(result.path).name)
+    name = harmless(Path(result.path).name)
     figure.text(0.055, 1 - 0.18 / height_in, _short(name), va="top", fontsize=14, fontweight="bold", color=INK)
     figure.text(0.98, 1 - 0.2 / height_in, tags, va="top", ha="right", fontsize=10.5, color=SALIENT, fontweight="bold")
     figure.text(0.055, 1 - 0.46 / height_in, line, va="top", fontsize=8.5, color=SOFT)

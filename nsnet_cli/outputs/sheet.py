@@ -8,7 +8,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nsnet_cli.outputs.text import axis_ticks, clock, duration_s, facts, printable
+from nsnet_cli.outputs.words import axis_ticks, clock, duration_s, facts
+from nsnet_cli.text import harmless
 from nsnet_cli.types import VideoResult
 
 if TYPE_CHECKING:
@@ -61,12 +62,12 @@ def font(size_px: int, bold: bool = False) -> FreeTypeFont | ImageFont:
 
 def _head(draw: ImageDraw, result: VideoResult) -> int:
     y = MARGIN_PX - 8
-    draw.text((MARGIN_PX, y), _fit(draw, printable(Path(result.path).name), 30, True), INK, font(30, True))
+    draw.text((MARGIN_PX, y), _fit(draw, harmless(Path(result.path).name), 30, True), INK, font(30, True))
     draw.text((MARGIN_PX, y + 42), _fit(draw, "  ·  ".join(facts(result)), 17, False), SOFT, font(17))
     if result.error is not None:
-        words = f"{result.error.kind}: {printable(result.error.message)}"
+        words = f"{result.error.kind}: {harmless(result.error.message)}"
     else:
-        words = "     ".join(f"{printable(tag.name)}  {tag.score:.2f}" for tag in result.tags)
+        words = "     ".join(f"{harmless(tag.name)}  {tag.score:.2f}" for tag in result.tags)
     draw.text((MARGIN_PX, y + 72), _fit(draw, words or "no tag", 20, True), SALIENT, font(20, True))
     return y + 72 + 28 + GAP_PX
 
@@ -147,10 +148,10 @@ def _caption(draw: ImageDraw, result: VideoResult, index: int, x: int, y: int, s
 def _curve(sheet: Image, draw: ImageDraw, result: VideoResult, y: int) -> int:
     """Combined saliency over time, straight between frames; a dot at each recognised frame, a tick at every frame."""
     end_s, width = duration_s(result), WIDTH_PX - 2 * MARGIN_PX
-    draw.text((MARGIN_PX, y - 8), "saliency", SOFT, font(14))
+    draw.text((MARGIN_PX, y - 6), "saliency", SOFT, font(14))
     picture = _smooth_curve(result, end_s)
-    sheet.paste(picture, (0, y + 2))
-    bottom = y + 2 + picture.height
+    sheet.paste(picture, (0, y + 12))
+    bottom = y + 12 + picture.height
     for tick in axis_ticks(end_s, 10):
         text = clock(tick, 0 if tick == int(tick) else 1)
         length = draw.textlength(text, font(14))

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from rich.cells import cell_len, set_cell_size
 
-from nsnet_cli.outputs.text import axis_ticks, clock, columns, cost_words, duration_s, facts, printable
+from nsnet_cli.outputs.words import axis_ticks, clock, columns, cost_words, duration_s, facts, is_scored
+from nsnet_cli.text import harmless
 from nsnet_cli.types import VideoResult
 
 MARGIN = 11
@@ -55,7 +56,7 @@ def timeline(result: VideoResult, width: int = 80, *, unicode: bool = True, colo
     width, pen = max(width, MIN_WIDTH), Pen(unicode, color)
     lines = head(result, width, pen)
     if result.error is not None:
-        return pen.done([*lines, pen.paint(result.error.kind, BAD) + ": " + printable(result.error.message)])
+        return pen.done([*lines, pen.paint(result.error.kind, BAD) + ": " + harmless(result.error.message)])
     if result.frames:
         lines += ["", *chart(result, width - MARGIN - 1, pen)]
     lines += ["", *tag_lines(result, width, pen)]
@@ -64,7 +65,7 @@ def timeline(result: VideoResult, width: int = 80, *, unicode: bool = True, colo
 
 
 def head(result: VideoResult, width: int, pen: Pen) -> list[str]:
-    name = printable(result.path)
+    name = harmless(result.path)
     if cell_len(name) > width:  # the end of a path says more than its start
         while cell_len(name) > width - 1:
             name = name[1:]
@@ -78,14 +79,10 @@ def chart(result: VideoResult, count: int, pen: Pen) -> list[str]:
     times = [f.pts_s for f in frames]
     chosen = {min(int(f.pts_s / end_s * count), count - 1) for f in frames if f.chosen}
     near = chosen | {c + d for c in chosen for d in (-1, 1)} if count > 3 * len(times) else chosen
-    lines = []
-    area = BLOCKS if pen.unicode else ASCII_AREA
-    values = columns(times, [f.saliency for f in frames], end_s, count)
-    for row in range(CHART_ROWS - 1, -1, -1):
-        name = "saliency" if row == CHART_ROWS - 1 else ""
-        scale = {CHART_ROWS - 1: "1", 0: "0"}.get(row, "")
-        cells = [(pen.level(v * CHART_ROWS - row, area), SALIENT if c in near else REST) for c, v in enumerate(values)]
-        lines.append(label(name, scale, pen) + pen.runs(cells))
+    if is_scored(result):
+        lines = _area(result, count, near, pen)
+    else:
+        lines = [pen.paint("this policy picks frames by time alone and scores none", DIM)]
     mark = "▲" if pen.unicode else "^"
     lines.append(label("chosen", "", pen) + pen.runs([(mark if c in chosen else " ", SALIENT) for c in range(count)]))
     for name, code in (("fsm", FRAME), ("vgm", VIDEO)):
@@ -95,6 +92,19 @@ def chart(result: VideoResult, count: int, pen: Pen) -> list[str]:
             scale = BLOCKS if pen.unicode else ASCII_LINE
             lines.append(label(name.upper(), "", pen) + pen.paint("".join(pen.level(v, scale) for v in line), code))
     return lines + axis(end_s, count, pen)
+
+
+def _area(result: VideoResult, count: int, near: set[int], pen: Pen) -> list[str]:
+    """Combined saliency, CHART_ROWS high, the columns of `near` in the colour of the chosen frames."""
+    values = columns([f.pts_s for f in result.frames], [f.saliency for f in result.frames], duration_s(result), count)
+    scale = BLOCKS if pen.unicode else ASCII_AREA
+    lines = []
+    for row in range(CHART_ROWS - 1, -1, -1):
+        name = "saliency" if row == CHART_ROWS - 1 else ""
+        ends = {CHART_ROWS - 1: "1", 0: "0"}.get(row, "")
+        cells = [(pen.level(v * CHART_ROWS - row, scale), SALIENT if c in near else REST) for c, v in enumerate(values)]
+        lines.append(label(name, ends, pen) + pen.runs(cells))
+    return lines
 
 
 def label(name: str, scale: str, pen: Pen) -> str:
@@ -123,7 +133,7 @@ def tag_lines(result: VideoResult, width: int, pen: Pen) -> list[str]:
     """One row a tag: bar, score, name, and the times of the frames that carried it with their own scores."""
     if not result.tags:
         return ["no tag reached the threshold"]
-    names = [printable(tag.name) for tag in result.tags]
+    names = [harmless(tag.name) for tag in result.tags]
     room = min(max(cell_len(n) for n in names), max(width - 36, 12))
     lines = [pen.paint("tags" + " " * 13 + set_cell_size("", room) + "seen at (score there)", DIM)]
     scale = BLOCKS if pen.unicode else ASCII_AREA
@@ -131,13 +141,13 @@ def tag_lines(result: VideoResult, width: int, pen: Pen) -> list[str]:
         bar = "".join(pen.level(tag.score * 8 - i, scale[0] + "▏▎▍▌▋▊▉█" if pen.unicode else " -=#") for i in range(8))
         start = f"{pen.paint(bar, SALIENT)} {tag.score:4.2f}  {set_cell_size(name, room)}  "
         left = width - 17 - room
-        pieces: list[str] = []
-        for item in sorted(tag.evidence, key=lambda e: e.pts_s):
+        pieces: list[tuple[float, str]] = []
+        for item in tag.evidence:  # strongest first, as many as there is room for, shown in order of time
             piece = f"{clock(item.pts_s)} ({item.score:.2f})"
-            if len(pieces) * 2 + sum(map(len, pieces)) + len(piece) > left:
+            if sum(len(p) + 2 for _, p in pieces) + len(piece) > left:
                 break
-            pieces.append(piece)
-        lines.append(start + "  ".join(pieces))
+            pieces.append((item.pts_s, piece))
+        lines.append(start + "  ".join(piece for _, piece in sorted(pieces)))
     return lines
 
 

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import io
 import math
+import os
 from pathlib import Path
+from urllib.parse import quote
 
-from nsnet_cli.outputs.text import printable, spans
+from nsnet_cli.outputs.save import save
+from nsnet_cli.outputs.words import spans
+from nsnet_cli.text import harmless
 from nsnet_cli.types import Tag, VideoResult
 
 TILE_PX = 160
@@ -45,16 +49,15 @@ def seen(result: VideoResult, tag: Tag) -> list[tuple[float, float]]:
 
 def write_vtt(result: VideoResult, path_base: Path) -> list[Path]:
     """Write `path_base`.tags.vtt and, with pictures, .thumbnails.vtt and .sprite.jpg; returns their paths."""
-    path_base.parent.mkdir(parents=True, exist_ok=True)
     tags, thumbnails, sheet = (
         path_base.with_name(path_base.name + end) for end in (".tags.vtt", ".thumbnails.vtt", ".sprite.jpg")
     )
-    tags.write_text(to_vtt(result), encoding="utf-8", newline="\n")
+    save(tags, to_vtt(result).encode("utf-8"))
     if not result.jpegs:
         return [tags]
     jpeg, tiles = sprite(result)
-    sheet.write_bytes(jpeg)
-    thumbnails.write_text(thumbnail_cues(result, tiles, sheet.name), encoding="utf-8", newline="\n")
+    save(sheet, jpeg)
+    save(thumbnails, thumbnail_cues(result, tiles, sheet.name).encode("utf-8"))
     return [tags, thumbnails, sheet]
 
 
@@ -81,10 +84,8 @@ def sprite(result: VideoResult) -> tuple[bytes, list[tuple[int, int, int, int]]]
 
 def thumbnail_cues(result: VideoResult, tiles: list[tuple[int, int, int, int]], url: str) -> str:
     """One cue a preview frame: `clip.mp4.sprite.jpg#xywh=160,90,160,90`, from half way to its neighbours."""
-    from urllib.parse import quote
-
     blocks = [
-        f"{_stamp(start)} --> {_stamp(max(end, start + 0.001))}\n{quote(url)}#xywh={x},{y},{w},{h}\n\n"
+        f"{_stamp(start)} --> {_stamp(max(end, start + 0.001))}\n{quote(os.fsencode(url))}#xywh={x},{y},{w},{h}\n\n"
         for (start, end), (x, y, w, h) in zip(spans(result), tiles, strict=True)
     ]
     return "WEBVTT\n\n" + "".join(blocks)
@@ -100,4 +101,4 @@ def _stamp(seconds: float) -> str:
 
 def _escape(text: str) -> str:
     """Cue text: '&' and '<' start markup, '-->' would start a cue, a line break would end it."""
-    return printable(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return harmless(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

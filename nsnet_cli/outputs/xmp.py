@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from xml.etree import ElementTree as ET
 
-from nsnet_cli.outputs.text import printable
+from nsnet_cli.text import harmless
 from nsnet_cli.types import VideoResult
 
 ROOT = "nsnet"
@@ -48,4 +48,4 @@ def _name(short: str) -> str:
 
 def _text(name: str) -> str:
     """XML 1.0 knows no control characters and no non-characters at all, not even escaped ones."""
-    return "".join("\N{REPLACEMENT CHARACTER}" if c in "\ufffe\uffff" else c for c in printable(name))
+    return "".join("\N{REPLACEMENT CHARACTER}" if c in "\ufffe\uffff" else c for c in harmless(name))

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-import os.path
-import unicodedata
+import os
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 from urllib.parse import quote
 
+from nsnet_cli.text import harmless
 from nsnet_cli.types import VideoResult
+
+UNSCORED = ("uniform", "random", "dense")
 
 
 def clock(seconds: float, decimals: int = 1) -> str:
@@ -21,11 +23,6 @@ def clock(seconds: float, decimals: int = 1) -> str:
     minutes, secs = divmod(rest, 60)
     text = f"{hours}:{minutes:02d}:{secs:02d}" if hours else f"{minutes}:{secs:02d}"
     return f"{text}.{fraction:0{decimals}d}" if decimals else text
-
-
-def printable(text: str) -> str:
-    """`text` without control and direction characters: a file name must not steer a terminal or a page."""
-    return "".join("\N{REPLACEMENT CHARACTER}" if unicodedata.category(c) in ("Cc", "Cf", "Cs") else c for c in text)
 
 
 def plural(count: int, noun: str) -> str:
@@ -48,10 +45,15 @@ def spans(result: VideoResult) -> list[tuple[float, float]]:
     return list(zip([0.0, *middles], [*middles, duration_s(result)], strict=True))
 
 
+def is_scored(result: VideoResult) -> bool:
+    """Whether the frames' saliency says something: policies that pick frames by time alone score none."""
+    return bool(result.frames) and (result.sampling is None or result.sampling.policy not in UNSCORED)
+
+
 def saliency_mass(result: VideoResult) -> float | None:
     """Mean saliency over time, in [0, 1]: the share of the video that is salient. None where no frame was scored."""
     parts = spans(result)
-    if not parts:
+    if not is_scored(result):
         return None
     total = sum(end - start for start, end in parts)
     weighted = sum(f.saliency * (end - start) for f, (start, end) in zip(result.frames, parts, strict=True))
@@ -103,10 +105,12 @@ def facts(result: VideoResult) -> list[str]:
     """What the video is and how it was sampled, in short pieces: '0:29.1', '640 x 360', 'h264', ..."""
     pieces = [clock(result.duration_s)] if result.duration_s is not None else []
     if result.info is not None:
-        pieces += [f"{result.info.width_px}×{result.info.height_px}", printable(result.info.codec)]
+        pieces += [f"{result.info.width_px}×{result.info.height_px}", harmless(result.info.codec)]
     if result.sampling is not None:
         s = result.sampling
         pieces.append(f"{plural(s.preview_frames, 'preview frame')}, {s.salient_frames} recognised")
+        if s.policy != "nsnet":
+            pieces.append(f"policy {s.policy}")
     return pieces
 
 
@@ -117,4 +121,4 @@ def relative_url(target: str, directory: Path) -> str:
         text = Path(os.path.relpath(path, directory.absolute())).as_posix()
     except ValueError:  # another drive on Windows
         return path.as_uri()
-    return quote(f"./{text}" if ":" in text.split("/")[0] else text)
+    return quote(os.fsencode(f"./{text}" if ":" in text.split("/")[0] else text))
