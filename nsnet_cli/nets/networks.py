@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from nsnet_cli.errors import WeightsError
 from nsnet_cli.weights.files import network_file
 from nsnet_cli.weights.registry import NetworkRow, NetworkUse
+from nsnet_cli.weights.vocabulary import load_vocabulary
 
 
 class Classifier(nn.Module):
@@ -43,7 +44,10 @@ class Classifier(nn.Module):
 def load_classifier(use: NetworkUse) -> Classifier:
     """The network of a row, at an input size, in eval mode. Raises WeightsError where file and architecture disagree."""
     path, source = network_file(use.network)
-    net = timm.create_model(use.network.architecture)
+    try:
+        net = timm.create_model(use.network.architecture, num_classes=len(load_vocabulary(use.network.vocabulary)))
+    except RuntimeError as error:
+        raise WeightsError(f"the row of {use.network.name}: {error}", "architecture is a name of timm's") from error
     state = read_state(path)
     if source.keys == "efficientnet-pytorch":
         state = {efficientnet_key(key, net): value for key, value in state.items()}

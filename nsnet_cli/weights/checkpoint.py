@@ -58,11 +58,18 @@ class Checkpoint:
     sampler_config: Mapping[str, Any] = field(default_factory=dict, hash=False)
     training: Mapping[str, Any] = field(default_factory=dict, hash=False)
     metrics: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    sampler_note: str | None = None
+    """Why `sampler` is None, in half a sentence."""
 
 
 def resolve_checkpoint(spec: str, registry: Registry | None = None) -> Checkpoint:
-    """The checkpoint that `spec` names: a name of weights.toml or a local folder. Raises WeightsError."""
+    """The checkpoint that `spec` names: a name of weights.toml, a local folder, or hub:owner/name@revision (downloaded
+    where it is not here). Raises WeightsError."""
     registry = registry or load_registry()
+    if spec.startswith("hub:"):
+        from nsnet_cli.weights.hubspec import checkpoint_folder
+
+        return read_checkpoint(checkpoint_folder(spec), registry)
     if spec in registry.checkpoints:
         return _from_row(registry.checkpoints[spec], registry)
     if Path(spec).is_dir():
@@ -101,17 +108,15 @@ def read_checkpoint(folder: Path, registry: Registry | None = None) -> Checkpoin
 
 def _from_row(row: CheckpointRow, registry: Registry) -> Checkpoint:
     """A registry row; its sampler is a checkpoint folder shipped in nsnet_cli/checkpoints."""
-    folder = PACKAGE_DIR / "checkpoints" / row.sampler if row.sampler else None
-    if folder is not None and not (folder / CONFIG_FILE).is_file():
-        folder = None
-    config: Mapping[str, Any] = read_config(folder) if folder else {}
-    if folder and config["preview"]["network"] != row.preview.network.name:
-        raise WeightsError(
-            f"{folder / CONFIG_FILE}: the sampler is trained on {config['preview']['network']!r}, "
-            f"checkpoint {row.name!r} previews with {row.preview.network.name!r}"
-        )
+    folder, config, note = row_sampler(row)
     vocabulary = load_vocabulary(row.recogniser.network.vocabulary)
     sha256 = _model_sha256(folder, config) if folder else ""
+    if folder and row.sampler_sha256 and sha256 != row.sampler_sha256:
+        raise WeightsError(
+            f"{folder / MODEL_FILE} has sha256 {sha256}, the row of {row.name} says {row.sampler_sha256}",
+            "reinstall nsnet" if row.origin == "nsnet" else f"correct {row.origin}",
+            "hash_mismatch",
+        )
     return Checkpoint(
         name=row.name,
         hash=_identity(row.preview, row.recogniser, vocabulary, config, sha256),
@@ -127,7 +132,23 @@ def _from_row(row: CheckpointRow, registry: Registry) -> Checkpoint:
         sampler_config=config.get("sampler", {}),
         training=config.get("training", {}),
         metrics=config.get("metrics", {}),
+        sampler_note=note,
     )
+
+
+def row_sampler(row: CheckpointRow) -> tuple[Path | None, dict[str, Any], str | None]:
+    """(folder, config, None) of the row's sampler, or (None, {}, why there is none that fits its preview features)."""
+    used = row.preview.network.name
+    if row.sampler is None:
+        return None, {}, f"no sampler is trained for {used}"
+    folder = PACKAGE_DIR / "checkpoints" / row.sampler  # an absolute path stays what it is
+    if not (folder / CONFIG_FILE).is_file():
+        return None, {}, f"its sampler is not installed: {folder}"
+    config = read_config(folder)
+    trained = config["preview"].get("network")
+    if trained != used:
+        return None, {}, f"its sampler is trained on {trained}, not on {used}"
+    return folder, config, None
 
 
 # ---- reading --------------------------------------------------------------------------------------------------------

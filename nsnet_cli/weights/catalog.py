@@ -1,0 +1,190 @@
+"""What there is and what is here: the registry's rows, local folders and Hub checkpoints, as data for `nsnet models`.
+
+Nothing here downloads or hashes; only `with_size` asks the Hub.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from nsnet_cli.errors import WeightsError
+from nsnet_cli.weights.checkpoint import CONFIG_FILE, MODEL_FILE, row_sampler
+from nsnet_cli.weights.files import expected_sha256, local_file
+from nsnet_cli.weights.hubspec import PREFIX, hub_sources
+from nsnet_cli.weights.memory import pinned_files
+from nsnet_cli.weights.registry import CheckpointRow, HubSource, NetworkRow, Registry, Source
+
+
+@dataclass(frozen=True, slots=True)
+class FileEntry:
+    """One file that a name needs, and where it is on this machine."""
+
+    owner: str
+    """The network row or Hub checkpoint that it belongs to; what `pull` takes."""
+    file: str
+    source: Source | None
+    """None: a file of a local folder."""
+    path: Path | None
+    size_bytes: int | None
+    sha256: str | None
+    pinned: bool = False
+    """The sha256 is this user's pin, not the row's."""
+
+    @property
+    def where(self) -> str:
+        if isinstance(self.source, HubSource):
+            return f"{self.source.repo_id}@{self.source.revision[:8]}"
+        return f"package {self.source.distribution}" if self.source else "folder"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of `nsnet models list`: a checkpoint or a network."""
+
+    name: str
+    kind: Literal["checkpoint", "network"]
+    role: str
+    license: str
+    origin: str
+    """'nsnet', the user's registry file, 'folder' or 'hub'."""
+    summary: str
+    files: tuple[FileEntry, ...]
+    """One a file that is needed: from the source that is here, else from the one that would be downloaded."""
+
+    @property
+    def here(self) -> bool:
+        return all(file.path is not None for file in self.files)
+
+    @property
+    def size_bytes(self) -> int | None:
+        sizes = [file.size_bytes for file in self.files]
+        return None if None in sizes else sum(size for size in sizes if size is not None)
+
+    @property
+    def missing(self) -> tuple[FileEntry, ...]:
+        return tuple(file for file in self.files if file.path is None)
+
+
+def catalog(registry: Registry, folders: Sequence[Path] = ()) -> list[Entry]:
+    """All rows, the checkpoints in `folders` (each itself, or those inside it), the Hub checkpoints in the cache."""
+    entries = [checkpoint_entry(row) for row in registry.checkpoints.values()]
+    for folder in folders:
+        inside = (
+            [folder] if (folder / CONFIG_FILE).is_file() else sorted(p.parent for p in folder.glob(f"*/{CONFIG_FILE}"))
+        )
+        if not inside:
+            raise WeightsError(f"no checkpoint in {folder}", "nsnet train writes one", "not_a_checkpoint")
+        entries += [folder_entry(path, registry) for path in inside]
+    specs = dict.fromkeys(f"{PREFIX}{name.rsplit('/', 1)[0]}" for name in pinned_files() if name.endswith(CONFIG_FILE))
+    entries += [entry for entry in map(hub_entry, specs) if entry.here]
+    return entries + [network_entry(row, registry) for row in registry.networks.values()]
+
+
+def find(name: str, registry: Registry) -> Entry:
+    """The entry that `name` stands for: a checkpoint or network row, a folder, or hub:owner/name@revision."""
+    if name in registry.checkpoints:
+        return checkpoint_entry(registry.checkpoints[name])
+    if name in registry.networks:
+        return network_entry(registry.networks[name], registry)
+    if name.startswith(PREFIX):
+        return hub_entry(name)
+    if Path(name).is_dir():
+        return folder_entry(Path(name), registry)
+    known = ", ".join([*registry.checkpoints, *registry.networks])
+    raise WeightsError(f"no checkpoint, network or folder named {name!r}", f"known: {known}", "unknown_checkpoint")
+
+
+def checkpoint_entry(row: CheckpointRow) -> Entry:
+    uses = f"{row.preview.network.name}@{row.preview.size_px} -> {row.recogniser.network.name}@{row.recogniser.size_px}"
+    folder, _, note = row_sampler(row)
+    files = [network_file_entry(network) for network in row.networks]
+    if folder is not None:
+        files.append(_folder_file(row.name, folder / MODEL_FILE, row.sampler_sha256))
+    summary = uses if note is None else f"{uses} (no sampler)"
+    return Entry(row.name, "checkpoint", "checkpoint", row.license, row.origin, summary, tuple(files))
+
+
+def network_entry(row: NetworkRow, registry: Registry) -> Entry:
+    users = registry.checkpoints.values()
+    roles = [
+        role
+        for role, used in (
+            ("preview", any(user.preview.network.name == row.name for user in users)),
+            ("recogniser", any(user.recogniser.network.name == row.name for user in users)),
+        )
+        if used
+    ]
+    file = network_file_entry(row)
+    return Entry(row.name, "network", ", ".join(roles) or "network", row.license, row.origin, file.where, (file,))
+
+
+def hub_entry(spec: str) -> Entry:
+    files = tuple(_source_file(spec, source) for source in hub_sources(spec))
+    licence = "unknown"
+    if files[0].path is not None:
+        licence = str(_config(files[0].path).get("license", "unknown"))
+    return Entry(spec, "checkpoint", "checkpoint", licence, "hub", files[0].where, files)
+
+
+def folder_entry(folder: Path, registry: Registry) -> Entry:
+    """A local checkpoint folder with the networks it needs. Raises WeightsError where it is not one."""
+    from nsnet_cli.weights.checkpoint import read_checkpoint
+
+    found = read_checkpoint(folder, registry)
+    networks = dict.fromkeys((found.preview.network, found.recogniser.network))
+    uses = f"{found.preview.network.name}@{found.preview.size_px} -> {found.recogniser.network.name}@"
+    files = [network_file_entry(network) for network in networks]
+    files += [_folder_file(str(folder), folder / name, None) for name in (CONFIG_FILE, MODEL_FILE)]
+    summary = f"{uses}{found.recogniser.size_px}, {len(found.vocabulary)} tags"
+    return Entry(str(folder), "checkpoint", "checkpoint", found.license, "folder", summary, tuple(files))
+
+
+def network_file_entry(row: NetworkRow) -> FileEntry:
+    """From the first source that is here; where none is, from the one that can be downloaded."""
+    entries = [_source_file(row.name, source) for source in row.sources]
+    here = [entry for entry in entries if entry.path is not None]
+    hub = [entry for entry in entries if isinstance(entry.source, HubSource)]
+    return (here or hub or entries)[0]
+
+
+def source_entries(row: NetworkRow) -> list[FileEntry]:
+    return [_source_file(row.name, source) for source in row.sources]
+
+
+def missing_files(entries: Iterable[Entry]) -> list[FileEntry]:
+    """What a pull of `entries` would fetch, each file once."""
+    return list({(file.owner, file.file): file for entry in entries for file in entry.missing}.values())
+
+
+def with_size(file: FileEntry) -> FileEntry:
+    """The size, asked of the Hub where no row tells it. Raises WeightsError, as the download would."""
+    if file.size_bytes is not None or not isinstance(file.source, HubSource):
+        return file
+    from nsnet_cli.weights.download import remote_file
+
+    return replace(file, size_bytes=remote_file(file.source, file.owner).size_bytes)
+
+
+def _source_file(owner: str, source: Source) -> FileEntry:
+    path = local_file(source)
+    size = path.stat().st_size if path is not None else source.size_bytes
+    pinned = isinstance(source, HubSource) and source.sha256 is None
+    sha256 = expected_sha256(source)
+    return FileEntry(owner, source.file, source, path, size, sha256, pinned and sha256 is not None)
+
+
+def _folder_file(owner: str, path: Path, sha256: str | None) -> FileEntry:
+    here = path.is_file()
+    return FileEntry(owner, path.name, None, path if here else None, path.stat().st_size if here else None, sha256)
+
+
+def _config(path: Path) -> dict[str, object]:
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return data if isinstance(data, dict) else {}

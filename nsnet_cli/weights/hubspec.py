@@ -1,0 +1,44 @@
+"""`hub:owner/name@revision`: a checkpoint folder on the Hub, its files downloaded, pinned and checked like others."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from nsnet_cli.errors import WeightsError
+from nsnet_cli.weights.files import hub_file
+from nsnet_cli.weights.registry import HubSource
+from nsnet_cli.weights.rows import REPO_ID, REVISION
+
+PREFIX = "hub:"
+FILES = ("config.json", "model.safetensors")
+
+
+def hub_sources(spec: str) -> tuple[HubSource, ...]:
+    """The files behind a spec, config.json first. Raises WeightsError: not hub:owner/name@<40 hex digits>."""
+    repo_id, _, revision = spec.removeprefix(PREFIX).partition("@")
+    if not spec.startswith(PREFIX) or not REPO_ID.fullmatch(repo_id):
+        raise WeightsError(f"{spec!r} does not name a Hub checkpoint", "write hub:owner/name@revision", "bad_spec")
+    if not REVISION.fullmatch(revision):
+        raise WeightsError(
+            f"{spec}: a checkpoint needs a full revision (40 hex digits), so that it is the same one tomorrow",
+            _full_spec(repo_id, revision or "main"),
+            "bad_spec",
+        )
+    return tuple(HubSource(repo_id, revision, file) for file in FILES)
+
+
+def checkpoint_folder(spec: str, *, download: bool = True) -> Path:
+    """The local folder of a Hub checkpoint, downloaded where it is not here. Raises WeightsError."""
+    paths = [hub_file(source, spec, download=download) for source in hub_sources(spec)]
+    return paths[0].parent
+
+
+def _full_spec(repo_id: str, revision: str) -> str:
+    """The next step: the full revision that `revision` stands for today, where the Hub can be asked."""
+    from nsnet_cli.weights.download import remote_file
+
+    try:
+        commit = remote_file(HubSource(repo_id, revision, FILES[0]), repo_id).commit
+    except WeightsError:
+        return f"write {PREFIX}{repo_id}@ and the commit hash of its page"
+    return f"{revision} is today {PREFIX}{repo_id}@{commit}"
