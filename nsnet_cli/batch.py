@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import queue
+import signal
 import threading
 import traceback
 from collections.abc import Callable, Iterable, Iterator
@@ -39,6 +40,9 @@ class VideoTagger(Protocol):
 
 class Worker(Protocol):
     """What a batch needs of nsnet_cli.video.worker.DecodeWorker."""
+
+    @property
+    def pid(self) -> int | None: ...
 
     def read(self, path: Path, options: ReadOptions, timeout_s: float | None = None) -> Iterator[Item]: ...
 
@@ -119,7 +123,7 @@ def run(
     finally:
         stop.set()
         for slot in slots:
-            slot.close()
+            slot.kill()
         for thread in crew:
             thread.join(JOIN_S / threads)
 
@@ -133,14 +137,14 @@ def _put(out: queue.Queue[T], item: T, stop: threading.Event) -> None:
 
 
 class _Slot:
-    """One thread's worker, made when it is first needed and closed from any thread."""
+    """One thread's worker, made when it is first needed. All but `kill` is for that thread alone."""
 
     def __init__(
         self, tagger: VideoTagger, make_worker: Callable[[], Worker], timeout_s: float | None, watch: Watch | None
     ) -> None:
         self._tagger, self._make_worker, self._timeout_s, self._watch = tagger, make_worker, timeout_s, watch
         self._worker: Worker | None = None
-        self._closed = False
+        self._killed = False
 
     def finish(self, job: Job) -> Finished:
         """The row of one video. Raises only what is not the video's fault."""
@@ -157,7 +161,7 @@ class _Slot:
         except MemoryError:
             result = error_row(job.path, ErrorInfo("out_of_memory", "not enough memory (lower --jobs or --preview)"))
         except Exception as error:  # a fault of ours must not cost the other videos their tags
-            if os.environ.get("NSNET_DEBUG"):
+            if os.environ.get("NSNET_DEBUG") and not self._killed:
                 traceback.print_exc()
             result = error_row(job.path, ErrorInfo("internal", f"{type(error).__name__}: {error}"))
         return self._unless_changed(job, path, result, before)
@@ -177,20 +181,27 @@ class _Slot:
             return None
 
     def _read(self, path: Path, options: ReadOptions) -> Iterator[Item]:
+        if self._killed:
+            raise VideoError("the run has ended")
         if self._worker is None:
             self._worker = self._make_worker()
-            if self._closed:  # the run ended between the last look and now
-                self._worker.close()
         for item in self._worker.read(path, options, timeout_s=self._timeout_s):
             if self._watch is not None:
                 self._watch(item)
             yield item
 
     def close(self) -> None:
-        self._closed = True
         if self._worker is not None:
-            with suppress(Exception):
+            with suppress(OSError):
                 self._worker.close()
+
+    def kill(self) -> None:
+        """From another thread: end the process; the thread that reads from it finds out and closes the rest."""
+        self._killed = True
+        pid = self._worker.pid if self._worker is not None else None
+        if pid is not None:
+            with suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
 
 
 def error_row(path: str, error: ErrorInfo) -> VideoResult:
@@ -219,6 +230,8 @@ def interruptible(work: Callable[[], T]) -> T:
 
 class InProcess:
     """A decoder in this process, in a Worker's shape: no deadline, no protection. For tests and the library."""
+
+    pid = None
 
     def read(self, path: Path, options: ReadOptions, timeout_s: float | None = None) -> Iterator[Item]:
         from nsnet_cli.video import read_video

@@ -134,6 +134,15 @@ def _end_on_sigterm() -> None:
         signal.signal(signal.SIGTERM, handler)
 
 
+def exit_code(error: BaseException) -> int:
+    """What the program ends with when `error` ends it."""
+    if isinstance(error, KeyboardInterrupt):
+        return EXIT_INTERRUPTED
+    if isinstance(error, Terminated):
+        return EXIT_TERMINATED
+    return error.exit_code if isinstance(error, NsnetError) else EXIT_UNEXPECTED
+
+
 def _report(error: BaseException) -> int:
     """The ordered map from exception to message, next step and exit code: the first that fits wins."""
     debug = os.environ.get("NSNET_DEBUG", "") not in ("", "0")
@@ -158,8 +167,8 @@ def _report(error: BaseException) -> int:
         return _say("out of memory", "lower --jobs or --preview", EXIT_UNEXPECTED)
     if isinstance(error, OSError):
         return _say(_os_error(error), "NSNET_DEBUG=1 shows where", EXIT_UNEXPECTED)
-    if isinstance(error, ModuleNotFoundError):
-        return _say(f"cannot import {error.name}", "reinstall: pip install --force-reinstall nsnet", EXIT_UNEXPECTED)
+    if isinstance(error, ImportError):
+        return _say(f"cannot import: {error}", "reinstall: pip install --force-reinstall nsnet", EXIT_UNEXPECTED)
     return _say(
         f"unexpected {type(error).__name__}: {error}", "this is a bug; NSNET_DEBUG=1 shows where", EXIT_UNEXPECTED
     )

@@ -162,3 +162,36 @@ def _time(value: float | None) -> float | None:
 
 def _seconds(value: float) -> float | None:
     return None if not math.isfinite(value) else round(float(value), 4)
+
+
+# ---- rows for stdout ------------------------------------------------------------------------------------------------
+
+
+class JsonLines:
+    """One object a line, as each video ends."""
+
+    def head(self) -> str:
+        return ""
+
+    def row(self, result: VideoResult) -> str:
+        return to_line(result) + "\n"
+
+    def tail(self) -> str:
+        return ""
+
+
+class JsonArray:
+    """One array over all videos, whole even after an interruption."""
+
+    def __init__(self) -> None:
+        self._before = "["
+
+    def head(self) -> str:
+        return ""
+
+    def row(self, result: VideoResult) -> str:
+        before, self._before = self._before, ","
+        return f"{before}\n{to_line(result)}"
+
+    def tail(self) -> str:
+        return "[]\n" if self._before == "[" else "\n]\n"

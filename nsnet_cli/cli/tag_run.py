@@ -1,0 +1,379 @@
+"""One run of `nsnet tag`, from what was asked to the exit code."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from nsnet_cli import batch, inputs
+from nsnet_cli.batch import Finished, Job
+from nsnet_cli.cli.app import exit_code
+from nsnet_cli.cli.console import Console, Progress
+from nsnet_cli.errors import (
+    EXIT_NO_INPUT,
+    EXIT_OK,
+    EXIT_SOME_FAILED,
+    EXIT_UNEXPECTED,
+    NoInputError,
+    UsageError,
+)
+from nsnet_cli.outputs.files import FileOutputs
+from nsnet_cli.outputs.store import output_names
+from nsnet_cli.text import clock, harmless, printable
+from nsnet_cli.types import DecodeReport, FrameBatch, TagOptions, VideoHeader, VideoResult
+
+if TYPE_CHECKING:
+    from nsnet_cli.tagger import Tagger
+
+ROW_FORMATS = ("table", "jsonl", "json", "csv")
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What was asked on the command line, apart from the options that change results."""
+
+    paths: tuple[str, ...]
+    from_list: str | None
+    format: str
+    chosen_format: bool
+    output_dir: Path | None
+    thumbnails: Path | None
+    contact_sheet: Path | None
+    report: Path | None
+    checkpoint: str
+    device: str
+    jobs: int
+    timeout_s: float | None
+    shard: str | None
+    overwrite: bool
+    retry_failed: bool
+    dry_run: bool
+
+
+class Rows(Protocol):
+    """Results as text for stdout."""
+
+    def head(self) -> str: ...
+    def row(self, result: VideoResult) -> str: ...
+    def tail(self) -> str: ...
+
+
+@dataclass(slots=True)
+class Tally:
+    """What became of the videos."""
+
+    started: float = field(default_factory=time.monotonic)
+    started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    videos: int = 0
+    done: int = 0
+    skipped: int = 0
+    failed: Counter[str] = field(default_factory=Counter)
+    failed_before: int = 0
+    """Of the skipped ones: failed in an earlier run, and not tried again."""
+
+    def count(self, result: VideoResult) -> None:
+        if result.error is None:
+            self.done += 1
+        else:
+            self.failed[result.error.kind] += 1
+
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self.started
+
+
+class TagRun:
+    """The steps of `run`, in order; each is one method."""
+
+    def __init__(self, request: Request, options: TagOptions, console: Console) -> None:
+        self.request, self.options, self.console = request, options, console
+        sidecar = request.format if request.format in ("vtt", "xmp") and request.output_dir else None
+        self.files = FileOutputs(
+            request.output_dir,
+            sidecar=sidecar,
+            thumbnails=request.thumbnails,
+            sheets=request.contact_sheet,
+            report=request.report,
+        )
+        self.shard = inputs.parse_shard(request.shard) if request.shard else None
+        self.tally = Tally()
+
+    def run(self) -> int:
+        jobs = self._find()
+        if not self.request.dry_run:
+            self.files.open()
+        usable = sum(job.error is None for job in jobs)
+        tagger = self._load(usable) if usable and self._needs_tagger() else None
+        todo = self._left_to_do(jobs, tagger)
+        if self.request.dry_run:
+            return self._show_plan(jobs, todo)
+        code = EXIT_UNEXPECTED
+        try:
+            self._tag(todo, tagger)
+            code = self._exit_code(usable, bool(jobs))
+        except BaseException as error:
+            code = exit_code(error)
+            raise
+        finally:
+            self._finish(code)
+        return code
+
+    # ---- before ----
+
+    def _find(self) -> list[Job]:
+        """The jobs of this run: named before they are sharded, so that every shard names them alike."""
+        request = self.request
+        listed = [name for name in (request.from_list, *("-" for p in request.paths if p == "-")) if name]
+        given = [path for path in request.paths if path != "-"]
+        given += [path for name in dict.fromkeys(listed) for path in inputs.read_list_file(name)]
+        found = inputs.find_videos(given)
+        for warning in found.warnings:
+            self.console.warn(harmless(warning))
+        if found.skipped:
+            self.console.detail(f"{found.skipped} files that are no videos left out")
+        if found.duplicates:
+            self.console.detail(f"{found.duplicates} videos given more than once, tagged once")
+        if not found.videos:
+            what = ", ".join(given[:3]) + (", ..." if len(given) > 3 else "") or "the list"
+            other = f" ({found.skipped} other files)" if found.skipped else ""
+            raise NoInputError(f"no video in {what}{other}", "give a video file, or a folder that holds some")
+        relative = [inputs.relative_name(video.path, found.base) for video in found.videos]
+        names = output_names(relative)
+        jobs = [Job(v.path, name, v.error) for v, name in zip(found.videos, names, strict=True)]
+        if self.shard is not None:
+            index, count = self.shard
+            jobs = [job for job, name in zip(jobs, relative, strict=True) if inputs.shard_of(name, count) == index]
+            self.console.detail(f"shard {index}/{count}: {len(jobs)} of {len(names)} videos")
+        self._check_format(len(jobs))
+        self.tally.videos = len(jobs)
+        return jobs
+
+    def _check_format(self, count: int) -> None:
+        if self.request.format not in ROW_FORMATS and self.request.output_dir is None and count > 1:
+            raise UsageError(
+                f"--format {self.request.format} is one document a video, and {count} videos were given",
+                "add --output-dir DIR",
+            )
+
+    def _needs_tagger(self) -> bool:
+        """A dry run needs it only to compare fingerprints."""
+        return not self.request.dry_run or bool(self.request.output_dir and self.request.output_dir.exists())
+
+    def _load(self, usable: int) -> Tagger:
+        from nsnet_cli.tagger import Tagger
+
+        cores = batch.default_jobs()
+        return batch.interruptible(
+            lambda: Tagger.from_checkpoint(
+                self.request.checkpoint,
+                self.options,
+                device=self.request.device,
+                jpegs=self.files.need_jpegs,
+                threads=cores if usable == 1 else 1,
+                say=lambda message: self.console.info(harmless(message)),
+            )
+        )
+
+    def _left_to_do(self, jobs: list[Job], tagger: Tagger | None) -> list[Job]:
+        if self.request.output_dir is None or self.request.overwrite or tagger is None:
+            return jobs
+        todo = []
+        for job in jobs:
+            stored = self.files.look(job.name, lambda path=job.path: _fingerprint(tagger, path))  # type: ignore[misc]
+            skip = stored.state == "done" or (stored.state == "failed" and not self.request.retry_failed)
+            if not skip or stored.result is None:
+                todo.append(job)
+                continue
+            self.tally.skipped += 1
+            self.tally.failed_before += stored.state == "failed"
+            if not self.request.dry_run:
+                self.files.skip(stored.result)
+        return todo
+
+    def _show_plan(self, jobs: list[Job], todo: list[Job]) -> int:
+        waiting = {job.path for job in todo}
+        for job in jobs:
+            action = "skip" if job.path not in waiting else "tag" if job.error is None else "fail"
+            if self.request.format in ("jsonl", "json"):
+                from nsnet_cli.text import json_text
+
+                self.console.data(json_text({"path": job.path, "action": action, "output": self._target(job)}))
+            else:
+                target = self._target(job)
+                reason = f"  ({job.error.kind})" if job.error else ""
+                self.console.data(
+                    f"{action}\t{printable(job.path)}{reason}" + (f"\t{printable(target)}" if target else "")
+                )
+        self.console.info(f"{len(todo)} of {len(jobs)} videos to tag; nothing was done (--dry-run)")
+        return EXIT_OK
+
+    def _target(self, job: Job) -> str | None:
+        return str(self.files.results.path(job.name)) if self.files.results else None
+
+    # ---- the work ----
+
+    def _tag(self, todo: list[Job], tagger: Tagger | None) -> None:
+        rows = self._rows(todo)
+        try:
+            with self.console.progress("tagging", len(todo)) as bar:
+                if rows is not None:
+                    self.console.data(rows.head(), end="")
+                for finished in self._finished(todo, tagger, bar):
+                    self.files.write(finished.job.name, finished.result, finished.fingerprint)
+                    self.tally.count(finished.result)
+                    if rows is not None:
+                        self.console.data(rows.row(finished.result), end="")
+                    self._complain(finished.result, rows is not None)
+                    bar.advance()
+        finally:
+            if rows is not None:
+                self.console.data(rows.tail(), end="")
+
+    def _finished(self, todo: list[Job], tagger: Tagger | None, bar: Progress) -> Iterator[Finished]:
+        if tagger is None:
+            return iter([Finished(job, batch.error_row(job.path, job.error), None) for job in todo if job.error])
+        threads = max(1, min(self.request.jobs or batch.default_jobs(), len(todo)))
+        watch = _Stages(bar).see if len(todo) == 1 else None
+        return batch.run(
+            tagger, todo, threads=threads, make_worker=_make_worker, timeout_s=self.request.timeout_s, watch=watch
+        )
+
+    def _rows(self, todo: list[Job]) -> Rows | None:
+        """What writes stdout. With --output-dir the results are there: stdout is silent unless a format was chosen."""
+        request = self.request
+        if request.output_dir is not None and not request.chosen_format:
+            return None
+        if request.format == "jsonl":
+            from nsnet_cli.outputs.jsonlines import JsonLines
+
+            return JsonLines()
+        if request.format == "json":
+            from nsnet_cli.outputs.jsonlines import JsonArray
+
+            return JsonArray()
+        if request.format == "csv":
+            from nsnet_cli.outputs.csvrows import CsvRows
+
+            return CsvRows()
+        if request.format == "table":
+            from nsnet_cli.outputs.table import TableRows
+
+            terminal = self.console.data_is_terminal
+            width = shutil.get_terminal_size().columns if terminal else None
+            return TableRows([job.path for job in todo], width, self.console.color)
+        return None if request.output_dir is not None else _OneDocument(request.format)
+
+    def _complain(self, result: VideoResult, shown: bool) -> None:
+        """A failed video on stderr too, unless its row stands on the same terminal."""
+        if result.error is None or (shown and self.request.format == "table" and self.console.data_is_terminal):
+            return
+        self.console.warn(f"{printable(result.path)}: {result.error.kind}: {harmless(result.error.message)}")
+
+    # ---- after ----
+
+    def _exit_code(self, usable: int, any_job: bool) -> int:
+        if any_job and usable == 0:
+            return EXIT_NO_INPUT
+        return EXIT_SOME_FAILED if self.tally.failed or self.tally.failed_before else EXIT_OK
+
+    def _finish(self, code: int) -> None:
+        """The page, the summary and run.json; also after an interruption."""
+        self.files.close()
+        self.console.info(self._summary())
+        if self.files.results is not None:
+            name = f"run.{self.shard[0]}of{self.shard[1]}.json" if self.shard else "run.json"
+            self.files.results.write_summary(self._as_dict(code), name)
+
+    def _summary(self) -> str:
+        tally = self.tally
+        parts = [f"{tally.done} tagged"]
+        if tally.skipped:
+            before = f", {tally.failed_before} of them failed: --retry-failed" if tally.failed_before else ""
+            parts.append(f"{tally.skipped} skipped (done before{before})")
+        if tally.failed:
+            reasons = ", ".join(f"{count} {kind}" for kind, count in tally.failed.most_common())
+            parts.append(f"{tally.failed.total()} failed ({reasons})")
+        left = tally.videos - tally.done - tally.skipped - tally.failed.total()
+        if left:
+            parts.append(f"{left} not reached")
+        plural = "video" if tally.videos == 1 else "videos"
+        took = f"{tally.seconds:.1f} s" if tally.seconds < 60 else clock(tally.seconds)
+        return f"{tally.videos} {plural} in {took}: {', '.join(parts)}"
+
+    def _as_dict(self, code: int) -> dict[str, Any]:
+        tally = self.tally
+        return {
+            "schema_version": 1,
+            "command": sys.argv,
+            "started": tally.started_at.isoformat(timespec="seconds"),
+            "seconds": round(tally.seconds, 3),
+            "videos": tally.videos,
+            "done": tally.done,
+            "skipped": tally.skipped,
+            "failed": tally.failed.total() + tally.failed_before,
+            "failed_by_reason": dict(tally.failed.most_common()),
+            "failed_before": tally.failed_before,
+            "not_reached": tally.videos - tally.done - tally.skipped - tally.failed.total(),
+            "exit_code": code,
+        }
+
+
+class _OneDocument:
+    """WebVTT or XMP of a single video on stdout."""
+
+    def __init__(self, format: str) -> None:
+        self._format = format
+
+    def head(self) -> str:
+        return ""
+
+    def row(self, result: VideoResult) -> str:
+        if result.error is not None:
+            return ""
+        if self._format == "vtt":
+            from nsnet_cli.outputs.vtt import to_vtt
+
+            return to_vtt(result)
+        from nsnet_cli.outputs.xmp import to_xmp
+
+        return to_xmp(result)
+
+    def tail(self) -> str:
+        return ""
+
+
+class _Stages:
+    """One long video on the progress bar: probing, decoding and previewing frame by frame, recognising."""
+
+    def __init__(self, bar: Progress) -> None:
+        self._bar, self._frames = bar, 0
+        bar.update(label="probing")
+
+    def see(self, item: VideoHeader | FrameBatch | DecodeReport) -> None:
+        if isinstance(item, VideoHeader):
+            self._bar.update(label="previewing", total=len(item.plan), done=0, unit="frames")
+        elif isinstance(item, FrameBatch):
+            self._frames += len(item)
+            self._bar.update(done=self._frames)
+        else:
+            self._bar.update(label="recognising")
+
+
+def _make_worker() -> batch.Worker:
+    from nsnet_cli.video.worker import DecodeWorker
+
+    return DecodeWorker()
+
+
+def _fingerprint(tagger: Tagger, path: str) -> str | None:
+    try:
+        return tagger.fingerprint(path)
+    except (OSError, ValueError):
+        return None
