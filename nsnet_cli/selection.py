@@ -24,8 +24,8 @@ def select(policy: Policy, saliency: np.ndarray, pts_s: np.ndarray, k: int, *, s
     """Indices (K,) of the frames to recognise, the most wanted first; all T where T <= k.
 
     saliency (T,) in [0, 1], pts_s (T,) ascending seconds. `uniform` takes the frames nearest to the middles of k equal
-    stretches of time, `random` draws by `seed`, `dense` takes every frame, the others the k highest saliencies (the earlier
-    frame where two are equal).
+    stretches of time, `random` draws by `seed`, `dense` takes every frame, the others the k highest saliencies (the
+    earlier frame where two are equal).
     """
     if k < 1:
         raise ValueError(f"k = {k} frames; at least 1")
@@ -52,7 +52,7 @@ def even_indices(pts_s: np.ndarray, k: int) -> np.ndarray:
 
 
 def aggregate(scores: np.ndarray, saliency: np.ndarray) -> np.ndarray:
-    """The video's scores (C,): the mean of frame scores (K, C) weighted by saliency (K,); plain where all weights are 0."""
+    """The video's scores (C,): frame scores (K, C) averaged with saliency (K,) as weights; plain where all are 0."""
     weights = np.clip(saliency.astype(np.float64), 0.0, None)
     if weights.sum() <= 0:
         weights = np.ones(len(scores))
@@ -103,13 +103,14 @@ class Budget:
 def settled(scores: np.ndarray, saliency: np.ndarray) -> bool:
     """True once another frame is unlikely to change the first tag.
 
-    scores (n, C) and saliency (n,) of the frames seen so far, in the order they were seen. Settled: after each of the last
-    SETTLED_FRAMES frames the same tag led, and it leads now by SETTLED_MARGIN.
+    scores (n, C) and saliency (n,) of the frames seen so far, in the order they were seen. Settled: after each of the
+    last SETTLED_FRAMES frames the same tag led, and it leads now by SETTLED_MARGIN.
     """
     if len(scores) < SETTLED_FRAMES:
         return False
     leaders = {
-        int(aggregate(scores[:n], saliency[:n]).argmax()) for n in range(len(scores) - SETTLED_FRAMES + 1, len(scores) + 1)
+        int(aggregate(scores[:n], saliency[:n]).argmax())
+        for n in range(len(scores) - SETTLED_FRAMES + 1, len(scores) + 1)
     }
     if len(leaders) > 1:
         return False

@@ -72,8 +72,8 @@ class Tagger:
     ) -> Tagger:
         """A tagger for a registry name, a checkpoint folder or hub:owner/name@revision.
 
-        `say` is told what a person should know before the first video: exports, a policy that fell back. Raises UsageError,
-        WeightsError, DeviceError.
+        `say` is told what a person should know before the first video: exports, a policy that fell back. Raises
+        UsageError, WeightsError, DeviceError.
         """
         checkpoint = resolve_checkpoint(name)
         options = checked(options or TagOptions(frames=checkpoint.frames, preview=checkpoint.preview_frames))
@@ -155,7 +155,7 @@ class Tagger:
         return _Scores(saliency, out, shares.max(1), shares.argmax(1), time.perf_counter() - start)
 
     def _choose(self, preview: _Preview, scores: _Scores) -> _Choice:
-        """Which frames the recogniser sees, and what it says of them; with a budget, only until the answer is settled."""
+        """Which frames the recogniser sees, and what it says; with a budget, only until the answer is settled."""
         start = time.perf_counter()
         policy, count = self.options.policy, len(preview.pts_s)
         most = self.budget.most_frames(count) if self.budget else self.options.frames
@@ -249,11 +249,17 @@ def checked(options: TagOptions) -> TagOptions:
     """The same options, or UsageError naming the one that cannot be carried out."""
     if options.policy not in POLICIES:
         raise UsageError(f"--policy {options.policy!r} is not a policy", f"known: {', '.join(POLICIES)}")
-    for name, value, least in (("frames", options.frames, 1), ("preview", options.preview, 1), ("top-k", options.top_k, 1)):
+    for name, value, least in (
+        ("frames", options.frames, 1),
+        ("preview", options.preview, 1),
+        ("top-k", options.top_k, 1),
+    ):
         if value < least:
             raise UsageError(f"--{name} {value} is too small", f"at least {least}")
     if options.frames > options.preview and options.policy != "uniform":
-        raise UsageError(f"--frames {options.frames} is more than --preview {options.preview}", "recognise fewer frames")
+        raise UsageError(
+            f"--frames {options.frames} is more than --preview {options.preview}", "recognise fewer frames"
+        )
     return options
 
 

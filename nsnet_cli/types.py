@@ -1,6 +1,7 @@
 """The data that travels between the rooms: frozen dataclasses, no behaviour beyond checking themselves.
 
-Times are presentation times in seconds (`pts_s`), counted from the container's start; shapes are written (N, H, W, 3), (T, D), (T,).
+Times are presentation times in seconds (`pts_s`), counted from the container's start; shapes are written (N, H, W, 3),
+(T, D), (T,).
 """
 
 from __future__ import annotations
@@ -92,7 +93,7 @@ class VideoHeader:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class FrameBatch:
-    """Decoded frames and their times. pixels (N, S, S, 3) uint8 RGB; pts_s (N,) float64; jpegs () or N encoded frames."""
+    """Decoded frames and their times. pixels (N, S, S, 3) uint8 RGB; pts_s (N,) float64; jpegs: none or N."""
 
     pixels: np.ndarray
     pts_s: np.ndarray
@@ -124,12 +125,12 @@ class DecodeReport:
     decode_s: float
 
 
-# ---- options --------------------------------------------------------------------------------------------------------
+# ---- options -------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class TagOptions:
-    """What the user asked of a tagging run. Everything here can change a result, so everything here is fingerprinted."""
+    """What the user asked of a tagging run. All of it can change a result, so all of it is fingerprinted."""
 
     policy: Policy = "nsnet"
     frames: int = 4
@@ -204,7 +205,7 @@ class SamplingInfo:
     preview_frames: int
     salient_frames: int
     stopped: str | None = None
-    """Why the recogniser stopped early or late, when a budget was given."""
+    """Why the recogniser stopped, when a budget was given."""
 
 
 @dataclass(frozen=True, slots=True)

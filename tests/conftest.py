@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -25,17 +25,21 @@ def shared_data() -> Path:
 
 @pytest.fixture(scope="session")
 def photos() -> dict[str, np.ndarray]:
-    """scikit-image's photos with ImageNet tags, (H, W, 3) uint8 by WordNet id: a tabby cat, an espresso, a missile-like rocket."""
+    """scikit-image's photos of things ImageNet names, (H, W, 3) uint8."""
     spec = find_spec("skimage")
     assert spec and spec.submodule_search_locations, "the test group has scikit-image"
     folder = Path(spec.submodule_search_locations[0]) / "data"
     files = {"cat": "chelsea.png", "espresso": "coffee.png", "rocket": "rocket.jpg"}
-    # chelsea.png is a small picture; scikit-image ships all three inside its wheel
     return {name: np.asarray(Image.open(folder / file).convert("RGB")) for name, file in files.items()}
 
 
 def write_video(
-    path: Path, frames: Sequence[np.ndarray], *, fps: int = 10, codec: str = "libx264", options: dict[str, str] | None = None
+    path: Path,
+    frames: Sequence[np.ndarray],
+    *,
+    fps: int = 10,
+    codec: str = "libx264",
+    options: dict[str, str] | None = None,
 ) -> Path:
     """Encode (H, W, 3) uint8 frames of one even size."""
     with av.open(str(path), "w") as container:
@@ -77,6 +81,3 @@ def cat_video(tmp_path_factory: pytest.TempPathFactory, photos: dict[str, np.nda
     """20 s at 10 frames a second: a cat from 8 s to 12 s, noise around it."""
     frames = [*noise(80), *pan(photos["cat"], 40), *noise(80, seed=1)]
     return write_video(tmp_path_factory.mktemp("videos") / "cat.mp4", frames)
-
-
-MakeVideo = Callable[..., Path]

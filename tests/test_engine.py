@@ -77,13 +77,17 @@ def test_cpu_engine_agrees_with_torch(photos: dict[str, np.ndarray]) -> None:
 def test_cpu_engine_imports_no_torch_once_exported() -> None:
     build_engine(resolve_checkpoint("imagenet-lite"), "cpu")  # exports are there after this
     code = (
-        "import sys; from nsnet_cli.nets.engine import build_engine; from nsnet_cli.weights.checkpoint import resolve_checkpoint;"
-        "build_engine(resolve_checkpoint('imagenet-lite'), 'cpu'); sys.exit('torch' in sys.modules or 'timm' in sys.modules)"
+        "import sys; from nsnet_cli.nets.engine import build_engine;"
+        "from nsnet_cli.weights.checkpoint import resolve_checkpoint;"
+        "build_engine(resolve_checkpoint('imagenet-lite'), 'cpu');"
+        "sys.exit('torch' in sys.modules or 'timm' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def test_a_damaged_export_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, photos: dict[str, np.ndarray]) -> None:
+def test_a_damaged_export_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, photos: dict[str, np.ndarray]
+) -> None:
     monkeypatch.setenv("NSNET_CACHE", str(tmp_path))
     checkpoint = resolve_checkpoint("imagenet-lite")
     said: list[str] = []

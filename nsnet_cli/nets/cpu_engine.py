@@ -1,4 +1,4 @@
-"""The CPU engine: networks exported once per machine and run by OpenVINO. Imports no torch once the exports are there."""
+"""The CPU engine: networks exported once per machine, run by OpenVINO. No torch once the exports are there."""
 
 from __future__ import annotations
 
@@ -32,7 +32,9 @@ class CpuEngine:
     def __init__(self, checkpoint: Checkpoint, *, say: Callable[[str], None] = lambda message: None) -> None:
         side = checkpoint.recogniser.size_px
         exports = Exports(checkpoint, say)
-        with ThreadPoolExecutor(3) as pool:  # reading compiled graphs from the cache waits on the disk: do it side by side
+        with ThreadPoolExecutor(
+            3
+        ) as pool:  # reading compiled graphs from the cache waits on the disk: do it side by side
             preview = pool.submit(exports.classifier, checkpoint.preview, side)
             recogniser = pool.submit(exports.classifier, checkpoint.recogniser, side)
             sampler = pool.submit(exports.sampler) if checkpoint.sampler else None
@@ -69,7 +71,9 @@ class Graph:
         if not hasattr(self._local, "request"):
             self._local.request = self._compiled.create_infer_request()
         outputs = self._local.request.infer([np.ascontiguousarray(a) for a in inputs])
-        return [np.array(outputs[i]) for i in range(len(self._compiled.outputs))]  # copies: the request reuses its buffers
+        return [
+            np.array(outputs[i]) for i in range(len(self._compiled.outputs))
+        ]  # copies: the request reuses its buffers
 
 
 class Exports:

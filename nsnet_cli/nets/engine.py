@@ -1,4 +1,4 @@
-"""The engine: what runs the networks. One protocol, two ways to carry it out (CPU engine, torch), one place that picks."""
+"""The engine runs the networks: one protocol, two ways to carry it out (CPU engine, torch), one place that picks."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Engine(Protocol):
         ...
 
     def saliency(self, features: np.ndarray, logits: np.ndarray, times: np.ndarray) -> Saliency:
-        """features (T, D), logits (T, C), times (T,) = pts_s / duration -> Saliency. Needs a checkpoint with a sampler."""
+        """features (T, D), logits (T, C), times (T,) = pts_s / duration -> Saliency. Needs a sampler."""
         ...
 
     def recognise(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -82,8 +82,8 @@ def build_engine(
 ) -> Engine:
     """The engine for a device: 'cpu' runs exported networks without torch, 'cuda' / 'mps' / 'torch-cpu' run torch.
 
-    'auto' is 'cuda' where the NVIDIA driver answers, else 'cpu'. `say` is told when the first run has to export (a wait of
-    seconds). Raises DeviceError, WeightsError.
+    'auto' is 'cuda' where the NVIDIA driver answers, else 'cpu'. `say` is told when the first run has to export (a wait
+    of seconds). Raises DeviceError, WeightsError.
     """
     if device not in DEVICES:
         raise DeviceError(f"no device named {device!r}", f"known: {', '.join(DEVICES)}")

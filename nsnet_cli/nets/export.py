@@ -1,7 +1,7 @@
 """Export: torch modules to OpenVINO graphs in the user's cache, once per network file and sampler.
 
-The only module of the CPU engine that imports torch. A finished export is a folder with graph.xml, graph.bin and meta.json;
-it is written under another name and renamed, so that a folder that is there is whole.
+The only module of the CPU engine that imports torch. A finished export is a folder with graph.xml, graph.bin and
+meta.json; it is written under another name and renamed, so that a folder that is there is whole.
 """
 
 from __future__ import annotations
@@ -42,13 +42,21 @@ def export_sampler(checkpoint: Checkpoint, folder: Path) -> None:
 
 
 def _write(
-    module: nn.Module, example: tuple[torch.Tensor, ...], shapes: list[tuple[int, ...]], folder: Path, meta: dict[str, Any]
+    module: nn.Module,
+    example: tuple[torch.Tensor, ...],
+    shapes: list[tuple[int, ...]],
+    folder: Path,
+    meta: dict[str, Any],
 ) -> None:
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # the tracer warns of shape checks that are constant here
         logging.getLogger("openvino").setLevel(logging.ERROR)
-        traced = torch.jit.trace(module, example, check_trace=False)  # checking doubles the wait; tests compare the engines
-        graph = openvino.convert_model(traced, example_input=example, input=[openvino.PartialShape(list(s)) for s in shapes])
+        traced = torch.jit.trace(
+            module, example, check_trace=False
+        )  # checking doubles the wait; tests compare the engines
+        graph = openvino.convert_model(
+            traced, example_input=example, input=[openvino.PartialShape(list(s)) for s in shapes]
+        )
     temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)

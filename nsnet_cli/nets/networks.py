@@ -1,9 +1,10 @@
-"""The two image networks: timm classifiers with their preprocessing fused in front, uint8 pixels to features and logits."""
+"""The image networks: timm classifiers with their preprocessing in front, uint8 pixels to features and logits."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import timm
 import torch
@@ -22,7 +23,10 @@ class Classifier(nn.Module):
     pixels (N, S, S, 3) uint8, any S -> features (N, D) float32, logits (N, C) float32.
     """
 
-    def __init__(self, net: nn.Module, row: NetworkRow, size_px: int) -> None:
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, net: Any, row: NetworkRow, size_px: int) -> None:
         super().__init__()
         self.net = net
         self.size_px = size_px
@@ -32,9 +36,7 @@ class Classifier(nn.Module):
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         x = pixels.permute(0, 3, 1, 2).float()  # (N, 3, S, S)
         if x.shape[-1] != self.size_px:
-            x = F.adaptive_avg_pool2d(
-                x, self.size_px
-            )  # area averaging: the preview's input from the recogniser's pixels
+            x = F.adaptive_avg_pool2d(x, self.size_px)  # area mean: the preview's input from the recogniser's
         x = (x - self.mean) / self.std
         maps = self.net.forward_features(x)
         features = self.net.forward_head(maps, pre_logits=True)  # (N, D)
@@ -42,7 +44,7 @@ class Classifier(nn.Module):
 
 
 def load_classifier(use: NetworkUse) -> Classifier:
-    """The network of a row, at an input size, in eval mode. Raises WeightsError where file and architecture disagree."""
+    """The network of a row, at an input size, in eval mode. Raises WeightsError where the file does not fit."""
     path, source = network_file(use.network)
     try:
         net = timm.create_model(use.network.architecture, num_classes=len(load_vocabulary(use.network.vocabulary)))
@@ -68,17 +70,17 @@ def read_state(path: Path) -> Mapping[str, Tensor]:
     return state
 
 
-def efficientnet_key(key: str, net: nn.Module) -> str:
+def efficientnet_key(key: str, net: Any) -> str:
     """efficientnet_pytorch's parameter name -> timm's: '_blocks.1._bn0.weight' -> 'blocks.1.0.bn1.weight'."""
     top = {"_conv_stem": "conv_stem", "_bn0": "bn1", "_conv_head": "conv_head", "_bn1": "bn2", "_fc": "classifier"}
     parts = key.split(".")
     if parts[0] != "_blocks":
         return ".".join([top[parts[0]], *parts[1:]])
     flat = int(parts[1])
-    for stage, blocks in enumerate(net.blocks):
-        if flat < len(blocks):
-            break
-        flat -= len(blocks)
+    stage = 0
+    while flat >= len(net.blocks[stage]):
+        flat -= len(net.blocks[stage])
+        stage += 1
     if hasattr(net.blocks[stage][flat], "conv_pwl"):  # inverted residual: expand, depthwise, project
         inner = {"_expand_conv": "conv_pw", "_bn0": "bn1", "_depthwise_conv": "conv_dw", "_bn1": "bn2",
                  "_project_conv": "conv_pwl", "_bn2": "bn3"}  # fmt: skip

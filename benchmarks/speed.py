@@ -1,0 +1,179 @@
+"""How fast: `nsnet tag` against what people run today and against the limit, on the same files in one go.
+
+    python benchmarks/speed.py --clips ../shared/data --out build/bench        everything (about an hour on two cores)
+    python benchmarks/speed.py --parts peers --runs 5                          15 min of 720p against the peers
+    python benchmarks/speed.py --parts folder startup length memory --plot speed.png
+
+Whole processes are timed, warm (each is run once before), in turn: ours, peer, ours, peer ... Figures are medians;
+what to quote are the ratios. Peer (d) needs `pip install transformers`; where that is not installed it is left out, with
+a line saying so.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+from importlib.util import find_spec
+from pathlib import Path
+
+from inputs import long_video
+
+HERE = Path(__file__).resolve().parent
+TAG = [sys.executable, "-m", "nsnet_cli", "tag", "--json", "--quiet"]
+
+
+def timed(command: list[str]) -> tuple[float, int]:
+    """Wall seconds and peak memory (bytes, the largest process) of a command that must succeed."""
+    start = time.perf_counter()
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    _, status, usage = os.wait4(process.pid, 0)
+    seconds = time.perf_counter() - start
+    if status:
+        sys.exit(f"{' '.join(command[:6])} ... ended with {status}: {process.stderr.read().decode()[-500:]}")  # type: ignore[union-attr]
+    return seconds, usage.ru_maxrss * 1024
+
+
+def peer(kind: str, *files: Path) -> list[str]:
+    return [sys.executable, str(HERE / "peers.py"), kind, *map(str, files)]
+
+
+def in_turn(ours: list[str], other: list[str], runs: int) -> dict[str, float]:
+    """Both commands in turn; medians of their seconds and of the ratios pair by pair."""
+    timed(ours)
+    pairs = [(timed(ours)[0], timed(other)[0]) for _ in range(runs)]
+    return {
+        "ours_s": statistics.median(a for a, _ in pairs),
+        "other_s": statistics.median(b for _, b in pairs),
+        "ratio": statistics.median(b / a for a, b in pairs),
+    }
+
+
+def against_peers(video: Path, runs: int) -> dict[str, object]:
+    kinds = ["dense", "even", "dense-engine", "even-engine"]
+    if find_spec("transformers"):
+        kinds.append("videomae")
+    else:
+        print("peer (d) left out: transformers is not installed")
+    found: dict[str, object] = {}
+    for kind in kinds:
+        found[kind] = in_turn([*TAG, str(video)], peer(kind, video), runs)
+        print(f"  {kind:13s} {found[kind]}")
+    return found
+
+
+def folder(clips: list[Path], runs: int) -> dict[str, object]:
+    """A folder of mixed clips against the limit: the same frames, the same networks, one after the other, warm."""
+    limits, ours = [], []
+    timed([*TAG, *map(str, clips)])
+    for _ in range(runs):
+        ours.append(timed([*TAG, *map(str, clips)])[0])
+        out = subprocess.run(peer("limit", *clips), capture_output=True, text=True, check=True).stdout
+        limits.append(sum(float(line.split("\t")[0]) for line in out.splitlines()))
+    ratios = [a / b for a, b in zip(ours, limits, strict=True)]
+    return {"files": len(clips), "ours_s": statistics.median(ours), "limit_s": statistics.median(limits),
+            "ours_over_limit": statistics.median(ratios)}  # fmt: skip
+
+
+def startup(clip: Path, runs: int) -> dict[str, float]:
+    """From the shell's prompt: --help, and one ten-second clip."""
+    help_command = [sys.executable, "-m", "nsnet_cli", "--help"]
+    timed([*TAG, str(clip)])
+    return {
+        "help_s": statistics.median(timed(help_command)[0] for _ in range(runs)),
+        "one_clip_s": statistics.median(timed([*TAG, str(clip)])[0] for _ in range(runs)),
+        "bare_python_s": statistics.median(timed([sys.executable, "-c", ""])[0] for _ in range(runs)),
+    }
+
+
+def by_length(videos: dict[float, Path], runs: int) -> dict[str, object]:
+    found = {}
+    for minutes, video in videos.items():
+        timed([*TAG, str(video)])
+        measured = [timed([*TAG, str(video)]) for _ in range(runs)]
+        found[f"{minutes:g}min"] = {
+            "seconds": statistics.median(s for s, _ in measured),
+            "peak_mb": max(m for _, m in measured) / 1e6,
+        }
+    return found
+
+
+def by_count(clip: Path, out: Path) -> dict[str, object]:
+    """Seconds and peak memory of the program itself over 50, 150 and 500 copies of one clip."""
+    found = {}
+    for count in (50, 150, 500):
+        copies = out / f"copies-{count}"
+        copies.mkdir(exist_ok=True)
+        for i in range(count):
+            if not (copies / f"{i:03d}.mp4").exists():
+                shutil.copy(clip, copies / f"{i:03d}.mp4")
+        seconds, peak = timed([*TAG, str(copies)])
+        found[str(count)] = {"seconds": seconds, "peak_mb": peak / 1e6}
+    return found
+
+
+def plot(results: dict[str, dict], path: Path) -> None:
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, (left, right) = pyplot.subplots(1, 2, figsize=(10, 3.6))
+    peers = results["peers"]
+    names = {"dense": "1 fps, torch", "even": "64 even, torch", "dense-engine": "1 fps, our engine",
+             "even-engine": "64 even, our engine", "videomae": "VideoMAE-base"}  # fmt: skip
+    rows = [("nsnet tag", statistics.median(p["ours_s"] for p in peers.values()))]
+    rows += [(names[kind], found["other_s"]) for kind, found in peers.items()]
+    rows.sort(key=lambda row: -row[1])
+    colours = ["#c2410c" if name == "nsnet tag" else "#94a3b8" for name, _ in rows]
+    bars = left.barh([name for name, _ in rows], [s for _, s in rows], color=colours)
+    left.bar_label(bars, [f"{s:.1f} s" for _, s in rows], padding=3)
+    left.set(xscale="log", xlabel="seconds for 15 min of 720p (log)")
+    lengths = results["length"]
+    minutes = [float(key.removesuffix("min")) for key in lengths]
+    right.plot(minutes, [v["seconds"] for v in lengths.values()], marker="o", color="#c2410c")
+    right.set(xlabel="length of the video, minutes", ylabel="seconds", ylim=(0, None), xscale="log")
+    for axis in (left, right):
+        axis.spines[["top", "right"]].set_visible(False)
+    figure.tight_layout()
+    figure.savefig(path, dpi=130)
+
+
+def main() -> None:
+    parts = ["peers", "folder", "startup", "length", "memory"]
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--clips", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--out", type=Path, default=Path("build/bench"))
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--parts", nargs="+", choices=parts, default=parts)
+    parser.add_argument("--plot", type=Path)
+    args = parser.parse_args()
+    mixed = sorted(p for kind in ("clips", "workout", "fight") for p in (args.clips / kind).rglob("*.*"))[::2][:50]
+    short = args.clips / "clips" / "mm_test.mp4"
+    results: dict[str, dict] = {}
+    for part in args.parts:
+        print(part, flush=True)
+        if part == "peers":
+            results[part] = against_peers(long_video(15, args.clips, args.out), args.runs)
+        elif part == "folder":
+            results[part] = folder(mixed, args.runs)
+        elif part == "startup":
+            results[part] = startup(short, args.runs)
+        elif part == "length":
+            lengths = (1, 5, 15, 60, 120)
+            results[part] = by_length({m: long_video(m, args.clips, args.out) for m in lengths}, args.runs)
+        else:
+            results[part] = by_count(short, args.out)
+        print(json.dumps(results[part], indent=2), flush=True)
+    (args.out / "speed.json").write_text(json.dumps(results, indent=2))
+    if args.plot and {"peers", "length"} <= set(results):
+        plot(results, args.plot)
+
+
+if __name__ == "__main__":
+    main()
