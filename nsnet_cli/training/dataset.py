@@ -26,7 +26,7 @@ import numpy as np
 from nsnet_cli.errors import UsageError
 from nsnet_cli.evaluation.metrics import inside
 from nsnet_cli.training.features import VideoFeatures
-from nsnet_cli.training.labels import SPLITS, LabelledVideo, Split
+from nsnet_cli.training.labels import SPLITS, LabelledVideo, Split, label_indices
 from nsnet_cli.types import TagName
 
 
@@ -78,6 +78,19 @@ def from_videos(
     )
     several = any(len(example.labels) > 1 for example in examples)
     return Dataset(examples, vocabulary, source, several if multi_label is None else multi_label)
+
+
+def in_vocabulary(dataset: Dataset, vocabulary: tuple[TagName, ...]) -> Dataset:
+    """The same videos with labels as positions in a fixed vocabulary, found by id or name. Raises UsageError."""
+    names = dataset.vocabulary
+    rows = [
+        LabelledVideo(Path(e.name), tuple(names[i].name for i in e.labels), dataset.source) for e in dataset.examples
+    ]
+    if len(names) == len(vocabulary) and all(tag.name == str(i) for i, tag in enumerate(names)):
+        return replace(dataset, vocabulary=vocabulary)  # class numbers already
+    found = label_indices(rows, vocabulary)
+    examples = tuple(replace(e, labels=own) for e, own in zip(dataset.examples, found, strict=True))
+    return replace(dataset, examples=examples, vocabulary=vocabulary)
 
 
 def deal(dataset: Dataset, share: float, seed: int) -> Dataset:

@@ -11,7 +11,9 @@ import dataclasses
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable, Sequence
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -20,6 +22,7 @@ import numpy as np
 
 from nsnet_cli.errors import NoInputError, VideoError
 from nsnet_cli.types import DecodeReport, FrameBatch, ReadOptions, VideoHeader
+from nsnet_cli.video.worker import DecodeWorker
 from nsnet_cli.weights.checkpoint import Checkpoint, network_identity
 from nsnet_cli.weights.registry import NetworkUse
 
@@ -220,52 +223,54 @@ class Extraction:
 
 
 def extract_all(
-    paths: Sequence[Path], extractor: Extractor, progress: Callable[[Path], None] = lambda path: None
+    paths: Sequence[Path], extractor: Extractor, *, threads: int = 1, progress: Callable[[], None] = lambda: None
 ) -> Extraction:
-    """Features of many videos; one that cannot be read is kept in `failed`. Raises NoInputError if none can."""
-    videos, failed = {}, {}
-    for index, path in enumerate(paths):
+    """Features of many videos; one that cannot be read is kept in `failed`. Raises NoInputError if none can.
+
+    An interrupt drops the videos in work; those that are done are in the cache. `progress` is called for each one done.
+    """
+
+    def attempt(path: Path) -> VideoFeatures | VideoError:
         try:
-            videos[index] = extractor.video(path)
+            return extractor.video(path)
         except VideoError as error:
-            failed[index] = error
-        progress(path)
+            return error
+
+    videos, failed = {}, {}
+    pool = ThreadPoolExecutor(threads)
+    try:
+        for index, found in enumerate(pool.map(attempt, paths)):
+            if isinstance(found, VideoError):
+                failed[index] = found
+            else:
+                videos[index] = found
+            progress()
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
     if not videos:
-        first = next(iter(failed.values()), None)
-        raise NoInputError(f"none of the {len(paths)} videos can be read; the first: {first}")
+        raise NoInputError(f"none of the {len(paths)} videos can be read; the first: {next(iter(failed.values()))}")
     return Extraction(videos, failed)
 
 
-def read_options(checkpoint: Checkpoint, preview_frames: int | None = None) -> ReadOptions:
-    """How `nsnet tag` reads videos for this checkpoint; features must come from the same pixels."""
-    recogniser = checkpoint.recogniser
-    return ReadOptions(
-        size_px=recogniser.size_px,
-        crop=recogniser.network.crop,
-        interpolation=recogniser.network.interpolation,  # type: ignore[arg-type]
-        max_frames=preview_frames or checkpoint.preview_frames,
-    )
+class WorkerReader:
+    """Reads videos in processes that can be killed, one for each thread that asks."""
+
+    def __init__(self) -> None:
+        self._local = threading.local()
+        self._workers: list[DecodeWorker] = []
+
+    def __call__(self, path: Path, options: ReadOptions) -> Iterator[VideoHeader | FrameBatch | DecodeReport]:
+        if not hasattr(self._local, "worker"):
+            self._local.worker = DecodeWorker()
+            self._workers.append(self._local.worker)
+        worker: DecodeWorker = self._local.worker
+        return worker.read(path, options)
+
+    def close(self) -> None:
+        for worker in self._workers:
+            worker.close()
 
 
-class TorchNetworks:
-    """The image networks in torch, for machines or devices without the exported ones."""
-
-    def __init__(self, checkpoint: Checkpoint) -> None:
-        from nsnet_cli.nets.networks import load_classifier
-
-        self._preview = load_classifier(checkpoint.preview)
-        self._recogniser = load_classifier(checkpoint.recogniser)
-
-    def preview(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        import torch
-
-        with torch.inference_mode():
-            features, logits = self._preview(torch.from_numpy(np.ascontiguousarray(pixels)))
-        return features.numpy(), logits.numpy()
-
-    def recognise(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        import torch
-
-        with torch.inference_mode():
-            features, logits = self._recogniser(torch.from_numpy(np.ascontiguousarray(pixels)))
-        return features.numpy(), logits.softmax(-1).numpy()
+def headless(checkpoint: Checkpoint) -> Checkpoint:
+    """The two image networks alone: cached scores are the recogniser's own, whatever head is put on it."""
+    return dataclasses.replace(checkpoint, sampler=None, head=False, multi_label=False)

@@ -23,15 +23,12 @@ from pathlib import Path
 from typing import Literal
 
 from nsnet_cli.errors import NoInputError, UsageError
+from nsnet_cli.inputs import find_videos
 from nsnet_cli.types import TagName
 
 Split = Literal["train", "val", "test"]
 SPLITS: dict[str, Split | None] = {
     "": None, "train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "test": "test",
-}  # fmt: skip
-VIDEO_SUFFIXES = {
-    ".3gp", ".asf", ".avi", ".flv", ".gif", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf",
-    ".ogv", ".ts", ".vob", ".webm", ".wmv",
 }  # fmt: skip
 SEGMENT = re.compile(r"\s*([0-9.]+)\s*-\s*([0-9.]+)\s*")
 
@@ -93,9 +90,9 @@ def read_labels(source: Path) -> LabelSet:
 def _folder_rows(folder: Path) -> Iterator[LabelledVideo]:
     for child in sorted(folder.iterdir()):
         if child.is_dir() and not child.name.startswith("."):
-            for path in sorted(child.rglob("*")):
-                if path.suffix.lower() in VIDEO_SUFFIXES and not path.name.startswith(".") and path.is_file():
-                    yield LabelledVideo(path, (child.name,), str(path))
+            for video in find_videos([str(child)]).videos:
+                if video.error is None:
+                    yield LabelledVideo(Path(video.path), (child.name,), video.path)
 
 
 def _csv_rows(source: Path) -> Iterator[LabelledVideo]:

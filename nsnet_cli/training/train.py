@@ -26,7 +26,8 @@ from nsnet_cli.training.fit import EpochReport, FitOptions, fit
 from nsnet_cli.training.head import FittedHead, fit_head
 from nsnet_cli.training.measure import saliency
 from nsnet_cli.training.sequences import FeatureSequence
-from nsnet_cli.weights.checkpoint import Checkpoint, Kind, network_identity, write_checkpoint
+from nsnet_cli.weights.checkpoint import READY_FEATURES, Checkpoint, Kind, network_identity, write_checkpoint
+from nsnet_cli.weights.registry import NetworkUse
 
 STATE_FOLDER = ".nsnet-train"
 METRIC_POLICIES = ("nsnet", "uniform", "dense")
@@ -62,8 +63,8 @@ def train(
     command: str = "",
     say: Callable[[str], None] = lambda message: None,
     progress: Callable[[EpochReport], None] = lambda report: None,
-) -> Checkpoint:
-    """Fit on a dealt dataset and write the checkpoint folder `out`. Raises UsageError, WeightsError."""
+) -> dict[str, Any]:
+    """Fit on a dealt dataset, write the folder `out`, give back its config. Raises UsageError, WeightsError."""
     check(dataset, options)
     state = out / STATE_FOLDER / f"{_fingerprint(dataset, base, options)}.pt"
     if state.exists():
@@ -73,9 +74,9 @@ def train(
     except OSError as error:
         raise UsageError(f"cannot write to {out}: {error}", "choose another folder with -o") from error
     config = _config(dataset, base, options, made, out.name, command)
-    checkpoint = write_checkpoint(out, config, tensors(made), model_card(config, len(dataset.examples)))
+    write_checkpoint(out, config, tensors(made), model_card(config, len(dataset.examples)))
     shutil.rmtree(out / STATE_FOLDER, ignore_errors=True)
-    return checkpoint
+    return config
 
 
 def fit_all(
@@ -197,8 +198,7 @@ def _config(
         "name": name,
         "kind": options.kind,
         "license": base.license,
-        "preview": {"network": base.preview.network.name, "size_px": base.preview.size_px},
-        "recogniser": {"network": base.recogniser.network.name, "size_px": base.recogniser.size_px},
+        **_networks(dataset, base, own),
         "sampler": made.sampler.config.to_dict(),
         "vocabulary": [asdict(tag) for tag in dataset.vocabulary] if own else "imagenet-1k",
         "multi_label": dataset.multi_label and own,
@@ -214,6 +214,35 @@ def _config(
         },
         "metrics": {key: round(float(value), 4) for key, value in made.metrics.items()},
     }
+
+
+def _networks(dataset: Dataset, base: Checkpoint, own: bool) -> dict[str, Any]:
+    """The networks that made the features. Ready features of another width are an unknown network's: said so."""
+    first = dataset.examples[0]
+    fits = first.features.shape[1] == feature_width(base.preview)
+    if own:
+        fits = fits and first.recogniser is not None and first.recogniser.shape[1] == feature_width(base.recogniser)
+    elif not fits:
+        raise UsageError(
+            f"{dataset.source} has {first.features.shape[1]} features a frame, {base.preview.network.name} has"
+            f" {feature_width(base.preview)}",
+            "--vocabulary imagenet needs that network's features",
+        )
+    if not fits:
+        unknown = {"network": f"{READY_FEATURES}{dataset.source}", "size_px": 0}
+        return {"preview": unknown, "recogniser": unknown}
+    return {
+        "preview": {"network": base.preview.network.name, "size_px": base.preview.size_px},
+        "recogniser": {"network": base.recogniser.network.name, "size_px": base.recogniser.size_px},
+    }
+
+
+def feature_width(use: NetworkUse) -> int:
+    """D of a network's features, from its architecture alone."""
+    import timm
+
+    network: Any = timm.create_model(use.network.architecture)
+    return int(network.head_hidden_size)
 
 
 def _fingerprint(dataset: Dataset, base: Checkpoint, options: TrainOptions) -> str:

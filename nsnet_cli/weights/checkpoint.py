@@ -30,6 +30,8 @@ from nsnet_cli.weights.vocabulary import load_vocabulary
 CHECKPOINT_SCHEMA = 1
 CONFIG_FILE, MODEL_FILE, CARD_FILE = "config.json", "model.safetensors", "README.md"
 KINDS = ("fixed-vocabulary", "own-vocabulary")
+READY_FEATURES = "features:"
+"""Stands before a file's name in place of a network, where a checkpoint was trained on features of unknown origin."""
 Kind = Literal["fixed-vocabulary", "own-vocabulary"]
 
 
@@ -194,6 +196,12 @@ def read_tensors(folder: Path) -> dict[str, np.ndarray]:
 
 def _network_use(folder: Path, config: Mapping[str, Any], key: str, registry: Registry) -> NetworkUse:
     name, size = config[key].get("network"), config[key].get("size_px")
+    if str(name).startswith(READY_FEATURES):
+        raise WeightsError(
+            f"{folder} was trained on the ready features {str(name).removeprefix(READY_FEATURES)}; no network of"
+            " weights.toml makes them, so it cannot tag videos",
+            "train on videos, or on features of a checkpoint's own networks",
+        )
     if name not in registry.networks:
         raise WeightsError(
             f"{folder / CONFIG_FILE}: {key}.network = {name!r} is not a network of weights.toml",
@@ -259,10 +267,8 @@ def _identity(
 # ---- writing --------------------------------------------------------------------------------------------------------
 
 
-def write_checkpoint(
-    folder: Path, config: Mapping[str, Any], tensors: Mapping[str, np.ndarray], card: str
-) -> Checkpoint:
-    """Write a checkpoint folder, each file whole or not at all, and read it back. Raises WeightsError."""
+def write_checkpoint(folder: Path, config: Mapping[str, Any], tensors: Mapping[str, np.ndarray], card: str) -> None:
+    """Write a checkpoint folder, each file whole or not at all. Raises WeightsError where it cannot be written."""
     from safetensors.numpy import save
 
     model = save({key: np.ascontiguousarray(tensors[key]) for key in sorted(tensors)})
@@ -274,7 +280,6 @@ def write_checkpoint(
         _write(folder / CONFIG_FILE, (json.dumps(full, indent=2, ensure_ascii=False) + "\n").encode())
     except OSError as error:
         raise WeightsError(f"cannot write the checkpoint {folder}: {error}", "choose another folder with -o") from error
-    return read_checkpoint(folder)
 
 
 def _write(path: Path, data: bytes) -> None:

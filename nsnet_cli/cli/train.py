@@ -1,0 +1,198 @@
+"""`nsnet train`: labelled videos (or ready features) in, a checkpoint folder out."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from nsnet_cli.cli.console import Console
+from nsnet_cli.cli.options import (
+    OPTIONS,
+    Command,
+    Decoder,
+    Device,
+    Frames,
+    Jobs,
+    Preview,
+    Quiet,
+    Verbose,
+    new_app,
+    option,
+)
+from nsnet_cli.errors import UsageError
+
+if TYPE_CHECKING:
+    from nsnet_cli.cli.labelled import ReadSettings
+    from nsnet_cli.training.dataset import Dataset
+    from nsnet_cli.training.train import TrainOptions
+    from nsnet_cli.weights.checkpoint import Checkpoint, Kind
+
+app = new_app()
+TRAINING = "Training"
+
+
+@app.command(cls=Command)
+def train(
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Checkpoint folder to write; nsnet tag --checkpoint takes it.")
+    ],
+    labels: Annotated[
+        Path | None,
+        typer.Argument(
+            help="CSV with path,label[;label...][,split][,segments], or a folder per class.", metavar="LABELS"
+        ),
+    ] = None,
+    features: Annotated[
+        Path | None,
+        typer.Option(
+            "--features",
+            metavar="FILE",
+            help="Ready features instead of LABELS: .npz or .safetensors with features (N, T, D), labels (N,) and"
+            " optionally times, names, split, logits, recogniser_features.",
+        ),
+    ] = None,
+    vocabulary: Annotated[
+        Literal["own", "imagenet"],
+        typer.Option("--vocabulary", help="own: the labels become the tags; imagenet: a sampler for ImageNet's 1000."),
+    ] = "own",
+    epochs: Annotated[
+        int, typer.Option("--epochs", min=1, help="At most; stops early.", rich_help_panel=TRAINING)
+    ] = 40,
+    seed: Annotated[
+        int, option("seed", help="The same seed gives the same weights.", rich_help_panel=TRAINING, envvar=None)
+    ] = 0,
+    val_split: Annotated[
+        float,
+        typer.Option(
+            "--val-split",
+            min=0.0,
+            max=0.9,
+            help="Share of the videos held out to stop early, where LABELS name none; 0 holds out none.",
+            rich_help_panel=TRAINING,
+        ),
+    ] = 0.2,
+    multi_label: Annotated[
+        bool | None,
+        typer.Option(
+            "--multi-label/--single-label",
+            help="Tags that can hold together. [default: if a video has several]",
+            rich_help_panel=TRAINING,
+            show_default=False,
+        ),
+    ] = None,
+    checkpoint: Annotated[str, option("checkpoint", help="Whose preview network and recogniser are used.")] = OPTIONS[
+        "checkpoint"
+    ].default,
+    frames: Frames = None,
+    preview: Preview = None,
+    device: Device = OPTIONS["device"].default,
+    decoder: Decoder = OPTIONS["decoder"].default,
+    jobs: Jobs = OPTIONS["jobs"].default,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> int:
+    """Train a sampler and your own tags on your videos, and write them as a checkpoint folder.
+
+    Features are extracted once and kept in the user's cache; a second run trains in seconds. An interrupted run goes on
+    where it was when the same command is given again.
+    """
+    from nsnet_cli.cli.labelled import ReadSettings
+    from nsnet_cli.training.train import TrainOptions
+    from nsnet_cli.weights.checkpoint import resolve_checkpoint
+
+    if (labels is None) == (features is None):
+        raise UsageError("give LABELS or --features FILE, one of them", "as in: nsnet train labels.csv -o my-tags/")
+    console = Console(quiet, verbose)
+    base = resolve_checkpoint(checkpoint)
+    kind: Kind = "own-vocabulary" if vocabulary == "own" else "fixed-vocabulary"
+    options = TrainOptions(kind, epochs, seed, frames or base.frames, preview or base.preview_frames)
+    settings = ReadSettings(options.preview, device, decoder, jobs)
+    if features is not None:
+        dataset = _ready(features, kind, base, multi_label)
+    else:
+        assert labels is not None
+        dataset = _extracted(labels, kind, base, settings, multi_label, console)
+    _train(dataset, base, options, output, val_split, console)
+    return 0
+
+
+def _ready(path: Path, kind: Kind, base: Checkpoint, multi_label: bool | None) -> Dataset:
+    from nsnet_cli.training.dataset import in_vocabulary, read_features
+    from nsnet_cli.weights.vocabulary import load_vocabulary
+
+    dataset = read_features(path, multi_label)
+    if kind == "own-vocabulary":
+        return dataset
+    return in_vocabulary(dataset, load_vocabulary(base.preview.network.vocabulary))
+
+
+def _extracted(
+    source: Path, kind: Kind, base: Checkpoint, settings: ReadSettings, multi_label: bool | None, console: Console
+) -> Dataset:
+    """Labels are checked against the vocabulary before the first video is read."""
+    from nsnet_cli.cli.labelled import gather, read_label_file
+    from nsnet_cli.training.dataset import from_videos
+    from nsnet_cli.training.labels import label_indices
+    from nsnet_cli.types import TagName
+    from nsnet_cli.weights.vocabulary import load_vocabulary
+
+    labels = read_label_file(source, console)
+    own = kind == "own-vocabulary"
+    vocabulary = (
+        tuple(TagName(name, name) for name in labels.names) if own else load_vocabulary(base.preview.network.vocabulary)
+    )
+    indices = dict(zip((v.path for v in labels.videos), label_indices(labels.videos, vocabulary), strict=True))
+    found = gather(labels, base, settings, console, recogniser=own)
+    rows = [(video, indices[video.path], features) for video, features in found]
+    return from_videos(rows, vocabulary, str(source), multi_label)
+
+
+def _train(
+    dataset: Dataset, base: Checkpoint, options: TrainOptions, output: Path, val_split: float, console: Console
+) -> None:
+    from nsnet_cli.text import harmless
+    from nsnet_cli.training.dataset import deal
+    from nsnet_cli.training.fit import EpochReport
+    from nsnet_cli.training.train import train as run
+
+    dealt = deal(dataset, val_split, options.seed)
+    counts = ", ".join(f"{n} {s}" for s in ("train", "val", "test") if (n := len(dealt.of(s))))  # type: ignore[arg-type]
+    console.info(harmless(f"{len(dealt.examples)} videos ({counts}), {len(dealt.vocabulary)} tags"))
+    with console.progress("training", options.epochs, "epochs") as bar:
+
+        def progress(report: EpochReport) -> None:
+            bar.update(done=report.epoch)
+            best = ", best so far" if report.best else ""
+            console.detail(f"epoch {report.epoch}: loss {report.loss:.4f}, held out {report.held_out_loss:.4f}{best}")
+
+        command = shlex.join(["nsnet", *sys.argv[1:]])
+        config = run(
+            dealt,
+            base,
+            options,
+            output,
+            command=command,
+            say=lambda message: console.info(harmless(message)),
+            progress=progress,
+        )
+    _report(config["metrics"], options.frames, console)
+    console.data(str(output))
+    console.info(harmless(f"try it: nsnet tag --checkpoint {shlex.quote(str(output))} VIDEO"))
+
+
+def _report(metrics: dict[str, float], frames: int, console: Console) -> None:
+    for split in ("val", "test"):
+        if f"{split}_videos" in metrics:
+            shares = ", ".join(
+                f"{name} {metrics[f'{split}_top1_{policy}']:.1%}"
+                for policy, name in (
+                    ("nsnet", f"nsnet K={frames}"),
+                    ("uniform", f"uniform K={frames}"),
+                    ("dense", "dense"),
+                )
+            )
+            console.info(f"top-1 of the {metrics[f'{split}_videos']:.0f} {split} videos: {shares}")
