@@ -155,7 +155,7 @@ class _Slot:
         try:
             result = replace(self._tagger.tag(path, read=self._read), path=job.path)
         except VideoError as error:
-            result = error_row(job.path, ErrorInfo(error.kind, str(error)))
+            result = error_row(job.path, ErrorInfo(error.kind, str(error).removeprefix(f"{path}: ")))
         except (NsnetError, KeyboardInterrupt, SystemExit):
             raise
         except MemoryError:

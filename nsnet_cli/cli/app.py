@@ -17,7 +17,9 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import sys
+import threading
 from contextlib import suppress
 from importlib import import_module
 from typing import Annotated, Any
@@ -118,15 +120,24 @@ def run(args: list[str] | None = None) -> int:
         group = typer.main.get_command(program)
         code = group.main(args, prog_name="nsnet", standalone_mode=False)
         sys.stdout.flush()
+        if code == EXIT_INTERRUPTED:  # typer makes an exit code of KeyboardInterrupt
+            raise KeyboardInterrupt
         return code if isinstance(code, int) else EXIT_OK
     except BaseException as error:
-        return _report(error)
+        return _leave(_report(error))
+
+
+def _leave(code: int) -> int:
+    """End at once where threads are still inside native code: to tear the interpreter down under them would crash."""
+    if threading.active_count() > 1:
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError, ValueError):
+                stream.flush()
+        os._exit(code)
+    return code
 
 
 def _end_on_sigterm() -> None:
-    import signal
-    import threading
-
     def handler(signum: int, frame: object) -> None:
         raise Terminated
 
@@ -155,7 +166,7 @@ def _report(error: BaseException) -> int:
         import traceback
 
         traceback.print_exception(error)
-    if isinstance(error, KeyboardInterrupt):
+    if isinstance(error, (KeyboardInterrupt, typer.Abort)):
         return _say("interrupted", None, EXIT_INTERRUPTED)
     if isinstance(error, Terminated):
         return _say("terminated", None, EXIT_TERMINATED)

@@ -28,7 +28,8 @@ from nsnet_cli.cli.options import (
     new_app,
     tag_options,
 )
-from nsnet_cli.errors import EXIT_NO_INPUT, EXIT_OK, EXIT_SOME_FAILED, NoInputError
+from nsnet_cli.errors import EXIT_OK, EXIT_SOME_FAILED, NoInputError
+from nsnet_cli.text import harmless
 
 if TYPE_CHECKING:
     from nsnet_cli.types import VideoResult
@@ -102,7 +103,8 @@ def frames_command(
         for item in finished:
             if item.result.error is not None:
                 failed += 1
-                console.error(item.result.error.message)
+                message = harmless(item.result.error.message)
+                console.error(message if item.result.path in message else f"{harmless(item.result.path)}: {message}")
                 continue
             lines = time_lines(item.result) if times else write_frames(item.result, folder, item.job.name, image)
             for line in lines:
@@ -110,7 +112,7 @@ def frames_command(
                 console.data(line, end=end)
     if not times and count:
         console.info(f"wrote {count} frames to {folder} (preview size, at most 320 px)")
-    return EXIT_OK if not failed else EXIT_NO_INPUT if failed == len(jobs) else EXIT_SOME_FAILED
+    return EXIT_SOME_FAILED if failed else EXIT_OK
 
 
 def time_lines(result: VideoResult) -> Iterator[str]:

@@ -28,6 +28,7 @@ from nsnet_cli.outputs.files import FileOutputs
 from nsnet_cli.outputs.store import output_names
 from nsnet_cli.text import clock, harmless, printable
 from nsnet_cli.types import DecodeReport, FrameBatch, TagOptions, VideoHeader, VideoResult
+from nsnet_cli.video.worker import DecodeWorker
 
 if TYPE_CHECKING:
     from nsnet_cli.tagger import Tagger
@@ -104,18 +105,21 @@ class TagRun:
         )
         self.shard = inputs.parse_shard(request.shard) if request.shard else None
         self.tally = Tally()
+        self._threads = 1
+        self._workers = _Workers()
 
     def run(self) -> int:
         jobs = self._find()
         if not self.request.dry_run:
             self.files.open()
         usable = sum(job.error is None for job in jobs)
-        tagger = self._load(usable) if usable and self._needs_tagger() else None
-        todo = self._left_to_do(jobs, tagger)
-        if self.request.dry_run:
-            return self._show_plan(jobs, todo)
+        self._threads = max(1, min(self.request.jobs or batch.default_jobs(), usable))
         code = EXIT_UNEXPECTED
         try:
+            tagger = self._load(usable) if usable and self._needs_tagger() else None
+            todo = self._left_to_do(jobs, tagger)
+            if self.request.dry_run:
+                return self._show_plan(jobs, todo)
             self._tag(todo, tagger)
             code = self._exit_code(usable, bool(jobs))
         except BaseException as error:
@@ -167,11 +171,14 @@ class TagRun:
         return not self.request.dry_run or bool(self.request.output_dir and self.request.output_dir.exists())
 
     def _load(self, usable: int) -> Tagger:
-        from nsnet_cli.tagger import Tagger
-
+        if not self.request.dry_run and (self.request.output_dir is None or self.request.overwrite):
+            self._workers.start(self._threads)
         cores = batch.default_jobs()
-        return batch.interruptible(
-            lambda: Tagger.from_checkpoint(
+
+        def load() -> Tagger:
+            from nsnet_cli.tagger import Tagger
+
+            return Tagger.from_checkpoint(
                 self.request.checkpoint,
                 self.options,
                 device=self.request.device,
@@ -179,7 +186,8 @@ class TagRun:
                 threads=cores if usable == 1 else 1,
                 say=lambda message: self.console.info(harmless(message)),
             )
-        )
+
+        return batch.interruptible(load)
 
     def _left_to_do(self, jobs: list[Job], tagger: Tagger | None) -> list[Job]:
         if self.request.output_dir is None or self.request.overwrite or tagger is None:
@@ -239,10 +247,10 @@ class TagRun:
     def _finished(self, todo: list[Job], tagger: Tagger | None, bar: Progress) -> Iterator[Finished]:
         if tagger is None:
             return iter([Finished(job, batch.error_row(job.path, job.error), None) for job in todo if job.error])
-        threads = max(1, min(self.request.jobs or batch.default_jobs(), len(todo)))
+        threads = max(1, min(self._threads, len(todo)))
         watch = _Stages(bar).see if len(todo) == 1 else None
         return batch.run(
-            tagger, todo, threads=threads, make_worker=_make_worker, timeout_s=self.request.timeout_s, watch=watch
+            tagger, todo, threads=threads, make_worker=self._workers.make, timeout_s=self.request.timeout_s, watch=watch
         )
 
     def _rows(self, todo: list[Job]) -> Rows | None:
@@ -285,11 +293,16 @@ class TagRun:
 
     def _finish(self, code: int) -> None:
         """The page, the summary and run.json; also after an interruption."""
-        self.files.close()
-        self.console.info(self._summary())
-        if self.files.results is not None:
-            name = f"run.{self.shard[0]}of{self.shard[1]}.json" if self.shard else "run.json"
-            self.files.results.write_summary(self._as_dict(code), name)
+        self._workers.close()
+        if self.request.dry_run:
+            return
+        try:
+            if self.files.results is not None:
+                name = f"run.{self.shard[0]}of{self.shard[1]}.json" if self.shard else "run.json"
+                self.files.results.write_summary(self._as_dict(code), name)
+            self.files.close()
+        finally:
+            self.console.info(self._summary())
 
     def _summary(self) -> str:
         tally = self.tally
@@ -366,10 +379,23 @@ class _Stages:
             self._bar.update(label="recognising")
 
 
-def _make_worker() -> batch.Worker:
-    from nsnet_cli.video.worker import DecodeWorker
+class _Workers:
+    """Decode workers, some of them started ahead, so that they come up while the networks load."""
 
-    return DecodeWorker()
+    def __init__(self) -> None:
+        self._ahead: list[DecodeWorker] = []
+
+    def start(self, count: int) -> None:
+        for _ in range(count):
+            self._ahead.append(DecodeWorker())
+            self._ahead[-1].start()
+
+    def make(self) -> batch.Worker:
+        return self._ahead.pop() if self._ahead else DecodeWorker()
+
+    def close(self) -> None:
+        while self._ahead:
+            self._ahead.pop().close()
 
 
 def _fingerprint(tagger: Tagger, path: str) -> str | None:
