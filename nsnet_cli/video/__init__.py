@@ -2,17 +2,25 @@
 
 A frame source is a function `read_frames(path, probe, plan, options, tally) -> Iterator[FrameBatch]`: it decodes the
 plan's frames (any order, batches of at most 32), never gives a frame under another frame's time, and counts
-what it decoded and what it could not into the tally. pyav_source and decord_source are such functions; `_source` picks one.
+what it decoded and what it could not into the tally. pyav_source and decord_source have one each; `_source` picks.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nsnet_cli.errors import VideoError
 from nsnet_cli.types import DecodeReport, FrameBatch, ReadOptions, VideoHeader
+
+if TYPE_CHECKING:
+    from nsnet_cli.types import PreviewPlan
+    from nsnet_cli.video.probe import Probe
+    from nsnet_cli.video.source import Tally
+
+    FrameSource = Callable[[Path, Probe, PreviewPlan, ReadOptions, Tally], Iterator[FrameBatch]]
 
 __all__ = ["read_video"]
 
@@ -25,13 +33,13 @@ def read_video(path: Path, options: ReadOptions) -> Iterator[VideoHeader | Frame
     """
     from nsnet_cli.video.plan import plan_preview
     from nsnet_cli.video.probe import probe_video
-    from nsnet_cli.video.pyav_source import read_frames
     from nsnet_cli.video.source import Tally
 
     path = Path(path)
     started = time.perf_counter()
     probe = probe_video(path, options)
     plan = plan_preview(probe.key_times_s, probe.start_s, probe.end_s, probe.info.fps, options)
+    name, read_frames = _source(options.decoder)
     working_s = time.perf_counter() - started
     yield VideoHeader(probe.info, plan)
     tally, given = Tally(), 0
@@ -44,6 +52,23 @@ def read_video(path: Path, options: ReadOptions) -> Iterator[VideoHeader | Frame
             break
         given += len(batch)
         yield batch
+    if probe.file_changed():
+        raise VideoError(f"{path}: changed while it was read", "tag it again when it is complete", "changed")
     if not given:
         raise VideoError(f"{path}: none of its frames could be decoded", "it is damaged or cut short", "no_frames")
-    yield DecodeReport("pyav", tally.frames_decoded, tally.frames_lost, working_s)
+    yield DecodeReport(name, tally.frames_decoded, tally.frames_lost, working_s)
+
+
+def _source(decoder: str) -> tuple[str, FrameSource]:
+    """The frame source for a decoder option.
+
+    `auto` is PyAV for every video: measured, it is the faster one on key frames and on filled gaps, the only one for
+    AV1 and for files without an index, and damaged files cannot hang it. decord has to be asked for.
+    """
+    if decoder == "decord":
+        from nsnet_cli.video import decord_source
+
+        return "decord", decord_source.read_frames
+    from nsnet_cli.video import pyav_source
+
+    return "pyav", pyav_source.read_frames

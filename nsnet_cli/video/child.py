@@ -30,7 +30,7 @@ Reader = Callable[[Path, ReadOptions], Iterator[object]]
 
 
 def main(socket_fd: int, life_fd: int, memory_bytes: int, reader_name: str) -> None:
-    """Serve requests until the parent closes the socket. `reader_name`: "module:function" with read_video's signature."""
+    """Serve requests until the parent closes the socket. `reader_name`: a "module:function" that acts as read_video."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
     die_with_parent(life_fd)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -69,8 +69,9 @@ def die_with_parent(life_fd: int) -> None:
 def limit_memory(memory_bytes: int) -> None:
     """Cap what this process may allocate beyond what it has now.
 
-    RLIMIT_DATA counts writable private memory (heap and anonymous mappings) at the moment it is asked for, so that a file that makes
-    a decoder ask for gigabytes gets a clean refusal. RLIMIT_AS would count libraries and address space never touched.
+    RLIMIT_DATA counts writable private memory (heap and anonymous mappings) at the moment it is asked for, so that a
+    file that makes a decoder ask for gigabytes gets a clean refusal. RLIMIT_AS would count libraries and address
+    space never touched.
     """
     used = 0
     with contextlib.suppress(OSError, StopIteration, ValueError):

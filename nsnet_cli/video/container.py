@@ -1,7 +1,8 @@
 """Opening untrusted media: regular files only, known formats only, nothing that a file names is ever opened.
 
-FFmpeg sees a file descriptor (its `fd:` protocol, the only one allowed), never a name: names in any encoding work, a name
-such as `concat:a|b` or `clip%03d.jpg` is only a name, and a playlist or reference inside the media leads nowhere.
+FFmpeg sees a file descriptor (its `fd:` protocol, the only one allowed), never a name: names in any encoding work, a
+name such as `concat:a|b` or `clip%03d.jpg` is only a name, and a playlist or reference inside the media leads
+nowhere.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import os
 import stat
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -20,10 +22,10 @@ from nsnet_cli.errors import VideoError
 from nsnet_cli.types import ReadOptions
 
 VIDEO_FORMATS = (
-    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,live_flv,kux,f4v,asf,asf_o,ogg,mxf,rm,nut,dv,wtv,gxf,nsv,"
-    "h261,h263,h264,hevc,vvc,m4v,mjpeg,mjpeg_2000,obu,av1,ivf,vc1,vc1test,yuv4mpegpipe,dirac,cavsvideo,amv,roq,smk,bink,dhav,"
-    "gif,apng,webp,webp_anim,avif,image2pipe,png_pipe,jpeg_pipe,jpegls_pipe,webp_pipe,bmp_pipe,tiff_pipe,jpegxl_pipe,jpegxl_anim,"
-    "ppm_pipe,pgm_pipe,pam_pipe,qoi_pipe,j2k_pipe,gif_pipe"
+    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,live_flv,kux,f4v,asf,asf_o,ogg,mxf,rm,nut,dv,"
+    "wtv,gxf,nsv,h261,h263,h264,hevc,vvc,m4v,mjpeg,mjpeg_2000,obu,av1,ivf,vc1,vc1test,yuv4mpegpipe,dirac,cavsvideo,amv,"
+    "roq,smk,bink,dhav,gif,apng,webp,webp_anim,avif,image2pipe,png_pipe,jpeg_pipe,jpegls_pipe,webp_pipe,bmp_pipe,"
+    "tiff_pipe,jpegxl_pipe,jpegxl_anim,ppm_pipe,pgm_pipe,pam_pipe,qoi_pipe,j2k_pipe,gif_pipe"
 )
 AUDIO_FORMATS = "mp3,wav,w64,flac,aac,ac3,eac3,aiff,caf,amr,ape,wv,tta,opus,au,dts,truehd,mpc,mpc8,voc"
 """Known so that they are refused for having no video, not for being unknown."""
@@ -47,17 +49,15 @@ class OpenVideo:
     identity: FileIdentity
     container: av.container.InputContainer
     stream: av.video.VideoStream
+    time_base: Fraction
     origin_s: float
     """What the container calls its start; presentation times count from here."""
 
     def seconds(self, ticks: int) -> float:
-        return float(ticks * self.stream.time_base) - self.origin_s
+        return float(ticks * self.time_base) - self.origin_s
 
     def ticks(self, seconds: float) -> int:
-        return round((seconds + self.origin_s) / self.stream.time_base)
-
-    def changed(self) -> bool:
-        return _identity(os.fstat(self.fd)) != self.identity
+        return round((seconds + self.origin_s) / self.time_base)
 
     def close(self) -> None:
         self.container.close()
@@ -83,11 +83,10 @@ def open_video(path: Path, options: ReadOptions, skip_loop_filter: bool = False)
             for other in container.streams:
                 if other is not stream:
                     other.discard = av.stream.Discard.all
+            time_base = stream.time_base or Fraction(1, av.time_base)
             origin = container.start_time
-            origin_s = (
-                origin / av.time_base if origin is not None else float((stream.start_time or 0) * stream.time_base)
-            )
-            return OpenVideo(path, fd, identity, container, stream, origin_s)
+            origin_s = origin / av.time_base if origin is not None else float((stream.start_time or 0) * time_base)
+            return OpenVideo(path, fd, identity, container, stream, time_base, origin_s)
         except BaseException:
             container.close()
             raise
@@ -96,7 +95,7 @@ def open_video(path: Path, options: ReadOptions, skip_loop_filter: bool = False)
         raise
 
 
-def _identity(status: os.stat_result) -> FileIdentity:
+def file_identity(status: os.stat_result) -> FileIdentity:
     return FileIdentity(status.st_size, status.st_mtime_ns)
 
 
@@ -125,7 +124,7 @@ def _open_file(path: Path) -> tuple[int, FileIdentity]:
     if problem:
         os.close(fd)
         raise problem
-    return fd, _identity(status)
+    return fd, file_identity(status)
 
 
 def _open_container(path: Path, fd: int, options: ReadOptions) -> av.container.InputContainer:
@@ -166,7 +165,7 @@ def _video_stream(path: Path, container: av.container.InputContainer, options: R
     if len(container.streams) > options.max_streams:
         raise VideoError(f"{path}: {len(container.streams)} streams, more than {options.max_streams}", kind="too_large")
     pictures = av.stream.Disposition.attached_pic | av.stream.Disposition.timed_thumbnails
-    streams = [s for s in container.streams if s.type == "video" and not s.disposition & pictures]
+    streams = [s for s in container.streams.video if not s.disposition & pictures]
     if not streams:
         kinds = ", ".join(sorted({s.type for s in container.streams})) or "none"
         raise VideoError(f"{path}: no video stream (streams: {kinds})", kind="no_video_stream")

@@ -1,8 +1,9 @@
 """Which frames to preview: a pure function of the key frames' times, the length and the options.
 
-Key frames decode alone, so they are taken wherever they are dense enough. Where they leave a gap in which a salient stretch
-could hide, the gap is filled with frames that need all frames between the key frame and themselves to be decoded. What
-is decoded for filling is bounded by `max_frames * interval_s` seconds of video, so that time stops growing with length.
+Key frames decode alone, so they are taken wherever they are dense enough. Where they leave a gap in which a salient
+stretch could hide, the gap is filled with frames that need all frames between the key frame and themselves to be
+decoded. What is decoded for filling is bounded by `max_frames * interval_s` seconds of video, so that time stops
+growing with length.
 """
 
 from __future__ import annotations

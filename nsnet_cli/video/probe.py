@@ -1,9 +1,12 @@
-"""What a file is, before its frames are asked for: container, codec, displayed size, rotation, length, key-frame times."""
+"""What a file is, before its frames are asked for: container, codec, displayed size, rotation, length, key-frame
+times."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -11,7 +14,7 @@ import av.error
 
 from nsnet_cli.errors import VideoError
 from nsnet_cli.types import ReadOptions, VideoInfo
-from nsnet_cli.video.container import OpenVideo, open_video
+from nsnet_cli.video.container import FileIdentity, OpenVideo, file_identity, open_video
 from nsnet_cli.video.scaling import orientation
 
 INDEXED_FORMATS = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi")
@@ -33,8 +36,19 @@ class Probe:
     """End of the last one."""
     indexed: bool
     """The container has an index: key frames can be sought one by one."""
+    clockless: bool
+    """A raw stream whose packets carry no times: they follow from the frame rate."""
+    identity: FileIdentity
+    sample_aspect: Fraction | None = None
     first_frame: av.VideoFrame | None = field(default=None, repr=False, compare=False)
     """The frame that was decoded to learn the geometry; it is key_times_s[0] where that decodes."""
+
+    def file_changed(self) -> bool:
+        """Whether the file has been written to, or replaced, since it was probed."""
+        try:
+            return file_identity(os.stat(self.info.path)) != self.identity  # noqa: PTH116
+        except FileNotFoundError:
+            return False  # removed: what was open stayed whole
 
 
 def probe_video(path: Path, options: ReadOptions) -> Probe:
@@ -57,8 +71,8 @@ def probe_open(video: OpenVideo, options: ReadOptions) -> Probe:
             f"{video.path}: lasts {duration_s:.0f} s, more than {options.max_duration_s:.0f}", kind="too_large"
         )
     turns, _ = orientation(frame)
-    aspect = float(video.stream.sample_aspect_ratio or 1) or 1.0
-    size = max(1, round(frame.width * aspect)), frame.height
+    aspect = video.stream.sample_aspect_ratio or None
+    size = max(1, round(frame.width * float(aspect or 1))), frame.height
     width, height = size[::-1] if turns % 2 else size
     rate = video.stream.average_rate or video.stream.guessed_rate
     fps = float(rate) if rate and rate > 0 else None
@@ -74,7 +88,17 @@ def probe_open(video: OpenVideo, options: ReadOptions) -> Probe:
         key_frames=len(keys),
     )
     start_s = keys[0] if keys else 0.0
-    return Probe(info, tuple(keys), start_s, max(duration_s, start_s), indexed, frame)
+    return Probe(
+        info,
+        tuple(keys),
+        start_s,
+        max(duration_s, start_s),
+        indexed,
+        packet_ticks(first_key) is None,
+        video.identity,
+        aspect,
+        frame,
+    )
 
 
 def packet_ticks(packet: av.Packet) -> int | None:
@@ -146,9 +170,9 @@ def _indexed_keys(video: OpenVideo, first_key: av.Packet) -> list[float]:
         ticks = index[found].timestamp
         keys.append(video.seconds(ticks + shift))
         at = ticks + step
-    known_s = _duration(video, 0.0)
+    known_s = float(stream.duration * video.time_base) if stream.duration else _duration(video, 0.0)
     last_s = video.seconds(index[len(index) - 1].timestamp + shift)
-    if known_s and last_s < 0.5 * known_s and len(index) < 1000:  # only what opening the file happened to read
+    if last_s < 0.9 * known_s or not known_s:  # only what opening the file happened to read
         return []
     return keys
 
@@ -173,13 +197,13 @@ def _demuxed_keys(video: OpenVideo) -> tuple[list[float], bool, float]:
 
 
 def clocked_packets(video: OpenVideo) -> Iterable[av.Packet]:
-    """Packets in file order; raw streams that carry no times get them from the frame rate."""
+    """Packets in file order; in raw streams, which carry no times, `dts` is the time by count and frame rate."""
     rate = video.stream.average_rate or video.stream.guessed_rate or 25
     for count, packet in enumerate(_packets(video)):
         if not packet.size:
             return
-        if packet_ticks(packet) is None:
-            packet.pts = round(count / rate / video.stream.time_base)
+        if packet.pts is None and packet.dts is None:
+            packet.dts = round(count / rate / video.time_base)
         yield packet
 
 

@@ -1,8 +1,9 @@
 """Planned frames with PyAV (FFmpeg): key frames decoded alone, the others from the key frame before them.
 
-The plan is cut into stretches, each a key frame and the planned frames up to the next one. In an indexed file each stretch is
-sought on its own; in others the packets are read through once. Every key frame goes through a flushed decoder and is drained
-at once, which is what makes open GOPs (where decoders drop a key frame whose predecessors they have not seen) come out whole.
+The plan is cut into stretches, each a key frame and the planned frames up to the next one. In an indexed file each
+stretch is sought on its own; in others the packets are read through once. Every key frame goes through a flushed
+decoder and is drained at once, which is what makes open GOPs (where decoders drop a key frame whose predecessors they
+have not seen) come out whole.
 """
 
 from __future__ import annotations
@@ -11,8 +12,8 @@ import itertools
 import queue
 import threading
 from bisect import bisect_right
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import av
@@ -29,8 +30,6 @@ PACKETS_TO_KEY = 1000
 """Packets read after a seek in search of the key frame."""
 SKIPPING_FRAMES = 1.5
 """Tolerance, in frames, from which on the decoder may leave out frames that no other frame refers to."""
-READ_ON_PACKETS = 5000
-"""Packets decoded in one stretch beyond which a frame that was asked for counts as lost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,20 +69,27 @@ def read_frames(
     parts = stretches(plan, probe.key_times_s)
     threads = max(1, min(options.threads, len(parts))) if probe.indexed else 1
     if threads == 1:
-        yield from _Decoder(path, probe, options, tally).batches(parts)
+        yield from _Decoder(path, probe, options, tally, set()).batches(parts)
         return
-    cuts = [round(i * len(parts) / threads) for i in range(threads + 1)]
+    given: set[float] = set()
     tallies = [Tally() for _ in range(threads)]
-    decoders = [_Decoder(path, probe, options, t) for t in tallies]
-    makers = [lambda d=d, a=a, b=b: d.batches(parts[a:b]) for d, a, b in zip(decoders, cuts, cuts[1:], strict=False)]
-    yield from _side_by_side(makers)
+    decoders = [_Decoder(path, probe, options, t, given) for t in tallies]
+    cut = itertools.pairwise(_even_cuts(parts, threads))
+    yield from _side_by_side([d.batches(parts[a:b]) for d, (a, b) in zip(decoders, cut, strict=True)])
     for one in tallies:
         tally.add(one)
 
 
-def _side_by_side(makers: list[Callable[[], Iterator[FrameBatch]]]) -> Iterator[FrameBatch]:
+def _even_cuts(parts: list[Stretch], threads: int) -> list[int]:
+    """Where to cut the stretches so that each thread decodes about as much: a key frame counts as much as a second."""
+    work = [1.0 + (part.fills[-1].pts_s - part.key_s if part.fills else 0.0) for part in parts]
+    done = list(itertools.accumulate(work))
+    return [0, *(1 + bisect_right(done, done[-1] * i / threads - 1e-9) for i in range(1, threads)), len(parts)]
+
+
+def _side_by_side(sources: list[Iterator[FrameBatch]]) -> Iterator[FrameBatch]:
     """Run iterators in threads of their own and pass on what they give, at most one batch waiting for each."""
-    results: queue.Queue[FrameBatch | BaseException | None] = queue.Queue(maxsize=len(makers))
+    results: queue.Queue[FrameBatch | BaseException | None] = queue.Queue(maxsize=len(sources))
     stop = threading.Event()
 
     def put(item: FrameBatch | BaseException | None) -> None:
@@ -93,9 +99,9 @@ def _side_by_side(makers: list[Callable[[], Iterator[FrameBatch]]]) -> Iterator[
             except queue.Full:
                 continue
 
-    def work(maker: Callable[[], Iterator[FrameBatch]]) -> None:
+    def work(source: Iterator[FrameBatch]) -> None:
         try:
-            for batch in maker():
+            for batch in source:
                 put(batch)
                 if stop.is_set():
                     return
@@ -103,7 +109,7 @@ def _side_by_side(makers: list[Callable[[], Iterator[FrameBatch]]]) -> Iterator[
         except BaseException as error:
             put(error)
 
-    threads = [threading.Thread(target=work, args=(maker,), daemon=True) for maker in makers]
+    threads = [threading.Thread(target=work, args=(source,), daemon=True) for source in sources]
     for thread in threads:
         thread.start()
     try:
@@ -125,9 +131,10 @@ def _side_by_side(makers: list[Callable[[], Iterator[FrameBatch]]]) -> Iterator[
 class _Decoder:
     """One open container and one decoder, working through stretches."""
 
-    def __init__(self, path: Path, probe: Probe, options: ReadOptions, tally: Tally) -> None:
+    def __init__(self, path: Path, probe: Probe, options: ReadOptions, tally: Tally, given: set[float]) -> None:
         self.path, self.probe, self.options, self.tally = path, probe, options, tally
-        self.given: set[float] = set()
+        self.given = given
+        """Times given already, by any decoder on this file: one frame can be the nearest to two planned times."""
 
     def batches(self, parts: list[Stretch]) -> Iterator[FrameBatch]:
         self.video = open_video(self.path, self.options)
@@ -181,28 +188,33 @@ class _Decoder:
             self.tally.frames_lost += part.wants_key + len(part.fills)
             return
         if not part.fills:
-            yield from self._key_alone(key)
+            yield from self._key_alone(part, key)
             return
-        skipped = min(fill.tolerance_s for fill in part.fills) > SKIPPING_FRAMES / (self.probe.info.fps or 1e-9)
-        missing = yield from self._run(part, itertools.chain([key], packets), pushed_back, skipping=skipped)
-        if missing and skipped and self.probe.indexed:
-            key = self._key_packet(part.key_s, again := self._seek(part.key_s))
+        skipping = self.probe.indexed and _leeway(part.fills) > SKIPPING_FRAMES / (self.probe.info.fps or 1e-9)
+        run = _Run(part)
+        yield from self._run(run, itertools.chain([key], packets), pushed_back, skipping)
+        if run.missing and self.probe.indexed:
+            # Skipped over, or shown before the key frame though stored after it (open GOP): again from further back.
+            keys = self.probe.key_times_s
+            again = keys[max(0, bisect_right(keys, part.key_s) - 2)]
+            packets = self._seek(again)
+            key = self._key_packet(again, packets)
             if key is not None:
-                retry = replace(part, wants_key=False, fills=missing)
-                missing = yield from self._run(retry, itertools.chain([key], again), [], skipping=False)
-        self.tally.frames_lost += len(missing)
+                run = _Run(Stretch(again, False, tuple(run.missing)))
+                yield from self._run(run, itertools.chain([key], packets), [], skipping=False)
+        self.tally.frames_lost += len(run.missing)
 
     def _key_packet(self, key_s: float, packets: Iterator[av.Packet]) -> av.Packet | None:
         """The next key packet; where packets are read through, the one that the stretch is about."""
         limit = PACKETS_TO_KEY if self.probe.indexed else None
         for packet in itertools.islice(packets, limit):
-            if packet.is_keyframe:
+            if packet.is_keyframe or not self.probe.info.key_frames:
                 ticks = packet_ticks(packet)
                 if self.probe.indexed or (ticks is not None and self.video.seconds(ticks) > key_s - 1e-6):
                     return packet
         return None
 
-    def _key_alone(self, packet: av.Packet) -> Iterator[Decoded]:
+    def _key_alone(self, part: Stretch, packet: av.Packet) -> Iterator[Decoded]:
         context = self.video.stream.codec_context
         context.flush_buffers()
         context.skip_frame = "DEFAULT"
@@ -215,59 +227,46 @@ class _Decoder:
             self.tally.frames_lost += 1
             return
         self.tally.frames_decoded += len(frames)
-        yield Decoded(self._time(frames[0], packet), frames[0])
-
-    def _time(self, frame: av.VideoFrame, packet: av.Packet | None = None) -> float:
-        ticks = frame.pts if frame.pts is not None else frame.dts
-        if ticks is None and packet is not None:
-            ticks = packet_ticks(packet)
-        return self.video.seconds(ticks) if ticks is not None else 0.0
+        ticks = frames[0].pts if frames[0].pts is not None else packet_ticks(packet)
+        yield Decoded(part.key_s if ticks is None else self.video.seconds(ticks), frames[0])
 
     def _run(
-        self, part: Stretch, packets: Iterator[av.Packet], pushed_back: list[av.Packet], skipping: bool
+        self, run: _Run, packets: Iterator[av.Packet], pushed_back: list[av.Packet], skipping: bool
     ) -> Iterator[Decoded]:
-        """Decode on from a key frame and give the frames nearest to the planned ones. Returns the planned that are missing.
+        """Decode on from a key frame and give the frames nearest to the planned ones.
 
         `pushed_back` gets the packets from the last key frame on that belong to the next stretch.
         """
-        targets = list(part.fills)
-        missing: list[PlannedFrame] = []
-        seen: list[float] = []
         before: Decoded | None = None
-        key_due = part.wants_key
-        for decoded in self._decoding(packets, seen, pushed_back, skipping):
+        key_due = run.part.wants_key
+        for decoded in self._decoding(run, packets, pushed_back, skipping):
             if key_due:
                 yield decoded
                 key_due = False
-            while targets and decoded.pts_s >= targets[0].pts_s:
-                chosen = _nearest(targets[0].pts_s, before, decoded)
-                if _acceptable(targets[0], chosen.pts_s, seen):
+            while run.targets and decoded.pts_s >= run.targets[0].pts_s:
+                chosen = run.settle(_nearest(run.targets[0].pts_s, before, decoded))
+                if chosen is not None:
                     yield chosen
-                else:
-                    missing.append(targets[0])
-                targets.pop(0)
-            if not targets:
+            if not run.targets:
                 break
             before = decoded
-        for target in targets:
-            if before is not None and _acceptable(target, before.pts_s, seen):
-                yield before
-            else:
-                missing.append(target)
+        while run.targets:
+            chosen = run.settle(before)
+            if chosen is not None:
+                yield chosen
         self.tally.frames_lost += key_due
-        return tuple(missing)
 
     def _decoding(
-        self, packets: Iterator[av.Packet], seen: list[float], pushed_back: list[av.Packet], skipping: bool
+        self, run: _Run, packets: Iterator[av.Packet], pushed_back: list[av.Packet], skipping: bool
     ) -> Iterator[Decoded]:
         context = self.video.stream.codec_context
         context.flush_buffers()
         context.skip_frame = "NONREF" if skipping else "DEFAULT"
-        for count, packet in enumerate(itertools.chain(itertools.islice(packets, READ_ON_PACKETS), [None])):
+        shown = 0
+        for count, packet in enumerate(itertools.chain(packets, [None])):
             if packet is not None:
-                ticks = packet_ticks(packet)
-                if ticks is not None:
-                    seen.append(self.video.seconds(ticks))
+                if packet.pts is not None:
+                    run.seen.append(self.video.seconds(packet.pts))
                 if packet.is_keyframe and count:
                     pushed_back.clear()
                 if pushed_back or (packet.is_keyframe and count):
@@ -278,17 +277,42 @@ class _Decoder:
                 continue
             for frame in frames:
                 self.tally.frames_decoded += 1
+                ticks = frame.pts if frame.pts is not None else frame.dts
+                ticks = None if self.probe.clockless else ticks
+                frame_s = 1 / (self.probe.info.fps or 25.0)
+                time_s = self.video.seconds(ticks) if ticks is not None else run.part.key_s + shown * frame_s
+                shown += 1
                 if not frame.is_corrupt:
-                    yield Decoded(self._time(frame), frame)
+                    yield Decoded(time_s, frame)
+
+
+class _Run:
+    """The planned frames of one stretch that are still to come, and those for which no frame was found."""
+
+    def __init__(self, part: Stretch) -> None:
+        self.part = part
+        self.targets = list(part.fills)
+        self.missing: list[PlannedFrame] = []
+        self.seen: list[float] = []
+        """Times of all the packets that went into the decoder."""
+
+    def settle(self, found: Decoded | None) -> Decoded | None:
+        """Accept a frame for the next target if it is near enough, or as near as any there is in the file."""
+        target = self.targets.pop(0)
+        if found is not None:
+            off_s = abs(found.pts_s - target.pts_s)
+            nearest_s = min((abs(time_s - target.pts_s) for time_s in self.seen), default=off_s)
+            if off_s <= max(target.tolerance_s, nearest_s + 1e-6):
+                return found
+        self.missing.append(target)
+        return None
+
+
+def _leeway(fills: tuple[PlannedFrame, ...]) -> float:
+    return min(fill.tolerance_s for fill in fills)
 
 
 def _nearest(time_s: float, before: Decoded | None, after: Decoded) -> Decoded:
     if before is not None and time_s - before.pts_s <= after.pts_s - time_s:
         return before
     return after
-
-
-def _acceptable(target: PlannedFrame, pts_s: float, seen: list[float]) -> bool:
-    """Near enough, or as near as any frame there is (variable frame rates have long gaps)."""
-    off_s = abs(pts_s - target.pts_s)
-    return off_s <= target.tolerance_s or off_s <= min(abs(t - target.pts_s) for t in seen) + 1e-6

@@ -1,13 +1,15 @@
 """From a decoded frame to the recogniser's pixels: crop, scale, colours, rotation; and small JPEGs of the whole frame.
 
-The square is cut out before it is scaled (FFmpeg's crop filter moves pointers, it copies nothing), so only the pixels that
-the recogniser sees are paid for.
+The square is cut out before it is scaled (FFmpeg's crop filter moves pointers, it copies nothing), so only the pixels
+that the recogniser sees are paid for.
 """
 
 from __future__ import annotations
 
 import io
+import itertools
 from fractions import Fraction
+from typing import Any, cast
 
 import av
 import av.filter
@@ -69,7 +71,7 @@ class Scaler:
         ends.append(graph.add("scale", f"{width}:{height}:flags={self.options.interpolation}+accurate_rnd"))
         ends.append(graph.add("format", "rgb24"))
         ends.append(graph.add("buffersink"))
-        for one, other in zip(ends, ends[1:], strict=False):
+        for one, other in itertools.pairwise(ends):
             one.link_to(other)
         graph.configure()
         return graph
@@ -83,10 +85,10 @@ def centred_square(width: int, height: int, sample_aspect: float, crop: float) -
 
 def orientation(frame: av.VideoFrame) -> tuple[int, bool]:
     """Quarter turns counter-clockwise that put the frame upright, and whether it is mirrored left-right before them."""
-    matrix = frame.side_data.get("DISPLAYMATRIX")
+    matrix = cast(Any, frame.side_data.get("DISPLAYMATRIX"))
     if matrix is None:
         return 0, False
-    a, b, _, c, d = np.frombuffer(bytes(matrix), np.int32)[:5].astype(float)
+    a, b, _, c, d = np.frombuffer(memoryview(matrix), np.int32)[:5].astype(float)
     return matrix_orientation(a, b, c, d)
 
 
@@ -109,5 +111,5 @@ def upright(pixels: np.ndarray, orientation: tuple[int, bool]) -> np.ndarray:
 def rgb_array(frame: av.VideoFrame) -> np.ndarray:
     """A view of an rgb24 frame's pixels, (H, W, 3) uint8; rows are padded, so not contiguous in general."""
     plane = frame.planes[0]
-    rows = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[: frame.height]
+    rows = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)[: frame.height]
     return rows[:, : frame.width * 3].reshape(frame.height, frame.width, 3)

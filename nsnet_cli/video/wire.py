@@ -37,7 +37,7 @@ class Deadline:
 
 def send(sock: socket.socket, message: object) -> None:
     """Blocks until the peer has room. Raises OSError when it is gone."""
-    pixels = b""
+    pixels: bytes | memoryview = b""
     if isinstance(message, FrameBatch):
         pixels = np.ascontiguousarray(message.pixels).reshape(-1).data
         message = (message.pixels.shape, message.pts_s, message.jpegs)

@@ -1,6 +1,7 @@
-"""Decoding where it can be killed: one process, reused for video after video, replaced when it dies or has to be killed.
+"""Decoding where it can be killed: one process, reused for video after video, replaced when it dies.
 
-A hang that holds the interpreter lock, a crash inside a codec, memory that runs away: each costs the one video a VideoError.
+A hang that holds the interpreter lock, a crash inside a codec, memory that runs away: each costs the one video a
+VideoError.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ _BOOT = "import sys; sys.path[:] = {path!r}; from nsnet_cli.video.child import m
 
 
 def default_timeout_s(duration_s: float) -> float:
-    """Longest that decoding the preview of a video of this length may take: real time and half a minute, up to 30 min."""
+    """Longest that decoding the preview of so long a video may take: half a minute and real time, at most 30 min."""
     return min(MAX_TIMEOUT_S, HEADER_TIMEOUT_S + max(0.0, duration_s))
 
 
@@ -75,7 +76,7 @@ class DecodeWorker:
         self.close()
         ours, theirs = socket.socketpair()
         life_read, self._life = os.pipe()
-        self._stderr = tempfile.TemporaryFile()
+        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115  closed in close()
         args = f"{theirs.fileno()}, {life_read}, {self.memory_bytes}, {self.reader!r}"
         boot = _BOOT.format(path=[os.path.abspath(entry) for entry in sys.path], args=args)  # noqa: PTH100
         try:
@@ -147,7 +148,9 @@ class DecodeWorker:
         try:
             wire.receive(self._socket, wire.Deadline(START_TIMEOUT_S))
         except (EOFError, TimeoutError):
-            raise NsnetError(f"the decode worker does not start: {self._last_words()}", "run `nsnet --version`?") from None
+            raise NsnetError(
+                f"the decode worker does not start: {self._last_words()}", "run `nsnet --version`?"
+            ) from None
         self._ready = True
 
     def _receive(self, path: Path, deadline: wire.Deadline) -> VideoHeader | FrameBatch | DecodeReport | VideoError:
@@ -156,7 +159,9 @@ class DecodeWorker:
             return wire.receive(self._socket, deadline)
         except TimeoutError:
             raise VideoError(
-                f"{path}: decoding did not end within {deadline.waited_s:.0f} s", "give it more with --timeout", "timeout"
+                f"{path}: decoding did not end within {deadline.waited_s:.0f} s",
+                "give it more with --timeout",
+                "timeout",
             ) from None
         except EOFError:
             raise VideoError(f"{path}: the decoder died: {self._last_words()}", kind="crashed") from None

@@ -1,0 +1,103 @@
+"""Planned frames with decord: exact frames out of H.264, HEVC, VP9 and MPEG-4 files.
+
+decord bundles FFmpeg 4.1, reads no AV1, puts another frame in a lost one's place unless told not to, and can hang for
+ever on damaged files while it holds the interpreter lock. It is therefore used on sound files with an index only,
+inside a worker that can be killed, and with fault_tol=1: a lost frame ends the video with an error instead of a
+picture of another moment.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+
+from nsnet_cli.errors import VideoError
+from nsnet_cli.types import FrameBatch, PreviewPlan, ReadOptions
+from nsnet_cli.video.probe import Probe
+from nsnet_cli.video.scaling import JPEG_QUALITY
+from nsnet_cli.video.source import BATCH_FRAMES, Tally
+
+CODECS = ("h264", "hevc", "vp9", "vp8", "mpeg4")
+CONTAINERS = ("mov", "matroska", "avi")
+
+
+def why_not(probe: Probe) -> str | None:
+    """Why decord must not read this video, or None where it may."""
+    info = probe.info
+    if info.codec not in CODECS:
+        return f"decord does not decode {info.codec}"
+    if info.container not in CONTAINERS or not probe.indexed:
+        return f"decord needs an index, which this {info.container} file does not have"
+    if info.rotation_deg or probe.sample_aspect not in (None, Fraction(1)):
+        return "decord does not keep rotation and pixel aspect apart"
+    try:
+        import decord  # noqa: F401
+    except ImportError:
+        return "decord is not installed"
+    return None
+
+
+def read_frames(
+    path: Path, probe: Probe, plan: PreviewPlan, options: ReadOptions, tally: Tally
+) -> Iterator[FrameBatch]:
+    """As pyav_source.read_frames. What decord decodes on the way to a frame it does not tell, so that is not in the
+    tally."""
+    problem = why_not(probe)
+    if problem:
+        raise VideoError(f"{path}: {problem}", "use --decoder pyav or auto", "unsupported_codec")
+    import decord
+
+    width, height = _scaled_size(probe.info.width_px, probe.info.height_px, options)
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        name = f"/proc/self/fd/{fd}" if Path("/proc/self/fd").is_dir() else str(path)  # any name, and no protocol
+        reader = decord.VideoReader(name, width=width, height=height, num_threads=options.threads, fault_tol=1)
+        # decord counts from the first frame, whatever the container says.
+        times_s = probe.start_s + reader.get_frame_timestamp(np.arange(len(reader)))[:, 0].astype(np.float64)
+        wanted = np.unique([_nearest(times_s, frame.pts_s) for frame in plan.frames])
+        for start in range(0, len(wanted), BATCH_FRAMES):
+            part = wanted[start : start + BATCH_FRAMES]
+            frames = reader.get_batch(part).asnumpy()
+            tally.frames_decoded += len(part)
+            jpegs = tuple(_jpeg(frame, options.jpeg_side_px) for frame in frames) if options.jpegs else ()
+            yield FrameBatch(np.stack([_centre(frame, options.size_px) for frame in frames]), times_s[part], jpegs)
+    except decord.DECORDError as error:
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        raise VideoError(f"{path}: decord: {lines[0][:200]}", "use --decoder pyav", "unreadable") from None
+    finally:
+        os.close(fd)
+
+
+def _scaled_size(width: int, height: int, options: ReadOptions) -> tuple[int, int]:
+    """The whole frame's size at which the centred square of `crop` times the shorter side measures `size_px`."""
+    scale = options.size_px / (options.crop * min(width, height))
+    return max(options.size_px, round(width * scale)), max(options.size_px, round(height * scale))
+
+
+def _nearest(times_s: np.ndarray, time_s: float) -> int:
+    after = int(np.searchsorted(times_s, time_s))
+    if after == 0:
+        return 0
+    if after == len(times_s) or time_s - times_s[after - 1] <= times_s[after] - time_s:
+        return after - 1
+    return after
+
+
+def _centre(frame: np.ndarray, size: int) -> np.ndarray:
+    top, left = (frame.shape[0] - size) // 2, (frame.shape[1] - size) // 2
+    return frame[top : top + size, left : left + size]
+
+
+def _jpeg(frame: np.ndarray, side: int) -> bytes:
+    from PIL import Image
+
+    image = Image.fromarray(frame)
+    image.thumbnail((side, side))
+    out = io.BytesIO()
+    image.save(out, "JPEG", quality=JPEG_QUALITY)
+    return out.getvalue()
