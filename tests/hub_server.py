@@ -1,4 +1,4 @@
-"""A Hugging Face Hub on 127.0.0.1: repositories in memory, the download and upload API over real HTTP, faults on demand.
+"""A Hugging Face Hub on 127.0.0.1: repositories in memory, its download and upload API over HTTP, faults on demand.
 
     with HubServer() as hub:
         revision = hub.add("timm/resnet50.a1_in1k", {"model.safetensors": data})
@@ -122,10 +122,10 @@ class Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *_: object) -> None: ...
 
-    def do_HEAD(self) -> None:  # noqa: N802
+    def do_HEAD(self) -> None:
         self._file(body=False)
 
-    def do_GET(self) -> None:  # noqa: N802
+    def do_GET(self) -> None:
         self._file(body=True)
 
     # -- download
@@ -247,7 +247,7 @@ class Handler(BaseHTTPRequestHandler):
 
     # -- upload
 
-    def do_POST(self) -> None:  # noqa: N802
+    def do_POST(self) -> None:
         hub, path = self.server, unquote(self.path.split("?")[0])
         hub.log.append((self.command, path))
         raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))
@@ -271,7 +271,7 @@ class Handler(BaseHTTPRequestHandler):
             return self._commit(path.removeprefix("/api/models/").partition("/commit/")[0], raw)
         return self._refuse(404, None, f"no such page {path}")
 
-    def do_PUT(self) -> None:  # noqa: N802
+    def do_PUT(self) -> None:
         self.server.log.append((self.command, self.path))
         data = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         self.server.uploads[_sha(data)] = data

@@ -119,7 +119,7 @@ class TransferWatch:
         self.reporter, self.label, self.total, self.patience_s = reporter, label, size_bytes, patience_s
         self.done = self.window_bytes = 0
         self.started = False
-        self.last_byte = self.window_start = time.monotonic()
+        self.last_byte = self.last_request = self.window_start = time.monotonic()
         self.seen: set[tuple[str, str]] = set()
 
     def bar(self, **_: Any) -> TransferWatch:
@@ -152,12 +152,13 @@ class TransferWatch:
         """Before each request of the client, its silent retries included."""
         call = (request.method, str(request.url))
         again = call in self.seen
+        silent_s = time.monotonic() - max(self.last_byte, self.last_request)
+        self.last_request = time.monotonic()
         self.seen.add(call)
         if not again:
             return
         if request.method == "HEAD":
             raise UnreachableError("the Hub answered once and then no more")
-        silent_s = time.monotonic() - self.last_byte
         if silent_s >= self.patience_s:
             raise StalledError(f"nothing came for {silent_s:.0f} s, after {progress.megabytes(self.done)}")
         self.reporter.note(f"{self.label}: connection lost after {progress.megabytes(self.done)}, resuming")

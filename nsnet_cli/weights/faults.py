@@ -128,32 +128,25 @@ def _transport(chain: list[BaseException], source: HubSource, timeout_s: float) 
         return "stalled", str(found), f"check the network, {again}; HF_HUB_DOWNLOAD_TIMEOUT (s) sets the patience"
     if numbers & {errno.ENOSPC, errno.EDQUOT}:
         return "no_space", f"the disk of {cache} is full", f"free some space or set HF_HOME to another disk, {again}"
-    if numbers & {errno.EACCES, errno.EPERM, errno.EROFS} and not has(httpx2.TransportError):
+    if numbers & {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR} and not has(httpx2.TransportError):
         return "cache_not_writable", f"cannot write to {cache}: {last}", f"set HF_HOME to a folder of yours, {again}"
     if has(httpx2.ProxyError):
         return "proxy", f"the proxy failed: {last}", f"check HTTPS_PROXY and NO_PROXY, {again}"
     if has(ssl.SSLError) or "CERTIFICATE" in last:
-        return (
-            "tls",
-            f"{host} showed a certificate that is not accepted: {last}",
-            "check the date, the proxy and SSL_CERT_FILE",
-        )
+        hint = f"check HF_ENDPOINT, the clock, the proxy and SSL_CERT_FILE, {again}"
+        return "tls", f"no secure connection to {host}: {last}", hint
     if has(socket.gaierror) or "name resolution" in last or "not known" in last:
-        return (
-            "name_not_resolved",
-            f"{host} cannot be looked up",
-            f"connect to the network or correct HF_ENDPOINT, {again}",
-        )
+        hint = f"connect to the network or correct HF_ENDPOINT, {again}"
+        return "name_not_resolved", f"{host} cannot be looked up", hint
     if errno.ECONNREFUSED in numbers or "refused" in last:
-        return "connection_refused", f"{host} refuses the connection", f"check HF_ENDPOINT and the firewall, {again}"
+        through = f" (through the proxy {proxy})" if (proxy := _proxy(host)) else ""
+        hint = f"check {'the proxy' if proxy else 'HF_ENDPOINT'} and the firewall, {again}"
+        return "connection_refused", f"{host}{through} refuses the connection", hint
     if has(httpx2.TimeoutException):
         return "timeout", f"{host} did not answer in {timeout_s:g} s", f"check the network, {again}"
     if has(httpx2.RemoteProtocolError, httpx2.ReadError):
-        return (
-            "connection_cut",
-            f"the connection to {host} was cut, and again when retried",
-            f"check the network, {again}",
-        )
+        what = f"the connection to {host} was cut, and again when retried"
+        return "connection_cut", what, f"check the network, {again}"
     if has(httpx2.TransportError, UnreachableError):
         return "unreachable", f"{host} cannot be reached: {last}", f"check the network, {again}"
     if has(errors.FileMetadataError):
@@ -161,3 +154,15 @@ def _transport(chain: list[BaseException], source: HubSource, timeout_s: float) 
     if "Consistency check failed" in last:
         return "truncated", f"{source.file} ended before its announced size", f"nothing of it is kept; {again[6:]}"
     return "download", f"{source.repo_id}/{source.file}: {last}", "nsnet models pull NAME; more with NSNET_DEBUG=1"
+
+
+def _proxy(url: str) -> str | None:
+    """The proxy that requests to `url` go through, without the password it may hold."""
+    from urllib.parse import urlsplit
+    from urllib.request import getproxies, proxy_bypass
+
+    parts, proxies = urlsplit(url), getproxies()
+    found = proxies.get(parts.scheme) or proxies.get("all")
+    if found is None or proxy_bypass(parts.netloc):
+        return None
+    return found.rsplit("@", 1)[-1]
