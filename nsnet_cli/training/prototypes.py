@@ -158,19 +158,21 @@ def refine(
 
 
 def fixed_vocabulary_labels(sequences: Sequence[FeatureSequence]) -> PseudoLabels:
-    """For the big fixed vocabulary: the frozen classifier's rows are the prototypes. r = log p(y | frame) less its log-mean over
-    the whole batch of sequences for that class would need every class; the log-probability itself serves.
+    """For the big fixed vocabulary the frozen classifier's rows are the prototypes, and there is nothing to refine.
+
+    r = log p(y | frame) less the mean of log p(y | .) over the frames of all sequences: what resembles y everywhere is no sign of it.
     """
     lengths = [len(s) for s in sequences]
-    log_p, best = [], []
+    mean, log_p = np.zeros(np.asarray(sequences[0].logits).shape[1]), []
     for sequence in sequences:
         z = np.asarray(sequence.logits, dtype=np.float32)
         z = z - z.max(1, keepdims=True)
         z = z - np.log(np.exp(z).sum(1, keepdims=True))
-        own = z[:, list(sequence.labels)]
-        log_p.append(own.max(1))
-        best.append(np.asarray(sequence.labels)[own.argmax(1)])
-    kinds = split(np.concatenate(log_p), lengths)
+        mean = mean + z.sum(0) / sum(lengths)
+        log_p.append(z[:, list(sequence.labels)])
+    own = [z - mean[list(s.labels)] for z, s in zip(log_p, sequences, strict=True)]
+    best = [np.asarray(s.labels)[r.argmax(1)] for r, s in zip(own, sequences, strict=True)]
+    kinds = split(np.concatenate([r.max(1) for r in own]), lengths)
     classes = np.asarray(sequences[0].logits).shape[1]
     labels = tuple(np.where(k == 1, b, np.where(k == 0, classes, IGNORED)) for k, b in zip(kinds, best, strict=True))
     return PseudoLabels(labels, 0.0, 0)

@@ -1,0 +1,84 @@
+"""Sequences spliced from a bank of rendered stretches: an object's frames inside other footage, of every length and spacing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from nsnet_cli.training.sequences import FeatureSequence
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Bank:
+    """Stretches of preview features. `source` says what was filmed (a photo, a clip), `kind` what sort of thing it is."""
+
+    features: np.ndarray  # (S, F, D) float16: S stretches of F frames
+    logits: np.ndarray  # (S, F, C) float16
+    source: np.ndarray  # (S,) str
+    kind: np.ndarray  # (S,) str
+    label: np.ndarray  # (S,) int: class of the photographed object, -1 for footage
+
+    def where(self, rows: np.ndarray) -> Bank:
+        return Bank(self.features[rows], self.logits[rows], self.source[rows], self.kind[rows], self.label[rows])
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+
+class Splicer:
+    """Makes labelled sequences of `objects` inside `footage`. The same rng state gives the same sequence."""
+
+    def __init__(self, objects: Bank, footage: Bank) -> None:
+        self.objects, self.footage = objects, footage
+        self.object_rows = [np.flatnonzero(objects.source == name) for name in np.unique(objects.source)]
+        self.clip_rows = {
+            kind: [np.flatnonzero(footage.source == name) for name in np.unique(footage.source[footage.kind == kind])]
+            for kind in np.unique(footage.kind)
+        }
+
+    def sequences(self, count: int, seed: Sequence[int]) -> list[FeatureSequence]:
+        rng = np.random.default_rng(list(seed))
+        order = np.concatenate([rng.permutation(len(self.object_rows)) for _ in range(-(-count // len(self.object_rows)))])
+        return [self.sequence(int(order[i]), rng) for i in range(count)]
+
+    def sequence(self, photo: int, rng: np.random.Generator) -> FeatureSequence:
+        """One or two stretches of one photo, 2 to 8 frames in all, in 16 to 128 frames of footage of one to three kinds."""
+        total = int(np.clip(np.exp(rng.uniform(np.log(16), np.log(96))), 16, 128))
+        pieces = int(rng.choice([1, 1, 2]))
+        shown = int(rng.integers(2, 9)) if rng.random() < 0.9 else max(2, total // 3)
+        cuts = np.sort(rng.integers(0, total - shown + 1, pieces))
+        sizes = np.bincount(rng.integers(0, pieces, shown - pieces), minlength=pieces) + 1  # each piece has a frame
+        rows = rng.choice(self.object_rows[photo], pieces)
+        background = self.background(total - shown, rng)
+        frames: list[tuple[Bank, int, int]] = []
+        for piece, cut in enumerate(cuts):
+            frames += background[(cuts[piece - 1] if piece else 0) : cut]
+            frames += [(self.objects, int(rows[piece]), i) for i in walk(int(sizes[piece]), self.objects.features.shape[1], rng)]
+        frames += background[cuts[-1] :]
+        features = np.stack([bank.features[row, i] for bank, row, i in frames])
+        logits = np.stack([bank.logits[row, i] for bank, row, i in frames])
+        salient = np.array([bank is self.objects for bank, _, _ in frames])
+        gaps = np.exp(rng.normal(0, rng.choice([0.0, 0.3, 0.8]), total))
+        times = (np.cumsum(gaps) - gaps / 2) / gaps.sum()
+        return FeatureSequence(features, times.astype(np.float32), (int(self.objects.label[rows[0]]),), logits, salient)
+
+    def background(self, count: int, rng: np.random.Generator) -> list[tuple[Bank, int, int]]:
+        """Stretches of 2 to 12 frames of clips of one to three kinds."""
+        kinds = rng.choice(list(self.clip_rows), int(rng.integers(1, 4)))
+        frames: list[tuple[Bank, int, int]] = []
+        while len(frames) < count:
+            clips = self.clip_rows[rng.choice(kinds)]
+            row = int(rng.choice(clips[rng.integers(len(clips))]))
+            length = int(rng.integers(2, 13)) if self.footage.kind[row] not in ("slate", "scrap") else int(rng.integers(1, 5))
+            frames += [(self.footage, row, i) for i in walk(length, self.footage.features.shape[1], rng)]
+        return frames[:count]
+
+
+def walk(count: int, frames: int, rng: np.random.Generator) -> list[int]:
+    """`count` indices into a stretch of `frames`, back and forth from a random place."""
+    period = max(1, 2 * frames - 2)
+    start = int(rng.integers(period))
+    steps = [(start + i) % period for i in range(count)]
+    return [i if i < frames else period - i for i in steps]
