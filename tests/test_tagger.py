@@ -1,0 +1,148 @@
+"""The pipeline on real videos with the real networks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import noise, write_video
+
+from nsnet_cli.errors import UsageError, VideoError
+from nsnet_cli.tagger import Tagger
+from nsnet_cli.types import POLICIES, DecodeReport, FrameBatch, ReadOptions, TagOptions, VideoHeader
+from nsnet_cli.video import read_video
+
+CAT_STRETCH_S = (8.0, 12.0)
+
+
+@pytest.fixture(scope="module")
+def tagger() -> Tagger:
+    return Tagger.from_checkpoint("imagenet-lite", TagOptions())
+
+
+def with_options(tagger: Tagger, **changes: object) -> Tagger:
+    """The same loaded networks under other options."""
+    return Tagger(tagger.checkpoint, tagger.engine, replace(tagger.options, **changes))  # type: ignore[arg-type]
+
+
+def in_stretch(pts_s: float) -> bool:
+    return CAT_STRETCH_S[0] <= pts_s <= CAT_STRETCH_S[1]
+
+
+def test_default_policy_finds_the_cat_and_says_where(tagger: Tagger, cat_video: Path) -> None:
+    result = tagger.tag(cat_video)
+    assert result.status == "ok" and result.sampling and result.sampling.policy == "nsnet"
+    assert "cat" in result.tags[0].name or result.tags[0].name == "tabby"
+    assert len(result.salient_frames) == 4
+    assert all(in_stretch(frame.pts_s) for frame in result.salient_frames)
+    assert all(in_stretch(evidence.pts_s) for evidence in result.tags[0].evidence)
+    inside = [f.saliency for f in result.frames if in_stretch(f.pts_s)]
+    outside = [f.saliency for f in result.frames if not in_stretch(f.pts_s)]
+    assert min(inside) > max(outside)
+
+
+def test_frames_are_in_order_and_the_chosen_are_the_most_salient(tagger: Tagger, cat_video: Path) -> None:
+    result = tagger.tag(cat_video)
+    times = [frame.pts_s for frame in result.frames]
+    assert times == sorted(times) and result.sampling and len(times) == result.sampling.preview_frames
+    chosen = [frame for frame in result.frames if frame.chosen]
+    assert [frame.pts_s for frame in chosen] == [frame.pts_s for frame in result.salient_frames]
+    assert min(f.saliency for f in chosen) >= max(f.saliency for f in result.frames if not f.chosen)
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_every_policy_tags_and_counts_its_cost(tagger: Tagger, cat_video: Path, policy: str) -> None:
+    result = with_options(tagger, policy=policy, frames=3).tag(cat_video)
+    sampling, cost, unit = result.sampling, result.cost, tagger.engine.cost
+    assert sampling and cost and result.timings
+    assert sampling.salient_frames == (sampling.preview_frames if policy == "dense" else 3)
+    looks = sampling.preview_frames if policy.startswith(("nsnet", "confidence")) else 0
+    sampler = unit.sampler * looks if policy.startswith("nsnet") else 0
+    expected = looks * unit.preview + sampler + sampling.salient_frames * unit.recogniser
+    assert cost.gflops == pytest.approx(expected)
+    assert cost.dense_gflops == pytest.approx(sampling.preview_frames * unit.recogniser)
+    assert 0 < result.timings.total_s
+    assert all(0 <= tag.score <= 1 for tag in result.tags) and len(result.tags) == 5
+
+
+def test_uniform_decodes_no_more_than_it_recognises(tagger: Tagger, cat_video: Path) -> None:
+    result = with_options(tagger, policy="uniform").tag(cat_video)
+    assert result.sampling and result.sampling.preview_frames == 4
+    np.testing.assert_allclose([f.pts_s for f in result.salient_frames], [2.5, 7.5, 12.5, 17.5], atol=0.11)
+
+
+def test_threshold_and_top_k(tagger: Tagger, cat_video: Path) -> None:
+    assert len(with_options(tagger, top_k=2).tag(cat_video).tags) == 2
+    assert all(tag.score >= 0.2 for tag in with_options(tagger, threshold=0.2).tag(cat_video).tags)
+    assert with_options(tagger, threshold=1.0).tag(cat_video).tags == ()
+
+
+def test_a_budget_of_frames_is_kept_and_says_why_it_stopped(tagger: Tagger, cat_video: Path) -> None:
+    few = with_options(tagger, budget="2").tag(cat_video).sampling
+    assert few and few.salient_frames == 2 and few.stopped == "frames"
+    many = with_options(tagger, budget="20").tag(cat_video).sampling
+    assert many and 3 <= many.salient_frames < 20 and many.stopped == "settled"
+    share = with_options(tagger, budget="5%").tag(cat_video).sampling
+    assert share and share.salient_frames == 1 and share.stopped == "share"  # 5 % of 24 preview frames
+
+
+def test_a_budget_of_seconds_that_is_over_stops_after_one_frame(tagger: Tagger, tmp_path: Path) -> None:
+    video = write_video(tmp_path / "noise.mp4", noise(60))
+    sampling = with_options(tagger, budget="0.001s").tag(video).sampling
+    assert sampling and sampling.salient_frames == 1 and sampling.stopped == "time"
+
+
+def test_batches_may_come_in_any_order(tagger: Tagger, cat_video: Path) -> None:
+    def backwards(path: Path, options: ReadOptions) -> Iterator[VideoHeader | FrameBatch | DecodeReport]:
+        items = list(read_video(path, options))
+        singles = [
+            FrameBatch(item.pixels[i : i + 1], item.pts_s[i : i + 1])
+            for item in items
+            if isinstance(item, FrameBatch)
+            for i in range(len(item))
+        ]
+        yield items[0]
+        yield from reversed(singles)
+        yield items[-1]
+
+    straight, reversed_ = tagger.tag(cat_video), tagger.tag(cat_video, read=backwards)
+    assert [f.pts_s for f in straight.salient_frames] == [f.pts_s for f in reversed_.salient_frames]
+    assert [t.id for t in straight.tags] == [t.id for t in reversed_.tags]
+
+
+def test_jpegs_do_not_change_the_result(tagger: Tagger, cat_video: Path) -> None:
+    plain = tagger.tag(cat_video)
+    pictured = Tagger(tagger.checkpoint, tagger.engine, tagger.options, jpegs=True).tag(cat_video)
+    assert len(pictured.jpegs) == len(pictured.frames) and pictured.jpegs[0][:2] == b"\xff\xd8"
+    assert [(t.id, t.score) for t in plain.tags] == [(t.id, t.score) for t in pictured.tags]
+
+
+def test_a_file_that_is_no_video_is_an_error_row(tagger: Tagger, tmp_path: Path) -> None:
+    text = tmp_path / "clip.mp4"
+    text.write_text("not a video")
+    with pytest.raises(VideoError):
+        tagger.tag(text)
+    row = tagger.try_tag(text)
+    assert row.status == "error" and row.error and row.error.kind == "not_a_video" and str(text) in row.error.message
+
+
+def test_fingerprint_follows_what_can_change_the_result(tagger: Tagger, tmp_path: Path) -> None:
+    path = tmp_path / "a.mp4"
+    path.write_bytes(b"1")
+    first = tagger.fingerprint(path)
+    assert first == tagger.fingerprint(path)
+    assert first != with_options(tagger, frames=5).fingerprint(path)
+    path.write_bytes(b"22")
+    assert first != tagger.fingerprint(path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [({"policy": "best"}, "best"), ({"frames": 0}, "frames 0"), ({"frames": 9, "preview": 8}, "9"), ({"budget": "x"}, "x")],
+)
+def test_options_that_cannot_be_carried_out_are_named(changes: dict[str, object], named: str) -> None:
+    with pytest.raises(UsageError, match=named):
+        Tagger.from_checkpoint("imagenet-lite", replace(TagOptions(), **changes))  # type: ignore[arg-type]
