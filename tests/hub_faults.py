@@ -31,7 +31,7 @@ EXPECTED = {  # fault -> kind, "" where the pull gets through all the same
     "drip": "stalled",
     "stall": "stalled",
     "silent": "timeout",
-    "gone_after_head": "connection_refused",
+    "gone_after_head": "unreachable",
     "repo_not_found": "repo_not_found",
     "revision_not_found": "revision_not_found",
     "file_not_found": "file_not_found",
@@ -57,6 +57,11 @@ NAME = "net"
 # One process pulls twice: with the fault, and after a word to this side, without it.
 DRIVER = """
 import contextlib, io, json, os, sys, time
+slept, really_sleep = [], time.sleep
+def sleep(seconds):
+    slept.append(seconds)
+    really_sleep(seconds)
+time.sleep = sleep
 from nsnet_cli.cli import app
 import nsnet_cli.errors
 kinds = []
@@ -66,12 +71,13 @@ def init(self, *args, **kwargs):
     kinds.append(self.kind)
 nsnet_cli.errors.NsnetError.__init__ = init
 def pull():
-    kinds.clear()
+    kinds.clear(), slept.clear()
     began, err = time.monotonic(), io.StringIO()
     with contextlib.redirect_stderr(err):
         code = app.run(["models", "pull", sys.argv[1]])
     seconds = time.monotonic() - began
-    print(json.dumps({"code": code, "seconds": seconds, "stderr": err.getvalue(), "kinds": kinds}), flush=True)
+    print(json.dumps({"code": code, "seconds": seconds, "slept_s": sum(slept),
+                      "stderr": err.getvalue(), "kinds": kinds}), flush=True)
 import huggingface_hub.file_download  # the time below is the fault's
 pull()
 if sys.stdin.readline().strip() == "again":
@@ -85,6 +91,8 @@ class Outcome:
     kind: str
     code: int
     seconds: float
+    slept_s: float
+    """Of `seconds`, between retries."""
     stderr: str
     after_code: int
     """Of the pull that follows, the fault gone."""
@@ -144,7 +152,7 @@ def try_fault(fault: str, home: Path, *, patience_s: int = 3) -> Outcome:
                 process.stdin.close()
                 after = _pull_elsewhere(home, weights, revision)
     kinds = first["kinds"] or [""]
-    return Outcome(fault, kinds[-1], first["code"], first["seconds"], first["stderr"], after, left)
+    return Outcome(fault, kinds[-1], first["code"], first["seconds"], first["slept_s"], first["stderr"], after, left)
 
 
 def _client_side(fault: str, hub: HubServer, home: Path) -> dict[str, str]:

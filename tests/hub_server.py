@@ -72,6 +72,8 @@ class HubServer(ThreadingHTTPServer):
         self.redirect_blobs = False  # bodies from another path, as the Hub's CDN
         self.delay_s = 0.0  # before each piece of a body
         self.log: list[tuple[str, str]] = []
+        self.with_token: list[tuple[str, str]] = []  # the requests of `log` that carried an Authorization header
+        self.private: set[str] = set()  # repositories that need TOKEN
         self.cuts = 0
 
     @property
@@ -133,6 +135,8 @@ class Handler(BaseHTTPRequestHandler):
     def _file(self, body: bool) -> None:
         hub, path = self.server, unquote(self.path.split("?")[0])
         hub.log.append((self.command, path))
+        if self.headers.get("Authorization"):
+            hub.with_token.append((self.command, path))
         if path.startswith("/cdn/"):
             data = next(
                 (f for r in hub.repos.values() for v in r.values() for f in v.values() if _sha(f) == path[5:]), b""
@@ -151,7 +155,8 @@ class Handler(BaseHTTPRequestHandler):
             return self._refuse(404, None, "no such page")
         repo_id, _, rest = path[1:].partition("/resolve/")
         revision, _, name = rest.partition("/")
-        if repo_id not in hub.repos:
+        hidden = repo_id in hub.private and self.headers.get("Authorization") != f"Bearer {TOKEN}"
+        if repo_id not in hub.repos or hidden:
             return self._refuse(*STATUS["repo_not_found"])
         if revision not in hub.repos[repo_id]:
             return self._refuse(*STATUS["revision_not_found"])
@@ -174,10 +179,10 @@ class Handler(BaseHTTPRequestHandler):
             # another host name, so that the client treats it as a CDN: no token may follow
             location = hub.url.replace("127.0.0.1", "localhost") + f"/cdn/{_sha(data)}"
             return self._answer(302, b"", {**headers, "Location": location})
-        self._body(data, headers, body)
         if hub.fault == "gone_after_head":
+            headers["Connection"] = "close"
             hub.socket.close()
-        return None
+        return self._body(data, headers, body)
 
     def _body(self, data: bytes, headers: dict[str, str], body: bool) -> None:
         hub, start = self.server, 0

@@ -28,9 +28,10 @@ def test_fault(fault: str, outcomes: dict[str, Outcome]) -> None:
         assert kind in KINDS
         lines = outcome.stderr[outcome.stderr.rfind("nsnet: ") :].splitlines()
         assert len(lines) == 2, "message and next step"
-    # Patience is 3 s here, a cut connection is tried 6 times, a second apart: 1 to 9 s on a machine that is not busy,
-    # and many run at once. What must not come back are the client's 23 s, and minutes where nobody answers.
-    assert outcome.seconds < 23
+    # What must not come back are the client's 23 s of retries, and its minutes where nobody answers. Wall time says
+    # little while many processes run at once; sleeps do not depend on that.
+    assert outcome.slept_s <= (6 if fault.startswith(("cut", "reset")) else 1.1)
+    assert outcome.seconds < 60
 
 
 def test_messages_differ(outcomes: dict[str, Outcome]) -> None:

@@ -1,0 +1,225 @@
+"""weights.toml: the shipped rows are true to what they name, a user's rows are added, and mistakes are named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from nsnet_cli.errors import WeightsError
+from nsnet_cli.types import TagName
+from nsnet_cli.weights.checkpoint import MODEL_FILE, resolve_checkpoint, row_sampler
+from nsnet_cli.weights.files import network_file
+from nsnet_cli.weights.memory import sha256_of
+from nsnet_cli.weights.registry import HubSource, PackageSource, load_registry
+from nsnet_cli.weights.vocabulary import load_vocabulary
+
+NETWORK = """
+schema_version = 1
+[networks.mine]
+architecture = "resnet18"
+license = "MIT"
+mean = [0.5, 0.5, 0.5]
+std = [0.25, 0.25, 0.25]
+interpolation = "bilinear"
+crop = 0.9
+vocabulary = ["cat", "dog"]
+[[networks.mine.sources]]
+kind = "hub"
+repo_id = "me/mine"
+revision = "0123456789012345678901234567890123456789"
+file = "model.safetensors"
+"""
+CHECKPOINT = """
+[checkpoints.my-pair]
+description = "mine"
+license = "MIT"
+preview = { network = "mine", size_px = 96 }
+recogniser = { network = "efficientnet-lite2", size_px = 192 }
+"""
+
+
+def write(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "weights.toml"
+    path.write_text(text)
+    return path
+
+
+@pytest.fixture
+def user_registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def use(text: str) -> Path:
+        path = write(tmp_path, text)
+        monkeypatch.setenv("NSNET_WEIGHTS", str(path))
+        return path
+
+    return use
+
+
+# ---- the shipped rows
+
+
+def test_the_default_checkpoint_comes_from_installed_packages() -> None:
+    row = load_registry().checkpoint("imagenet-lite")
+    for network in row.networks:
+        path, source = network_file(network)
+        assert isinstance(source, PackageSource)
+        assert sha256_of(path) == source.sha256
+        assert path.stat().st_size == source.size_bytes
+
+
+def test_the_preview_input_is_an_exact_mean_of_the_recognisers() -> None:
+    row = load_registry().checkpoint("imagenet-lite")
+    assert row.recogniser.size_px == 2 * row.preview.size_px
+
+
+def test_sampler_rows_and_folders_agree() -> None:
+    """Run after the shipped sampler changes: the row must name the sha256 of its model.safetensors."""
+    checked = 0
+    for row in load_registry().checkpoints.values():
+        folder, _, _ = row_sampler(row)
+        if folder is not None and row.origin == "nsnet":
+            assert row.sampler_sha256 == sha256_of(folder / MODEL_FILE), f"weights.toml: {row.name}.sampler_sha256"
+            checked += 1
+    if not checked:
+        pytest.skip("no sampler is shipped yet")
+
+
+def test_hub_rows_fit_their_architecture_and_preprocessing() -> None:
+    """timm knows the same transform, and the known sizes leave room for the parameters and a header, no more."""
+    import timm
+    import torch
+    from timm.models import get_pretrained_cfg
+
+    seen = 0
+    for row in load_registry().networks.values():
+        for source in row.sources:
+            if not isinstance(source, HubSource):
+                continue
+            config = get_pretrained_cfg(source.repo_id.removeprefix("timm/"))
+            assert config.architecture == row.architecture
+            assert (config.mean, config.std, config.interpolation) == (row.mean, row.std, row.interpolation)
+            assert config.crop_pct == row.crop
+            assert config.license.lower() == row.license.lower()
+            if source.size_bytes is not None:
+                with torch.device("meta"):
+                    state = timm.create_model(row.architecture).state_dict()
+                payload = sum(value.numel() * value.element_size() for value in state.values())
+                assert payload < source.size_bytes < payload + 64 * len(state) * 4
+                seen += 1
+    assert seen >= 5
+
+
+# ---- a user's own
+
+
+def test_user_rows_are_added(user_registry) -> None:
+    path = user_registry(NETWORK + CHECKPOINT)
+    registry = load_registry()
+    assert "imagenet-lite" in registry.checkpoints
+    row = registry.checkpoint("my-pair")
+    assert row.origin == str(path)
+    assert load_vocabulary(row.preview.network.vocabulary) == (TagName("cat", "cat"), TagName("dog", "dog"))
+    assert row.preview.network.sources[0].sha256 is None
+
+
+def test_a_file_in_the_configuration_folder_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NSNET_WEIGHTS", raising=False)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    (tmp_path / "nsnet").mkdir()
+    write(tmp_path / "nsnet", NETWORK)
+    if not (Path.home() / "Library").exists():  # macOS keeps it elsewhere
+        assert "mine" in load_registry().networks
+
+
+def test_no_sampler_or_one_that_does_not_fit_is_none_with_a_reason(user_registry) -> None:
+    user_registry(NETWORK + CHECKPOINT)
+    found = resolve_checkpoint("my-pair")
+    assert found.sampler is None
+    assert found.sampler_note == "no sampler is trained for mine"
+
+
+def test_a_sampler_trained_on_other_features_is_not_used(user_registry, tmp_path: Path) -> None:
+    import json
+
+    folder = tmp_path / "sampler"
+    folder.mkdir()
+    config = {"schema_version": 1, "name": "s", "kind": "fixed-vocabulary", "sampler": {}, "vocabulary": "imagenet-1k"}
+    config |= {"preview": {"network": "resnet18", "size_px": 96}, "recogniser": {"network": "resnet50", "size_px": 192}}
+    (folder / "config.json").write_text(json.dumps(config))
+    user_registry(NETWORK + CHECKPOINT + 'sampler = "./sampler"\n')
+    found = resolve_checkpoint("my-pair")
+    assert found.sampler is None
+    assert found.sampler_note == "its sampler is trained on resnet18, not on mine"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "named"),
+    [
+        ("crop = 0.9", "crop = 1.5", "networks.mine.crop: 1.5"),
+        ("crop = 0.9", "crop_pct = 0.9", "networks.mine.crop_pct: unknown field"),
+        ('license = "MIT"', "", "networks.mine.license: missing"),
+        ("mean = [0.5, 0.5, 0.5]", "mean = [0.5, 0.5]", "networks.mine.mean"),
+        ("std = [0.25, 0.25, 0.25]", "std = [0.25, 0, 0.25]", "networks.mine.std"),
+        ('"bilinear"', '"lanczos"', "'lanczos' is none of"),
+        ('"0123456789012345678901234567890123456789"', '"main"', "sources[0].revision: 'main' is not a full revision"),
+        ('kind = "hub"', 'kind = "ftp"', "sources[0].kind: 'ftp'"),
+        ('"me/mine"', '"mine"', "sources[0].repo_id: 'mine'"),
+        ('"model.safetensors"', '"pytorch_model.bin"', "may be a pickle"),
+        ('"model.safetensors"', '"../model.safetensors"', "is not a path inside"),
+        ('["cat", "dog"]', '["cat", "cat"]', "names a tag twice"),
+        ("schema_version = 1", "schema_version = 2", "schema_version: 2"),
+        ("[networks.mine]", "[networks.resnet50]", "networks.resnet50: the name 'resnet50' is taken"),
+        ('architecture = "resnet18"', "architecture = 18", "networks.mine.architecture: 18 is not of type str"),
+    ],
+)
+def test_mistakes_are_named(user_registry, old: str, new: str, named: str) -> None:
+    assert old in NETWORK
+    path = user_registry(NETWORK.replace(old, new))
+    with pytest.raises(WeightsError) as raised:
+        load_registry()
+    assert named in raised.value.message
+    assert str(path) in raised.value.message
+    assert raised.value.kind == "bad_registry"
+
+
+def test_a_checkpoint_of_an_unknown_network(user_registry) -> None:
+    user_registry("schema_version = 1\n" + CHECKPOINT)
+    with pytest.raises(WeightsError, match=r"checkpoints.my-pair.preview.network: 'mine' is not a row"):
+        load_registry()
+
+
+def test_a_registry_that_is_not_there_or_not_toml(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NSNET_WEIGHTS", str(tmp_path / "none.toml"))
+    with pytest.raises(WeightsError, match=r"none.toml"):
+        load_registry()
+    monkeypatch.setenv("NSNET_WEIGHTS", str(write(tmp_path, "networks = [")))
+    with pytest.raises(WeightsError) as raised:
+        load_registry()
+    assert "NSNET_WEIGHTS" in (raised.value.hint or "")
+
+
+# ---- vocabularies
+
+
+def test_imagenets_vocabulary() -> None:
+    tags = load_vocabulary("imagenet-1k")
+    assert len(tags) == 1000
+    assert tags[281] == TagName("n02123045", "tabby")
+
+
+def test_a_vocabulary_file_relative_to_its_registry(user_registry, tmp_path: Path) -> None:
+    (tmp_path / "tags.txt").write_text("c1\ttabby cat\ndog\n\n")
+    (tmp_path / "tags.json").write_text('["cat", {"id": "d", "name": "dog"}]')
+    user_registry(NETWORK.replace('["cat", "dog"]', '"tags.txt"'))
+    tags = load_vocabulary(load_registry().networks["mine"].vocabulary)
+    assert tags == (TagName("c1", "tabby cat"), TagName("dog", "dog"))
+    assert load_vocabulary(str(tmp_path / "tags.json")) == (TagName("cat", "cat"), TagName("d", "dog"))
+
+
+def test_vocabulary_files_that_cannot_be_used(tmp_path: Path) -> None:
+    twice, empty = tmp_path / "twice.txt", tmp_path / "empty.txt"
+    twice.write_text("cat\ndog\ncat\n")
+    empty.write_text("\n")
+    for path, words in ((twice, "names 'cat' twice"), (empty, "is empty"), (tmp_path / "none.txt", "cannot read")):
+        with pytest.raises(WeightsError, match=words):
+            load_vocabulary(str(path))
