@@ -96,7 +96,7 @@ def explain(
 
         console.data(json_text(explain_dict(result)))
     if result.error is not None:
-        raise VideoError(result.error.message, kind=result.error.kind)
+        raise VideoError(complaint(result), kind=result.error.kind)
     if as_csv:
         console.data(frames_csv(result), end="")
     if png is not None:
@@ -122,6 +122,12 @@ def tag_one(tagger: Tagger, video: str, timeout_s: float) -> VideoResult:
     job = Job(video, Path(video).name)
     with closing(run(tagger, [job], threads=1, make_worker=DecodeWorker, timeout_s=timeout_s or None)) as finished:  # type: ignore[type-var]
         return next(finished).result
+
+
+def complaint(result: VideoResult) -> str:
+    """What is wrong with a video, its name in it."""
+    message = result.error.message if result.error else ""
+    return message if result.path in message else f"{result.path}: {message}"
 
 
 def show(result: VideoResult, console: Console) -> None:

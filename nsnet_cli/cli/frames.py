@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from nsnet_cli.cli.console import Console
+from nsnet_cli.cli.explain import complaint
 from nsnet_cli.cli.options import (
     OPTIONS,
     Budget,
@@ -103,8 +104,7 @@ def frames_command(
         for item in finished:
             if item.result.error is not None:
                 failed += 1
-                message = harmless(item.result.error.message)
-                console.error(message if item.result.path in message else f"{harmless(item.result.path)}: {message}")
+                console.error(harmless(complaint(item.result)))
                 continue
             lines = time_lines(item.result) if times else write_frames(item.result, folder, item.job.name, image)
             for line in lines:

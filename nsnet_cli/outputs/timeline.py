@@ -46,7 +46,7 @@ class Pen:
         text = "\n".join(line.rstrip() for line in lines) + "\n"
         if self.unicode:
             return text
-        for fancy, plain in (("×", "x"), ("·", "-"), ("…", "...")):
+        for fancy, plain in (("×", "x"), ("·", "-"), ("…", "~")):
             text = text.replace(fancy, plain)
         return text.encode("ascii", "replace").decode()
 
@@ -135,7 +135,8 @@ def tag_lines(result: VideoResult, width: int, pen: Pen) -> list[str]:
         return ["no tag reached the threshold"]
     names = [harmless(tag.name) for tag in result.tags]
     room = min(max(cell_len(n) for n in names), max(width - 36, 12))
-    lines = [pen.paint("tags" + " " * 13 + set_cell_size("", room) + "seen at (score there)", DIM)]
+    head = "seen at (score there)" if width >= 17 + room + 21 else "seen at"
+    lines = [pen.paint("tags" + " " * (13 + room) + head, DIM)]
     scale = BLOCKS if pen.unicode else ASCII_AREA
     for name, tag in zip(names, result.tags, strict=True):
         bar = "".join(pen.level(tag.score * 8 - i, scale[0] + "▏▎▍▌▋▊▉█" if pen.unicode else " -=#") for i in range(8))

@@ -1,0 +1,82 @@
+"""VideoResults made by hand, with small real JPEGs, for the tests of the views."""
+
+from __future__ import annotations
+
+import io
+import math
+from dataclasses import replace
+
+from PIL import Image, ImageDraw
+
+from nsnet_cli.types import (
+    Cost,
+    ErrorInfo,
+    Evidence,
+    FrameScore,
+    ModelInfo,
+    SalientFrame,
+    SamplingInfo,
+    Tag,
+    Timings,
+    VideoInfo,
+    VideoResult,
+)
+
+NASTY = "a<b>&\"'|]]> --> </script><!-- \u202e.mp4"
+"""A name that tries to leave every kind of text it is put into."""
+
+
+def jpeg(number: int, size: tuple[int, int] = (320, 180)) -> bytes:
+    image = Image.new("RGB", size, (number * 37 % 256, number * 91 % 256, 120))
+    ImageDraw.Draw(image).text((10, 10), str(number), "white")
+    out = io.BytesIO()
+    image.save(out, "JPEG", quality=70)
+    return out.getvalue()
+
+
+def sample(
+    path: str = "clips/clip.mp4",
+    *,
+    count: int = 30,
+    duration_s: float = 30.0,
+    peak_s: float = 10.0,
+    tags: tuple[tuple[str, float], ...] = (("tabby", 0.83), ("tiger cat", 0.07)),
+    jpegs: bool = True,
+    size: tuple[int, int] = (320, 180),
+) -> VideoResult:
+    """A video with one salient stretch of about 4 s around `peak_s`; the four frames nearest to it are chosen."""
+    times = [(i + 0.5) * duration_s / count for i in range(count)]
+    saliency = [0.03 + 0.95 * math.exp(-(((t - peak_s) / 2) ** 2)) for t in times]
+    best = set(sorted(range(count), key=lambda i: -saliency[i])[:4])
+    frames = tuple(
+        FrameScore(t, s, i in best, min(s * 1.02, 1.0), math.sqrt(s), 0.5 * s + 0.2, "tabby" if i in best else "street")
+        for i, (t, s) in enumerate(zip(times, saliency, strict=True))
+    )
+    chosen = [f for f in frames if f.chosen]
+    evidence = tuple(Evidence(f.pts_s, f.saliency, 0.9 - 0.01 * k) for k, f in enumerate(chosen[:3]))
+    return VideoResult(
+        path=path,
+        status="ok",
+        duration_s=duration_s,
+        tags=tuple(Tag(f"n{i:08d}", name, score, evidence) for i, (name, score) in enumerate(tags)),
+        salient_frames=tuple(SalientFrame(f.pts_s, f.saliency) for f in chosen),
+        sampling=SamplingInfo("nsnet", "keys+fill", count, len(chosen)),
+        model=ModelInfo("imagenet-lite", "0123456789abcdef"),
+        cost=Cost(count, 0, 7.4, 26.1),
+        timings=Timings(0.21, 0.06, 0.01, 0.04, 0.33),
+        frames=frames,
+        info=VideoInfo(path, "mov,mp4", "h264", 640, 360, 0, duration_s, 25.0, 5),
+        jpegs=tuple(jpeg(i, size) for i in range(count)) if jpegs else (),
+    )
+
+
+def unscored(path: str = "clip.mp4") -> VideoResult:
+    """As the policy `uniform` leaves it: no FSM, no VGM, no confidence, every frame chosen."""
+    result = sample(path, count=4)
+    frames = tuple(FrameScore(f.pts_s, 1.0, True) for f in result.frames)
+    assert result.sampling is not None
+    return replace(result, frames=frames, sampling=replace(result.sampling, policy="uniform", plan="even"))
+
+
+def failure(path: str = "clips/broken.mp4") -> VideoResult:
+    return VideoResult(path, "error", error=ErrorInfo("truncated", f"{path} ends after 12 of 640 kB (copy it again)"))

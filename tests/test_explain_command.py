@@ -1,0 +1,107 @@
+"""`nsnet explain` and `nsnet frames` as commands, with the real networks on small videos."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+FAST = ["--preview", "24"]
+
+
+def nsnet(*args: str, cwd: Path, **env: str) -> subprocess.CompletedProcess[bytes]:
+    environment = {**os.environ, "NO_COLOR": "", "COLUMNS": "80", "PYTHONIOENCODING": "utf-8", "TERM": "xterm", **env}
+    return subprocess.run(
+        [sys.executable, "-m", "nsnet_cli", *args], cwd=cwd, env=environment, capture_output=True, timeout=240
+    )
+
+
+def test_json_png_and_html_in_one_go(cat_video: Path, tmp_path: Path) -> None:
+    done = nsnet(
+        "explain", str(cat_video), *FAST, "--json", "--png", "out/plot.png", "--html", "out/page.html", cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    row = json.loads(done.stdout)
+    assert row["status"] == "ok" and row["schema_version"] == 1 and len(row["tags"]) == 5
+    assert list(row["frames"][0]) == ["pts_s", "fsm", "vgm", "saliency", "confidence", "chosen", "tag"]
+    chosen = [f["pts_s"] for f in row["frames"] if f["chosen"]]
+    assert chosen == [f["pts_s"] for f in row["salient_frames"]] and len(chosen) == 4
+    assert sum(8 <= t <= 12 for t in chosen) >= 3, "the cat is on from 8 s to 12 s"
+    assert Image.open(tmp_path / "out" / "plot.png").format == "PNG"
+    page = (tmp_path / "out" / "page.html").read_text("utf-8")
+    assert page.count("data:image/jpeg;base64,") == len(row["frames"])
+    assert f'src="{os.path.relpath(cat_video, tmp_path / "out")}"' in page
+    assert b"wrote out/page.html" in done.stderr
+
+
+def test_timeline_without_unicode_and_csv(cat_video: Path, tmp_path: Path) -> None:
+    plain = nsnet("explain", str(cat_video), *FAST, "--quiet", cwd=tmp_path, TERM="dumb")
+    assert plain.returncode == 0, plain.stderr.decode()
+    assert plain.stdout.isascii() and b"\x1b" not in plain.stdout and plain.stderr == b""
+    assert b"saliency 1|" in plain.stdout and b"times less than dense" in plain.stdout
+    rows = list(
+        csv.DictReader(io.StringIO(nsnet("explain", str(cat_video), *FAST, "--csv", cwd=tmp_path).stdout.decode()))
+    )
+    assert len(rows) >= 20 and {row["chosen"] for row in rows} == {"true", "false"}
+    assert [float(row["pts_s"]) for row in rows] == sorted(float(row["pts_s"]) for row in rows)
+
+
+def test_a_bad_video_is_an_error_with_a_name(tmp_path: Path) -> None:
+    (tmp_path / "notes.mp4").write_text("not a video")
+    done = nsnet("explain", "notes.mp4", "--json", cwd=tmp_path)
+    assert done.returncode == 3 and json.loads(done.stdout)["status"] == "error"
+    assert b"notes.mp4" in done.stderr and b"Traceback" not in done.stderr
+    both = nsnet("explain", "notes.mp4", "--json", "--csv", cwd=tmp_path)
+    assert both.returncode == 2 and both.stdout == b""
+
+
+def test_frames_for_xargs(cat_video: Path, tmp_path: Path) -> None:
+    (tmp_path / "notes.mp4").write_text("not a video")
+    done = nsnet(
+        "frames", str(cat_video), "notes.mp4", *FAST, "--out", "f", "--format", "png", "--print0", cwd=tmp_path
+    )
+    assert done.returncode == 3 and b"notes.mp4" in done.stderr and b"at most 320 px" in done.stderr
+    names = [os.fsdecode(name) for name in done.stdout.split(b"\0")[:-1]]
+    assert len(names) == 4 and names == sorted(names)
+    assert all(Image.open(tmp_path / name).format == "PNG" for name in names)
+    assert {Image.open(tmp_path / name).size for name in names} == {(320, 240)}
+
+
+def test_frame_times_write_nothing(cat_video: Path, tmp_path: Path) -> None:
+    done = nsnet("frames", str(cat_video), *FAST, "-K", "2", "--times", cwd=tmp_path)
+    assert done.returncode == 0 and not list(tmp_path.iterdir())
+    rows = [line.split("\t") for line in done.stdout.decode().splitlines()]
+    assert len(rows) == 2 and all(0 <= float(saliency) <= 1 for _, saliency, _ in rows)
+    assert all(path == str(cat_video) for _, _, path in rows)
+
+
+def test_no_video_at_all(tmp_path: Path) -> None:
+    done = nsnet("frames", str(tmp_path), cwd=tmp_path)
+    assert done.returncode == 4 and b"no video in" in done.stderr
+
+
+@pytest.mark.slow
+def test_the_curve_rises_at_the_composites_stretch(shared_data: Path, tmp_path: Path) -> None:
+    """A composite with known stretches: chosen frames inside them, saliency higher inside than outside."""
+    tool = shared_data.parent / "tools" / "make_composites.py"
+    data = ["--photos", str(shared_data / "photos"), "--backgrounds", str(shared_data / "backgrounds")]
+    choice = ["--folds", "5", "--only", "4", "--count", "3", "--seed", "2", "--out", str(tmp_path / "c")]
+    subprocess.run([sys.executable, str(tool), *data, *choice], check=True, timeout=200)
+    inside, outside, hits = [], [], 0
+    labels = list(csv.DictReader((tmp_path / "c" / "labels.csv").open()))
+    for label in labels:
+        row = json.loads(nsnet("explain", f"c/{label['path']}", "--json", cwd=tmp_path).stdout)
+        stretches = [tuple(map(float, part.split("-"))) for part in label["segments"].split(";")]
+        for frame in row["frames"]:
+            within = any(start <= frame["pts_s"] <= end for start, end in stretches)
+            (inside if within else outside).append(frame["saliency"])
+            hits += within and frame["chosen"]
+    assert sum(inside) / len(inside) > sum(outside) / len(outside)
+    assert hits >= 2 * len(labels)

@@ -1,0 +1,155 @@
+"""The two pages as text: escaping, nothing from outside, links, and the report's bookkeeping. No browser here."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import os
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from sample_results import NASTY, failure, sample, unscored
+
+from nsnet_cli.errors import OutputError
+from nsnet_cli.outputs.index import ReportWriter, read_records, write_report
+from nsnet_cli.outputs.page import to_html, write_page
+from nsnet_cli.outputs.words import relative_url
+
+
+class Page(HTMLParser):
+    """Tags with their attributes, and the text of scripts and styles."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str]]] = []
+        self.raw: list[tuple[str, str]] = []
+        self._inside = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, {k: v or "" for k, v in attrs}))
+        self._inside = tag
+
+    def handle_data(self, data: str) -> None:
+        if self._inside in ("script", "style"):
+            self.raw.append((self._inside, data))
+
+    def handle_endtag(self, tag: str) -> None:
+        self._inside = ""
+
+    def all(self, tag: str) -> list[dict[str, str]]:
+        return [attrs for name, attrs in self.tags if name == tag]
+
+
+def test_page_needs_nothing_from_outside() -> None:
+    page = Page(to_html(sample(), video_url="clip.mp4"))
+    for _, attrs in page.tags:
+        for name in ("src", "href", "action", "poster", "data", "srcset"):
+            assert name not in attrs or attrs[name] == "clip.mp4" or attrs[name].startswith("data:")
+        assert "style" not in attrs and not any(name.startswith("on") for name in attrs), "the policy forbids both"
+    css = "".join(text for tag, text in page.raw if tag == "style")
+    assert "url(" not in css and "@import" not in css
+
+
+@pytest.mark.parametrize("text", [to_html(sample(), video_url="clip.mp4")])
+def test_policy_allows_its_own_script_and_style_alone(text: str) -> None:
+    page = Page(text)
+    csp = next(a["content"] for a in page.all("meta") if a.get("http-equiv") == "Content-Security-Policy")
+    assert csp.startswith("default-src 'none'") and "unsafe" not in csp and "http" not in csp
+    style = re.search(r"<style>(.*?)</style>", text, re.S)
+    script = re.search(r"<script>(.*?)</script>", text, re.S)
+    assert style and script
+    for content in (style[1], script[1]):
+        assert f"'sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}'" in csp
+
+
+def test_page_shows_kept_and_suppressed_frames_once_each() -> None:
+    result = sample()
+    page = Page(to_html(result, video_url="clip.mp4"))
+    images = [a["src"] for a in page.all("img") if a.get("src", "").startswith("data:image/jpeg")]
+    assert sorted(base64.b64decode(src.partition(",")[2]) for src in images) == sorted(result.jpegs)
+    slider = next(a for _, a in page.tags if a.get("role") == "slider")
+    assert slider["tabindex"] == "0" and slider["aria-label"] and slider["aria-valuemax"] == "30.000"
+
+
+def test_nasty_names_stay_text(tmp_path: Path) -> None:
+    result = sample(NASTY, tags=((NASTY, 0.9),))
+    page = Page(to_html(result, video_url=relative_url(NASTY, tmp_path)))
+    assert len(page.all("script")) == 2 and len(page.all("style")) == 1 and not page.all("b ")
+    data = json.loads(next(text for tag, text in page.raw if tag == "script"))
+    assert len(data["frames"]) == 30
+    write_report(tmp_path, [result, failure(NASTY + "2")])
+    index = Page((tmp_path / "index.html").read_text("utf-8"))
+    assert len(index.all("script")) == 2
+    records = read_records(tmp_path / "index.html")
+    assert "\u202e" not in records[0]["name"] and records[0]["tags"][0][0].startswith('a<b>&"')
+
+
+def test_pages_of_odd_results() -> None:
+    for result in (sample(jpegs=False), unscored(), failure(), replace(sample(), frames=(), jpegs=()), sample(count=1)):
+        text = to_html(result, video_url=None)
+        assert "<video" not in text and "nsnet explain" in text
+    assert "truncated" in to_html(failure(), video_url=None)
+
+
+def test_links_are_relative_and_encoded(tmp_path: Path) -> None:
+    (tmp_path / "videos").mkdir()
+    for name in ("my clip#1?.mp4", "100%.mp4", "a:b.mp4", "ü.mp4"):
+        url = relative_url(str(tmp_path / "videos" / name), tmp_path / "out")
+        assert url.startswith("../videos/") and not set(url) & set(" #?")
+    assert relative_url(str(tmp_path / "a:b.mp4"), tmp_path) == "./a%3Ab.mp4"
+    if os.name == "posix":
+        assert relative_url(os.fsdecode(bytes(tmp_path) + b"/\xff.mp4"), tmp_path) == "%FF.mp4"
+    write_page(sample(str(tmp_path / "videos" / "clip.mp4")), tmp_path / "out" / "page.html")
+    assert 'src="../videos/clip.mp4"' in (tmp_path / "out" / "page.html").read_text("utf-8")
+
+
+# ---- the report -----------------------------------------------------------------------------------------------------
+
+
+def test_report_has_a_row_a_video_and_a_poster_where_there_is_one(tmp_path: Path) -> None:
+    write_report(tmp_path / "r", (r for r in [sample("v/a.mp4"), sample("v/b.mp4", jpegs=False), failure("v/c.mp4")]))
+    a, b, c = read_records(tmp_path / "r" / "index.html")
+    assert (tmp_path / "r" / a["poster"]).read_bytes() == sample().jpegs[9], "the most salient frame"
+    assert b["poster"] is None and b["curve"] and c["error"][0] == "truncated" and c["curve"] is None
+    assert a["at_s"] == pytest.approx(9.5) and a["mass"] == pytest.approx(0.146, abs=0.01) and len(a["dots"]) == 4
+
+
+def test_a_finished_video_keeps_its_poster_on_the_next_run(tmp_path: Path) -> None:
+    write_report(tmp_path, [sample("v/a.mp4")])
+    first = read_records(tmp_path / "index.html")[0]
+    done_before = replace(sample("v/a.mp4"), frames=(), jpegs=())
+    write_report(tmp_path, [done_before, sample("v/new.mp4")])
+    again, new = read_records(tmp_path / "index.html")
+    assert {k: again[k] for k in ("poster", "curve", "mass", "dots")} == {
+        k: first[k] for k in ("poster", "curve", "mass", "dots")
+    }
+    assert new["name"] == "new.mp4"
+
+
+def test_what_is_finished_stays_after_an_interruption(tmp_path: Path) -> None:
+    def results() -> object:
+        yield sample("a.mp4")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_report(tmp_path, results())  # type: ignore[arg-type]
+    assert [r["name"] for r in read_records(tmp_path / "index.html")] == ["a.mp4"]
+    assert not list(tmp_path.glob("**/*.tmp"))
+
+
+def test_report_where_it_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match="cannot write the report"):
+        ReportWriter(tmp_path / "file")
+
+
+def test_a_foreign_page_is_not_read(tmp_path: Path) -> None:
+    (tmp_path / "index.html").write_text("<html>not ours</html>")
+    assert read_records(tmp_path / "index.html") == []
+    (tmp_path / "index.html").write_bytes(b'<script id="data" type="application/json">{"a": </script>\xff')
+    assert read_records(tmp_path / "index.html") == []

@@ -1,0 +1,152 @@
+"""The timeline in text, the plot and the contact sheet: what they show, at every width, and for odd results."""
+
+from __future__ import annotations
+
+import io
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from rich.cells import cell_len
+from sample_results import NASTY, failure, sample, unscored
+
+from nsnet_cli.outputs.plot import _spread, plot_png
+from nsnet_cli.outputs.sheet import WIDTH_PX, contact_sheet
+from nsnet_cli.outputs.timeline import CHART_ROWS, MARGIN, timeline
+from nsnet_cli.outputs.words import axis_ticks, clock, columns, cost_words, saliency_mass, spans
+
+ESCAPE = re.compile(r"\x1b\[[0-9;]*m")
+
+
+def heights(text: str) -> list[int]:
+    """Filled rows of the area chart, column by column."""
+    lines = text.splitlines()
+    top = next(i for i, line in enumerate(lines) if line.startswith("saliency"))
+    rows = [line[MARGIN:] for line in lines[top : top + CHART_ROWS]]
+    width = max(map(len, rows))
+    return [sum(row.ljust(width)[c] not in " " for row in rows) for c in range(width)]
+
+
+# ---- the timeline ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 140, 200])
+@pytest.mark.parametrize("unicode", [True, False])
+def test_no_line_is_wider_than_the_terminal(width: int, unicode: bool) -> None:
+    result = sample(
+        "a/very/long/path/" * 8 + "clip.mp4", tags=(("a tag with a rather long name " * 3, 0.5), ("猫", 0.2))
+    )
+    for color in (False, True):
+        text = timeline(result, width, unicode=unicode, color=color)
+        assert max(cell_len(ESCAPE.sub("", line)) for line in text.splitlines()) <= width
+
+
+def test_the_curve_rises_at_the_salient_stretch_and_nowhere_else() -> None:
+    result = sample(peak_s=20.0)
+    for unicode in (True, False):
+        bars = heights(timeline(result, 112, unicode=unicode))
+        seconds = [(c + 0.5) * 30 / 100 for c in range(len(bars))]
+        high = [t for t, bar in zip(seconds, bars, strict=True) if bar > CHART_ROWS // 2]
+        assert high and min(high) > 17 and max(high) < 23
+
+
+def test_chosen_frames_are_marked_under_their_moments() -> None:
+    result = sample(peak_s=20.0)
+    line = next(row for row in timeline(result, 112).splitlines() if row.startswith("chosen"))
+    marks = [(i - MARGIN + 0.5) * 30 / 100 for i, c in enumerate(line) if c == "▲"]
+    assert marks == pytest.approx([f.pts_s for f in result.frames if f.chosen], abs=0.31)
+
+
+def test_plain_text_has_neither_colour_nor_unicode() -> None:
+    text = timeline(sample(), 80, unicode=False, color=False)
+    assert text.isascii() and "\x1b" not in text
+    assert "tabby" in text and "3.5 times less than dense" in text and "^" in text
+    assert "\x1b[" in timeline(sample(), 80, color=True)
+
+
+def test_names_cannot_steer_the_terminal() -> None:
+    text = timeline(sample("clip\x1b[2J\n.mp4", tags=(("tag\x07\u202e", 0.9),)), 80)
+    assert "\x1b" not in text and "\x07" not in text and "\u202e" not in text
+
+
+def test_one_frame_no_tags_no_times() -> None:
+    result = replace(sample(count=1, duration_s=0.04), tags=(), cost=None, timings=None, info=None)
+    assert "no tag reached the threshold" in timeline(result, 80)
+    assert "truncated: clips/broken.mp4 ends" in timeline(failure(), 80)
+    assert "by time alone" in timeline(unscored(), 80)
+
+
+@given(st.lists(st.tuples(st.floats(0, 10), st.floats(0, 1)), min_size=1, max_size=50), st.integers(1, 120))
+@settings(max_examples=60, deadline=None)
+def test_columns_keep_the_peak_and_invent_none(points: list[tuple[float, float]], count: int) -> None:
+    points.sort()
+    times, values = [t for t, _ in points], [v for _, v in points]
+    drawn = columns(times, values, 10.0, count)
+    assert len(drawn) == count
+    assert max(drawn) == pytest.approx(max(values)) and min(drawn) >= min(values) - 1e-9
+
+
+# ---- words ----------------------------------------------------------------------------------------------------------
+
+
+def test_words() -> None:
+    assert [clock(s) for s in (0, 12.44, 59.99, 3723)] == ["0:00.0", "0:12.4", "1:00.0", "1:02:03.0"]
+    assert axis_ticks(12.2, 7) == [0, 2, 4, 6, 8, 10, 12]
+    assert cost_words(replace(sample(), cost=None)) is None
+    parts = spans(sample(count=3, duration_s=3.0))
+    assert parts == [(0.0, 1.0), (1.0, 2.0), (2.0, 3.0)]
+
+
+def test_saliency_mass_weighs_by_time() -> None:
+    result = sample()
+    even = saliency_mass(result)
+    assert even == pytest.approx(np.mean([f.saliency for f in result.frames]), rel=1e-6)
+    assert saliency_mass(unscored()) is None and saliency_mass(failure()) is None
+
+
+# ---- pictures -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("result", [sample(), sample(jpegs=False), unscored(), sample(count=1, duration_s=0.04)])
+def test_plot_is_a_png(result: object) -> None:
+    with Image.open(io.BytesIO(plot_png(result))) as image:  # type: ignore[arg-type]
+        assert image.format == "PNG" and image.width == 1440
+        assert len(image.convert("RGB").getcolors(1 << 20) or []) > 20
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=8))
+@settings(max_examples=60, deadline=None)
+def test_thumbnails_stay_in_order_apart_and_inside(centres: list[float]) -> None:
+    widths = [0.9 / len(centres) - 0.01] * len(centres)
+    places = _spread(sorted(centres), widths, 0.01, 0.0, 1.0)
+    assert places[0] >= -1e-9 and places[-1] + widths[-1] <= 1 + 1e-9
+    for left, right, width in zip(places, places[1:], widths, strict=False):
+        assert right - left >= width + 0.01 - 1e-9
+
+
+@pytest.mark.parametrize(
+    "result",
+    [
+        sample(NASTY),
+        sample(count=128),
+        sample(size=(180, 320)),
+        sample(jpegs=False),
+        unscored(),
+        failure(),
+        sample(tags=(("x" * 300, 0.5),)),
+    ],
+)
+def test_contact_sheet_is_a_jpeg_of_one_width(result: object) -> None:
+    with Image.open(io.BytesIO(contact_sheet(result))) as image:  # type: ignore[arg-type]
+        assert image.format == "JPEG" and image.width == WIDTH_PX and 100 < image.height < 3000
+
+
+def test_contact_sheet_shows_chosen_frames_in_colour_and_others_pale() -> None:
+    sheet = np.asarray(Image.open(io.BytesIO(contact_sheet(sample()))).convert("HSV")).astype(int)
+    colourful = (sheet[..., 1] > 80).mean(axis=1)
+    assert colourful[150:300].mean() > 0.5, "the large frames at the top"
+    assert colourful[-120:].mean() < 0.2, "the last rows are suppressed frames"
