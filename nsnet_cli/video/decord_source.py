@@ -1,9 +1,9 @@
 """Planned frames with decord: exact frames out of H.264, HEVC, VP9 and MPEG-4 files.
 
-decord bundles FFmpeg 4.1, reads no AV1, puts another frame in a lost one's place unless told not to, and can hang for
-ever on damaged files while it holds the interpreter lock. It is therefore used on sound files with an index only,
-inside a worker that can be killed, and with fault_tol=1: a lost frame ends the video with an error instead of a
-picture of another moment.
+decord bundles FFmpeg 4.1 and reads no AV1. Where GOPs are open it gives frames under the times of others (measured:
+frame 25 as 23). It puts another frame in a lost one's place unless told not to, and can hang for ever on damaged files
+while it holds the interpreter lock. So: sound files with an index and closed GOPs only, in a worker that can be killed,
+and with fault_tol=1, where a lost frame ends the video with an error instead of a picture of another moment.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ import numpy as np
 
 from nsnet_cli.errors import VideoError
 from nsnet_cli.types import FrameBatch, PreviewPlan, ReadOptions
-from nsnet_cli.video.probe import Probe
+from nsnet_cli.video.container import open_video
+from nsnet_cli.video.probe import Probe, clocked_packets
 from nsnet_cli.video.scaling import JPEG_QUALITY
 from nsnet_cli.video.source import BATCH_FRAMES, Tally
 
@@ -42,12 +43,27 @@ def why_not(probe: Probe) -> str | None:
     return None
 
 
+def has_open_gops(path: Path, options: ReadOptions) -> bool:
+    """Whether frames stored after a key frame are shown before it. Reads the whole file's packets."""
+    video = open_video(path, options)
+    try:
+        key: int | None = None
+        for packet in clocked_packets(video):
+            if packet.is_keyframe:
+                key = packet.pts
+            elif key is not None and packet.pts is not None and packet.pts < key:
+                return True
+        return False
+    finally:
+        video.close()
+
+
 def read_frames(
     path: Path, probe: Probe, plan: PreviewPlan, options: ReadOptions, tally: Tally
 ) -> Iterator[FrameBatch]:
     """As pyav_source.read_frames. What decord decodes on the way to a frame it does not tell, so that is not in the
     tally."""
-    problem = why_not(probe)
+    problem = why_not(probe) or (has_open_gops(path, options) and "decord mixes up frames where GOPs are open")
     if problem:
         raise VideoError(f"{path}: {problem}", "use --decoder pyav or auto", "unsupported_codec")
     import decord

@@ -43,7 +43,7 @@ def plan_preview(
     interval_s = max(options.interval_s, span_s / options.max_frames)
     if span_s <= options.min_frames * interval_s:
         count = min(options.min_frames, options.max_frames)
-        return PreviewPlan("even", _evenly(start_s, span_s, count, max(TOLERANCE * span_s / count, frame_s)))
+        return PreviewPlan("even", _evenly(start_s, span_s, count, max(TOLERANCE * span_s / count, 1.05 * frame_s)))
     return _keys_and_fill(key_times_s, start_s, end_s, interval_s, options)
 
 

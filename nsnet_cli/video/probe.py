@@ -172,7 +172,10 @@ def _indexed_keys(video: OpenVideo, first_key: av.Packet) -> list[float]:
         at = ticks + step
     known_s = float(stream.duration * video.time_base) if stream.duration else _duration(video, 0.0)
     last_s = video.seconds(index[len(index) - 1].timestamp + shift)
-    if last_s < 0.9 * known_s or not known_s:  # only what opening the file happened to read
+    # Without cues, or with fragments, the index has only what opening the file happened to read. Matroska's has key
+    # frames alone, the last of which may be far from the end.
+    reaches = 0.5 if video.container.format.name == "matroska,webm" else 0.9
+    if not known_s or last_s < reaches * known_s:
         return []
     return keys
 

@@ -12,7 +12,7 @@ import itertools
 import queue
 import threading
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -87,7 +87,7 @@ def _even_cuts(parts: list[Stretch], threads: int) -> list[int]:
     return [0, *(1 + bisect_right(done, done[-1] * i / threads - 1e-9) for i in range(1, threads)), len(parts)]
 
 
-def _side_by_side(sources: list[Iterator[FrameBatch]]) -> Iterator[FrameBatch]:
+def _side_by_side(sources: list[Generator[FrameBatch]]) -> Iterator[FrameBatch]:
     """Run iterators in threads of their own and pass on what they give, at most one batch waiting for each."""
     results: queue.Queue[FrameBatch | BaseException | None] = queue.Queue(maxsize=len(sources))
     stop = threading.Event()
@@ -99,7 +99,7 @@ def _side_by_side(sources: list[Iterator[FrameBatch]]) -> Iterator[FrameBatch]:
             except queue.Full:
                 continue
 
-    def work(source: Iterator[FrameBatch]) -> None:
+    def work(source: Generator[FrameBatch, None, None]) -> None:
         try:
             for batch in source:
                 put(batch)
@@ -108,6 +108,8 @@ def _side_by_side(sources: list[Iterator[FrameBatch]]) -> Iterator[FrameBatch]:
             put(None)
         except BaseException as error:
             put(error)
+        finally:
+            source.close()
 
     threads = [threading.Thread(target=work, args=(source,), daemon=True) for source in sources]
     for thread in threads:
@@ -135,8 +137,9 @@ class _Decoder:
         self.path, self.probe, self.options, self.tally = path, probe, options, tally
         self.given = given
         """Times given already, by any decoder on this file: one frame can be the nearest to two planned times."""
+        self.clock = _Clock()
 
-    def batches(self, parts: list[Stretch]) -> Iterator[FrameBatch]:
+    def batches(self, parts: list[Stretch]) -> Generator[FrameBatch, None, None]:
         self.video = open_video(self.path, self.options)
         try:
             self.scaler = Scaler(self.options, self.video.stream.sample_aspect_ratio)
@@ -262,6 +265,7 @@ class _Decoder:
         context = self.video.stream.codec_context
         context.flush_buffers()
         context.skip_frame = "NONREF" if skipping else "DEFAULT"
+        self.clock.restart()
         shown = 0
         for count, packet in enumerate(itertools.chain(packets, [None])):
             if packet is not None:
@@ -277,13 +281,37 @@ class _Decoder:
                 continue
             for frame in frames:
                 self.tally.frames_decoded += 1
-                ticks = frame.pts if frame.pts is not None else frame.dts
-                ticks = None if self.probe.clockless else ticks
+                ticks = None if self.probe.clockless else self.clock.ticks(frame.pts, frame.dts)
                 frame_s = 1 / (self.probe.info.fps or 25.0)
                 time_s = self.video.seconds(ticks) if ticks is not None else run.part.key_s + shown * frame_s
                 shown += 1
                 if not frame.is_corrupt:
                     yield Decoded(time_s, frame)
+
+
+class _Clock:
+    """Presentation times where they ascend as they should, decode times where those are the sounder ones.
+
+    Frames leave a decoder in the order they are shown. AVI files with packed B-frames have pairs of times swapped; FFmpeg
+    guesses in the same way (best_effort_timestamp), but PyAV does not pass its guess on.
+    """
+
+    def __init__(self) -> None:
+        self.last: list[int | None] = [None, None]
+        self.faults = [0, 0]
+
+    def restart(self) -> None:
+        self.last = [None, None]
+
+    def ticks(self, pts: int | None, dts: int | None) -> int | None:
+        for which, ticks in enumerate((pts, dts)):
+            last = self.last[which]
+            if ticks is not None:
+                self.faults[which] += last is not None and ticks <= last
+                self.last[which] = ticks
+        if pts is not None and (dts is None or self.faults[0] <= self.faults[1]):
+            return pts
+        return dts
 
 
 class _Run:
