@@ -1,0 +1,158 @@
+"""`nsnet evaluate`: labelled videos in, accuracy against cost out, for every policy at several K."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from nsnet_cli.cli.console import Console
+from nsnet_cli.cli.options import (
+    OPTIONS,
+    OUTPUT,
+    SAMPLING,
+    CheckpointName,
+    Command,
+    Decoder,
+    Device,
+    Jobs,
+    Preview,
+    Quiet,
+    Seed,
+    Verbose,
+    new_app,
+)
+from nsnet_cli.errors import UsageError
+
+if TYPE_CHECKING:
+    from nsnet_cli.cli.labelled import ReadSettings
+    from nsnet_cli.evaluation.evaluate import Report
+    from nsnet_cli.training.features import VideoFeatures
+    from nsnet_cli.training.labels import LabelledVideo, LabelSet
+    from nsnet_cli.weights.checkpoint import Checkpoint
+
+app = new_app()
+SplitName = Literal["auto", "all", "train", "val", "test"]
+
+
+@app.command(cls=Command)
+def evaluate(
+    labels: Annotated[
+        Path,
+        typer.Argument(
+            help="CSV with path,label[;label...][,split][,segments], or a folder per class.", metavar="LABELS"
+        ),
+    ],
+    frames: Annotated[
+        str,
+        typer.Option("--frames", "-K", metavar="K,K,...", help="Budgets to compare.", rich_help_panel=SAMPLING),
+    ] = "1,2,4,8",
+    split: Annotated[
+        SplitName,
+        typer.Option("--split", help="Which rows count; auto: those marked test, where there are any, else all."),
+    ] = "auto",
+    json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.", rich_help_panel=OUTPUT)] = False,
+    csv: Annotated[bool, typer.Option("--csv", help="CSV on stdout.", rich_help_panel=OUTPUT)] = False,
+    plot: Annotated[
+        Path | None,
+        typer.Option(
+            "--plot", metavar="FILE", help="Write accuracy against GFLOPs and seconds as PNG.", rich_help_panel=OUTPUT
+        ),
+    ] = None,
+    checkpoint: CheckpointName = OPTIONS["checkpoint"].default,
+    preview: Preview = None,
+    seed: Seed = OPTIONS["seed"].default,
+    device: Device = OPTIONS["device"].default,
+    decoder: Decoder = OPTIONS["decoder"].default,
+    jobs: Jobs = OPTIONS["jobs"].default,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> int:
+    """Measure accuracy against cost on labelled videos: nsnet, its two parts, and the other policies.
+
+    Features are extracted once and kept in the user's cache; all policies are then judged on the same scores, chosen
+    and added up as `nsnet tag` does. Where LABELS give segments: how well saliency finds them, and an oracle.
+    """
+    from nsnet_cli.cli.labelled import ReadSettings, read_label_file
+    from nsnet_cli.evaluation import show
+    from nsnet_cli.evaluation.evaluate import to_dict
+    from nsnet_cli.text import json_text
+    from nsnet_cli.weights.checkpoint import resolve_checkpoint
+
+    if json and csv:
+        raise UsageError("--json and --csv contradict each other", "give one of them")
+    console = Console(quiet, verbose)
+    ks = _budgets(frames)
+    row = resolve_checkpoint(checkpoint)
+    chosen = _of_split(read_label_file(labels, console), split, console)
+    settings = ReadSettings(preview or row.preview_frames, device, decoder, jobs)
+    report = _run(chosen, row, settings, ks, seed, console)
+    if json:
+        console.data(json_text(to_dict(report)))
+    elif csv:
+        console.data(show.csv_text(report), end="")
+    else:
+        console.data(show.table(report))
+        for note in show.notes(report):
+            console.info(note)
+    if plot is not None:
+        show.plot(report, plot)
+    return 0
+
+
+def _budgets(text: str) -> tuple[int, ...]:
+    try:
+        ks = tuple(sorted({int(part) for part in text.split(",")}))
+    except ValueError:
+        ks = (0,)
+    if ks[0] < 1:
+        raise UsageError(f"--frames {text!r} is not a list of frame numbers", "as in --frames 1,2,4,8")
+    return ks
+
+
+def _of_split(labels: LabelSet, split: SplitName, console: Console) -> LabelSet:
+    from dataclasses import replace
+
+    if split == "auto":
+        split = "test" if any(video.split == "test" for video in labels.videos) else "all"
+        if split == "test":
+            console.info("judging the rows marked test (--split all takes every row)")
+    if split == "all":
+        return labels
+    videos = tuple(video for video in labels.videos if video.split == split)
+    if not videos:
+        raise UsageError(f"{labels.source} has no row of split {split!r}", "its column split says which rows are")
+    return replace(labels, videos=videos)
+
+
+def _run(
+    labels: LabelSet, checkpoint: Checkpoint, settings: ReadSettings, ks: tuple[int, ...], seed: int, console: Console
+) -> Report:
+    from nsnet_cli.cli.labelled import gather
+    from nsnet_cli.evaluation.evaluate import evaluate as judge
+    from nsnet_cli.evaluation.evaluate import report, score_video
+    from nsnet_cli.evaluation.timing import measure
+    from nsnet_cli.nets.engine import TagHead, build_engine
+    from nsnet_cli.text import harmless
+    from nsnet_cli.training.features import WorkerReader
+    from nsnet_cli.training.labels import label_indices
+
+    indices = dict(
+        zip((v.path for v in labels.videos), label_indices(labels.videos, checkpoint.vocabulary), strict=True)
+    )
+    found: list[tuple[LabelledVideo, VideoFeatures]] = gather(labels, checkpoint, settings, console)
+    engine = build_engine(checkpoint, settings.device, say=lambda message: console.info(harmless(message)))
+    head = TagHead.of(checkpoint)
+    if checkpoint.sampler is None:
+        console.warn(f"{checkpoint.name} has no trained sampler: nsnet, nsnet-fsm and nsnet-vgm are left out")
+    videos = [score_video(v, indices[v.path], f, checkpoint, engine, head) for v, f in found]
+    reader = WorkerReader()
+    try:
+        paths = [video.path for video, _ in found]
+        sampler = checkpoint.sampler is not None
+        costs = measure(paths, settings.options(checkpoint), ks, engine, reader, sampler=sampler)
+    finally:
+        reader.close()
+    rows = judge(videos, ks, engine.cost, costs, seed)
+    return report(str(labels.source), checkpoint, videos, rows, costs)

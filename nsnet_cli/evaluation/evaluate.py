@@ -1,0 +1,177 @@
+"""`nsnet evaluate`: every policy at several K on the same videos, accuracy beside cost."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from nsnet_cli.evaluation.metrics import inside
+from nsnet_cli.evaluation.policies import (
+    Localisation,
+    ScoredVideo,
+    accuracy,
+    coverage,
+    frames_used,
+    localisation,
+    policies_for,
+)
+from nsnet_cli.evaluation.timing import MeasuredCosts, StageSeconds
+from nsnet_cli.nets.cost import FrameCost
+from nsnet_cli.nets.engine import Engine, TagHead, softmax
+from nsnet_cli.training.features import VideoFeatures
+from nsnet_cli.training.labels import LabelledVideo
+from nsnet_cli.weights.checkpoint import Checkpoint
+
+REPORT_SCHEMA = 1
+
+
+@dataclass(frozen=True, slots=True)
+class StageGflops:
+    """GFLOPs by stage of a video, mean over the videos."""
+
+    preview: float
+    sampler: float
+    recogniser: float
+
+    @property
+    def total(self) -> float:
+        return self.preview + self.sampler + self.recogniser
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One policy at one K. k None: every frame (`dense`)."""
+
+    policy: str
+    k: int | None
+    top1: float
+    top5: float
+    map: float
+    saliency: Localisation | None
+    preview_frames: float
+    recognised_frames: float
+    gflops: StageGflops
+    seconds: StageSeconds | None
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    labels: str
+    checkpoint: str
+    checkpoint_hash: str
+    videos: int
+    videos_with_segments: int
+    coverage: float
+    """Share of the videos with segments of which at least one preview frame lies in one."""
+    rows: tuple[Row, ...]
+    costs: MeasuredCosts | None
+
+
+def score_video(
+    video: LabelledVideo,
+    labels: tuple[int, ...],
+    found: VideoFeatures,
+    checkpoint: Checkpoint,
+    engine: Engine,
+    head: TagHead,
+) -> ScoredVideo:
+    """The numbers that `tag` would have, from cached features: the sampler runs, the image networks do not."""
+    assert found.recogniser is not None
+    saliency = {"confidence": softmax(found.preview.outputs).max(1)}
+    if checkpoint.sampler is not None:
+        of = engine.saliency(found.preview.features, found.preview.outputs, found.times)
+        saliency |= {"nsnet": of.combined, "nsnet-fsm": of.fsm, "nsnet-vgm": of.vgm}
+    own = checkpoint.head
+    return ScoredVideo(
+        name=str(video.path),
+        labels=labels,
+        pts_s=found.pts_s,
+        saliency=saliency,
+        scores=head.scores(found.recogniser.features, np.empty(0)) if own else found.recogniser.outputs,
+        salient=inside(found.pts_s, video.segments) if video.segments else None,
+    )
+
+
+def evaluate(
+    videos: Sequence[ScoredVideo], ks: Sequence[int], cost: FrameCost, costs: MeasuredCosts | None, seed: int = 0
+) -> tuple[Row, ...]:
+    """One row for each policy and K, `dense` once."""
+    rows = []
+    for policy in policies_for(videos):
+        for k in ks if policy != "dense" else ks[:1]:
+            found = accuracy(videos, policy, k, seed)
+            used = [frames_used(video, policy, k) for video in videos]
+            previewed, recognised = (float(np.mean([u[i] for u in used])) for i in (0, 1))
+            sampler = used[0][2]
+            gflops = StageGflops(
+                preview=previewed * cost.preview,
+                sampler=previewed * cost.sampler if sampler else 0.0,
+                recogniser=recognised * cost.recogniser,
+            )
+            rows.append(
+                Row(
+                    policy=policy,
+                    k=None if policy == "dense" else k,
+                    top1=found.top1,
+                    top5=found.top5,
+                    map=found.map,
+                    saliency=localisation(videos, policy),
+                    preview_frames=previewed,
+                    recognised_frames=recognised,
+                    gflops=gflops,
+                    seconds=costs.stages(policy, k, previewed, recognised, sampler=sampler) if costs else None,
+                )
+            )
+    return tuple(rows)
+
+
+def report(
+    labels: str,
+    checkpoint: Checkpoint,
+    videos: Sequence[ScoredVideo],
+    rows: tuple[Row, ...],
+    costs: MeasuredCosts | None,
+) -> Report:
+    known = sum(video.salient is not None for video in videos)
+    return Report(labels, checkpoint.name, checkpoint.hash, len(videos), known, coverage(videos), rows, costs)
+
+
+def to_dict(found: Report) -> dict[str, Any]:
+    """The report as JSON; what is not known (nan) is null."""
+    return {
+        "schema_version": REPORT_SCHEMA,
+        "labels": found.labels,
+        "model": {"checkpoint": found.checkpoint, "hash": found.checkpoint_hash},
+        "videos": found.videos,
+        "videos_with_segments": found.videos_with_segments,
+        "coverage": _number(found.coverage),
+        "measured": asdict(found.costs) if found.costs else None,
+        "policies": [row_dict(row) for row in found.rows],
+    }
+
+
+def row_dict(row: Row) -> dict[str, Any]:
+    """One row, flat but for the stages; rounded to what the figures can carry."""
+    saliency = row.saliency
+    return {
+        "policy": row.policy,
+        "frames": row.k,
+        "top1": _number(row.top1),
+        "top5": _number(row.top5),
+        "map": _number(row.map),
+        "saliency_roc_auc": _number(saliency.roc_auc) if saliency else None,
+        "saliency_average_precision": _number(saliency.average_precision) if saliency else None,
+        "preview_frames": _number(row.preview_frames),
+        "recognised_frames": _number(row.recognised_frames),
+        "gflops": {**{k: _number(v) for k, v in asdict(row.gflops).items()}, "total": _number(row.gflops.total)},
+        "seconds": {**{k: _number(v) for k, v in asdict(row.seconds).items()}, "total": _number(row.seconds.total)}
+        if row.seconds
+        else None,
+    }
+
+
+def _number(value: float) -> float | None:
+    return round(float(value), 5) if np.isfinite(value) else None

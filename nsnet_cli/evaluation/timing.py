@@ -1,0 +1,101 @@
+"""What each stage takes, measured in the run that reports it, on a few of its own videos."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from nsnet_cli.nets.engine import Engine
+from nsnet_cli.types import DecodeReport, FrameBatch, ReadOptions, VideoHeader
+
+TIMED_VIDEOS = 3
+Reader = Callable[[Path, ReadOptions], Iterable[VideoHeader | FrameBatch | DecodeReport]]
+
+
+@dataclass(frozen=True, slots=True)
+class StageSeconds:
+    """Seconds by stage of one video under one policy."""
+
+    decode: float
+    preview: float
+    sampler: float
+    recognise: float
+
+    @property
+    def total(self) -> float:
+        return self.decode + self.preview + self.sampler + self.recognise
+
+
+@dataclass(frozen=True, slots=True)
+class MeasuredCosts:
+    """Means over the timed videos: decoding a video, a network on a frame, the sampler on a video."""
+
+    videos: int
+    decode_preview_s: float
+    decode_even_s: dict[int, float]
+    """By K: decoding K evenly spaced frames and nothing else, as `uniform` does."""
+    preview_frame_s: float
+    sampler_video_s: float
+    recognise_frame_s: float
+
+    def stages(self, policy: str, k: int, previewed: float, recognised: float, *, sampler: bool) -> StageSeconds:
+        """Of a video with so many frames previewed and recognised."""
+        alone = policy == "uniform"
+        return StageSeconds(
+            decode=self.decode_even_s[k] if alone else self.decode_preview_s,
+            preview=previewed * self.preview_frame_s,
+            sampler=self.sampler_video_s if sampler else 0.0,
+            recognise=recognised * self.recognise_frame_s,
+        )
+
+
+def measure(
+    paths: Sequence[Path], read: ReadOptions, ks: Sequence[int], engine: Engine, reader: Reader, *, sampler: bool
+) -> MeasuredCosts:
+    """Time the stages on up to TIMED_VIDEOS of `paths`, spread over the list. Raises VideoError."""
+    chosen = [paths[i] for i in np.unique(np.linspace(0, len(paths) - 1, TIMED_VIDEOS).round().astype(int))]
+    decode, even = [], []
+    preview, saliency, recognise = [], [], []
+    for path in chosen:
+        seconds, pixels = _decode(reader, path, read)
+        decode.append(seconds)
+        even.append([_decode(reader, path, replace(read, even=True, max_frames=k, min_frames=k))[0] for k in ks])
+        few = pixels[: max(4, *ks)]
+        features, logits = engine.preview(pixels)
+        preview.append(_seconds(engine.preview, pixels) / len(pixels))
+        engine.recognise(few)
+        recognise.append(_seconds(engine.recognise, few) / len(few))
+        if sampler:
+            times = np.linspace(0, 1, len(pixels), dtype=np.float32)
+            engine.saliency(features, logits, times)
+            saliency.append(_seconds(engine.saliency, features, logits, times))
+    return MeasuredCosts(
+        videos=len(chosen),
+        decode_preview_s=float(np.mean(decode)),
+        decode_even_s=dict(zip(ks, np.mean(even, axis=0).tolist(), strict=True)),
+        preview_frame_s=float(np.mean(preview)),
+        sampler_video_s=float(np.mean(saliency)) if saliency else 0.0,
+        recognise_frame_s=float(np.mean(recognise)),
+    )
+
+
+def _decode(reader: Reader, path: Path, read: ReadOptions) -> tuple[float, np.ndarray]:
+    """Seconds that the decoder worked, pixels (T, S, S, 3)."""
+    seconds, batches = 0.0, []
+    for item in reader(path, read):
+        if isinstance(item, FrameBatch):
+            batches.append(item.pixels)
+        elif isinstance(item, DecodeReport):
+            seconds = item.decode_s
+    return seconds, np.concatenate(batches)
+
+
+def _seconds(call: Callable[..., object], *arguments: np.ndarray) -> float:
+    """Of a call that has been made before: the first one is not like the others."""
+    start = time.perf_counter()
+    call(*arguments)
+    return time.perf_counter() - start
