@@ -4,9 +4,11 @@ import sys
 
 
 def main() -> None:
-    from nsnet_cli.cli.app import run
-
-    sys.exit(run())
+    try:
+        from nsnet_cli.cli.app import leave, run
+    except KeyboardInterrupt:
+        sys.exit(130)
+    leave(run())
 
 
 if __name__ == "__main__":

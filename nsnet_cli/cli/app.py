@@ -15,19 +15,19 @@ How a command is added (the convention for every file of this folder):
 
 from __future__ import annotations
 
-import errno
 import os
-import signal
 import sys
 import threading
 from contextlib import suppress
 from importlib import import_module
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 from typer.core import TyperGroup
 
 from nsnet_cli import __version__
+from nsnet_cli.cli import signals
+from nsnet_cli.cli.signals import Terminated
 from nsnet_cli.errors import (
     EXIT_INTERRUPTED,
     EXIT_OK,
@@ -52,10 +52,6 @@ COMMANDS = {
 
 UsageMistake: type[Exception] = typer.BadParameter.__mro__[2]  # type: ignore[assignment]
 """Click's ClickException, wherever this version of typer keeps it."""
-
-
-class Terminated(BaseException):
-    """SIGTERM arrived. Like KeyboardInterrupt, no `except Exception` swallows it."""
 
 
 class LazyGroup(TyperGroup):
@@ -115,7 +111,7 @@ def _main(
 
 def run(args: list[str] | None = None) -> int:
     """Run one command line (sys.argv by default) and return its exit code. Never raises for what a user can cause."""
-    _end_on_sigterm()
+    signals.install()
     try:
         group = typer.main.get_command(program)
         code = group.main(args, prog_name="nsnet", standalone_mode=False)
@@ -124,25 +120,17 @@ def run(args: list[str] | None = None) -> int:
             raise KeyboardInterrupt
         return code if isinstance(code, int) else EXIT_OK
     except BaseException as error:
-        return _leave(_report(error))
+        return _report(error)
 
 
-def _leave(code: int) -> int:
-    """End at once where threads are still inside native code: to tear the interpreter down under them would crash."""
+def leave(code: int) -> NoReturn:
+    """End the program; at once where threads are still inside native code: a teardown under them would crash."""
     if threading.active_count() > 1:
         for stream in (sys.stdout, sys.stderr):
             with suppress(OSError, ValueError):
                 stream.flush()
         os._exit(code)
-    return code
-
-
-def _end_on_sigterm() -> None:
-    def handler(signum: int, frame: object) -> None:
-        raise Terminated
-
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, handler)
+    sys.exit(code)
 
 
 def exit_code(error: BaseException) -> int:
@@ -159,7 +147,9 @@ def _report(error: BaseException) -> int:
     debug = os.environ.get("NSNET_DEBUG", "") not in ("", "0")
     if isinstance(error, SystemExit):
         return error.code if isinstance(error.code, int) else EXIT_UNEXPECTED
-    if isinstance(error, BrokenPipeError) or (isinstance(error, OSError) and error.errno == errno.EPIPE):
+    from nsnet_cli.cli.console import ReaderGone
+
+    if isinstance(error, (ReaderGone, BrokenPipeError)):
         _silence_stdout()
         return EXIT_BROKEN_PIPE
     if debug and not isinstance(error, UsageMistake):

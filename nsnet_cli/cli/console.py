@@ -13,10 +13,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO, Any
 
+from nsnet_cli.errors import EXIT_UNEXPECTED, OutputError
 from nsnet_cli.text import clock, harmless
 
 PLAIN_INTERVAL_S = 10.0
 """Between two plain progress lines where stderr is no terminal."""
+
+
+class ReaderGone(Exception):  # noqa: N818
+    """Whoever read our stdout has gone (`| head`). No OSError, which typer would answer."""
 
 
 class Console:
@@ -36,13 +41,20 @@ class Console:
 
     def data_bytes(self, data: bytes) -> None:
         with self._paused():
-            sys.stdout.flush()
-            stream = getattr(sys.stdout, "buffer", None)
-            if stream is None:  # a test's StringIO
-                sys.stdout.write(data.decode("utf-8", "replace"))
-                return
-            stream.write(data)
-            stream.flush()
+            try:
+                sys.stdout.flush()
+                stream = getattr(sys.stdout, "buffer", None)
+                if stream is None:  # a test's StringIO
+                    sys.stdout.write(data.decode("utf-8", "replace"))
+                    return
+                stream.write(data)
+                stream.flush()
+            except BrokenPipeError as error:
+                raise ReaderGone from error
+            except OSError as error:
+                refused = OutputError(f"cannot write to stdout: {error.strerror}", "finished results stay")
+                refused.exit_code = EXIT_UNEXPECTED
+                raise refused from error
 
     @property
     def data_is_terminal(self) -> bool:
@@ -178,7 +190,6 @@ class _Handler(logging.Handler):
             handler = cls()
             logger.addHandler(handler)
         handler.console = console
-        logger.propagate = False
         logger.setLevel(logging.DEBUG if console.verbose else logging.INFO)
 
     def emit(self, record: logging.LogRecord) -> None:

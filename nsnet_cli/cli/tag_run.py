@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from nsnet_cli import batch, inputs
 from nsnet_cli.batch import Finished, Job
+from nsnet_cli.cli import signals
 from nsnet_cli.cli.app import exit_code
 from nsnet_cli.cli.console import Console, Progress
 from nsnet_cli.errors import (
@@ -234,15 +235,16 @@ class TagRun:
                 if rows is not None:
                     self.console.data(rows.head(), end="")
                 for finished in self._finished(todo, tagger, bar):
-                    self.files.write(finished.job.name, finished.result, finished.fingerprint)
-                    self.tally.count(finished.result)
+                    with signals.held():
+                        self.files.write(finished.job.name, finished.result, finished.fingerprint)
+                        self.tally.count(finished.result)
                     if rows is not None:
                         self.console.data(rows.row(finished.result), end="")
                     self._complain(finished.result, rows is not None)
                     bar.advance()
         finally:
-            if rows is not None:
-                self.console.data(rows.tail(), end="")
+            if rows is not None and (tail := rows.tail()):
+                self.console.data(tail, end="")
 
     def _finished(self, todo: list[Job], tagger: Tagger | None, bar: Progress) -> Iterator[Finished]:
         if tagger is None:

@@ -1,0 +1,376 @@
+"""`nsnet tag` on real small videos with the real networks; in a process of its own where streams or signals matter."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+from PIL import Image
+
+from nsnet_cli.cli import app
+from nsnet_cli.errors import VIDEO_ERROR_KINDS
+from nsnet_cli.outputs.jsonlines import from_line
+
+Out = subprocess.CompletedProcess[str]
+HEAD = ["schema_version", "path", "status", "duration_s", "tags", "salient_frames", "sampling", "model", "cost"]
+HEAD += ["timings", "error"]
+CHEAP = ("--policy", "uniform", "--frames", "1", "--top-k", "1")
+"""The least work a video, for tests of everything else."""
+
+
+def nsnet(*args: str | Path, **kwargs: Any) -> Out:
+    command = [sys.executable, "-m", "nsnet_cli", *map(str, args)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=250, **kwargs)
+
+
+@pytest.fixture
+def inside(capfd: pytest.CaptureFixture[str]) -> Callable[..., Out]:
+    """The same in this process: networks and libraries are loaded once for all such tests."""
+
+    def call(*args: str | Path) -> Out:
+        capfd.readouterr()
+        code = app.run([*map(str, args)])
+        stdout, stderr = capfd.readouterr()
+        return subprocess.CompletedProcess([], code, stdout, stderr)
+
+    return call
+
+
+def rows(out: Out) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in out.stdout.splitlines()]
+
+
+def results(folder: Path) -> dict[str, dict[str, Any]]:
+    return {p.relative_to(folder).as_posix(): json.loads(p.read_text()) for p in folder.rglob("*.nsnet.json")}
+
+
+def make_clip(path: Path, frames: list[np.ndarray], audio_only: bool = False) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with av.open(str(path), "w") as container:
+        if audio_only:
+            sound = container.add_stream("aac", rate=44100)
+            silence = av.AudioFrame.from_ndarray(np.zeros((1, 44100), np.float32), format="fltp", layout="mono")
+            silence.sample_rate = 44100
+            container.mux(sound.encode(silence))
+            container.mux(sound.encode())
+            return path
+        stream = container.add_stream("libx264", rate=10, options={"preset": "ultrafast"})
+        stream.height, stream.width, stream.pix_fmt = frames[0].shape[0], frames[0].shape[1], "yuv420p"
+        for frame in frames:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame)))
+        container.mux(stream.encode())
+    return path
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory, photos: dict[str, np.ndarray]) -> Path:
+    """3 s of a cat, 224 x 160."""
+    photo = Image.fromarray(photos["cat"]).resize((224, 160))
+    return make_clip(tmp_path_factory.mktemp("clip") / "cat.mp4", [np.asarray(photo)] * 30)
+
+
+@pytest.fixture
+def many(tmp_path: Path, clip: Path) -> Callable[[int], Path]:
+    """A folder of n copies, in two sub-folders."""
+
+    def make(count: int) -> Path:
+        folder = tmp_path / "in"
+        for i in range(count):
+            target = folder / f"d{i % 2}" / f"{i:03d}.mp4"
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(clip, target)
+        return folder
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def bad_folder(tmp_path_factory: pytest.TempPathFactory, clip: Path) -> Path:
+    """One good clip, eleven that are not, and files that are nobody's business."""
+    folder = tmp_path_factory.mktemp("bad")
+    whole = clip.read_bytes()
+    shutil.copy(clip, folder / "good.mp4")
+    (folder / "empty.mp4").touch()
+    (folder / "text.mp4").write_text("this is a text\n" * 100)
+    (folder / "truncated.mp4").write_bytes(whole[: len(whole) // 2])
+    make_clip(folder / "audio.mp4", [], audio_only=True)
+    (folder / "folder.mp4").mkdir()
+    (folder / "dangling.mp4").symlink_to("nowhere")
+    os.mkfifo(folder / "pipe.mp4")
+    (folder / "noise.mkv").write_bytes(np.random.default_rng(0).bytes(20_000))
+    (folder / "zeros.avi").write_bytes(bytes(20_000))
+    (folder / "header.webm").write_bytes(b"\x1aE\xdf\xa3" + bytes(200))
+    with av.open(str(folder / "no-frames.mp4"), "w") as container:  # a video stream of zero length
+        stream = container.add_stream("mpeg4", rate=10)
+        stream.width = stream.height = 64
+        stream.pix_fmt = "yuv420p"
+        container.start_encoding()
+    (folder / "notes.txt").write_text("no video")
+    (folder / ".hidden.mp4").write_text("hidden")
+    return folder
+
+
+def test_one_good_and_eleven_bad(bad_folder: Path) -> None:
+    out = nsnet("tag", bad_folder, "--json")
+    assert out.returncode == 3, out.stderr
+    by_name = {Path(row["path"]).name: row for row in rows(out)}
+    assert len(by_name) == len(rows(out)) == 12
+    kinds = {name: row["error"]["kind"] for name, row in by_name.items() if row["status"] == "error"}
+    assert set(by_name) - set(kinds) == {"good.mp4"}
+    assert kinds["empty.mp4"] == "empty_file"
+    assert kinds["text.mp4"] == "not_a_video"
+    assert kinds["truncated.mp4"] == "truncated"
+    assert kinds["audio.mp4"] == "no_video_stream"
+    assert kinds["folder.mp4"] == "is_directory"
+    assert kinds["dangling.mp4"] == "not_found"
+    assert kinds["pipe.mp4"] == "not_a_video"
+    assert set(kinds.values()) <= set(VIDEO_ERROR_KINDS)
+    for name, row in by_name.items():
+        assert list(row)[: len(HEAD)] == HEAD
+        if name != "good.mp4":
+            assert row["tags"] == row["salient_frames"] == [] and row["error"]["message"]
+    assert "1 tagged, 11 failed" in out.stderr and "Traceback" not in out.stderr
+
+
+def test_the_row_of_a_good_video(inside: Callable[..., Out], clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(clip.parent)
+    out = inside("tag", "cat.mp4", "--json", "--top-k", "3", "--frames", "2")
+    assert out.returncode == 0, out.stderr
+    (row,) = rows(out)
+    assert list(row)[: len(HEAD)] == HEAD
+    assert (row["path"], row["status"], row["error"]) == ("cat.mp4", "ok", None)
+    assert row["duration_s"] == pytest.approx(3.0, abs=0.11)
+    assert len(row["tags"]) == 3 and "cat" in row["tags"][0]["name"]
+    assert re.fullmatch(r"n\d{8}", row["tags"][0]["id"])
+    assert set(row["tags"][0]["evidence"][0]) == {"pts_s", "saliency", "score"}
+    times = [frame["pts_s"] for frame in row["salient_frames"]]
+    assert len(times) == 2 == row["sampling"]["salient_frames"] and times == sorted(times) and times[-1] < 3.0
+    assert set(row["cost"]) >= {"frames_decoded", "gflops", "dense_gflops"}
+    assert list(row["timings"]) == ["decode_s", "preview_s", "sampler_s", "recognise_s", "total_s"]
+    result, fingerprint = from_line(out.stdout)
+    assert result.tags[0].name == row["tags"][0]["name"] and fingerprint is None
+
+
+def test_formats(inside: Callable[..., Out], bad_folder: Path, clip: Path) -> None:
+    both = (bad_folder / "empty.mp4", clip)
+    table = inside("tag", *both, *CHEAP)
+    assert table.returncode == 3
+    lines = table.stdout.splitlines()
+    assert lines[0].split() == ["Video", "Length", "Tag", "Score", "Seen", "at"] and len(lines) == 3
+    assert any("empty_file: " in line for line in lines) and not any("\x1b" in line for line in lines)
+    array = json.loads(inside("tag", *both, *CHEAP, "--format", "json").stdout)
+    assert [row["status"] for row in array] == ["error", "ok"]
+    parsed = list(csv.DictReader(inside("tag", *both, *CHEAP, "--format", "csv").stdout.splitlines()))
+    assert [row["status"] for row in parsed] == ["error", "ok"] and parsed[1]["top_tag"] and parsed[0]["error_kind"]
+
+
+def test_one_document_formats(inside: Callable[..., Out], clip: Path, bad_folder: Path, tmp_path: Path) -> None:
+    assert inside("tag", clip, *CHEAP, "--format", "vtt").stdout.startswith("WEBVTT\n")
+    out = inside("tag", clip, bad_folder / "good.mp4", *CHEAP, "--format", "xmp")
+    assert (out.returncode, out.stdout) == (2, "") and "--output-dir" in out.stderr
+    assert inside("tag", clip, *CHEAP, "--format", "xmp", "--output-dir", tmp_path / "out").stdout == ""
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["cat.mp4.nsnet.json", "cat.mp4.xmp", "run.json"]
+
+
+def test_everything_at_once(inside: Callable[..., Out], many: Callable[[int], Path], tmp_path: Path) -> None:
+    folder, out = many(3), tmp_path / "out"
+    args = ("--output-dir", out / "json", "--thumbnails", out / "frames", "--contact-sheet", out / "sheets")
+    done = inside("tag", folder, *args, "--report", out / "page", "--frames", "2", "--top-k", "1", "--quiet")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert sorted(results(out / "json")) == [f"d{i % 2}/{i:03d}.mp4.nsnet.json" for i in (0, 2, 1)]
+    for name, row in results(out / "json").items():
+        stem = name.removesuffix(".nsnet.json")
+        expected = [f"{stem}.{frame['pts_s']:09.3f}s.jpg" for frame in row["salient_frames"]]
+        assert sorted(p.relative_to(out / "frames").as_posix() for p in (out / "frames").glob(stem + ".*")) == expected
+        for picture in (*expected, f"../sheets/{stem}.sheet.jpg"):
+            with Image.open(out / "frames" / picture) as image:
+                assert image.format == "JPEG"
+    assert (out / "page" / "index.html").exists()
+    summary = json.loads((out / "json" / "run.json").read_text())
+    assert (summary["videos"], summary["done"], summary["failed"], summary["exit_code"]) == (3, 3, 0, 0)
+
+
+def test_done_is_skipped_until_something_changes(
+    inside: Callable[..., Out], many: Callable[[int], Path], tmp_path: Path
+) -> None:
+    folder, out = many(3), tmp_path / "out"
+    (folder / "text.mp4").write_text("no video")
+
+    def tag(*more: str) -> dict[str, Any]:
+        ran = inside("tag", folder, *CHEAP, "--output-dir", out, *more)
+        assert ran.returncode == 3, ran.stderr
+        return json.loads((out / "run.json").read_text())  # type: ignore[no-any-return]
+
+    def counts(summary: dict[str, Any]) -> tuple[int, int, int]:
+        return summary["done"], summary["skipped"], summary["failed"]
+
+    assert counts(tag()) == (3, 0, 1)
+    first = results(out)
+    assert counts(tag()) == (0, 4, 1)
+    assert results(out) == first
+    assert tag("--retry-failed")["failed_by_reason"] == {"not_a_video": 1}
+    os.utime(folder / "d0" / "000.mp4", ns=(1, 1))
+    assert counts(tag()) == (1, 3, 1)
+    (out / "d1" / "001.mp4.nsnet.json").write_text("{")
+    assert counts(tag()) == (1, 3, 1)
+    assert counts(tag("--threshold", "0.01")) == (3, 0, 1)
+    assert counts(tag("--threshold", "0.01", "--overwrite")) == (3, 0, 1)
+    dry = inside("tag", folder, *CHEAP, "--output-dir", out, "--dry-run", "--json")
+    assert dry.returncode == 0 and {row["action"] for row in rows(dry)} == {"tag"}
+
+
+def test_lists_globs_and_shards_together_do_everything_once(
+    inside: Callable[..., Out], many: Callable[[int], Path], tmp_path: Path
+) -> None:
+    folder, out, listed = many(6), tmp_path / "out", tmp_path / "list"
+    listed.write_bytes(b"\0".join(os.fsencode(p) for p in sorted(folder.rglob("*.mp4"))))
+    first = nsnet("tag", "-", *CHEAP, "-o", out, "--shard", "1/2", "--json", input=listed.read_text())
+    assert first.returncode == 0, first.stderr
+    assert inside("tag", "--from", listed, *CHEAP, "-o", out, "--shard", "2/2").returncode == 0
+    assert len(results(out)) == 6
+    parts = [json.loads((out / f"run.{i}of2.json").read_text())["done"] for i in (1, 2)]
+    assert sum(parts) == 6 and 0 < parts[0] < 6
+    assert "6 skipped" in inside("tag", f"{folder}/*/*.mp4", *CHEAP, "-o", out).stderr
+
+
+def test_names_of_any_bytes(clip: Path, tmp_path: Path) -> None:
+    odd = [b"new\nline.mp4", b'quo"te.mp4', "🎬.mp4".encode(), b"latin-\xe9.mp4", b"x" * 251 + b".mp4", b"\x1b[31m.mp4"]
+    folder = os.fsencode(tmp_path) + b"/in/"
+    os.mkdir(folder)  # noqa: PTH102
+    for name in odd:
+        shutil.copy(clip, folder + name)
+    out = tmp_path / "out"
+    ran = subprocess.run(
+        [sys.executable, "-m", "nsnet_cli", "tag", str(tmp_path / "in"), "--json", "-o", str(out), *CHEAP],
+        capture_output=True,
+        env={**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0"},
+        timeout=250,
+    )
+    assert ran.returncode == 0, ran.stderr
+    lines = [json.loads(line) for line in ran.stdout.decode("utf-8").splitlines()]
+    assert {os.fsencode(row["path"]) for row in lines} == {folder + name for name in odd}
+    assert {os.fsencode(row["path"]) for row in results(out).values()} == {folder + name for name in odd}
+    assert b"\x1b" not in ran.stdout + ran.stderr
+
+
+def test_nothing_to_do(inside: Callable[..., Out], tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").touch()
+    out = inside("tag", tmp_path)
+    assert (out.returncode, out.stdout) == (4, "") and "no video in" in out.stderr
+    out = inside("tag", tmp_path / "missing.mp4", "--json")
+    assert out.returncode == 4 and rows(out)[0]["error"]["kind"] == "not_found"
+
+
+def test_unknown_checkpoint_and_device(inside: Callable[..., Out], clip: Path) -> None:
+    out = inside("tag", clip, "--checkpoint", "no-such")
+    assert out.returncode == 5 and "no-such" in out.stderr and out.stdout == ""
+    out = inside("tag", clip, "--device", "abacus")
+    assert out.returncode == 5 and "abacus" in out.stderr and out.stdout == ""
+
+
+def test_a_reader_that_goes_away_is_no_error(many: Callable[[int], Path]) -> None:
+    command = [sys.executable, "-m", "nsnet_cli", "tag", str(many(8)), "--json", *CHEAP]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None and process.stderr is not None
+    assert json.loads(process.stdout.readline())["status"] == "ok"
+    process.stdout.close()
+    assert process.wait(30) == 141
+    assert "rror" not in process.stderr.read()
+
+
+def wait_for_results(folder: Path, count: int, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + 120
+    while len(list(folder.rglob("*.nsnet.json"))) < count:
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupted_run_keeps_what_is_finished(
+    many: Callable[[int], Path], tmp_path: Path, number: signal.Signals, code: int
+) -> None:
+    folder, out = many(40), tmp_path / "out"
+    command = [sys.executable, "-m", "nsnet_cli", "tag", str(folder), "-o", str(out), *CHEAP]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    wait_for_results(out, 3, process)
+    sent = time.monotonic()
+    process.send_signal(number)
+    assert process.wait(20) == code
+    assert time.monotonic() - sent < 2.0
+    kept = results(out)
+    summary = json.loads((out / "run.json").read_text())
+    assert summary["exit_code"] == code and summary["done"] == len(kept) and summary["not_reached"] == 40 - len(kept)
+    assert 3 <= len(kept) < 40 and not (out / ".nsnet-tmp").exists()
+
+
+def test_killed_and_run_again(many: Callable[[int], Path], tmp_path: Path) -> None:
+    folder, out = many(30), tmp_path / "out"
+    command = [sys.executable, "-m", "nsnet_cli", "tag", str(folder), "-o", str(out), *CHEAP]
+    for count in (1, 4, 9):
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        wait_for_results(out, count, process)
+        process.kill()
+        process.wait()
+        results(out)  # every file that stands is whole
+    done = len(results(out))
+    last = nsnet(*command[3:])
+    assert last.returncode == 0, last.stderr
+    summary = json.loads((out / "run.json").read_text())
+    assert (summary["skipped"], summary["done"]) == (done, 30 - done)
+    assert len(results(out)) == 30 and not (out / ".nsnet-tmp").exists()
+    tags = {json.dumps(row["tags"]) for row in results(out).values()}
+    assert len(tags) == 1  # copies of one clip
+
+
+def test_a_full_disk_ends_the_run_and_the_next_one_completes_it(many: Callable[[int], Path], tmp_path: Path) -> None:
+    """A real small file system where we may mount one."""
+    folder, out = many(12), tmp_path / "out"
+    out.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", str(out)], capture_output=True)
+    if mounted.returncode != 0:
+        pytest.skip("may not mount a small tmpfs here")
+    try:
+        full = nsnet("tag", folder, "-o", out, *CHEAP)
+        assert full.returncode == 1 and "No space left" in full.stderr and "Traceback" not in full.stderr
+        kept = results(out)
+        assert 0 < len(kept) < 12
+        subprocess.run(["mount", "-o", "remount,size=1m", str(out)], check=True)
+        assert nsnet("tag", folder, "-o", out, *CHEAP).returncode == 0
+        assert len(results(out)) == 12 and kept.items() <= results(out).items()
+    finally:
+        subprocess.run(["umount", str(out)], check=False)
+
+
+def test_a_terminal_sees_a_bar_and_a_file_does_not(many: Callable[[int], Path]) -> None:
+    """`script` gives the program a real terminal."""
+    import pty
+
+    command = [sys.executable, "-m", "nsnet_cli", "tag", str(many(2)), *CHEAP]
+    leader, follower = pty.openpty()
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=follower)
+    os.close(follower)
+    seen = b""
+    try:
+        while chunk := os.read(leader, 65536):
+            seen += chunk
+    except OSError:
+        pass  # the other end closed
+    finally:
+        os.close(leader)
+    stdout = process.communicate()[0]
+    assert process.returncode == 0
+    assert b"tagging" in seen and b"0/2" in seen and b"\x1b" in seen
+    assert b"\x1b" not in stdout and stdout.count(b"\n") == 3
