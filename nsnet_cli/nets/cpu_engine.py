@@ -19,6 +19,7 @@ from nsnet_cli.errors import WeightsError
 from nsnet_cli.nets.cost import FrameCost
 from nsnet_cli.nets.engine import Saliency, TagHead
 from nsnet_cli.weights.checkpoint import MODEL_FILE, Checkpoint, network_identity
+from nsnet_cli.weights.files import network_file
 
 EXPORT_VERSION = 1
 """Raised whenever the graphs change: older exports are then made anew."""
@@ -32,6 +33,7 @@ class CpuEngine:
     def __init__(self, checkpoint: Checkpoint, *, say: Callable[[str], None] = lambda message: None) -> None:
         side = checkpoint.recogniser.size_px
         exports = Exports(checkpoint, say)
+        exports.fetch(side)
         with ThreadPoolExecutor(
             3
         ) as pool:  # reading compiled graphs from the cache waits on the disk: do it side by side
@@ -85,6 +87,12 @@ class Exports:
         self.root = engine_cache()
         self.core = openvino.Core()
 
+    def fetch(self, side_px: int) -> None:
+        """Download what has to be exported and is not here: in the caller's thread, where an interrupt ends it."""
+        for use in (self.checkpoint.preview, self.checkpoint.recogniser):
+            if not (self._folder(use.network.name, f"{network_identity(use)}:{side_px}") / "meta.json").is_file():
+                network_file(use.network)
+
     def classifier(self, use: Any, side_px: int) -> Graph:
         from_network = f"{network_identity(use)}:{side_px}"
 
@@ -107,9 +115,12 @@ class Exports:
 
         return self._graph("sampler", weights + config, export)
 
-    def _graph(self, name: str, identity: str, export: Callable[[Path], None]) -> Graph:
+    def _folder(self, name: str, identity: str) -> Path:
         key = hashlib.sha256(f"{EXPORT_VERSION}:{openvino.__version__}:{identity}".encode()).hexdigest()[:16]
-        folder = self.root / f"{name}-{key}"
+        return self.root / f"{name}-{key}"
+
+    def _graph(self, name: str, identity: str, export: Callable[[Path], None]) -> Graph:
+        folder = self._folder(name, identity)
         if not (folder / "meta.json").is_file():
             self._export(name, folder, export)
         try:

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from nsnet_cli import __version__
 from nsnet_cli.errors import WeightsError
 from nsnet_cli.weights import progress
 from nsnet_cli.weights.faults import StalledError, UnreachableError, weights_error
@@ -70,7 +71,8 @@ def remote_file(source: HubSource, name: str) -> RemoteFile:
         if constants.is_offline_mode():
             raise OfflineModeIsEnabled("HF_HUB_OFFLINE")
         url = hf_hub_url(source.repo_id, source.file, revision=source.revision)
-        found = get_hf_file_metadata(url, timeout=timeout_s)
+        with client():
+            found = get_hf_file_metadata(url, timeout=timeout_s, library_name="nsnet", library_version=__version__)
         if found.commit_hash is None or found.etag is None:
             raise FileMetadataError("no X-Repo-Commit or ETag header")
     except Exception as error:
@@ -99,7 +101,14 @@ def _download(source: HubSource, name: str, size_bytes: int | None, reporter: pr
         with client(watch):
             for attempt in range(1, ATTEMPTS + 1):
                 try:
-                    path = hf_hub_download(source.repo_id, source.file, revision=source.revision, tqdm_class=bar)
+                    path = hf_hub_download(
+                        source.repo_id,
+                        source.file,
+                        revision=source.revision,
+                        tqdm_class=bar,
+                        library_name="nsnet",
+                        library_version=__version__,
+                    )
                     break
                 except httpx2.ReadError:  # a reset; the client resumes other cuts, but not this one
                     if attempt == ATTEMPTS:
@@ -182,7 +191,8 @@ def client(watch: TransferWatch | None = None) -> Iterator[None]:
 
     Its log and bar make way for ours. Bytes are handed on as they come, not in pieces of 10 MB, so that the bar moves
     and a resumed transfer keeps all it has. Plain HTTP, unless the user sets HF_HUB_DISABLE_XET=0: in the chunk store's
-    own transport none of the limits above would hold.
+    own transport none of the limits above would hold. No telemetry unless HF_HUB_DISABLE_TELEMETRY=0: it asks the Hub
+    for a list first, which costs a request and, where nobody answers, 3 s.
     """
     import os
     import warnings
@@ -190,9 +200,8 @@ def client(watch: TransferWatch | None = None) -> Iterator[None]:
     from huggingface_hub import constants
     from huggingface_hub.utils import get_session, logging
 
-    changes = {"DOWNLOAD_CHUNK_SIZE": None}
-    if "HF_HUB_DISABLE_XET" not in os.environ:
-        changes["HF_HUB_DISABLE_XET"] = True  # type: ignore[assignment]
+    changes: dict[str, bool | None] = {"DOWNLOAD_CHUNK_SIZE": None}
+    changes |= {key: True for key in ("HF_HUB_DISABLE_XET", "HF_HUB_DISABLE_TELEMETRY") if key not in os.environ}
     with _settings_lock, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # its warning of a full disk; ours comes first
         before = {key: getattr(constants, key) for key in changes}

@@ -74,7 +74,8 @@ def pinned_files() -> list[str]:
 def verified_path() -> Path:
     from platformdirs import user_cache_path
 
-    return user_cache_path("nsnet") / "verified.json"
+    root = os.environ.get("NSNET_CACHE")
+    return (Path(root) if root else user_cache_path("nsnet")) / "verified.json"
 
 
 def lock_path() -> Path:

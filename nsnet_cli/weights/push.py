@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from nsnet_cli import __version__
 from nsnet_cli.errors import WeightsError
 from nsnet_cli.weights.checkpoint import CARD_FILE, CONFIG_FILE, MODEL_FILE, read_checkpoint
 from nsnet_cli.weights.registry import HubSource
@@ -44,7 +45,7 @@ def push(folder: Path, repo_id: str, *, private: bool = False, message: str | No
 
     if get_token() is None:
         raise WeightsError(f"cannot push {folder}: no token", "hf auth login, or set HF_TOKEN", "bad_token")
-    api = HfApi()
+    api = HfApi(library_name="nsnet", library_version=__version__)
     try:
         if constants.is_offline_mode():
             raise OfflineModeIsEnabled("HF_HUB_OFFLINE")
