@@ -7,7 +7,9 @@ nowhere.
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
 import stat
 from dataclasses import dataclass
 from fractions import Fraction
@@ -16,6 +18,7 @@ from pathlib import Path
 import av
 import av.container
 import av.error
+import av.logging
 import av.video
 
 from nsnet_cli.errors import VideoError
@@ -77,7 +80,7 @@ def open_video(path: Path, options: ReadOptions, skip_loop_filter: bool = False)
             context = stream.codec_context
             context.thread_type = "NONE"
             context.thread_count = 1
-            context.options = {"max_pixels": str(options.max_side_px**2)}
+            context.options = {"max_pixels": str(_max_pixels(options))}
             if skip_loop_filter:
                 context.options |= {"skip_loop_filter": "all"}
             for other in container.streams:
@@ -132,7 +135,7 @@ def _open_container(path: Path, fd: int, options: ReadOptions) -> av.container.I
         "fd": str(fd),
         "protocol_whitelist": "fd",
         "format_whitelist": f"{VIDEO_FORMATS},{AUDIO_FORMATS}",
-        "max_pixels": str(options.max_side_px**2),
+        "max_pixels": str(_max_pixels(options)),
         "threads": "1",
     }
     head = os.pread(fd, 4096, 0)
@@ -159,6 +162,26 @@ def _why_not_open(path: Path, head: bytes, error: Exception) -> VideoError:
 
 def _reason(error: Exception) -> str:
     return getattr(error, "strerror", None) or str(error) or type(error).__name__
+
+
+def _max_pixels(options: ReadOptions) -> int:
+    return options.max_side_px**2 // 2
+
+
+def refused_size(path: Path, options: ReadOptions) -> str | None:
+    """The size for which FFmpeg refused a file, which it only tells in its log. For files that do not decode."""
+    av.logging.set_level(av.logging.ERROR)
+    try:
+        with av.logging.Capture() as logs, contextlib.suppress(av.error.FFmpegError, OSError, ValueError):
+            video = open_video(path, options)
+            try:
+                next(iter(video.container.decode(video.stream)), None)
+            finally:
+                video.close()
+    finally:
+        av.logging.set_level(None)
+    found = re.search(r"Picture size (\d+)x(\d+) is invalid", " ".join(text for _, _, text in logs))
+    return f"{found[1]} x {found[2]}" if found else None
 
 
 def _video_stream(path: Path, container: av.container.InputContainer, options: ReadOptions) -> av.video.VideoStream:

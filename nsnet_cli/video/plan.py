@@ -37,7 +37,7 @@ def plan_preview(
     frames = span_s / frame_s if frame_s else math.inf
     few = options.max_frames if options.even else options.min_frames
     if frames <= min(few, options.max_frames):
-        return PreviewPlan("all", _evenly(start_s, span_s, max(1, round(frames)), frame_s / 2))
+        return PreviewPlan("all", _evenly(start_s, span_s, max(1, round(frames)), frame_s / 2, at=0.0))
     if options.even:
         return PreviewPlan("even", _evenly(start_s, span_s, options.max_frames, 0.0))
     interval_s = max(options.interval_s, span_s / options.max_frames)
@@ -47,8 +47,9 @@ def plan_preview(
     return _keys_and_fill(key_times_s, start_s, end_s, interval_s, options)
 
 
-def _evenly(start_s: float, span_s: float, count: int, tolerance_s: float) -> tuple[PlannedFrame, ...]:
-    return tuple(PlannedFrame(start_s + (i + 0.5) * span_s / count, False, tolerance_s) for i in range(count))
+def _evenly(start_s: float, span_s: float, count: int, tolerance_s: float, at: float = 0.5) -> tuple[PlannedFrame, ...]:
+    """One frame in each of `count` equal parts, `at` a share of the part."""
+    return tuple(PlannedFrame(start_s + (i + at) * span_s / count, False, tolerance_s) for i in range(count))
 
 
 def _keys_and_fill(

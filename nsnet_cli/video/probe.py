@@ -14,7 +14,7 @@ import av.error
 
 from nsnet_cli.errors import VideoError
 from nsnet_cli.types import ReadOptions, VideoInfo
-from nsnet_cli.video.container import FileIdentity, OpenVideo, file_identity, open_video
+from nsnet_cli.video.container import FileIdentity, OpenVideo, file_identity, open_video, refused_size
 from nsnet_cli.video.scaling import orientation
 
 INDEXED_FORMATS = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi")
@@ -63,7 +63,7 @@ def probe_video(path: Path, options: ReadOptions) -> Probe:
 def probe_open(video: OpenVideo, options: ReadOptions) -> Probe:
     """As probe_video, on an open one, whose reading position it leaves anywhere."""
     context = video.stream.codec_context
-    frame, first_key = _first_frame(video)
+    frame, first_key = _first_frame(video, options)
     keys, indexed, seen_end_s = _key_times(video, first_key)
     duration_s = _duration(video, seen_end_s)
     if duration_s > options.max_duration_s:
@@ -106,7 +106,7 @@ def packet_ticks(packet: av.Packet) -> int | None:
     return packet.pts if packet.pts is not None else packet.dts
 
 
-def _first_frame(video: OpenVideo) -> tuple[av.VideoFrame, av.Packet]:
+def _first_frame(video: OpenVideo, options: ReadOptions) -> tuple[av.VideoFrame, av.Packet]:
     """The first frame that decodes on its own and its packet: geometry comes from pixels, not from claims."""
     context = video.stream.codec_context
     tried, problem = 0, "no packets"
@@ -125,6 +125,9 @@ def _first_frame(video: OpenVideo) -> tuple[av.VideoFrame, av.Packet]:
             return frames[0], packet
     if tried == 0:
         raise VideoError(f"{video.path}: has a video stream but no frames in it", "was it cut short?", "no_frames")
+    claim = None if video.stream.width else refused_size(video.path, options)
+    if claim:
+        raise VideoError(f"{video.path}: claims {claim} px, more than is accepted", kind="too_large")
     raise VideoError(f"{video.path}: no frame can be decoded: {problem}", "it is damaged or cut short", "no_frames")
 
 

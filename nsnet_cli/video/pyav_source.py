@@ -292,8 +292,8 @@ class _Decoder:
 class _Clock:
     """Presentation times where they ascend as they should, decode times where those are the sounder ones.
 
-    Frames leave a decoder in the order they are shown. AVI files with packed B-frames have pairs of times swapped; FFmpeg
-    guesses in the same way (best_effort_timestamp), but PyAV does not pass its guess on.
+    Frames leave a decoder in the order they are shown. AVI files with packed B-frames have pairs of times swapped;
+    FFmpeg guesses in the same way (best_effort_timestamp), but PyAV does not pass its guess on.
     """
 
     def __init__(self) -> None:
