@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import importlib.util
 import shutil
 import time
@@ -15,6 +16,7 @@ from sample_results import NASTY, failure, sample, unscored
 
 from nsnet_cli.outputs.index import write_report
 from nsnet_cli.outputs.page import write_page
+from nsnet_cli.outputs.vtt import to_vtt
 
 CHROMIUM = next((p for p in map(shutil.which, ("chromium", "chromium-browser", "google-chrome")) if p), None)
 DRIVER = shutil.which("chromedriver")
@@ -343,4 +345,22 @@ def test_report_links_to_the_most_salient_moment(chrome: Any, tmp_path: Path, ca
     href = browser.find(".poster").get_attribute("href")
     assert href == f"{cat_video.as_uri()}#t=9.5"
     assert browser.find(".poster").accessible_name == "open cat.mp4 at its most salient moment"
+    browser.assert_quiet()
+
+
+def test_chromium_reads_the_cues(chrome: Any, tmp_path: Path) -> None:
+    """The browser's own WebVTT parser, on names that try to break out."""
+    result = sample(tags=((NASTY, 0.9), ("tabby", 0.5)))
+    cues = f"data:text/vtt;base64,{base64.b64encode(to_vtt(result).encode()).decode()}"
+    (tmp_path / "track.html").write_text(
+        f'<!doctype html><link rel="icon" href="data:,"><video><track default src="{cues}"></video>'
+    )
+    browser = Browser(chrome, tmp_path / "track.html")
+    browser.js("document.querySelector('track').track.mode = 'hidden'")
+    browser.wait("document.querySelector('track').readyState === 2")
+    read = browser.js(
+        "return [...document.querySelector('track').track.cues].map(c => [c.startTime, c.endTime, c.getCueAsHTML().textContent])"
+    )
+    assert [(start, end) for start, end, _ in read] == [(8.0, 11.0), (8.0, 11.0)]
+    assert read[0][2].startswith("a<b>&\"'|]]> --> </script>") and read[1][2] == "tabby (0.50)"
     browser.assert_quiet()

@@ -65,7 +65,9 @@ def _curves(axes: Axes, result: VideoResult) -> None:
     times = [f.pts_s for f in frames]
     saliency = [f.saliency for f in frames]
     axes.fill_between(times, saliency, color=SALIENT, alpha=0.14, linewidth=0)
-    axes.plot(times, saliency, color=SALIENT, linewidth=2.2, label="saliency, both combined", zorder=3)
+    both = all(f.fsm is not None and f.vgm is not None for f in frames)
+    name = "saliency, both combined" if both else "saliency"
+    axes.plot(times, saliency, color=SALIENT, linewidth=2.2, label=name, zorder=3)
     for name, color, label in (
         ("fsm", FRAME, "FSM, each frame by itself"),
         ("vgm", VIDEO, "VGM, each frame in the video"),
@@ -82,7 +84,7 @@ def _curves(axes: Axes, result: VideoResult) -> None:
     axes.set_yticks([0, 0.5, 1])
     axes.xaxis.set_major_locator(FixedLocator(axis_ticks(end_s, 10)))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda t, _: clock(t, 0 if t == int(t) else 1)))
-    axes.tick_params(colors=SOFT, length=0, labelsize=9)
+    axes.tick_params(colors=SOFT, length=0, labelsize=9, pad=6)
     for text in axes.get_xticklabels():  # the lines to the thumbnails pass behind the times
         text.set_bbox({"facecolor": PAPER, "edgecolor": "none", "pad": 1.5})
     axes.grid(axis="y", color=LINE, linewidth=0.8)
