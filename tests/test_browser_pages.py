@@ -359,7 +359,8 @@ def test_chromium_reads_the_cues(chrome: Any, tmp_path: Path) -> None:
     browser.js("document.querySelector('track').track.mode = 'hidden'")
     browser.wait("document.querySelector('track').readyState === 2")
     read = browser.js(
-        "return [...document.querySelector('track').track.cues].map(c => [c.startTime, c.endTime, c.getCueAsHTML().textContent])"
+        """const cues = [...document.querySelector('track').track.cues];
+        return cues.map(c => [c.startTime, c.endTime, c.getCueAsHTML().textContent]);"""
     )
     assert [(start, end) for start, end, _ in read] == [(8.0, 11.0), (8.0, 11.0)]
     assert read[0][2].startswith("a<b>&\"'|]]> --> </script>") and read[1][2] == "tabby (0.50)"
