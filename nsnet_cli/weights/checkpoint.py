@@ -24,6 +24,7 @@ import numpy as np
 
 from nsnet_cli.errors import WeightsError
 from nsnet_cli.types import TagName
+from nsnet_cli.weights.keys import check_tensors
 from nsnet_cli.weights.registry import PACKAGE_DIR, CheckpointRow, NetworkUse, Registry, load_registry
 from nsnet_cli.weights.vocabulary import load_vocabulary
 
@@ -88,10 +89,12 @@ def read_checkpoint(folder: Path, registry: Registry | None = None) -> Checkpoin
     kind = config["kind"]
     preview, recogniser = (_network_use(folder, config, key, registry) for key in ("preview", "recogniser"))
     vocabulary = _vocabulary(folder, config["vocabulary"])
+    sha256 = _model_sha256(folder, config)
+    check_tensors(folder / MODEL_FILE, tags=len(vocabulary) if kind == "own-vocabulary" else None)
     sampling = config.get("sampling", {})
     return Checkpoint(
         name=str(config["name"]),
-        hash=_identity(preview, recogniser, vocabulary, config, _model_sha256(folder, config)),
+        hash=_identity(preview, recogniser, vocabulary, config, sha256),
         license=str(config.get("license", "unknown")),
         kind=kind,
         preview=preview,

@@ -107,7 +107,7 @@ def _http(error: Exception, source: HubSource) -> tuple[str, str, str]:
         return "rate_limited", "the Hub asks to send fewer requests", hint
     if status >= 500:
         return "server_error", f"the Hub answered {status}{said}", "try again in some minutes: nsnet models pull NAME"
-    return "download", f"the Hub answered {status} for {where}/{source.file}{said}", "nsnet models show NAME"
+    return "download", f"the Hub answered {status} for {where}/{source.file}{said}", f"try again: {PULL}"
 
 
 def _transport(chain: list[BaseException], source: HubSource, timeout_s: float) -> tuple[str, str, str]:
