@@ -31,11 +31,17 @@ def read_video(path: Path, options: ReadOptions) -> Iterator[VideoHeader | Frame
     pixels (N, size_px, size_px, 3) uint8 RGB, upright; pts_s counts from the container's start.
     `nsnet_cli.video.worker.DecodeWorker.read` is the same in a process that can be killed.
     """
+    try:
+        yield from _read(Path(path), options)
+    except MemoryError:
+        raise VideoError(f"{path}: decoding it needs more memory than there is", kind="out_of_memory") from None
+
+
+def _read(path: Path, options: ReadOptions) -> Iterator[VideoHeader | FrameBatch | DecodeReport]:
     from nsnet_cli.video.plan import plan_preview
     from nsnet_cli.video.probe import probe_video
     from nsnet_cli.video.source import Tally
 
-    path = Path(path)
     started = time.perf_counter()
     probe = probe_video(path, options)
     plan = plan_preview(probe.key_times_s, probe.start_s, probe.end_s, probe.info.fps, options)

@@ -8,6 +8,7 @@ nowhere.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 import stat
@@ -141,9 +142,8 @@ def _open_container(path: Path, fd: int, options: ReadOptions) -> av.container.I
     head = os.pread(fd, 4096, 0)
     try:
         return av.open("fd:", options=av_options, metadata_errors="replace")
-    except MemoryError:
-        raise VideoError(f"{path}: opening it needs more memory than allowed", kind="out_of_memory") from None
     except (av.error.FFmpegError, ValueError, EOFError, OSError) as error:
+        check_memory(error)
         raise _why_not_open(path, head, error) from None
 
 
@@ -162,6 +162,12 @@ def _why_not_open(path: Path, head: bytes, error: Exception) -> VideoError:
 
 def _reason(error: Exception) -> str:
     return getattr(error, "strerror", None) or str(error) or type(error).__name__
+
+
+def check_memory(error: Exception) -> None:
+    """Raise MemoryError where FFmpeg says that it got none: that is not damage, which decoding gets over."""
+    if getattr(error, "errno", None) == errno.ENOMEM:
+        raise MemoryError from error
 
 
 def _max_pixels(options: ReadOptions) -> int:

@@ -14,7 +14,7 @@ import av.error
 
 from nsnet_cli.errors import VideoError
 from nsnet_cli.types import ReadOptions, VideoInfo
-from nsnet_cli.video.container import FileIdentity, OpenVideo, file_identity, open_video, refused_size
+from nsnet_cli.video.container import FileIdentity, OpenVideo, check_memory, file_identity, open_video, refused_size
 from nsnet_cli.video.scaling import orientation
 
 INDEXED_FORMATS = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi")
@@ -119,6 +119,7 @@ def _first_frame(video: OpenVideo, options: ReadOptions) -> tuple[av.VideoFrame,
         try:
             frames = context.decode(packet) + context.decode(None)
         except av.error.FFmpegError as error:
+            check_memory(error)
             frames, problem = [], error.strerror or str(error)
         context.flush_buffers()
         if frames:
@@ -135,8 +136,8 @@ def _packets(video: OpenVideo) -> Iterable[av.Packet]:
     """Packets of the video stream until the end or the first damage that the demuxer does not get over."""
     try:
         yield from video.container.demux(video.stream)
-    except (av.error.FFmpegError, OSError, ValueError):
-        return
+    except (av.error.FFmpegError, OSError, ValueError) as error:
+        check_memory(error)
 
 
 def _key_times(video: OpenVideo, first_key: av.Packet) -> tuple[list[float], bool, float]:
@@ -156,7 +157,8 @@ def _indexed_keys(video: OpenVideo, first_key: av.Packet) -> list[float]:
         return []
     try:
         video.container.seek(first, stream=stream)  # Matroska reads its cues at the first seek
-    except av.error.FFmpegError:
+    except av.error.FFmpegError as error:
+        check_memory(error)
         return []
     index = stream.index_entries
     if not len(index):

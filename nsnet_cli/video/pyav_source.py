@@ -21,7 +21,7 @@ import av.error
 import numpy as np
 
 from nsnet_cli.types import FrameBatch, PlannedFrame, PreviewPlan, ReadOptions
-from nsnet_cli.video.container import open_video
+from nsnet_cli.video.container import check_memory, open_video
 from nsnet_cli.video.probe import Probe, clocked_packets, packet_ticks
 from nsnet_cli.video.scaling import Scaler
 from nsnet_cli.video.source import BATCH_FRAMES, Tally
@@ -174,7 +174,8 @@ class _Decoder:
     def _seek(self, key_s: float) -> Iterator[av.Packet]:
         try:
             self.video.container.seek(self.video.ticks(key_s), stream=self.video.stream)
-        except av.error.FFmpegError:
+        except av.error.FFmpegError as error:
+            check_memory(error)
             return iter(())
         return iter(clocked_packets(self.video))
 
@@ -223,7 +224,8 @@ class _Decoder:
         context.skip_frame = "DEFAULT"
         try:
             frames = context.decode(packet) + context.decode(None)
-        except (av.error.FFmpegError, ValueError):
+        except (av.error.FFmpegError, ValueError) as error:
+            check_memory(error)
             frames = []
         frames = [frame for frame in frames if not frame.is_corrupt]
         if not frames:
@@ -277,7 +279,8 @@ class _Decoder:
                     pushed_back.append(packet)
             try:
                 frames = context.decode(packet)
-            except (av.error.FFmpegError, ValueError):
+            except (av.error.FFmpegError, ValueError) as error:
+                check_memory(error)
                 continue
             for frame in frames:
                 self.tally.frames_decoded += 1

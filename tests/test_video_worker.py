@@ -1,0 +1,249 @@
+"""The decode worker: what goes wrong inside it costs one video, and it never outlives the one who started it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from video_files import make_video, number_of
+
+from nsnet_cli.errors import NsnetError, VideoError
+from nsnet_cli.types import DecodeReport, FrameBatch, ReadOptions, VideoHeader
+from nsnet_cli.video import read_video
+from nsnet_cli.video.worker import MAX_TIMEOUT_S, DecodeWorker, default_timeout_s
+
+OPTIONS = ReadOptions(size_px=64)
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_video(tmp_path_factory.mktemp("worker") / "clip.mp4", frames=100)
+
+
+@pytest.fixture(scope="module")
+def worker() -> Iterator[DecodeWorker]:
+    with DecodeWorker() as shared:
+        yield shared
+
+
+def numbers(messages: Iterator[VideoHeader | FrameBatch | DecodeReport]) -> list[int]:
+    batches = [message for message in messages if isinstance(message, FrameBatch)]
+    return [number_of(pixels) for batch in batches for pixels in batch.pixels]
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().split(")")[1].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 10.0) -> bool:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if condition():
+            return True
+        time.sleep(0.02)
+    return condition()
+
+
+def test_it_gives_what_reading_in_process_gives(worker: DecodeWorker, clip: Path) -> None:
+    options = ReadOptions(size_px=64, jpegs=True)
+    theirs, ours = list(worker.read(clip, options)), list(read_video(clip, options))
+    assert theirs[0] == ours[0]
+    for one, other in zip(theirs[1:-1], ours[1:-1], strict=True):
+        assert isinstance(one, FrameBatch)
+        assert isinstance(other, FrameBatch)
+        assert np.array_equal(one.pixels, other.pixels)
+        assert np.array_equal(one.pts_s, other.pts_s)
+        assert one.jpegs == other.jpegs
+    assert isinstance(theirs[-1], DecodeReport)
+
+
+def test_one_process_serves_many_videos_good_and_bad(worker: DecodeWorker, clip: Path, tmp_path: Path) -> None:
+    numbers(worker.read(clip, OPTIONS))
+    pid = worker.pid
+    (tmp_path / "empty.mp4").touch()
+    for _ in range(3):
+        with pytest.raises(VideoError) as caught:
+            list(worker.read(tmp_path / "empty.mp4", OPTIONS))
+        assert (caught.value.kind, caught.value.message) == ("empty_file", f"{tmp_path}/empty.mp4: is empty (0 bytes)")
+        assert numbers(worker.read(clip, OPTIONS))
+    assert worker.pid == pid
+
+
+def test_names_that_are_not_utf8_reach_the_worker(worker: DecodeWorker, clip: Path, tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode(b"n\xff\nm.mp4")
+    path.write_bytes(clip.read_bytes())
+    assert numbers(worker.read(path, OPTIONS))
+
+
+@pytest.mark.parametrize("fault", ["hang", "stop"])
+def test_a_hang_ends_at_the_deadline_and_the_next_video_is_read(fault: str, clip: Path) -> None:
+    with DecodeWorker(reader=f"fault_readers:{fault}") as worker:
+        messages = worker.read(clip, OPTIONS, timeout_s=1.0)
+        assert isinstance(next(messages), VideoHeader)
+        assert isinstance(next(messages), FrameBatch)
+        pid, started = worker.pid, time.monotonic()
+        with pytest.raises(VideoError, match=f"{clip}.*--timeout") as caught:
+            list(messages)
+        assert caught.value.kind == "timeout"
+        assert time.monotonic() - started < 2.0
+        assert pid is not None
+        assert not alive(pid)
+        worker.reader = "nsnet_cli.video:read_video"
+        assert numbers(worker.read(clip, OPTIONS))
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind", "words"),
+    [
+        ("segfault", "crashed", "SIGSEGV"),
+        ("abort", "crashed", "SIGABRT: codec: assertion failed"),
+        ("leak", "out_of_memory", "memory"),
+        ("broken", "unreadable", "ZeroDivisionError"),
+    ],
+)
+def test_a_crash_costs_one_video(fault: str, kind: str, words: str, clip: Path) -> None:
+    with DecodeWorker(memory_bytes=256 << 20, reader=f"fault_readers:{fault}") as worker:
+        for _ in range(2):
+            with pytest.raises(VideoError, match=words) as caught:
+                list(worker.read(clip, OPTIONS, timeout_s=30))
+            assert caught.value.kind == kind
+
+
+def test_killed_from_outside(worker: DecodeWorker, clip: Path) -> None:
+    messages = worker.read(clip, ReadOptions(size_px=64, max_frames=100, even=True))
+    next(messages)
+    assert worker.pid is not None
+    os.kill(worker.pid, signal.SIGKILL)
+    with pytest.raises(VideoError, match="SIGKILL") as caught:
+        list(messages)
+    assert caught.value.kind == "crashed"
+    assert numbers(worker.read(clip, OPTIONS))
+
+
+def test_killed_between_two_videos(worker: DecodeWorker, clip: Path) -> None:
+    numbers(worker.read(clip, OPTIONS))
+    assert worker.pid is not None
+    os.kill(worker.pid, signal.SIGKILL)
+    assert wait_until(lambda: worker.pid is None or not alive(worker.pid))
+    assert numbers(worker.read(clip, OPTIONS))
+
+
+def test_memory_is_capped_for_real_media(tmp_path: Path) -> None:
+    """35 bytes that are, rightly, 110 million pixels."""
+    path = tmp_path / "big.gif"
+    size = (11000).to_bytes(2, "little") + (10000).to_bytes(2, "little")
+    path.write_bytes(b"GIF89a" + size + b"\x80\0\0\0\0\0\xff\xff\xff,\0\0\0\0" + size + b"\0\x02\x02D\x01\0;")
+    with DecodeWorker(memory_bytes=200 << 20) as worker, pytest.raises(VideoError) as caught:
+        list(worker.read(path, OPTIONS, timeout_s=60))
+    assert caught.value.kind == "out_of_memory"
+
+
+def test_an_iterator_closed_early_leaves_the_worker_usable(worker: DecodeWorker, clip: Path) -> None:
+    messages = worker.read(clip, ReadOptions(size_px=64, max_frames=100, even=True))
+    next(messages)
+    messages.close()  # type: ignore[attr-defined]
+    assert len(numbers(worker.read(clip, OPTIONS))) == 24
+
+
+def test_a_worker_waits_for_a_slow_consumer(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    count = tmp_path / "count"
+    monkeypatch.setenv("FAULT_READERS_COUNT", str(count))
+    with DecodeWorker(reader="fault_readers:many") as worker:
+        messages = worker.read(clip, OPTIONS, timeout_s=5.0)
+        for _ in range(4):
+            next(messages)
+        time.sleep(0.5)
+        assert 2 <= int(count.read_text()) <= 8, "decodes ahead, but only so far"
+        messages.close()  # type: ignore[attr-defined]
+
+
+def test_the_consumers_own_time_is_not_counted(clip: Path) -> None:
+    with DecodeWorker(reader="fault_readers:slow") as worker:
+        for _ in worker.read(clip, OPTIONS, timeout_s=2.0):
+            time.sleep(0.8)
+
+
+def test_a_worker_that_cannot_start_is_not_the_videos_fault(clip: Path) -> None:
+    with (
+        DecodeWorker(reader="no_such_module:read") as worker,
+        pytest.raises(NsnetError, match="no_such_module") as caught,
+    ):
+        list(worker.read(clip, OPTIONS))
+    assert not isinstance(caught.value, VideoError)
+
+
+def test_the_default_deadline_follows_the_length() -> None:
+    assert default_timeout_s(0) < default_timeout_s(60) < default_timeout_s(600)
+    assert default_timeout_s(1e9) == MAX_TIMEOUT_S
+
+
+def test_the_worker_imports_neither_torch_nor_terminal_libraries(clip: Path) -> None:
+    with DecodeWorker(reader="fault_readers:modules") as worker, pytest.raises(VideoError) as caught:
+        list(worker.read(clip, OPTIONS))
+    roots = {name.split(".")[0] for name in caught.value.message.split()}
+    assert {"av", "numpy", "nsnet_cli"} <= roots
+    assert not roots & {"torch", "torchvision", "timm", "typer", "click", "rich", "openvino", "PIL", "decord", "tqdm"}
+
+
+PARENT = """
+    import sys
+    from pathlib import Path
+    from nsnet_cli.types import ReadOptions
+    from nsnet_cli.video.worker import DecodeWorker
+
+    if __name__ == "__main__":
+        with DecodeWorker(reader=sys.argv[2]) as worker:
+            messages = worker.read(Path(sys.argv[1]), ReadOptions(64), timeout_s=100)
+            next(messages)
+            print(worker.pid, flush=True)
+            try:
+                list(messages)
+            except KeyboardInterrupt:
+                print("interrupted", flush=True)
+"""
+
+
+@contextlib.contextmanager
+def parent_of_a_hanging_worker(clip: Path, fault: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
+    command = [sys.executable, "-c", textwrap.dedent(PARENT), str(clip), f"fault_readers:{fault}"]
+    parent = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env, start_new_session=True
+    )
+    assert parent.stdout is not None
+    try:
+        yield parent, int(parent.stdout.readline())
+    finally:
+        parent.kill()
+        parent.communicate()
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs the kernel's F_SETSIG")
+@pytest.mark.parametrize("fault", ["hang", "stop"])
+def test_the_worker_dies_with_its_parent_even_when_both_cannot_speak(clip: Path, fault: str) -> None:
+    with parent_of_a_hanging_worker(clip, fault) as (parent, pid):
+        assert alive(pid)
+        parent.send_signal(signal.SIGKILL)
+        parent.wait()
+        assert wait_until(lambda: not alive(pid))
+
+
+def test_ctrl_c_prints_nothing_from_the_worker(clip: Path) -> None:
+    with parent_of_a_hanging_worker(clip, "hang") as (parent, pid):
+        time.sleep(0.2)
+        os.killpg(parent.pid, signal.SIGINT)  # what a terminal does
+        out, err = parent.communicate(timeout=10)
+        assert (out, err) == ("interrupted\n", "")
+        assert wait_until(lambda: not alive(pid))
