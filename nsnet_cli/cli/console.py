@@ -190,6 +190,7 @@ class _Handler(logging.Handler):
             handler = cls()
             logger.addHandler(handler)
         handler.console = console
+        logger.propagate = False  # libraries give the root logger handlers of their own: each line would come twice
         logger.setLevel(logging.DEBUG if console.verbose else logging.INFO)
 
     def emit(self, record: logging.LogRecord) -> None:
