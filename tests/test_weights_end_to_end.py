@@ -84,16 +84,16 @@ def test_a_resnet_50_row_from_an_empty_cache(hub: HubServer, tmp_path: Path, cat
 
     pulled = run(env, "models", "pull", "pair")
     assert pulled.returncode == 0, pulled.stderr
-    assert "downloaded r50 (timm/r50), 102.5 MB" in pulled.stderr
+    assert pulled.stderr.count("downloaded r50 (timm/r50), 102.5 MB") == 1
     done = run(env, "tag", str(cat_video), "--checkpoint", "pair", "--json")
     assert done.returncode == 0, done.stderr
-    assert "no trained sampler" in done.stderr or "no sampler is trained" in done.stderr
+    assert "using --policy confidence" in done.stderr
     result = json.loads(done.stdout)
     assert result["status"] == "ok"
     assert result["sampling"]["policy"] == "confidence"
     assert result["model"]["checkpoint"] == "pair"
     assert len(result["tags"]) == 5
-    assert result["cost"]["gflops"] > 4 * 4 * 2 * 0.9  # four frames of 4.1 GMAC
+    assert result["cost"]["gflops"] > 4 * 4  # four frames of 4.1 GMAC each, and the preview
 
     # All files are here: nothing is sent, and nothing needs to be.
     sent = hub.requests()
