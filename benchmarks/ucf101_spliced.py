@@ -2,9 +2,12 @@
 
     python benchmarks/ucf101_spliced.py ../shared/data/ucf101_15_features_train.npz
 
-Sequences of 48 frames: one stretch of 4 to 10 consecutive frames of one of ten labelled classes inside stretches of the other five.
-Cross-validated over videos (contiguous thirds of each class, so that neighbours from one source stay together) and over which five classes
-are the unlabelled ones (each class once). The recogniser is linear, trained on the training videos' frames of the ten classes.
+Sequences of 48 frames: one stretch of 4 to 10 consecutive frames of one of ten labelled classes inside stretches of
+the other five.
+Cross-validated over videos (contiguous thirds of each class, so that neighbours from one source stay together) and
+over which five classes
+are the unlabelled ones (each class once). The recogniser is linear, trained on the training videos' frames of the ten
+classes.
 Prints top-1 at K = 4 and the saliency's ROC-AUC, mean and spread over the runs.
 """
 
@@ -115,7 +118,9 @@ def one_run(data: dict[str, np.ndarray], fold: int, choice: int, options: FitOpt
         "oracle": [np.asarray(s.salient, dtype=float) for s in testing],
     }
     out = {f"top1 {name}": top1(testing, p, scores) for name, scores in policies.items()}
-    out["top1 dense mean"] = float(np.mean([x.mean(0).argmax() == s.labels[0] for x, s in zip(p, testing, strict=True)]))
+    out["top1 dense mean"] = float(
+        np.mean([x.mean(0).argmax() == s.labels[0] for x, s in zip(p, testing, strict=True)])
+    )
     out |= {f"auc {n}": roc_auc(np.concatenate(policies[n]), truth) for n in ("confidence", "fsm", "vgm", "combined")}
     kept = {k: v for k, v in result.metrics.items() if k.startswith(("pseudo", "epochs"))}
     return {**out, **kept, "refinements": result.history[-1].refinements, "fit_s": seconds}

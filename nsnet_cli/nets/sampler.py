@@ -1,7 +1,9 @@
 """NSNet's sampler: preview features to frame saliency. FSM (frame level), VGM (video level) and their combination.
 
-Structure after the abstract of arXiv 2207.10388; the exact layers are ours (docs/method.md). Two rules hold it together:
-the classifier sees a frame's own features only, and the attention alone sees the other frames. An attention that pools features which the
+Structure after the abstract of arXiv 2207.10388; the exact layers are ours (docs/method.md). Two rules hold it
+together:
+the classifier sees a frame's own features only, and the attention alone sees the other frames. An attention that
+pools features which the
 encoder has already mixed over time satisfies both of its supervisions without finding anything.
 """
 
@@ -14,7 +16,7 @@ from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812
+from torch.nn import functional as F
 
 FRAME_STATISTICS = 5  # of one frame's logits: log-sum-exp, highest, lead over the second, entropy, highest probability
 CONTEXT_STATISTICS = (
@@ -67,7 +69,8 @@ class SamplerOutput(NamedTuple):
 
 
 class Sampler(nn.Module):
-    """features (B, T, D), logits (B, T, C) or None, times (B, T) = pts_s / duration, mask (B, T) True = a frame -> SamplerOutput.
+    """features (B, T, D), logits (B, T, C) or None, times (B, T) = pts_s / duration, mask (B, T) True = a frame ->
+    SamplerOutput.
 
     Any T, any spacing of times. `logits` are needed where config.classes is 0 and not looked at otherwise.
     """
@@ -90,6 +93,8 @@ class Sampler(nn.Module):
         self.attention = nn.Sequential(nn.LayerNorm(h), nn.Linear(h, 1))  # the VGM's lambda
 
     def forward(self, features: Tensor, logits: Tensor | None, times: Tensor, mask: Tensor) -> SamplerOutput:
+        if logits is None and not self.config.classes:
+            raise ValueError("a sampler of a fixed vocabulary needs the preview network's logits")
         x = self.norm(features.float())  # (B, T, D)
         valid = mask.unsqueeze(-1).to(x.dtype)  # (B, T, 1)
         own, context = self.standardised(frame_statistics(x, logits if self.config.classes == 0 else None, valid))
@@ -113,13 +118,11 @@ class Sampler(nn.Module):
         return SamplerOutput(fsm, vgm, self.combine(fsm, vgm), frame_logits, salient, non_salient)
 
     def classify(self, frames: Tensor, logits: Tensor | None) -> Tensor:
-        """(..., H), (..., C) -> (..., C+1). The frozen classifier is linear, so its logits of a pooled frame are the pooled logits."""
+        """(..., H), (..., C) -> (..., C+1). The frozen classifier is linear, so its logits of a pooled frame are the
+        pooled logits.
+        """
         head = self.classifier(frames)
-        if self.config.classes:
-            return head
-        if logits is None:
-            raise ValueError("a sampler of a fixed vocabulary needs the preview network's logits")
-        return torch.cat([logits.float(), head], -1)
+        return head if logits is None or self.config.classes else torch.cat([logits.float(), head], -1)
 
     def combine(self, fsm: Tensor, vgm: Tensor) -> Tensor:
         """(B, T), (B, T) -> (B, T). The product asks both; its root keeps the scale of a probability."""
@@ -128,7 +131,9 @@ class Sampler(nn.Module):
         return {"mean": (fsm + vgm) / 2, "fsm": fsm, "vgm": vgm}[self.config.combination]
 
     def standardised(self, statistics: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, T, S) -> one frame's own (B, T, S0), in context (B, T, S - S0); with the training set's mean and spread."""
+        """(B, T, S) -> one frame's own (B, T, S0), in context (B, T, S - S0); with the training set's mean and
+        spread.
+        """
         statistics = ((statistics - self.statistics_mean) / self.statistics_std).clamp(-4, 4)
         own = FRAME_STATISTICS if self.config.classes == 0 else 0
         return statistics[..., :own], statistics[..., own:]
@@ -176,7 +181,7 @@ def time_embedding(times: Tensor, hidden: int) -> Tensor:
 
 
 def frame_statistics(x: Tensor, logits: Tensor | None, valid: Tensor) -> Tensor:
-    """Numbers that mean the same for classes never seen. x (B, T, D), logits (B, T, C), valid (B, T, 1) -> (B, T, S)."""
+    """Numbers that mean the same for unseen classes. x (B, T, D), logits (B, T, C), valid (B, T, 1) -> (B, T, S)."""
     unit = F.normalize(x, dim=-1)
     likeness = (unit * F.normalize(pool(unit, valid), dim=-1).unsqueeze(1)).sum(-1)  # (B, T)
     near = (unit[:, 1:] * unit[:, :-1]).sum(-1) * valid[:, 1:, 0]  # (B, T-1)

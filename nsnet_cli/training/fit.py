@@ -1,6 +1,7 @@
 """The training loop of the sampler, over cached preview features: seconds to minutes on a CPU.
 
-The same seed gives the same sampler; an interrupted run resumes from `resume` and ends as if it had not been interrupted.
+The same seed gives the same sampler; an interrupted run resumes from `resume` and ends as if it had not been
+interrupted.
 """
 
 from __future__ import annotations
@@ -283,7 +284,7 @@ def _metrics(state: _State, train: Sequences, held_out: Sequences, config: Sampl
     return {**metrics, **known_answers(state.sampler, held_out)}
 
 
-# ---- the state on disk ------------------------------------------------------------------------------------------------
+# ---- the state on disk ----
 
 
 def _identity(config: SamplerConfig, options: FitOptions) -> dict[str, Any]:

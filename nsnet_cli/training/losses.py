@@ -1,8 +1,10 @@
 """The two losses of NSNet. Class C, the last of the C+1, is non-salient.
 
-From the abstract of arXiv 2207.10388: a frame-level loss on pseudo labels that tell salient from non-salient frames (FSM), and a video-level loss
+From the abstract of arXiv 2207.10388: a frame-level loss on pseudo labels that tell salient from non-salient frames
+(FSM), and a video-level loss
 on temporal attention under dual supervision by the salient and the non-salient representation (VGM).
-Ours (a reconstruction): that both are cross-entropies through one classifier, the balance of the two kinds of frames, the form for several labels.
+Ours (a reconstruction): that both are cross-entropies through one classifier, the balance of the two kinds of frames,
+the form for several labels.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F  # noqa: N812
+from torch.nn import functional as F
 
 from nsnet_cli.nets.sampler import SamplerOutput
 from nsnet_cli.training.sequences import IGNORED, Batch
@@ -27,7 +29,8 @@ class Losses(NamedTuple):
 def frame_loss(frame_logits: Tensor, pseudo: Tensor) -> Tensor:
     """Cross-entropy on pseudo labels, salient and non-salient frames weighing one half each, however many there are.
 
-    frame_logits (B, T, C+1), pseudo (B, T) in {0..C-1: class, C: non-salient, IGNORED} -> (). Without any labelled frame: 0.
+    frame_logits (B, T, C+1), pseudo (B, T) in {0..C-1: class, C: non-salient, IGNORED} -> (). Without any labelled
+    frame: 0.
     """
     last = frame_logits.shape[-1] - 1
     loss = F.cross_entropy(
@@ -40,7 +43,9 @@ def frame_loss(frame_logits: Tensor, pseudo: Tensor) -> Tensor:
 
 
 def salient_loss(salient_logits: Tensor, labels: Tensor) -> Tensor:
-    """X+ is classified as the video's label; a video of n labels wants 1/n for each. (B, C+1), labels (B, C) in {0, 1} -> ()."""
+    """X+ is classified as the video's label; a video of n labels wants 1/n for each. (B, C+1), labels (B, C) in {0,
+    1} -> ().
+    """
     target = F.pad(labels / labels.sum(-1, keepdim=True).clamp_min(1), (0, 1))  # (B, C+1)
     entropy = -(target * target.clamp_min(1e-9).log()).sum(-1)  # so that the least loss is 0 for any n
     return ((-target * salient_logits.log_softmax(-1)).sum(-1) - entropy).mean()

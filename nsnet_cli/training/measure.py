@@ -54,7 +54,9 @@ def roc_auc(scores: np.ndarray, positive: np.ndarray) -> float:
 
 
 def known_answers(sampler: Sampler, sequences: Sequence[FeatureSequence]) -> dict[str, float]:
-    """Saliency ROC-AUC over all frames, and the share of the K = 4 best frames that are right, where `salient` is known."""
+    """Saliency ROC-AUC over all frames, and the share of the K = 4 best frames that are right, where `salient` is
+    known.
+    """
     known = [s for s in sequences if s.salient is not None and s.salient.any() and not s.salient.all()]
     if not known:
         return {}

@@ -1,11 +1,16 @@
 """Class prototypes, how close each frame is to its own class's, and the pseudo labels that follow.
 
-From the paper's abstract: pseudo labels tell salient from non-salient frames, so that the frame-level module can learn non-saliency.
-Ours (a reconstruction): everything below. Closeness r is cos(x, mu_y) less the mean of cos(x, mu_c) over the other classes, after the training
-set's mean is taken off: what all videos share cancels. The split is where a mixture of two Gaussians on r is sure, not a fixed share of the frames.
+From the paper's abstract: pseudo labels tell salient from non-salient frames, so that the frame-level module can
+learn non-saliency.
+Ours (a reconstruction): everything below. Closeness r is cos(x, mu_y) less the mean of cos(x, mu_c) over the other
+classes, after the training
+set's mean is taken off: what all videos share cancels. The split is where a mixture of two Gaussians on r is sure,
+not a fixed share of the frames.
 
-Refinement re-weights the prototypes with the current saliency and can feed on its own mistakes. Two guards: a video's frames are
-measured with prototypes that other videos made (`halves`), and a round is kept only if held-out videos are told apart better than before (`refine`).
+Refinement re-weights the prototypes with the current saliency and can feed on its own mistakes. Two guards: a video's
+frames are
+measured with prototypes that other videos made (`halves`), and a round is kept only if held-out videos are told apart
+better than before (`refine`).
 """
 
 from __future__ import annotations
@@ -23,7 +28,8 @@ def unit(x: np.ndarray) -> np.ndarray:
 
 
 def class_prototypes(features: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Mean of L2-normalised features, weighted, normalised again. features (N, D), labels (N, C) in {0, 1}, weights (N,) -> (C, D).
+    """Mean of L2-normalised features, weighted, normalised again. features (N, D), labels (N, C) in {0, 1}, weights
+    (N,) -> (C, D).
 
     A class without frames gets a row of zeros: every frame is equally (0) close to it.
     """
@@ -31,7 +37,9 @@ def class_prototypes(features: np.ndarray, labels: np.ndarray, weights: np.ndarr
 
 
 def closeness(features: np.ndarray, prototypes: np.ndarray) -> np.ndarray:
-    """How much closer a frame is to each class's prototype than to the mean of the other classes'. (N, D), (C, D) -> (N, C) in [-2, 2]."""
+    """How much closer a frame is to each class's prototype than to the mean of the other classes'. (N, D), (C, D) ->
+    (N, C) in [-2, 2].
+    """
     cosine = unit(features) @ prototypes.T  # (N, C)
     if prototypes.shape[0] == 1:
         return cosine
@@ -68,7 +76,9 @@ def two_kinds(r: np.ndarray, rounds: int = 50) -> np.ndarray:
 def split(
     r: np.ndarray, lengths: Sequence[int], salient_at: float = 0.8, non_salient_at: float = 0.2
 ) -> list[np.ndarray]:
-    """(N,) closeness of all frames -> for each video (T,) in {1 salient, 0 non-salient, IGNORED}. Each video has a salient frame: its closest."""
+    """(N,) closeness of all frames -> for each video (T,) in {1 salient, 0 non-salient, IGNORED}. Each video has a
+    salient frame: its closest.
+    """
     posterior = two_kinds(r)
     kinds = np.full(len(r), IGNORED)
     kinds[posterior >= salient_at] = 1
@@ -81,7 +91,9 @@ def split(
 
 @dataclass(frozen=True, slots=True)
 class PseudoLabels:
-    """Per video (T,) in {class, C non-salient, IGNORED}; `told_apart` is the held-out criterion of the prototypes they come from."""
+    """Per video (T,) in {class, C non-salient, IGNORED}; `told_apart` is the held-out criterion of the prototypes
+    they come from.
+    """
 
     labels: tuple[np.ndarray, ...]
     told_apart: float
@@ -91,7 +103,9 @@ class PseudoLabels:
 def label_frames(
     sequences: Sequence[FeatureSequence], classes: int, weights: Sequence[np.ndarray] | None = None
 ) -> PseudoLabels:
-    """Pseudo labels of all frames, each half of the videos measured with the other half's prototypes. weights: (T,) a video, default 1."""
+    """Pseudo labels of all frames, each half of the videos measured with the other half's prototypes. weights: (T,) a
+    video, default 1.
+    """
     lengths = [len(s) for s in sequences]
     owner = np.repeat(np.arange(len(sequences)), lengths)  # (N,)
     features = np.concatenate([np.asarray(s.features, dtype=np.float32) for s in sequences])
@@ -118,7 +132,9 @@ def label_frames(
 
 
 def halves(targets: np.ndarray) -> np.ndarray:
-    """Videos dealt into two halves, class by class. targets (V, C) -> (V,) in {0, 1}. A class of one video stays in half 0."""
+    """Videos dealt into two halves, class by class. targets (V, C) -> (V,) in {0, 1}. A class of one video stays in
+    half 0.
+    """
     side = np.zeros(len(targets), dtype=int)
     seen = np.zeros(targets.shape[1], dtype=int)
     for row, target in enumerate(targets):
@@ -129,7 +145,8 @@ def halves(targets: np.ndarray) -> np.ndarray:
 
 
 def told_apart(close: np.ndarray, weight: np.ndarray, owner: np.ndarray, targets: np.ndarray) -> float:
-    """Held-out criterion in (-inf, 0]: mean log-probability of a video's label from its frames' weighted closeness to others' prototypes.
+    """Held-out criterion in (-inf, 0]: mean log-probability of a video's label from its frames' weighted closeness to
+    others' prototypes.
 
     close (N, C), weight (N,), owner (N,) video of each frame, targets (V, C).
     """
@@ -149,7 +166,8 @@ Saliency = Callable[[], Sequence[np.ndarray]]
 def refine(
     sequences: Sequence[FeatureSequence], classes: int, saliency: Sequence[np.ndarray], before: PseudoLabels
 ) -> PseudoLabels:
-    """One round: prototypes re-weighted with the current saliency (T,) of each video. `before` is given back unless held-out
+    """One round: prototypes re-weighted with the current saliency (T,) of each video. `before` is given back unless
+    held-out
     videos are told apart better than with it."""
     after = label_frames(sequences, classes, saliency)
     if after.told_apart <= before.told_apart:
@@ -160,17 +178,19 @@ def refine(
 def fixed_vocabulary_labels(sequences: Sequence[FeatureSequence]) -> PseudoLabels:
     """For the big fixed vocabulary the frozen classifier's rows are the prototypes, and there is nothing to refine.
 
-    r = log p(y | frame) less the mean of log p(y | .) over the frames of all sequences: what resembles y everywhere is no sign of it.
+    r = log-odds of y in the frame less their mean over the frames of all sequences: what resembles y everywhere is no
+    sign of it. Odds, since the probability itself is flat where it is near 1.
     """
     lengths = [len(s) for s in sequences]
-    mean, log_p = np.zeros(np.asarray(sequences[0].logits).shape[1]), []
+    mean, log_odds = np.zeros(np.asarray(sequences[0].logits).shape[1]), []
     for sequence in sequences:
         z = np.asarray(sequence.logits, dtype=np.float32)
         z = z - z.max(1, keepdims=True)
-        z = z - np.log(np.exp(z).sum(1, keepdims=True))
-        mean = mean + z.sum(0) / sum(lengths)
-        log_p.append(z[:, list(sequence.labels)])
-    own = [z - mean[list(s.labels)] for z, s in zip(log_p, sequences, strict=True)]
+        p = np.exp(z) / np.exp(z).sum(1, keepdims=True)
+        odds = np.log(p + 1e-12) - np.log1p(-np.minimum(p, 1 - 1e-6))
+        mean = mean + odds.sum(0) / sum(lengths)
+        log_odds.append(odds[:, list(sequence.labels)])
+    own = [odds - mean[list(s.labels)] for odds, s in zip(log_odds, sequences, strict=True)]
     best = [np.asarray(s.labels)[r.argmax(1)] for r, s in zip(own, sequences, strict=True)]
     kinds = split(np.concatenate([r.max(1) for r in own]), lengths)
     classes = np.asarray(sequences[0].logits).shape[1]

@@ -13,7 +13,9 @@ from torch import Tensor
 
 @dataclass(frozen=True, slots=True, repr=False)
 class FeatureSequence:
-    """Preview of one video. `salient` is the known answer where segments were given: it is for metrics, training never reads it."""
+    """Preview of one video. `salient` is the known answer where segments were given: it is for metrics, training
+    never reads it.
+    """
 
     features: np.ndarray  # (T, D) float16 or float32
     times: np.ndarray  # (T,) pts_s / duration, in [0, 1]

@@ -1,4 +1,6 @@
-"""Sequences spliced from a bank of rendered stretches: an object's frames inside other footage, of every length and spacing."""
+"""Sequences spliced from a bank of rendered stretches: an object's frames inside other footage, of every length and
+spacing.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,9 @@ from nsnet_cli.training.sequences import FeatureSequence
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Bank:
-    """Stretches of preview features. `source` says what was filmed (a photo, a clip), `kind` what sort of thing it is."""
+    """Stretches of preview features. `source` says what was filmed (a photo, a clip), `kind` what sort of thing it
+    is.
+    """
 
     features: np.ndarray  # (S, F, D) float16: S stretches of F frames
     logits: np.ndarray  # (S, F, C) float16
@@ -40,11 +44,15 @@ class Splicer:
 
     def sequences(self, count: int, seed: Sequence[int]) -> list[FeatureSequence]:
         rng = np.random.default_rng(list(seed))
-        order = np.concatenate([rng.permutation(len(self.object_rows)) for _ in range(-(-count // len(self.object_rows)))])
+        order = np.concatenate(
+            [rng.permutation(len(self.object_rows)) for _ in range(-(-count // len(self.object_rows)))]
+        )
         return [self.sequence(int(order[i]), rng) for i in range(count)]
 
     def sequence(self, photo: int, rng: np.random.Generator) -> FeatureSequence:
-        """One or two stretches of one photo, 2 to 8 frames in all, in 16 to 128 frames of footage of one to three kinds."""
+        """One or two stretches of one photo, 2 to 8 frames in all, in 16 to 128 frames of footage of one to three
+        kinds.
+        """
         total = int(np.clip(np.exp(rng.uniform(np.log(16), np.log(96))), 16, 128))
         pieces = int(rng.choice([1, 1, 2]))
         shown = int(rng.integers(2, 9)) if rng.random() < 0.9 else max(2, total // 3)
@@ -55,7 +63,10 @@ class Splicer:
         frames: list[tuple[Bank, int, int]] = []
         for piece, cut in enumerate(cuts):
             frames += background[(cuts[piece - 1] if piece else 0) : cut]
-            frames += [(self.objects, int(rows[piece]), i) for i in walk(int(sizes[piece]), self.objects.features.shape[1], rng)]
+            frames += [
+                (self.objects, int(rows[piece]), i)
+                for i in walk(int(sizes[piece]), self.objects.features.shape[1], rng)
+            ]
         frames += background[cuts[-1] :]
         features = np.stack([bank.features[row, i] for bank, row, i in frames])
         logits = np.stack([bank.logits[row, i] for bank, row, i in frames])
@@ -71,7 +82,11 @@ class Splicer:
         while len(frames) < count:
             clips = self.clip_rows[rng.choice(kinds)]
             row = int(rng.choice(clips[rng.integers(len(clips))]))
-            length = int(rng.integers(2, 13)) if self.footage.kind[row] not in ("slate", "scrap") else int(rng.integers(1, 5))
+            length = (
+                int(rng.integers(2, 13))
+                if self.footage.kind[row] not in ("slate", "scrap")
+                else int(rng.integers(1, 5))
+            )
             frames += [(self.footage, row, i) for i in walk(length, self.footage.features.shape[1], rng)]
         return frames[:count]
 

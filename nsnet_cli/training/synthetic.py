@@ -1,6 +1,7 @@
 """Untrimmed sequences with known answers, made from photos and footage: rendering, degrading, and splicing of features.
 
-A sampler that is trained on "a clean photo inside surveillance footage" learns to tell photos from cameras. So both sides go through the
+A sampler that is trained on "a clean photo inside surveillance footage" learns to tell photos from cameras. So both
+sides go through the
 same camera: the same crops, sizes, blur, noise, colour and compression, drawn independently of the side (`degrade`).
 Rendering is the dear part and is done once a stretch; sequences of every length are then spliced from its features.
 """
@@ -19,7 +20,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageEnhance, ImageFilter
 
 VIDEO_SUFFIXES = {".mp4", ".mkv", ".avi", ".webm"}
-SIDES_PX = (144, 180, 240, 240, 288, 360, 360, 480)
+SIDES_PX = (120, 144, 180, 240, 240, 240, 288)
 
 
 def fold_of(path: Path, folds: int = 5) -> int:
@@ -28,7 +29,9 @@ def fold_of(path: Path, folds: int = 5) -> int:
 
 
 def clip_frames(path: Path, limit: int = 240, side_px: int = 480) -> tuple[list[Image.Image], float]:
-    """At most `limit` frames of a clip (evenly thinned while decoding), shorter side at most `side_px`, and their rate (1/s)."""
+    """At most `limit` frames of a clip (evenly thinned while decoding), shorter side at most `side_px`, and their
+    rate (1/s).
+    """
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
         rate = float(stream.average_rate or 25)
@@ -105,7 +108,9 @@ def clip_stretch(clip: tuple[Sequence[Image.Image], float], count: int, rng: ran
 
 
 def scrap_stretch(photo: Image.Image, count: int, rng: random.Random) -> list[Image.Image]:
-    """Frames of a small corner of a photo: photographic quality, mostly no object. They keep "sharp photo" from meaning "salient"."""
+    """Frames of a small corner of a photo: photographic quality, mostly no object. They keep "sharp photo" from
+    meaning "salient".
+    """
     side = min(photo.size) * rng.uniform(0.18, 0.35)
     x, y = rng.choice([0.0, 1.0, rng.random()]), rng.choice([0.0, 1.0])
     if rng.random() < 0.5:
@@ -203,7 +208,9 @@ def pixels(frames: Sequence[Image.Image], size_px: int, crop: float = 0.875) -> 
 def even_frames(
     path: Path, interval_s: float = 1.0, least: int = 24, most: int = 128
 ) -> Iterator[tuple[float, Image.Image]]:
-    """(pts_s, frame) at the middles of equal parts of the video, one part a second, at least `least` and at most `most`."""
+    """(pts_s, frame) at the middles of equal parts of the video, one part a second, at least `least` and at most
+    `most`.
+    """
     with av.open(str(path)) as container:
         duration_s = float(container.duration or 0) / av.time_base
         count = min(most, max(least, math.ceil(duration_s / interval_s)))

@@ -1,0 +1,53 @@
+"""Write the shipped checkpoint folder: config.json, model.safetensors, README.md (a model card with the Hub's
+header).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from string import Template
+
+from safetensors.torch import save_file
+
+from nsnet_cli.training.fit import FitResult
+from nsnet_cli.weights.registry import CheckpointRow
+
+CARD = Path(__file__).with_name("imagenet-lite-card.md")
+
+
+def write_checkpoint(
+    out: Path, row: CheckpointRow, result: FitResult, metrics: dict[str, dict[str, float]], args: argparse.Namespace
+) -> None:
+    out.mkdir(parents=True, exist_ok=True)
+    state = {f"sampler.{name}": value.contiguous() for name, value in result.sampler.state_dict().items()}
+    save_file(state, out / "model.safetensors", metadata={"format": "pt"})
+    config = {
+        "schema_version": 1,
+        "name": row.name,
+        "kind": "fixed-vocabulary",
+        "license": row.license,
+        "preview": {"network": row.preview.network.name, "size_px": row.preview.size_px},
+        "recogniser": {"network": row.recogniser.network.name, "size_px": row.recogniser.size_px},
+        "sampler": result.sampler.config.to_dict(),
+        "vocabulary": "imagenet-1k",
+        "multi_label": False,
+        "sampling": {"frames": row.frames, "preview": 128},
+        "training": {
+            "data": "photos and footage of nsnet's shared data, folds " + args.folds + " of 5 by sha1 of the file name",
+            "seed": args.seed,
+            "command": "python benchmarks/" + " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+            "epochs": len(result.history),
+        },
+        "metrics": {**metrics, "training": {k: round(v, 4) for k, v in result.metrics.items()}},
+    }
+    (out / "config.json").write_text(json.dumps(config, indent=2) + "\n")
+    rows = "\n".join(
+        f"| {name} | {value} |" + "".join(f" {other.get(name, '')} |" for other in list(metrics.values())[1:])
+        for name, value in next(iter(metrics.values()), {}).items()
+    )
+    head = "| | " + " | ".join(metrics) + " |\n|" + " --- |" * (len(metrics) + 1)
+    card = Template(CARD.read_text()).safe_substitute(table=f"{head}\n{rows}", command=config["training"]["command"])
+    (out / "README.md").write_text(card)

@@ -1,0 +1,159 @@
+"""The sampler's network: shapes, padding, any T, what may see what, cost, export."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from nsnet_cli.nets.sampler import Sampler, SamplerConfig, pool
+
+D, C = 12, 3
+
+
+def inputs(batch: int, frames: int, seed: int = 0, features: int = D, classes: int = 7):
+    g = torch.Generator().manual_seed(seed)
+    times = torch.sort(torch.rand(batch, frames, generator=g), 1).values
+    return (
+        torch.randn(batch, frames, features, generator=g),
+        torch.randn(batch, frames, classes, generator=g) * 3,
+        times,
+        torch.ones(batch, frames, dtype=torch.bool),
+    )
+
+
+def sampler(classes: int, seed: int = 1, **kwargs) -> Sampler:
+    torch.manual_seed(seed)
+    return Sampler(SamplerConfig(features=D, classes=classes, hidden=16, heads=2, **kwargs)).eval()
+
+
+@pytest.mark.parametrize("frames", [1, 2, 5, 48])
+@pytest.mark.parametrize(("classes", "outputs"), [(C, C + 1), (0, 8)])
+def test_shapes_and_ranges_at_any_length(frames, classes, outputs):
+    out = sampler(classes)(*inputs(2, frames))
+    for saliency in (out.fsm, out.vgm, out.combined):
+        assert saliency.shape == (2, frames)
+        assert ((saliency >= 0) & (saliency <= 1)).all()
+    assert out.frame_logits.shape == (2, frames, outputs)
+    assert out.salient_logits.shape == out.non_salient_logits.shape == (2, outputs)
+
+
+@pytest.mark.parametrize("classes", [C, 0])
+def test_padding_changes_nothing_and_is_never_salient(classes):
+    net = sampler(classes)
+    features, logits, times, _ = inputs(1, 9)
+    alone = net(features[:, :6], logits[:, :6], times[:, :6], torch.ones(1, 6, dtype=torch.bool))
+    mask = torch.arange(9)[None] < 6
+    padded = net(features, logits, times, mask)
+    for a, b in ((alone.fsm, padded.fsm), (alone.vgm, padded.vgm), (alone.combined, padded.combined)):
+        torch.testing.assert_close(a, b[:, :6], atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(alone.salient_logits, padded.salient_logits, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(alone.non_salient_logits, padded.non_salient_logits, atol=1e-5, rtol=1e-5)
+    assert (padded.fsm[:, 6:] == 0).all() and (padded.vgm[:, 6:] == 0).all()
+    assert (padded.combined[:, 6:] < 1e-5).all()
+
+
+@pytest.mark.parametrize("classes", [C, 0])
+def test_the_classifier_sees_a_frame_alone_and_the_attention_sees_the_others(classes):
+    """The first trap: features mixed over time let every frame carry the label, so that any attention pleases both
+    supervisions.
+    """
+    net = sampler(classes)
+    features, logits, times, mask = inputs(1, 8)
+    before = net(features, logits, times, mask)
+    features[:, 5:] = features[:, 5:].flip(-1)
+    logits[:, 5:] = logits[:, 5:].flip(-1) * 2
+    after = net(features, logits, times, mask)
+    torch.testing.assert_close(before.frame_logits[:, :5], after.frame_logits[:, :5])
+    assert (before.vgm[:, :5] - after.vgm[:, :5]).abs().max() > 1e-6
+
+
+def test_what_the_vgm_pools_is_each_frames_own():
+    """X+ of attention on one frame alone is that frame: its logits are the FSM's for it."""
+    net = sampler(C)
+    features, _, times, mask = inputs(1, 6)
+    out = net(features, None, times, mask)
+    frames = net.project(net.norm(features))
+    one = torch.zeros(1, 6, 1)
+    one[:, 2] = 1
+    torch.testing.assert_close(net.classify(pool(frames, one), None), out.frame_logits[:, 2], atol=1e-5, rtol=1e-5)
+
+
+def test_pool_by_hand():
+    values = torch.tensor([[[1.0, 0.0], [3.0, 4.0], [9.0, 9.0]]])
+    weight = torch.tensor([[[1.0], [0.5], [0.0]]])
+    torch.testing.assert_close(pool(values, weight), torch.tensor([[2.5 / 1.5, 2.0 / 1.5]]))
+
+
+def test_the_fixed_vocabulary_form_does_not_know_which_class_it_is():
+    """Classes it never saw are at home: a permuted vocabulary gives the same saliency."""
+    net = sampler(0)
+    features, logits, times, mask = inputs(2, 10)
+    other = net(features, logits[..., torch.randperm(7)], times, mask)
+    out = net(features, logits, times, mask)
+    for a, b in ((out.fsm, other.fsm), (out.vgm, other.vgm)):
+        torch.testing.assert_close(a, b, atol=1e-5, rtol=1e-5)
+
+
+def test_the_fixed_vocabulary_form_says_that_it_needs_logits():
+    features, _, times, mask = inputs(1, 4)
+    with pytest.raises(ValueError, match="logits"):
+        sampler(0)(features, None, times, mask)
+
+
+def test_uneven_times_matter():
+    net = sampler(C)
+    features, logits, times, mask = inputs(1, 10)
+    assert (net(features, logits, times, mask).vgm - net(features, logits, times**3, mask).vgm).abs().max() > 1e-5
+
+
+def test_combinations():
+    out = {c: sampler(C, combination=c)(*inputs(1, 5)) for c in ("product", "mean", "fsm", "vgm")}
+    fsm, vgm = out["product"].fsm, out["product"].vgm
+    torch.testing.assert_close(out["product"].combined, (fsm * vgm).sqrt(), atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(out["mean"].combined, (fsm + vgm) / 2)
+    torch.testing.assert_close(out["fsm"].combined, fsm)
+    torch.testing.assert_close(out["vgm"].combined, vgm)
+
+
+def test_config_round_trip_and_refusals():
+    config = SamplerConfig(features=5, classes=2, hidden=32, heads=2)
+    assert SamplerConfig.from_dict(config.to_dict()) == config
+    with pytest.raises(ValueError, match="'width'"):
+        SamplerConfig.from_dict({"features": 5, "width": 3})
+    with pytest.raises(ValueError, match="hidden"):
+        SamplerConfig(features=5, hidden=30, heads=4)
+
+
+def test_cost_is_under_five_percent_of_the_preview_network():
+    """EfficientNet-Lite0 at 128 px is 0.13 GFLOPs (multiply-adds) a frame."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    net = Sampler(SamplerConfig(features=1280)).eval()
+    frames = 128
+    with FlopCounterMode(display=False) as counter:
+        net(*inputs(1, frames, features=1280, classes=1000))
+    assert counter.get_total_flops() / 2 / frames < 0.05 * 0.13e9
+
+
+@pytest.mark.parametrize("classes", [C, 0])
+def test_openvino_runs_it_at_lengths_it_was_not_traced_with(classes):
+    openvino = pytest.importorskip("openvino")
+    net = sampler(classes)
+
+    class OneVideo(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.net = net
+
+        def forward(self, features, logits, times):
+            out = self.net(features, logits, times, torch.ones_like(times, dtype=torch.bool))
+            return out.fsm, out.vgm, out.combined
+
+    shapes = [[1, -1, D], [1, -1, 7], [1, -1]]
+    model = openvino.convert_model(OneVideo(), example_input=inputs(1, 9)[:3], input=shapes)
+    compiled = openvino.Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    for frames in (1, 2, 33):
+        example = inputs(1, frames, seed=frames)
+        found, wanted = compiled([x.numpy() for x in example[:3]]), net(*example)
+        for index, expected in enumerate((wanted.fsm, wanted.vgm, wanted.combined)):
+            torch.testing.assert_close(torch.as_tensor(found[index]), expected, atol=1e-4, rtol=1e-3)
