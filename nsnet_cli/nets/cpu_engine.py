@@ -9,19 +9,20 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import openvino
 from filelock import FileLock
+from PIL import Image
 
 from nsnet_cli.errors import WeightsError
 from nsnet_cli.nets.cost import FrameCost
 from nsnet_cli.nets.engine import Saliency, TagHead
 from nsnet_cli.weights.checkpoint import MODEL_FILE, Checkpoint, network_identity
 from nsnet_cli.weights.files import network_file
+from nsnet_cli.weights.registry import NetworkUse
 
-EXPORT_VERSION = 1
+EXPORT_VERSION = 2
 """Raised whenever the graphs change: older exports are then made anew."""
 
 
@@ -31,14 +32,12 @@ class CpuEngine:
     name = "cpu"
 
     def __init__(self, checkpoint: Checkpoint, *, say: Callable[[str], None] = lambda message: None) -> None:
-        side = checkpoint.recogniser.size_px
+        self._preview_side = checkpoint.preview.size_px
         exports = Exports(checkpoint, say)
-        exports.fetch(side)
-        with ThreadPoolExecutor(
-            3
-        ) as pool:  # reading compiled graphs from the cache waits on the disk: do it side by side
-            preview = pool.submit(exports.classifier, checkpoint.preview, side)
-            recogniser = pool.submit(exports.classifier, checkpoint.recogniser, side)
+        exports.fetch()
+        with ThreadPoolExecutor(3) as pool:  # reading compiled graphs waits on the disk: do it side by side
+            preview = pool.submit(exports.classifier, checkpoint.preview)
+            recogniser = pool.submit(exports.classifier, checkpoint.recogniser)
             sampler = pool.submit(exports.sampler) if checkpoint.sampler else None
             self._preview, self._recogniser = preview.result(), recogniser.result()
             self._sampler = sampler.result() if sampler else None
@@ -48,7 +47,7 @@ class CpuEngine:
         )
 
     def preview(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        features, logits = self._preview(pixels)
+        features, logits = self._preview(shrink(pixels, self._preview_side))
         return features, logits
 
     def recognise(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -59,6 +58,20 @@ class CpuEngine:
         if self._sampler is None:
             raise WeightsError("this checkpoint has no sampler", "use --policy confidence")
         return Saliency(*self._sampler(*(np.ascontiguousarray(a, np.float32) for a in (features, logits, times))))
+
+
+def shrink(pixels: np.ndarray, side_px: int) -> np.ndarray:
+    """Area mean of square frames: (N, S, S, 3) uint8 -> (N, side_px, side_px, 3) uint8.
+
+    Outside the graph, because Pillow takes a tenth of the time that the graph's own pooling takes.
+    """
+    side = pixels.shape[1]
+    if side == side_px:
+        return pixels
+    images = (Image.fromarray(frame) for frame in pixels)
+    if side % side_px == 0:
+        return np.stack([np.asarray(image.reduce(side // side_px)) for image in images])
+    return np.stack([np.asarray(image.resize((side_px, side_px), Image.Resampling.BOX)) for image in images])
 
 
 class Graph:
@@ -73,9 +86,8 @@ class Graph:
         if not hasattr(self._local, "request"):
             self._local.request = self._compiled.create_infer_request()
         outputs = self._local.request.infer([np.ascontiguousarray(a) for a in inputs])
-        return [
-            np.array(outputs[i]) for i in range(len(self._compiled.outputs))
-        ]  # copies: the request reuses its buffers
+        # copies, because the request reuses its buffers
+        return [np.array(outputs[i]) for i in range(len(self._compiled.outputs))]
 
 
 class Exports:
@@ -87,21 +99,19 @@ class Exports:
         self.root = engine_cache()
         self.core = openvino.Core()
 
-    def fetch(self, side_px: int) -> None:
+    def fetch(self) -> None:
         """Download what has to be exported and is not here: in the caller's thread, where an interrupt ends it."""
         for use in (self.checkpoint.preview, self.checkpoint.recogniser):
-            if not (self._folder(use.network.name, f"{network_identity(use)}:{side_px}") / "meta.json").is_file():
+            if not (self._folder(use.network.name, network_identity(use)) / "meta.json").is_file():
                 network_file(use.network)
 
-    def classifier(self, use: Any, side_px: int) -> Graph:
-        from_network = f"{network_identity(use)}:{side_px}"
-
+    def classifier(self, use: NetworkUse) -> Graph:
         def export(folder: Path) -> None:
             from nsnet_cli.nets.export import export_classifier
 
-            export_classifier(use, side_px, folder)
+            export_classifier(use, folder)
 
-        return self._graph(use.network.name, from_network, export)
+        return self._graph(use.network.name, network_identity(use), export)
 
     def sampler(self) -> Graph:
         assert self.checkpoint.sampler is not None

@@ -13,7 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from nsnet_cli.errors import DeviceError, WeightsError
 from nsnet_cli.nets.cost import SAMPLER_COST_FRAMES, FrameCost
 from nsnet_cli.nets.engine import Saliency, TagHead
-from nsnet_cli.nets.networks import load_classifier, read_state
+from nsnet_cli.nets.networks import Classifier, load_classifier, read_state
 from nsnet_cli.nets.sampler import Sampler, SamplerConfig
 from nsnet_cli.weights.checkpoint import MODEL_FILE, Checkpoint
 
@@ -88,11 +88,11 @@ def load_sampler(checkpoint: Checkpoint) -> Sampler:
     return sampler.eval()
 
 
-def classifier_gflops(network: nn.Module, side_px: int = 256) -> float:
+def classifier_gflops(network: Classifier) -> float:
     """GFLOPs a frame; a multiply-add counts as one."""
-    device = next(network.parameters()).device
+    device, side = next(network.parameters()).device, network.size_px
     with FlopCounterMode(display=False) as counter, torch.inference_mode():
-        network(torch.zeros(1, side_px, side_px, 3, dtype=torch.uint8, device=device))
+        network(torch.zeros(1, side, side, 3, dtype=torch.uint8, device=device))
     return counter.get_total_flops() / 2 / 1e9
 
 
