@@ -1,0 +1,360 @@
+"""Seeded mutations of real video files, and what becomes of them: the fault corpus.
+
+    python tests/mutations.py --count 10000 --seed 1                  every file through a DecodeWorker
+    python tests/mutations.py --count 10000 --seed 1 --through tag    through `nsnet tag --json`, in portions
+    python tests/mutations.py --count 500 --seed 1 --out DIR          only write them
+
+Prints a table by kind of mutation and outcome. Exits with 1 when a file got no outcome, got it late, or a run crashed.
+The same seed gives the same files, byte for byte, from the same seed clips (small ones are made with PyAV; clips of
+../shared/data/clips are added where they are there and small).
+"""
+
+from __future__ import annotations
+
+import argparse
+import collections
+import json
+import os
+import random
+import struct
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from video_files import make_video
+
+from nsnet_cli.errors import VIDEO_ERROR_KINDS, VideoError
+from nsnet_cli.types import DecodeReport, FrameBatch, ReadOptions, VideoHeader
+from nsnet_cli.video.worker import DecodeWorker
+
+CLIPS = Path(__file__).resolve().parents[2] / "shared" / "data" / "clips"
+LARGEST_CLIP_BYTES = 320_000
+PORTION = 250
+SLACK_S = 5.0
+"""How long past its deadline a file may take before that is a failure of the program."""
+
+
+# ---- seed clips -----------------------------------------------------------------------------------------------------
+
+
+def seed_clips(folder: Path) -> list[Path]:
+    """Small sound videos in several containers and codecs; made once, then found again."""
+    vpx = {"cpu-used": "8", "deadline": "realtime"}
+    made = {
+        "h264.mp4": {"bframes": 3, "audio_start_s": 0.0},
+        "h264.mkv": {"bframes": 2},
+        "h264.ts": {"bframes": 2},
+        "h264.flv": {},
+        "raw.h264": {"format": "h264"},
+        "fragments.mp4": {"container_options": {"movflags": "frag_keyframe+empty_moov"}},
+        "hevc.mp4": {"codec": "libx265", "options": {"x265-params": "log-level=none"}},
+        "vp8.webm": {"codec": "libvpx", "options": vpx},
+        "vp9.webm": {"codec": "libvpx-vp9", "options": vpx},
+        "av1.mp4": {"codec": "libsvtav1", "options": {"preset": "10"}},
+        "mpeg4.avi": {"codec": "mpeg4", "bframes": 2},
+        "mjpeg.avi": {"codec": "mjpeg", "pix_fmt": "yuvj420p"},
+        "mpeg2.mpg": {"codec": "mpeg2video"},
+        "wmv.asf": {"codec": "wmv2"},
+        "prores.mov": {"codec": "prores_ks", "pix_fmt": "yuv422p10le", "frames": 10},
+        "animation.gif": {"codec": "gif", "pix_fmt": "rgb8", "fps": 10, "frames": 20},
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    clips = []
+    for name, how in made.items():
+        path = folder / name
+        if not path.exists():
+            make_video(path, **{"frames": 50, "size": (96, 64), **how})
+        clips.append(path)
+    if CLIPS.is_dir():
+        clips += sorted(path for path in CLIPS.iterdir() if path.stat().st_size <= LARGEST_CLIP_BYTES)
+    return clips
+
+
+# ---- mutations ------------------------------------------------------------------------------------------------------
+
+
+def flip_bits(data: bytearray, rng: random.Random) -> None:
+    for _ in range(int(2 ** rng.uniform(0, 9))):
+        data[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
+
+
+def flip_header_bits(data: bytearray, rng: random.Random) -> None:
+    """In the first or last 2 KB, where headers and indexes are."""
+    for _ in range(int(2 ** rng.uniform(0, 6))):
+        at = rng.randrange(min(2048, len(data)))
+        data[at if rng.random() < 0.5 else len(data) - 1 - at] ^= 1 << rng.randrange(8)
+
+
+def truncate(data: bytearray, rng: random.Random) -> None:
+    del data[int(len(data) * rng.random() ** 0.5) :]
+
+
+def cut_out(data: bytearray, rng: random.Random) -> None:
+    at = rng.randrange(len(data))
+    del data[at : at + int(2 ** rng.uniform(0, 14))]
+
+
+def insert_noise(data: bytearray, rng: random.Random) -> None:
+    at = rng.randrange(len(data))
+    data[at:at] = rng.randbytes(int(2 ** rng.uniform(0, 12)))
+
+
+def zero_run(data: bytearray, rng: random.Random) -> None:
+    at, length = rng.randrange(len(data)), int(2 ** rng.uniform(2, 14))
+    data[at : at + length] = bytes(min(length, len(data) - at))
+
+
+def big_numbers(data: bytearray, rng: random.Random) -> None:
+    """Extreme sizes and counts where a header may have one."""
+    values = (0, 1, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, 0x00FFFFFF, 65535, 1_000_000_000)
+    for _ in range(rng.randint(1, 4)):
+        at = rng.randrange(min(4096, len(data)))
+        at = at if rng.random() < 0.5 else max(0, len(data) - at - 4)
+        data[at : at + 4] = struct.pack(rng.choice("<>") + "I", rng.choice(values))
+
+
+def zero_index(data: bytearray, rng: random.Random) -> None:
+    """Empty one of the tables that say where frames are (MP4, AVI, Matroska), or any run where there is none."""
+    marks = [
+        b"stss",
+        b"stsz",
+        b"stco",
+        b"stts",
+        b"ctts",
+        b"stsc",
+        b"elst",
+        b"trun",
+        b"tfhd",
+        b"idx1",
+        b"\x1c\x53\xbb\x6b",
+    ]
+    found = [(mark, at) for mark in marks if (at := data.find(mark)) >= 0]
+    if not found:
+        return zero_run(data, rng)
+    mark, at = rng.choice(found)
+    start = at + len(mark) + (rng.choice([0, 4, 8]) if mark.isalnum() else 1)
+    length = rng.choice([4, 64, 4096])
+    data[start : start + length] = bytes(max(0, min(length, len(data) - start)))
+
+
+def boxes(data: bytes | bytearray, start: int, end: int) -> list[tuple[int, int]]:
+    """MP4 boxes (or RIFF-like chunks that happen to read as such) between two offsets."""
+    found = []
+    while start + 8 <= end:
+        size = int.from_bytes(data[start : start + 4], "big")
+        if size < 8 or start + size > end:
+            break
+        found.append((start, start + size))
+        start += size
+    return found
+
+
+def splice_boxes(data: bytearray, rng: random.Random) -> None:
+    """Remove, double, swap or nest boxes at some depth of an MP4; in other files, pieces of any length."""
+    found = boxes(data, 0, len(data))
+    for _ in range(rng.randint(0, 5)):
+        inner = [box for parent in found if (inside := boxes(data, parent[0] + 8, parent[1])) for box in inside]
+        if not inner:
+            break
+        found = inner
+    if len(found) < 2:
+        cuts = sorted(rng.randrange(len(data)) for _ in range(3))
+        found = [(cuts[0], cuts[1]), (cuts[1], cuts[2])]
+    (a, b), (c, d) = sorted(rng.sample(found, 2))
+    one, other = bytes(data[a:b]), bytes(data[c:d])
+    what = rng.choice(["remove", "double", "swap", "nest"])
+    if what == "remove":
+        del data[a:b]
+    elif what == "double":
+        data[b:b] = one
+    elif what == "swap":
+        data[c:d], data[a:b] = one, other
+    else:
+        data[a + 8 : a + 8] = other
+
+
+def join(data: bytearray, rng: random.Random, other: bytes) -> None:
+    """The head of one file and the tail of another."""
+    at = rng.randrange(len(data))
+    del data[at:]
+    data += other[rng.randrange(len(other)) :]
+
+
+MUTATIONS: dict[str, Callable[[bytearray, random.Random], None]] = {
+    function.__name__: function
+    for function in (
+        *(flip_bits, flip_header_bits, truncate, cut_out, insert_noise, zero_run),
+        *(big_numbers, zero_index, splice_boxes),
+    )
+}
+
+
+@dataclass(frozen=True)
+class Mutant:
+    number: int
+    mutation: str
+    name: str
+    data: bytes
+
+
+def mutants(clips: list[Path], count: int, seed: int) -> Iterator[Mutant]:
+    """`count` mutants, each a pure function of the seed, its number and the clips."""
+    originals = [path.read_bytes() for path in clips]
+    for number in range(count):
+        rng = random.Random(f"{seed}:{number}")
+        which = number % len(clips)
+        mutation = rng.choice([*MUTATIONS, "join"])
+        data = bytearray(originals[which])
+        for _ in range(rng.choice([1, 1, 1, 2])):
+            if not data:
+                break
+            if mutation == "join":
+                join(data, rng, rng.choice(originals))
+            else:
+                MUTATIONS[mutation](data, rng)
+        yield Mutant(number, mutation, f"{number:05d}_{mutation}_{clips[which].name}", bytes(data))
+
+
+# ---- outcomes -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a mutant: "ok", "ok, frames lost", an error kind, or "FAILED: ..." (the program's fault)."""
+
+    word: str
+    seconds: float
+
+
+def read_one(worker: DecodeWorker, path: Path, timeout_s: float) -> Outcome:
+    """Read a file as `tag` does and check the order of what comes."""
+    started = time.monotonic()
+    try:
+        messages = list(worker.read(path, ReadOptions(size_px=64), timeout_s))
+        sound = isinstance(messages[0], VideoHeader) and isinstance(messages[-1], DecodeReport)
+        sound = sound and len(messages) > 2 and all(isinstance(m, FrameBatch) for m in messages[1:-1])
+        word = "ok" if sound else "FAILED: messages out of order"
+        if sound and isinstance(messages[-1], DecodeReport) and messages[-1].frames_lost:
+            word = "ok, frames lost"
+    except VideoError as error:
+        word = error.kind if error.kind in VIDEO_ERROR_KINDS else f"FAILED: unknown kind {error.kind}"
+    except Exception as error:
+        word = f"FAILED: {type(error).__name__}: {error}"
+    seconds = time.monotonic() - started
+    return Outcome("FAILED: past its deadline" if seconds > timeout_s + SLACK_S else word, seconds)
+
+
+def through_workers(paths: list[Path], timeout_s: float, jobs: int) -> dict[Path, Outcome]:
+    waiting, outcomes = collections.deque(paths), {}
+
+    def work() -> None:
+        with DecodeWorker(memory_bytes=1 << 30) as worker:
+            while waiting:
+                try:
+                    path = waiting.popleft()
+                except IndexError:
+                    return
+                outcomes[path] = read_one(worker, path, timeout_s)
+
+    threads = [threading.Thread(target=work) for _ in range(jobs)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return outcomes
+
+
+def through_tag(paths: list[Path], timeout_s: float, jobs: int) -> dict[Path, Outcome]:
+    """One run of the whole program over a portion's folder: a row for each file, and a clean exit."""
+    command = [sys.executable, "-m", "nsnet_cli", "tag", str(paths[0].parent), "--json", "--quiet"]
+    command += ["--timeout", str(timeout_s), "--jobs", str(jobs)]
+    started = time.monotonic()
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    each_s = (time.monotonic() - started) / len(paths)
+    rows: dict[str, list[str]] = collections.defaultdict(list)
+    for line in run.stdout.splitlines():
+        row = json.loads(line)
+        rows[Path(row["path"]).name].append("ok" if row["status"] == "ok" else row["error"]["kind"])
+    outcomes = {}
+    for path in paths:
+        words = rows[path.name]
+        outcomes[path] = Outcome(words[0] if len(words) == 1 else f"FAILED: {len(words)} rows", each_s)
+    if run.returncode not in (0, 3, 4):
+        print(f"nsnet tag ended with {run.returncode}: {run.stderr[-2000:]}", file=sys.stderr)
+        outcomes[paths[0]] = Outcome(f"FAILED: exit code {run.returncode}", each_s)
+    return outcomes
+
+
+def run(
+    count: int, seed: int, through: str, timeout_s: float, jobs: int, keep: Path | None
+) -> list[tuple[str, Outcome]]:
+    """Write portions of mutants, pass each through the program, and remove them again (failures are kept in `keep`)."""
+    results: list[tuple[str, Outcome]] = []
+    with tempfile.TemporaryDirectory(prefix="mutations-") as folder:
+        clips = seed_clips(Path(folder) / "clips")
+        portion: list[tuple[Path, Mutant]] = []
+        for mutant in mutants(clips, count, seed):
+            path = Path(folder) / f"{mutant.number // PORTION:04d}" / mutant.name
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(mutant.data)
+            portion.append((path, mutant))
+            if len(portion) < PORTION and mutant.number + 1 < count:
+                continue
+            paths = [path for path, _ in portion]
+            outcomes = (through_tag if through == "tag" else through_workers)(paths, timeout_s, jobs)
+            for path, made in portion:
+                outcome = outcomes.get(path, Outcome("FAILED: no outcome", 0.0))
+                results.append((made.mutation, outcome))
+                if keep and outcome.word.startswith(("FAILED", "timeout", "crashed")):
+                    keep.mkdir(parents=True, exist_ok=True)
+                    (keep / path.name).write_bytes(made.data)
+                path.unlink()
+            portion = []
+            print(f"\r{len(results)} of {count}", end="", file=sys.stderr, flush=True)
+    print(file=sys.stderr)
+    return results
+
+
+def table(results: list[tuple[str, Outcome]]) -> str:
+    """Mutations down, outcomes across."""
+    words = [word for word, _ in collections.Counter(outcome.word for _, outcome in results).most_common()]
+    rows = [["mutation", *words, "all"]]
+    for mutation in [*MUTATIONS, "join", "all"]:
+        mine = [outcome.word for name, outcome in results if mutation in (name, "all")]
+        rows.append([mutation, *(str(mine.count(word) or "") for word in words), str(len(mine))])
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    seconds = sorted(outcome.seconds for _, outcome in results)
+    lines.append(f"seconds a file: median {seconds[len(seconds) // 2]:.3f}, longest {seconds[-1]:.1f}")
+    return "\n".join(lines)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Mutate real videos and see what becomes of them.")
+    parser.add_argument("--count", type=int, default=1000)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--through", choices=["worker", "tag"], default="worker")
+    parser.add_argument("--timeout", type=float, default=20.0, help="seconds a file may take")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--out", type=Path, help="only write the files, to this folder")
+    parser.add_argument("--keep", type=Path, help="where files that hang, crash or fail are kept")
+    options = parser.parse_args()
+    if options.out:
+        clips = seed_clips(options.out / "clips")
+        for mutant in mutants(clips, options.count, options.seed):
+            (options.out / mutant.name).write_bytes(mutant.data)
+        return 0
+    started = time.monotonic()
+    results = run(options.count, options.seed, options.through, options.timeout, options.jobs, options.keep)
+    print(table(results))
+    print(f"{len(results)} files in {time.monotonic() - started:.0f} s, seed {options.seed}, through {options.through}")
+    return 1 if any(outcome.word.startswith("FAILED") for _, outcome in results) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
