@@ -36,7 +36,7 @@ class Classifier(nn.Module):
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         x = pixels.permute(0, 3, 1, 2).float()  # (N, 3, S, S)
         if x.shape[-1] != self.size_px:
-            # the preview's input from the recogniser's: the area mean as uint8, which is what the CPU engine's Pillow gives
+            # the preview's input from the recogniser's: the area mean as uint8, as the CPU engine's Pillow gives it
             x = F.adaptive_avg_pool2d(x, self.size_px).add(0.5).floor()
         x = (x - self.mean) / self.std
         maps = self.net.forward_features(x)
