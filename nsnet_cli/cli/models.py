@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,6 +11,7 @@ import typer
 from nsnet_cli.cli.console import Console
 from nsnet_cli.cli.options import Command, Quiet, Verbose, new_app
 from nsnet_cli.errors import EXIT_OK, EXIT_WEIGHTS, UsageError, WeightsError
+from nsnet_cli.text import json_text
 
 if TYPE_CHECKING:
     from nsnet_cli.weights.catalog import Entry, FileEntry
@@ -37,13 +37,14 @@ def list_(
 ) -> int:
     """List checkpoints and networks: role, size, licence, where they come from, whether they are here."""
     from nsnet_cli.weights.catalog import catalog
+    from nsnet_cli.weights.describe import entry_dict
     from nsnet_cli.weights.registry import load_registry
 
     console = Console(quiet, verbose)
     entries = catalog(load_registry(), folders or ())
     if as_json:
         for entry in entries:
-            console.data(json.dumps(_entry_dict(entry), ensure_ascii=False))
+            console.data(json_text(entry_dict(entry)))
         return EXIT_OK
     head = ("NAME", "ROLE", "SIZE", "LICENCE", "FROM", "HERE")
     rows = [(e.name, e.role, _size(e.size_bytes), e.license, e.summary, _here(e)) for e in entries]
@@ -55,14 +56,15 @@ def list_(
 def show(name: Name, as_json: AsJson = False, quiet: Quiet = False, verbose: Verbose = False) -> int:
     """Show one checkpoint or network: its files, hashes, preprocessing and sampler."""
     from nsnet_cli.weights.catalog import find
+    from nsnet_cli.weights.describe import details_of, entry_dict
     from nsnet_cli.weights.registry import load_registry
 
     console = Console(quiet, verbose)
     registry = load_registry()
     entry = find(name, registry)
-    details = {**_entry_dict(entry), **_details(entry, registry)}
+    details = {**entry_dict(entry), **details_of(entry, registry)}
     if as_json:
-        console.data(json.dumps(details, ensure_ascii=False))
+        console.data(json_text(details))
         return EXIT_OK
     files = details.pop("files")
     width = max(len(key) for key in details)
@@ -114,16 +116,17 @@ def pull(
 def verify(names: SomeNames = None, as_json: AsJson = False, quiet: Quiet = False, verbose: Verbose = False) -> int:
     """Hash files anew and compare them with their rows; without NAMES, all that are here."""
     from nsnet_cli.weights.catalog import catalog, find
+    from nsnet_cli.weights.describe import verified
     from nsnet_cli.weights.registry import load_registry
 
     console = Console(quiet, verbose)
     registry = load_registry()
     entries = [find(name, registry) for name in names] if names else catalog(registry)
     files = list({(f.owner, f.file): f for e in entries for f in e.files if names or f.path is not None}.values())
-    results = [_verified(file) for file in files]
+    results = [verified(file) for file in files]
     if as_json:
         for result in results:
-            console.data(json.dumps(result, ensure_ascii=False))
+            console.data(json_text(result))
     else:
         rows = [(r["owner"], r["file"], r["status"], (r["sha256"] or "-")[:16]) for r in results]
         console.data(_table(("FILE OF", "FILE", "STATUS", "SHA256"), rows))
@@ -221,27 +224,6 @@ def _each(files: Iterable[FileEntry], work: Callable[[FileEntry, Console], None]
     return EXIT_OK
 
 
-def _verified(file: FileEntry) -> dict[str, Any]:
-    """owner, file, path, sha256 and status: ok, missing or the kind of what is wrong, with its message."""
-    from nsnet_cli.weights.files import check
-    from nsnet_cli.weights.memory import sha256_of
-
-    result: dict[str, Any] = {"owner": file.owner, "file": file.file, "path": str(file.path or ""), "sha256": None}
-    if file.path is None:
-        return {**result, "status": "not_here", "message": f"{file.owner}: {file.file} is not here"}
-    try:
-        if file.source is not None:
-            found = check(file.source, file.owner, file.path, anew=True)
-        else:
-            found = sha256_of(file.path)
-            if file.sha256 and file.sha256 != found:
-                message = f"{file.path} has sha256 {found}, the row of {file.owner} says {file.sha256}"
-                return {**result, "sha256": found, "status": "hash_mismatch", "message": message}
-    except WeightsError as error:
-        return {**result, "status": error.kind, "message": str(error)}
-    return {**result, "sha256": found, "status": "ok", "message": ""}
-
-
 def _removed(entry: Entry, file: FileEntry, registry: Any, dry_run: bool, console: Console) -> int:
     """Bytes freed by removing one file of an entry; says why where it stays."""
     from nsnet_cli.weights.registry import HubSource
@@ -263,60 +245,11 @@ def _removed(entry: Entry, file: FileEntry, registry: Any, dry_run: bool, consol
 # ---- how it looks ---------------------------------------------------------------------------------------------------
 
 
-def _entry_dict(entry: Entry) -> dict[str, Any]:
-    return {
-        "name": entry.name,
-        "kind": entry.kind,
-        "role": entry.role,
-        "size_bytes": entry.size_bytes,
-        "license": entry.license,
-        "from": entry.summary,
-        "origin": entry.origin,
-        "here": entry.here,
-        "files": [
-            {
-                "owner": file.owner,
-                "file": file.file,
-                "from": file.where,
-                "path": str(file.path) if file.path else None,
-                "size_bytes": file.size_bytes,
-                "sha256": file.sha256,
-                "pinned": file.pinned,
-            }
-            for file in entry.files
-        ],
-    }
-
-
-def _details(entry: Entry, registry: Any) -> dict[str, Any]:
-    """What `show` adds: preprocessing of a network, sampler of a checkpoint."""
-    if entry.kind == "network":
-        row = registry.networks[entry.name]
-        words = row.vocabulary if isinstance(row.vocabulary, str) else [tag.name for tag in row.vocabulary]
-        keys = ("architecture", "mean", "std", "interpolation", "crop")
-        return {**{key: getattr(row, key) for key in keys}, "vocabulary": words}
-    from nsnet_cli.weights.checkpoint import resolve_checkpoint
-
-    if entry.origin == "hub" and not entry.here:
-        return {}
-    found = resolve_checkpoint(entry.name, registry)
-    return {
-        "hash": found.hash,
-        "preview": f"{found.preview.network.name} at {found.preview.size_px} px",
-        "recogniser": f"{found.recogniser.network.name} at {found.recogniser.size_px} px",
-        "sampler": str(found.sampler) if found.sampler else f"none, --policy confidence is used: {found.sampler_note}",
-        "vocabulary": f"{len(found.vocabulary)} tags",
-        "frames": found.frames,
-        "training": dict(found.training),
-        "metrics": dict(found.metrics),
-    }
-
-
 def _plain(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, dict):
-        return json.dumps(value, ensure_ascii=False)
+        return json_text(value)
     return ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
 
 

@@ -1,0 +1,78 @@
+"""Entries of the catalog as plain data, for `nsnet models list|show|verify`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nsnet_cli.errors import WeightsError
+from nsnet_cli.weights.catalog import Entry, FileEntry
+from nsnet_cli.weights.checkpoint import resolve_checkpoint
+from nsnet_cli.weights.files import check
+from nsnet_cli.weights.memory import sha256_of
+from nsnet_cli.weights.registry import Registry
+
+
+def entry_dict(entry: Entry) -> dict[str, Any]:
+    """What `list --json` and `show --json` say of an entry and its files."""
+    return {
+        "name": entry.name,
+        "kind": entry.kind,
+        "role": entry.role,
+        "size_bytes": entry.size_bytes,
+        "license": entry.license,
+        "from": entry.summary,
+        "origin": entry.origin,
+        "here": entry.here,
+        "files": [
+            {
+                "owner": file.owner,
+                "file": file.file,
+                "from": file.where,
+                "path": str(file.path) if file.path else None,
+                "size_bytes": file.size_bytes,
+                "sha256": file.sha256,
+                "pinned": file.pinned,
+            }
+            for file in entry.files
+        ],
+    }
+
+
+def details_of(entry: Entry, registry: Registry) -> dict[str, Any]:
+    """What `show` adds: preprocessing of a network, sampler of a checkpoint."""
+    if entry.kind == "network":
+        row = registry.networks[entry.name]
+        words = row.vocabulary if isinstance(row.vocabulary, str) else [tag.name for tag in row.vocabulary]
+        keys = ("architecture", "mean", "std", "interpolation", "crop")
+        return {**{key: getattr(row, key) for key in keys}, "vocabulary": words}
+    if entry.origin == "hub" and not entry.here:
+        return {}
+    found = resolve_checkpoint(entry.name, registry)
+    return {
+        "hash": found.hash,
+        "preview": f"{found.preview.network.name} at {found.preview.size_px} px",
+        "recogniser": f"{found.recogniser.network.name} at {found.recogniser.size_px} px",
+        "sampler": str(found.sampler) if found.sampler else f"none, --policy confidence is used: {found.sampler_note}",
+        "vocabulary": f"{len(found.vocabulary)} tags",
+        "frames": found.frames,
+        "training": dict(found.training),
+        "metrics": dict(found.metrics),
+    }
+
+
+def verified(file: FileEntry) -> dict[str, Any]:
+    """owner, file, path, sha256 and status: ok, missing or the kind of what is wrong, with its message."""
+    result: dict[str, Any] = {"owner": file.owner, "file": file.file, "path": str(file.path or ""), "sha256": None}
+    if file.path is None:
+        return {**result, "status": "not_here", "message": f"{file.owner}: {file.file} is not here"}
+    try:
+        if file.source is not None:
+            found = check(file.source, file.owner, file.path, anew=True)
+        else:
+            found = sha256_of(file.path)
+            if file.sha256 and file.sha256 != found:
+                message = f"{file.path} has sha256 {found}, the row of {file.owner} says {file.sha256}"
+                return {**result, "sha256": found, "status": "hash_mismatch", "message": message}
+    except WeightsError as error:
+        return {**result, "status": error.kind, "message": str(error)}
+    return {**result, "sha256": found, "status": "ok", "message": ""}
