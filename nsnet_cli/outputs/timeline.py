@@ -18,7 +18,7 @@ BLOCKS = " ▁▂▃▄▅▆▇█"
 ASCII_AREA = " .:#"
 ASCII_LINE = " .:-=+*#%@"
 
-BOLD, DIM, SALIENT, REST, FRAME, VIDEO, BAD = "1", "2", "1;32", "36", "34", "35", "1;31"
+BOLD, DIM, SALIENT, REST, FRAME, VIDEO, BAD = "1", "2", "1;32", "36", "94", "35", "1;31"
 
 
 class Pen:
@@ -89,7 +89,7 @@ def chart(result: VideoResult, count: int, pen: Pen) -> list[str]:
         scores = [getattr(f, name) for f in frames]
         if all(s is not None for s in scores):
             line = columns(times, scores, end_s, count)
-            scale = BLOCKS if pen.unicode else ASCII_LINE
+            scale = BLOCKS[:-1] if pen.unicode else ASCII_LINE  # not to the top: rows stay apart
             lines.append(label(name.upper(), "", pen) + pen.paint("".join(pen.level(v, scale) for v in line), code))
     return lines + axis(end_s, count, pen)
 
@@ -137,9 +137,8 @@ def tag_lines(result: VideoResult, width: int, pen: Pen) -> list[str]:
     room = min(max(cell_len(n) for n in names), max(width - 36, 12))
     head = "seen at (score there)" if width >= 17 + room + 21 else "seen at"
     lines = [pen.paint("tags" + " " * (13 + room) + head, DIM)]
-    scale = BLOCKS if pen.unicode else ASCII_AREA
     for name, tag in zip(names, result.tags, strict=True):
-        bar = "".join(pen.level(tag.score * 8 - i, scale[0] + "▏▎▍▌▋▊▉█" if pen.unicode else " -=#") for i in range(8))
+        bar = "".join(pen.level(tag.score * 8 - i, " ╸━" if pen.unicode else " -=") for i in range(8))
         start = f"{pen.paint(bar, SALIENT)} {tag.score:4.2f}  {set_cell_size(name, room)}  "
         left = width - 17 - room
         pieces: list[tuple[float, str]] = []
