@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -43,6 +44,7 @@ EXPECTED = {  # fault -> kind, "" where the pull gets through all the same
     "server_error": "server_error",
     "not_a_hub": "not_a_hub",
     "disk_full": "no_space",
+    "unsized": "",
     # of the client's side
     "refused": "connection_refused",
     "no_such_host": "name_not_resolved",
@@ -51,12 +53,22 @@ EXPECTED = {  # fault -> kind, "" where the pull gets through all the same
     "offline": "offline",
     "cache_is_a_file": "cache_not_writable",
 }
+# A real disk of 100 kB, where this machine lets us mount one: the size is known before, or it runs full while writing.
+SMALL_DISK = [
+    "unshare",
+    "-rm",
+    "sh",
+    "-c",
+    'mkdir -p "$HF_HOME"; mount -t tmpfs -o size=100k none "$HF_HOME"; exec "$@"',
+]
+if shutil.which("unshare") and not subprocess.run([*SMALL_DISK, "-", "true"], env={"HF_HOME": "/tmp"}).returncode:
+    EXPECTED |= {"small_disk": "no_space", "disk_runs_full": "no_space"}
 DATA = os.urandom(1 << 18)
 NAME = "net"
 
 # One process pulls twice: with the fault, and after a word to this side, without it.
 DRIVER = """
-import contextlib, io, json, os, sys, time
+import contextlib, glob, io, json, os, sys, time
 slept, really_sleep = [], time.sleep
 def sleep(seconds):
     slept.append(seconds)
@@ -77,7 +89,8 @@ def pull():
         code = app.run(["models", "pull", sys.argv[1]])
     seconds = time.monotonic() - began
     print(json.dumps({"code": code, "seconds": seconds, "slept_s": sum(slept),
-                      "stderr": err.getvalue(), "kinds": kinds}), flush=True)
+                      "stderr": err.getvalue(), "kinds": kinds,
+                      "left": glob.glob(os.environ["HF_HOME"] + "/**/*.incomplete", recursive=True)}), flush=True)
 import huggingface_hub.file_download  # the time below is the fault's
 pull()
 if sys.stdin.readline().strip() == "again":
@@ -96,7 +109,7 @@ class Outcome:
     stderr: str
     after_code: int
     """Of the pull that follows, the fault gone."""
-    left_over: tuple[str, ...]
+    left_over: list[str]
     """Unfinished files in the cache after the fault."""
 
     @property
@@ -135,14 +148,18 @@ def try_fault(fault: str, home: Path, *, patience_s: int = 3) -> Outcome:
         weights.write_text(registry_text(revision, DATA))
         patience = {"HF_HUB_DOWNLOAD_TIMEOUT": str(patience_s), "HF_HUB_ETAG_TIMEOUT": str(patience_s)}
         env = hub.environment(home, NSNET_WEIGHTS=str(weights), **patience)
-        hub.fault = fault if fault in FAULTS else None
+        hub.fault = "unsized" if fault == "disk_runs_full" else fault if fault in FAULTS else None
         env |= _client_side(fault, hub, home)
+        small = [*SMALL_DISK, "-"] if fault in ("small_disk", "disk_runs_full") else []
         with subprocess.Popen(
-            [sys.executable, "-c", DRIVER, NAME], env=env, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            [*small, sys.executable, "-c", DRIVER, NAME],
+            env=env,
+            text=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
         ) as process:
             assert process.stdin is not None and process.stdout is not None
             first = json.loads(process.stdout.readline())
-            left = tuple(str(path) for path in home.rglob("*.incomplete"))
             hub.fault = None
             if fault in FAULTS and fault != "gone_after_head":
                 process.stdin.write("again\n")
@@ -152,7 +169,9 @@ def try_fault(fault: str, home: Path, *, patience_s: int = 3) -> Outcome:
                 process.stdin.close()
                 after = _pull_elsewhere(home, weights, revision)
     kinds = first["kinds"] or [""]
-    return Outcome(fault, kinds[-1], first["code"], first["seconds"], first["slept_s"], first["stderr"], after, left)
+    return Outcome(
+        fault, kinds[-1], first["code"], first["seconds"], first["slept_s"], first["stderr"], after, first["left"]
+    )
 
 
 def _client_side(fault: str, hub: HubServer, home: Path) -> dict[str, str]:

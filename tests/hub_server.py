@@ -44,6 +44,7 @@ FAULTS = {
     "rate_limited": "429 with Retry-After",
     "server_error": "503",
     "not_a_hub": "200 and a web page: a captive portal",
+    "unsized": "no size is told, neither before nor with the body",
     "disk_full": "no fault of the server: the metadata claims 10^15 bytes",
 }
 TOKEN = "hf_testtoken"
@@ -174,7 +175,8 @@ class Handler(BaseHTTPRequestHandler):
         lfs = name.endswith((".safetensors", ".bin", ".pth"))
         headers = {"X-Repo-Commit": commit, "ETag": f'"{hashlib.sha1(data).hexdigest()}"'}
         if lfs:
-            headers |= {"X-Linked-Etag": f'"{digest}"', "X-Linked-Size": str(size)}
+            headers |= {"X-Linked-Etag": f'"{digest}"'}
+            headers |= {"X-Linked-Size": str(size)} if hub.fault != "unsized" else {}
         if lfs and hub.redirect_blobs:
             # another host name, so that the client treats it as a CDN: no token may follow
             location = hub.url.replace("127.0.0.1", "localhost") + f"/cdn/{_sha(data)}"
@@ -191,6 +193,11 @@ class Handler(BaseHTTPRequestHandler):
             headers = {**headers, "Content-Range": f"bytes {start}-{len(data) - 1}/{len(data)}"}
         if not body:
             return self._answer(200, data, headers)
+        if hub.fault == "unsized":
+            self.send_response(200)
+            self.send_header("Connection", "close")
+            self.end_headers()
+            return self._send(data)
         if hub.fault == "truncated":
             data = data[: len(data) // 2]
         if hub.fault == "wrong_bytes":
@@ -229,7 +236,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def _answer(self, status: int, data: bytes, headers: dict[str, str] | None = None) -> None:
         self.send_response(status)
-        for key, value in {"Content-Length": str(len(data)), **(headers or {})}.items():
+        length = {} if self.server.fault == "unsized" and self.command == "HEAD" else {"Content-Length": str(len(data))}
+        for key, value in {**length, **(headers or {})}.items():
             self.send_header(key, value)
         self.end_headers()
         if self.command != "HEAD":

@@ -22,7 +22,7 @@ def test_fault(fault: str, outcomes: dict[str, Outcome]) -> None:
     assert outcome.kind == kind, outcome.stderr
     assert outcome.code == (5 if kind else 0), outcome.stderr
     assert "Traceback" not in outcome.stderr
-    assert outcome.left_over == ()
+    assert outcome.left_over == []
     assert outcome.after_code == 0
     if kind:
         assert kind in KINDS

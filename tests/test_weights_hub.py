@@ -78,12 +78,37 @@ def test_pull_then_nothing_is_sent_any_more(client: Client) -> None:
         assert (done.returncode, done.stdout.strip()) == (0, str(client.file))
 
 
+def test_a_terminal_gets_a_bar_and_no_lines(client: Client) -> None:
+    import pty
+
+    client.hub.delay_s = 0.1
+    master, terminal = pty.openpty()
+    env = {**client.hub.environment(client.home, NSNET_WEIGHTS=str(client.weights)), "TERM": "xterm", "COLUMNS": "100"}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "nsnet_cli", "models", "pull", NAME], env=env, stdout=subprocess.PIPE, stderr=terminal
+    )
+    os.close(terminal)
+    drawn = b""
+    while True:
+        try:
+            drawn += os.read(master, 1 << 16)
+        except OSError:  # the other end is closed
+            break
+    assert process.wait(60) == 0
+    assert b"net (timm/net)" in drawn and b"MB/s" in drawn and b"1.0/1.0 MB" in drawn
+    assert b"downloading" not in drawn
+
+
 def test_dry_run_says_what_would_be_fetched_and_how_large(client: Client) -> None:
     done = client.run("models", "pull", NAME, "--dry-run")
     assert done.returncode == 0
-    assert done.stdout.split()[-6:] == [NAME, f"timm/net@{client.revision[:8]}", "model.safetensors", "1.0", "MB"][
-        -6:
-    ] or ("1.0 MB" in done.stdout)
+    assert done.stdout.splitlines()[1].split() == [
+        NAME,
+        f"timm/net@{client.revision[:8]}",
+        "model.safetensors",
+        "1.0",
+        "MB",
+    ]
     assert "would download 1 file, 1.0 MB" in done.stderr
     assert client.hub.requests("GET") == 0
     assert not client.file.exists()

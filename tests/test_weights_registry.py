@@ -78,7 +78,8 @@ def test_sampler_rows_and_folders_agree() -> None:
     for row in load_registry().checkpoints.values():
         folder, _, _ = row_sampler(row)
         if folder is not None and row.origin == "nsnet":
-            assert row.sampler_sha256 == sha256_of(folder / MODEL_FILE), f"weights.toml: {row.name}.sampler_sha256"
+            found = sha256_of(folder / MODEL_FILE)
+            assert row.sampler_sha256 == found, f'weights.toml, {row.name}: sampler_sha256 = "{found}"'
             checked += 1
     if not checked:
         pytest.skip("no sampler is shipped yet")

@@ -7,6 +7,7 @@ the reporter for a block.
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -113,7 +114,8 @@ def current() -> Reporter:
     # The command line's console hangs on the logger; it knows of --quiet.
     consoles = [getattr(handler, "console", None) for handler in logging.getLogger("nsnet_cli").handlers]
     quiet = any(getattr(console, "quiet", False) for console in consoles)
-    return Bar() if sys.stderr.isatty() and not quiet else Lines()
+    unwanted = os.environ.get("HF_HUB_DISABLE_PROGRESS_BARS", "").upper() in ("1", "ON", "YES", "TRUE")
+    return Bar() if sys.stderr.isatty() and not quiet and not unwanted else Lines()
 
 
 def note(text: str) -> None:
