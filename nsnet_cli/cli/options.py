@@ -53,6 +53,7 @@ OPTIONS: dict[str, OptionRow] = {
         "NSNET_FRAMES",
         1,
         1024,
+        metavar="K",
     ),
     "preview": OptionRow(
         ("--preview", "-T"),
@@ -62,6 +63,7 @@ OPTIONS: dict[str, OptionRow] = {
         "NSNET_PREVIEW",
         1,
         4096,
+        metavar="T",
     ),
     "budget": OptionRow(
         ("--budget",),
@@ -71,10 +73,12 @@ OPTIONS: dict[str, OptionRow] = {
         "NSNET_BUDGET",
         metavar="2s|5%|8",
     ),
-    "seed": OptionRow(("--seed",), _TAG.seed, "Seed of the policy `random`.", SAMPLING, "NSNET_SEED", 0, 2**31 - 1),
-    "top_k": OptionRow(("--top-k", "-k"), _TAG.top_k, "Tags a video, at most.", OUTPUT, "NSNET_TOP_K", 1, 1000),
+    "seed": OptionRow(
+        ("--seed",), _TAG.seed, "Seed of the policy `random`.", SAMPLING, "NSNET_SEED", 0, 2**31 - 1, "N"
+    ),
+    "top_k": OptionRow(("--top-k", "-k"), _TAG.top_k, "Tags a video, at most.", OUTPUT, "NSNET_TOP_K", 1, 1000, "N"),
     "threshold": OptionRow(
-        ("--threshold",), _TAG.threshold, "Leave out tags that score less.", OUTPUT, "NSNET_THRESHOLD", 0.0, 1.0
+        ("--threshold",), _TAG.threshold, "Leave out tags that score less.", OUTPUT, "NSNET_THRESHOLD", 0.0, 1.0, "X"
     ),
     "device": OptionRow(
         ("--device",),
@@ -86,7 +90,7 @@ OPTIONS: dict[str, OptionRow] = {
     ),
     "decoder": OptionRow(("--decoder",), _TAG.decoder, "What decodes the video.", RUNNING, "NSNET_DECODER"),
     "jobs": OptionRow(
-        ("--jobs", "-j"), 0, "Videos worked on side by side; 0 follows the cores.", RUNNING, "NSNET_JOBS", 0, 256
+        ("--jobs", "-j"), 0, "Videos worked on side by side; 0 follows the cores.", RUNNING, "NSNET_JOBS", 0, 256, "N"
     ),
     "timeout": OptionRow(
         ("--timeout",),

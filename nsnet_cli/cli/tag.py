@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -36,44 +36,49 @@ app = new_app()
 Format = Literal["table", "jsonl", "json", "csv", "vtt", "xmp"]
 
 
+def _output(*flags: str, help: str, metavar: str | None = None, env: str | None = None) -> Any:
+    return typer.Option(*flags, help=help, metavar=metavar, envvar=env, rich_help_panel=OUTPUT)
+
+
+def _running(flag: str, help: str, metavar: str | None = None) -> Any:
+    return typer.Option(flag, help=help, metavar=metavar, rich_help_panel=RUNNING)
+
+
+Paths = Annotated[
+    list[str] | None, typer.Argument(help="Videos, folders, globs; - is a list on stdin.", metavar="PATHS")
+]
+FromList = Annotated[
+    str | None, _running("--from", "Paths in a file, one a line or parted by NUL; - is stdin.", "FILE")
+]
+JsonLines = Annotated[bool, _output("--json", help="One JSON object a line; the same as --format jsonl.")]
+Formats = Annotated[
+    Format | None, _output("--format", "-f", help="What is written. [default: table]", env="NSNET_FORMAT")
+]
+OutputDir = Annotated[
+    Path | None,
+    _output(
+        "--output-dir", "-o", help="Keep results as a tree like the inputs'; done ones are skipped.", metavar="DIR"
+    ),
+]
+Thumbnails = Annotated[Path | None, _output("--thumbnails", help="Write the salient frames as JPEG.", metavar="DIR")]
+Sheets = Annotated[Path | None, _output("--contact-sheet", help="Write a contact sheet a video.", metavar="DIR")]
+Report = Annotated[Path | None, _output("--report", help="Write a page over all videos.", metavar="DIR")]
+Shard = Annotated[str | None, _running("--shard", "Only the I-th of N parts of the videos.", "I/N")]
+Overwrite = Annotated[bool, _running("--overwrite", "Tag videos again that are done.")]
+RetryFailed = Annotated[bool, _running("--retry-failed", "Try videos again that failed.")]
+DryRun = Annotated[bool, _running("--dry-run", "Say what would be done, and do nothing.")]
+
+
 @app.command(cls=Command)
 def tag(
-    paths: Annotated[
-        list[str] | None, typer.Argument(help="Videos, folders, globs; - reads a list from stdin.", metavar="PATHS...")
-    ] = None,
-    from_list: Annotated[
-        str | None,
-        typer.Option(
-            "--from", metavar="FILE", help="Read paths from FILE, one a line or separated by NUL; - is stdin."
-        ),
-    ] = None,
-    json_lines: Annotated[
-        bool, typer.Option("--json", help="One JSON object a line; the same as --format jsonl.", rich_help_panel=OUTPUT)
-    ] = False,
-    format: Annotated[
-        Format | None,
-        typer.Option(
-            "--format", "-f", envvar="NSNET_FORMAT", help="What is written. [default: table]", rich_help_panel=OUTPUT
-        ),
-    ] = None,
-    output_dir: Annotated[
-        Path | None,
-        typer.Option(
-            "--output-dir",
-            "-o",
-            help="Keep results here, as a tree like the inputs'; done videos are skipped.",
-            rich_help_panel=OUTPUT,
-        ),
-    ] = None,
-    thumbnails: Annotated[
-        Path | None, typer.Option("--thumbnails", help="Write the salient frames here as JPEG.", rich_help_panel=OUTPUT)
-    ] = None,
-    contact_sheet: Annotated[
-        Path | None, typer.Option("--contact-sheet", help="Write a contact sheet a video here.", rich_help_panel=OUTPUT)
-    ] = None,
-    report: Annotated[
-        Path | None, typer.Option("--report", help="Write a page over all videos here.", rich_help_panel=OUTPUT)
-    ] = None,
+    paths: Paths = None,
+    from_list: FromList = None,
+    json_lines: JsonLines = False,
+    format: Formats = None,
+    output_dir: OutputDir = None,
+    thumbnails: Thumbnails = None,
+    contact_sheet: Sheets = None,
+    report: Report = None,
     top_k: TopK = OPTIONS["top_k"].default,
     threshold: Threshold = OPTIONS["threshold"].default,
     checkpoint: CheckpointName = OPTIONS["checkpoint"].default,
@@ -86,19 +91,10 @@ def tag(
     decoder: Decoder = OPTIONS["decoder"].default,
     jobs: Jobs = OPTIONS["jobs"].default,
     timeout: Timeout = OPTIONS["timeout"].default,
-    shard: Annotated[
-        str | None,
-        typer.Option("--shard", metavar="I/N", help="Only the I-th of N parts of the videos.", rich_help_panel=RUNNING),
-    ] = None,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Tag videos again that are done.", rich_help_panel=RUNNING)
-    ] = False,
-    retry_failed: Annotated[
-        bool, typer.Option("--retry-failed", help="Try videos again that failed.", rich_help_panel=RUNNING)
-    ] = False,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.", rich_help_panel=RUNNING)
-    ] = False,
+    shard: Shard = None,
+    overwrite: Overwrite = False,
+    retry_failed: RetryFailed = False,
+    dry_run: DryRun = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> int:

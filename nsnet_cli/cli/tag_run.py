@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import shutil
-import sys
-import time
-from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING
 
 from nsnet_cli import batch, inputs
 from nsnet_cli.batch import Finished, Job
 from nsnet_cli.cli import signals
 from nsnet_cli.cli.app import exit_code
 from nsnet_cli.cli.console import Console, Progress
+from nsnet_cli.cli.rows import ROW_FORMATS, Rows, make_rows
+from nsnet_cli.cli.tally import Tally
 from nsnet_cli.errors import (
     EXIT_NO_INPUT,
     EXIT_OK,
@@ -27,14 +25,12 @@ from nsnet_cli.errors import (
 )
 from nsnet_cli.outputs.files import FileOutputs
 from nsnet_cli.outputs.store import output_names
-from nsnet_cli.text import clock, harmless, printable
+from nsnet_cli.text import harmless, printable
 from nsnet_cli.types import DecodeReport, FrameBatch, TagOptions, VideoHeader, VideoResult
 from nsnet_cli.video.worker import DecodeWorker
 
 if TYPE_CHECKING:
     from nsnet_cli.tagger import Tagger
-
-ROW_FORMATS = ("table", "jsonl", "json", "csv")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,38 +53,6 @@ class Request:
     overwrite: bool
     retry_failed: bool
     dry_run: bool
-
-
-class Rows(Protocol):
-    """Results as text for stdout."""
-
-    def head(self) -> str: ...
-    def row(self, result: VideoResult) -> str: ...
-    def tail(self) -> str: ...
-
-
-@dataclass(slots=True)
-class Tally:
-    """What became of the videos."""
-
-    started: float = field(default_factory=time.monotonic)
-    started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
-    videos: int = 0
-    done: int = 0
-    skipped: int = 0
-    failed: Counter[str] = field(default_factory=Counter)
-    failed_before: int = 0
-    """Of the skipped ones: failed in an earlier run, and not tried again."""
-
-    def count(self, result: VideoResult) -> None:
-        if result.error is None:
-            self.done += 1
-        else:
-            self.failed[result.error.kind] += 1
-
-    @property
-    def seconds(self) -> float:
-        return time.monotonic() - self.started
 
 
 class TagRun:
@@ -200,8 +164,7 @@ class TagRun:
             if not skip or stored.result is None:
                 todo.append(job)
                 continue
-            self.tally.skipped += 1
-            self.tally.failed_before += stored.state == "failed"
+            self.tally.count_skipped(stored.result)
             if not self.request.dry_run:
                 self.files.skip(stored.result)
         return todo
@@ -241,7 +204,8 @@ class TagRun:
                     if rows is not None:
                         self.console.data(rows.row(finished.result), end="")
                     self._complain(finished.result, rows is not None)
-                    bar.advance()
+                    if len(todo) > 1:  # a single one is measured in frames
+                        bar.advance()
         finally:
             if rows is not None and (tail := rows.tail()):
                 self.console.data(tail, end="")
@@ -258,27 +222,10 @@ class TagRun:
     def _rows(self, todo: list[Job]) -> Rows | None:
         """What writes stdout. With --output-dir the results are there: stdout is silent unless a format was chosen."""
         request = self.request
-        if request.output_dir is not None and not request.chosen_format:
+        if request.output_dir is not None and (not request.chosen_format or request.format not in ROW_FORMATS):
             return None
-        if request.format == "jsonl":
-            from nsnet_cli.outputs.jsonlines import JsonLines
-
-            return JsonLines()
-        if request.format == "json":
-            from nsnet_cli.outputs.jsonlines import JsonArray
-
-            return JsonArray()
-        if request.format == "csv":
-            from nsnet_cli.outputs.csvrows import CsvRows
-
-            return CsvRows()
-        if request.format == "table":
-            from nsnet_cli.outputs.table import TableRows
-
-            terminal = self.console.data_is_terminal
-            width = shutil.get_terminal_size().columns if terminal else None
-            return TableRows([job.path for job in todo], width, self.console.color)
-        return None if request.output_dir is not None else _OneDocument(request.format)
+        width = shutil.get_terminal_size().columns if self.console.data_is_terminal else None
+        return make_rows(request.format, [job.path for job in todo], width, self.console.color)
 
     def _complain(self, result: VideoResult, shown: bool) -> None:
         """A failed video on stderr too, unless its row stands on the same terminal."""
@@ -301,67 +248,10 @@ class TagRun:
         try:
             if self.files.results is not None:
                 name = f"run.{self.shard[0]}of{self.shard[1]}.json" if self.shard else "run.json"
-                self.files.results.write_summary(self._as_dict(code), name)
+                self.files.results.write_summary(self.tally.as_dict(code), name)
             self.files.close()
         finally:
-            self.console.info(self._summary())
-
-    def _summary(self) -> str:
-        tally = self.tally
-        parts = [f"{tally.done} tagged"]
-        if tally.skipped:
-            before = f", {tally.failed_before} of them failed: --retry-failed" if tally.failed_before else ""
-            parts.append(f"{tally.skipped} skipped (done before{before})")
-        if tally.failed:
-            reasons = ", ".join(f"{count} {kind}" for kind, count in tally.failed.most_common())
-            parts.append(f"{tally.failed.total()} failed ({reasons})")
-        left = tally.videos - tally.done - tally.skipped - tally.failed.total()
-        if left:
-            parts.append(f"{left} not reached")
-        plural = "video" if tally.videos == 1 else "videos"
-        took = f"{tally.seconds:.1f} s" if tally.seconds < 60 else clock(tally.seconds)
-        return f"{tally.videos} {plural} in {took}: {', '.join(parts)}"
-
-    def _as_dict(self, code: int) -> dict[str, Any]:
-        tally = self.tally
-        return {
-            "schema_version": 1,
-            "command": sys.argv,
-            "started": tally.started_at.isoformat(timespec="seconds"),
-            "seconds": round(tally.seconds, 3),
-            "videos": tally.videos,
-            "done": tally.done,
-            "skipped": tally.skipped,
-            "failed": tally.failed.total() + tally.failed_before,
-            "failed_by_reason": dict(tally.failed.most_common()),
-            "failed_before": tally.failed_before,
-            "not_reached": tally.videos - tally.done - tally.skipped - tally.failed.total(),
-            "exit_code": code,
-        }
-
-
-class _OneDocument:
-    """WebVTT or XMP of a single video on stdout."""
-
-    def __init__(self, format: str) -> None:
-        self._format = format
-
-    def head(self) -> str:
-        return ""
-
-    def row(self, result: VideoResult) -> str:
-        if result.error is not None:
-            return ""
-        if self._format == "vtt":
-            from nsnet_cli.outputs.vtt import to_vtt
-
-            return to_vtt(result)
-        from nsnet_cli.outputs.xmp import to_xmp
-
-        return to_xmp(result)
-
-    def tail(self) -> str:
-        return ""
+            self.console.info(self.tally.summary())
 
 
 class _Stages:

@@ -1,0 +1,78 @@
+"""What became of the videos of a run: counted as it goes, said in one line at its end, kept as run.json."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from nsnet_cli.text import clock
+from nsnet_cli.types import SCHEMA_VERSION, VideoResult
+
+
+@dataclass(slots=True)
+class Tally:
+    """What became of the videos."""
+
+    started: float = field(default_factory=time.monotonic)
+    started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    videos: int = 0
+    done: int = 0
+    skipped: int = 0
+    failed: Counter[str] = field(default_factory=Counter)
+    failed_before: Counter[str] = field(default_factory=Counter)
+    """Of the skipped ones: failed in an earlier run, and not tried again."""
+
+    def count(self, result: VideoResult) -> None:
+        if result.error is None:
+            self.done += 1
+        else:
+            self.failed[result.error.kind] += 1
+
+    def count_skipped(self, result: VideoResult) -> None:
+        self.skipped += 1
+        if result.error is not None:
+            self.failed_before[result.error.kind] += 1
+
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self.started
+
+    @property
+    def not_reached(self) -> int:
+        return self.videos - self.done - self.skipped - self.failed.total()
+
+    def summary(self) -> str:
+        """One line: how many, how long, what became of them, and why the failed ones failed."""
+        parts = [f"{self.done} tagged"]
+        if self.skipped:
+            before = f", {self.failed_before.total()} of them failed: --retry-failed" if self.failed_before else ""
+            parts.append(f"{self.skipped} skipped (done before{before})")
+        if self.failed:
+            reasons = ", ".join(f"{count} {kind}" for kind, count in self.failed.most_common())
+            parts.append(f"{self.failed.total()} failed ({reasons})")
+        if self.not_reached:
+            parts.append(f"{self.not_reached} not reached")
+        plural = "video" if self.videos == 1 else "videos"
+        took = f"{self.seconds:.1f} s" if self.seconds < 60 else clock(self.seconds)
+        return f"{self.videos} {plural} in {took}: {', '.join(parts)}"
+
+    def as_dict(self, code: int) -> dict[str, Any]:
+        """run.json."""
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "command": sys.argv,
+            "started": self.started_at.isoformat(timespec="seconds"),
+            "seconds": round(self.seconds, 3),
+            "videos": self.videos,
+            "done": self.done,
+            "skipped": self.skipped,
+            "failed": (self.failed + self.failed_before).total(),
+            "failed_by_reason": dict((self.failed + self.failed_before).most_common()),
+            "failed_before": self.failed_before.total(),
+            "not_reached": self.not_reached,
+            "exit_code": code,
+        }
