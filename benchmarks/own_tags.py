@@ -1,0 +1,124 @@
+"""Own tags, cross-validated: sampler and head trained on four fifths of the videos, judged on the rest.
+
+    python benchmarks/own_tags.py ../shared/data/fight ../shared/data/workout --repeats 3 --json own_tags.json
+
+Features come from the cache that `nsnet train` fills. Clips of one source never stand on both sides of a fold: the
+exercise clips' sources were told apart by eye (SOURCES). Spread: standard deviation over the repeats, each another deal
+of the folds and another seed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from nsnet_cli.cli.console import Console
+from nsnet_cli.cli.labelled import ReadSettings, gather, read_label_file
+from nsnet_cli.evaluation.policies import ScoredVideo, accuracy, frames_used
+from nsnet_cli.nets.engine import build_engine
+from nsnet_cli.training.dataset import Dataset, Example, deal, from_videos
+from nsnet_cli.training.features import headless
+from nsnet_cli.training.labels import label_indices
+from nsnet_cli.training.train import TrainOptions, fit_all, score
+from nsnet_cli.types import TagName
+from nsnet_cli.weights.checkpoint import resolve_checkpoint
+
+FOLDS = 5
+POLICIES = ("nsnet", "nsnet-fsm", "nsnet-vgm", "confidence", "uniform", "random", "dense")
+KS = (1, 2, 4, 8)
+SOURCES = {  # ../shared/data/workout: clips that show the same person in the same room
+    "push-up": [(1, 2, 4, 5, 6, 9, 11, 12, 14), (15, 16, 17, 24, 25), (36, 40), (42, 47)],
+    "squat": [(11, 14, 16), (18, 19)],
+    "pull-up": [(14, 18, 19), (5, 7), (9, 10)],
+}
+
+
+def source_of(name: str) -> str:
+    """Clips with the same source share a fold; a clip whose source is not known to have others is its own."""
+    kind, _, number = Path(name).stem.partition("_")
+    for group in SOURCES.get(kind, []):
+        if number.isdigit() and int(number) in group:
+            return f"{kind}_{group[0]}"
+    return Path(name).stem
+
+
+def deal_folds(examples: tuple[Example, ...], seed: int) -> np.ndarray:
+    """(N,) fold of each video: sources whole, big ones first, each to the fold with the fewest of its class."""
+    sources: dict[tuple[int, str], list[int]] = {}
+    for row, example in enumerate(examples):
+        sources.setdefault((example.labels[0], source_of(example.name)), []).append(row)
+    order = sorted(sources, key=lambda key: (-len(sources[key]), key))
+    rng = np.random.default_rng(seed)
+    order = sorted((order[i] for i in rng.permutation(len(order))), key=lambda key: -len(sources[key]))
+    fold = np.zeros(len(examples), dtype=int)
+    load = np.zeros((FOLDS, 1 + max(label for label, _ in order)))
+    for key in order:
+        chosen = int(np.argmin(load[:, key[0]] * len(examples) + load.sum(1)))
+        fold[sources[key]] = chosen
+        load[chosen, key[0]] += len(sources[key])
+    return fold
+
+
+def cross_validate(dataset: Dataset, seed: int, epochs: int) -> list[ScoredVideo]:
+    """Every video once, scored by a sampler and head that saw none of its source."""
+    fold, scored = deal_folds(dataset.examples, seed), []
+    for k in range(FOLDS):
+        examples = tuple(replace(e, split="test" if fold[i] == k else None) for i, e in enumerate(dataset.examples))
+        dealt = deal(replace(dataset, examples=examples), 0.2, seed)
+        made = fit_all(dealt, TrainOptions(seed=seed, epochs=epochs))
+        assert made.head is not None
+        scored += score(dealt.of("test"), made.sampler, made.head, dataset.multi_label)
+        print(f"  repeat {seed} fold {k}: head decay {made.head.decay:g}", file=sys.stderr, flush=True)
+    return scored
+
+
+def load(source: Path) -> Dataset:
+    console = Console()
+    base = resolve_checkpoint("imagenet-lite")
+    labels = read_label_file(source, console)
+    vocabulary = tuple(TagName(name, name) for name in labels.names)
+    found = gather(labels, base, ReadSettings(128, "auto", "auto", 0), console)
+    indices = label_indices([video for video, _ in found], vocabulary)
+    rows = [(video, own, features) for (video, features), own in zip(found, indices, strict=True)]
+    return from_videos(rows, vocabulary, str(source))
+
+
+def run(source: Path, repeats: int, epochs: int) -> dict[str, object]:
+    dataset = load(source)
+    cost = build_engine(headless(resolve_checkpoint("imagenet-lite"))).cost
+    runs = [cross_validate(dataset, seed, epochs) for seed in range(repeats)]
+    rows = []
+    print(f"\n{source}: {len(dataset.examples)} videos, {len(dataset.vocabulary)} tags, {repeats} x {FOLDS} folds")
+    print(f"{'policy':12}{'K':>4}{'top-1 %':>10}{'spread':>8}{'mAP %':>8}{'GFLOPs':>8}")
+    for policy in POLICIES:
+        for k in KS if policy != "dense" else (0,):
+            found = [accuracy(videos, policy, k or 1) for videos in runs]
+            top1 = [100 * each.top1 for each in found]
+            used = [frames_used(video, policy, k or 1) for video in runs[0]]
+            gflops = float(np.mean([cost.total(t, n, sampler=s) for t, n, s in used]))
+            row = {"policy": policy, "k": k or None, "top1": float(np.mean(top1)), "spread": float(np.std(top1))}
+            rows.append({**row, "map": 100 * float(np.mean([each.map for each in found])), "gflops": gflops})
+            name = str(k or "all")
+            print(f"{policy:12}{name:>4}{row['top1']:10.1f}{row['spread']:8.1f}{rows[-1]['map']:8.1f}{gflops:8.2f}")
+    return {"data": str(source), "videos": len(dataset.examples), "repeats": repeats, "folds": FOLDS, "rows": rows}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("data", type=Path, nargs="+", help="folders of class folders")
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--epochs", type=int, default=40)
+    parser.add_argument("--json", type=Path, help="also write the figures here")
+    args = parser.parse_args()
+    found = [run(source, args.repeats, args.epochs) for source in args.data]
+    if args.json:
+        args.json.write_text(json.dumps(found, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
