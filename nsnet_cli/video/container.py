@@ -58,7 +58,7 @@ class OpenVideo:
     """What the container calls its start; presentation times count from here."""
 
     def seconds(self, ticks: int) -> float:
-        return float(ticks * self.time_base) - self.origin_s
+        return ticks * self.time_base.numerator / self.time_base.denominator - self.origin_s
 
     def ticks(self, seconds: float) -> int:
         return round((seconds + self.origin_s) / self.time_base)
@@ -71,7 +71,10 @@ class OpenVideo:
 
 
 def open_video(path: Path, options: ReadOptions, skip_loop_filter: bool = False) -> OpenVideo:
-    """Open `path` and choose its video stream. Raises VideoError, whose kind says what is wrong with the file."""
+    """Open `path` and choose its video stream. Raises VideoError, whose kind says what is wrong with the file.
+
+    skip_loop_filter: decode faster and a little less smoothly; for key frames, since others would add up the errors.
+    """
     fd, identity = _open_file(path)
     try:
         container = _open_container(path, fd, options)

@@ -173,6 +173,8 @@ def _indexed_keys(video: OpenVideo, first_key: av.Packet) -> list[float]:
     at = index[0].timestamp
     while (found := index.search_timestamp(at, backward=False)) >= 0:
         ticks = index[found].timestamp
+        if ticks < at:  # a damaged index, not in order
+            break
         keys.append(video.seconds(ticks + shift))
         at = ticks + step
     known_s = float(stream.duration * video.time_base) if stream.duration else _duration(video, 0.0)
