@@ -113,9 +113,10 @@ def _frame(result: VideoResult, index: int, end_s: float) -> dict[str, Any]:
 
 
 def _says(result: VideoResult, frame: FrameScore) -> str:
-    """'orange 0.80, lemon 0.03': the tags that this very frame carried, best first, three at most."""
+    """'evidence for orange 0.80, lemon 0.03': the tags that this very frame carried, best first, three at most."""
     found = [(e.score, t.name) for t in result.tags for e in t.evidence if abs(e.pts_s - frame.pts_s) < 1e-6]
-    return ", ".join(f"{harmless(name)} {score:.2f}" for score, name in sorted(found, reverse=True)[:3])
+    shown = [f"{harmless(name)} {score:.2f}" for score, name in sorted(found, reverse=True)[:3] if score >= 0.01]
+    return "evidence for " + ", ".join(shown) if shown else ""
 
 
 def _lanes(result: VideoResult, end_s: float) -> list[dict[str, str]]:
