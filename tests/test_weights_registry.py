@@ -224,3 +224,52 @@ def test_vocabulary_files_that_cannot_be_used(tmp_path: Path) -> None:
     for path, words in ((twice, "names 'cat' twice"), (empty, "is empty"), (tmp_path / "none.txt", "cannot read")):
         with pytest.raises(WeightsError, match=words):
             load_vocabulary(str(path))
+
+
+# ---- any timm classifier by its row alone
+
+
+@pytest.mark.parametrize(
+    ("architecture", "size_px"),
+    [
+        ("mobilenetv3_small_050", 96),
+        ("resnet10t", 96),
+        ("convnext_atto", 96),
+        ("regnetx_002", 96),
+        ("vit_tiny_patch16_224", 224),
+    ],
+)
+def test_features_and_logits_of_a_row_are_timms(user_registry, architecture: str, size_px: int) -> None:
+    """The network's own forward, with the row's mean and std, gives the same numbers."""
+    import torch
+
+    from nsnet_cli.nets.networks import Classifier, create_network
+    from nsnet_cli.weights.registry import NetworkUse
+
+    user_registry(NETWORK.replace("resnet18", architecture))
+    use = NetworkUse(load_registry().networks["mine"], size_px)
+    net = create_network(use).eval()
+    pixels = torch.randint(0, 256, (2, size_px, size_px, 3), dtype=torch.uint8)
+    with torch.no_grad():
+        features, logits = Classifier(net, use.network, size_px).eval()(pixels)
+        wanted = net((pixels.permute(0, 3, 1, 2) / 255 - 0.5) / 0.25)
+    assert features.ndim == 2
+    assert logits.shape == (2, 2)
+    assert torch.allclose(logits, wanted, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "named"),
+    [
+        ("resnet5O", "Unknown model"),
+        ("deit_tiny_distilled_patch16_224", "several heads"),
+        ("vit_tiny_patch16_224", "cannot run at 96 px"),
+    ],
+)
+def test_architectures_that_cannot_be_used(user_registry, architecture: str, named: str) -> None:
+    from nsnet_cli.nets.networks import create_network
+    from nsnet_cli.weights.registry import NetworkUse
+
+    user_registry(NETWORK.replace("resnet18", architecture))
+    with pytest.raises(WeightsError, match=named):
+        create_network(NetworkUse(load_registry().networks["mine"], 96))

@@ -16,7 +16,13 @@ from nsnet_cli.text import json_text
 if TYPE_CHECKING:
     from nsnet_cli.weights.catalog import Entry, FileEntry
 
-app = new_app(help="List, fetch, check and share checkpoints.", no_args_is_help=True)
+HELP = """List, fetch, check and share checkpoints.
+
+Your own rows are added to the shipped ones: from the file that NSNET_WEIGHTS names, or weights.toml in your
+configuration folder (~/.config/nsnet on Linux).
+"""
+
+app = new_app(help=HELP, no_args_is_help=True)
 
 Names = Annotated[
     list[str],

@@ -46,19 +46,44 @@ class Classifier(nn.Module):
 
 def load_classifier(use: NetworkUse) -> Classifier:
     """The network of a row, at an input size, in eval mode. Raises WeightsError where the file does not fit."""
+    net = create_network(use)
     path, source = network_file(use.network)
-    try:
-        net = timm.create_model(use.network.architecture, num_classes=len(load_vocabulary(use.network.vocabulary)))
-    except RuntimeError as error:
-        raise WeightsError(f"the row of {use.network.name}: {error}", "architecture is a name of timm's") from error
     state = read_state(path)
     if source.keys == "efficientnet-pytorch":
         state = {efficientnet_key(key, net): value for key, value in state.items()}
-    try:
-        net.load_state_dict(state, strict=True)
-    except RuntimeError as error:
-        raise WeightsError(f"{path} does not fit {use.network.architecture}: {error}") from error
+    if misfit := _misfit(net.state_dict(), state):
+        raise WeightsError(f"{path} does not fit {use.network.architecture}: {misfit}", kind="bad_tensors")
+    net.load_state_dict(state, strict=True)
     return Classifier(net, use.network, use.size_px).eval()
+
+
+def create_network(use: NetworkUse) -> Any:
+    """The untrained timm classifier of a row. Raises WeightsError where timm does not know it or it cannot be used."""
+    row = use.network
+    try:
+        net: Any = timm.create_model(row.architecture, num_classes=len(load_vocabulary(row.vocabulary)))
+    except RuntimeError as error:
+        raise WeightsError(f"the row of {row.name}: {error}", "name an architecture of timm", "bad_registry") from error
+    if not isinstance(net.get_classifier(), nn.Module):  # distilled transformers have two
+        raise WeightsError(f"{row.architecture} has several heads; nsnet reads one", "take another", "bad_registry")
+    config: Any = net.default_cfg
+    side = config["input_size"][-1]
+    if config.get("fixed_input_size") and use.size_px != side:
+        hint = f"write size_px = {side}"
+        raise WeightsError(f"{row.name} ({row.architecture}) cannot run at {use.size_px} px", hint, "bad_registry")
+    return net
+
+
+def _misfit(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> str:
+    """The first parameter that is missing, unknown or of another shape, and how many there are; '' where all fit."""
+    wrong = [f"{key} is missing" for key in wanted if key not in found]
+    wrong += [f"{key} is unknown" for key in found if key not in wanted]
+    wrong += [
+        f"{key} has shape {tuple(found[key].shape)}, not {tuple(wanted[key].shape)}"
+        for key in wanted
+        if key in found and found[key].shape != wanted[key].shape
+    ]
+    return f"{wrong[0]}; {len(wrong)} such" if wrong else ""
 
 
 def read_state(path: Path) -> Mapping[str, Tensor]:

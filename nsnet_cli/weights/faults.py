@@ -19,7 +19,7 @@ KINDS = {
     "tls": "the certificate was not accepted",
     "timeout": "no answer in time",
     "stalled": "the download stopped, or crept",
-    "connection_cut": "the connection ended in the middle of a file, and again when retried",
+    "connection_cut": "the connection ended in the middle of a file, retried or not",
     "truncated": "the Hub ended the file before its announced size",
     "no_space": "the disk is full, or will be",
     "cache_not_writable": "the cache folder cannot be written to",
@@ -145,7 +145,7 @@ def _transport(chain: list[BaseException], source: HubSource, timeout_s: float) 
     if has(httpx2.TimeoutException):
         return "timeout", f"{host} did not answer in {timeout_s:g} s", f"check the network, {again}"
     if has(httpx2.RemoteProtocolError, httpx2.ReadError):
-        what = f"the connection to {host} was cut, and again when retried"
+        what = f"the connection to {host} was cut"
         return "connection_cut", what, f"check the network, {again}"
     if has(httpx2.TransportError, UnreachableError):
         return "unreachable", f"{host} cannot be reached: {last}", f"check the network, {again}"

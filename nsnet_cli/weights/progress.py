@@ -135,4 +135,6 @@ def megabytes(size_bytes: int | None) -> str:
     """12345678 -> '12.3 MB' (powers of ten, as the Hub shows sizes)."""
     if size_bytes is None:
         return "size unknown"
+    if size_bytes >= 1e9:
+        return f"{size_bytes / 1e9:.1f} GB"
     return f"{size_bytes / 1e6:.1f} MB" if size_bytes >= 1e5 else f"{size_bytes / 1e3:.1f} kB"
