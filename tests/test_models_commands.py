@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -169,3 +171,13 @@ def test_strict_keys_of_a_checkpoint(capsysbinary, folder: Path) -> None:
         write_checkpoint(folder, FOLDER_CONFIG, tensors, "---\nlicense: mit\n---\n")
         code, _, err = models(capsysbinary, "verify", str(folder))
         assert (code, words in err) == (5, True), err
+
+
+def test_nothing_heavy_is_imported() -> None:
+    code = (
+        "import sys\nfrom nsnet_cli.cli.app import run\nrun(['models', 'list'])\n"
+        "heavy = {'torch', 'timm', 'openvino', 'av', 'httpx2', 'huggingface_hub.file_download'} & sys.modules.keys()\n"
+        "assert not heavy, heavy"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

@@ -151,3 +151,26 @@ def test_a_row_that_does_not_fit_its_file_says_so(hub: HubServer, tmp_path: Path
         done = run(env, "tag", str(cat_video), "--checkpoint", "pair", "--json")
         assert (done.returncode, words in done.stderr) == (5, True), done.stderr
         assert "Traceback" not in done.stderr
+
+
+def test_a_checkpoint_folder_from_the_hub_tags_as_the_local_one(
+    hub: HubServer, tmp_path: Path, cat_video: Path
+) -> None:
+    from nsnet_cli.weights.registry import PACKAGE_DIR
+
+    folder = PACKAGE_DIR / "checkpoints" / "imagenet-lite"
+    if not (folder / "config.json").is_file():
+        pytest.skip(f"no sampler is shipped in {folder}")
+    files = {name: (folder / name).read_bytes() for name in ("config.json", "model.safetensors")}
+    spec = f"hub:me/lite@{hub.add('me/lite', files)}"
+    env = hub.environment(tmp_path / "home", NSNET_CACHE=os.environ.get("NSNET_CACHE", str(user_cache_path("nsnet"))))
+    said = []
+    for checkpoint in (spec, "imagenet-lite"):
+        done = run(env, "tag", str(cat_video), "--json", "--checkpoint", checkpoint)
+        assert done.returncode == 0, done.stderr
+        said.append(json.loads(done.stdout))
+    assert said[0]["tags"] == said[1]["tags"]
+    assert said[0]["sampling"]["policy"] == "nsnet"
+    sent = hub.requests()
+    assert run({**env, "HF_HUB_OFFLINE": "1"}, "tag", str(cat_video), "--json", "--checkpoint", spec).returncode == 0
+    assert hub.requests() == sent
