@@ -10,7 +10,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import IO, Any
 
 from nsnet_cli.errors import EXIT_UNEXPECTED, OutputError
@@ -40,7 +40,7 @@ class Console:
         self.data_bytes((text + end).encode("utf-8", "surrogateescape"))
 
     def data_bytes(self, data: bytes) -> None:
-        with self._paused():
+        with self._paused() if self.data_is_terminal else nullcontext():
             try:
                 sys.stdout.flush()
                 stream = getattr(sys.stdout, "buffer", None)
@@ -158,7 +158,7 @@ class PlainProgress(Progress):
     def advance(self, count: int = 1) -> None:
         self.done += count
         now = time.monotonic()
-        if now - self.last >= PLAIN_INTERVAL_S:
+        if now - self.last >= PLAIN_INTERVAL_S and self.done != self.total:
             self.last = now
             rate = self.done / (now - self.start)
             left = f", {clock((self.total - self.done) / rate)} left" if self.total and rate > 0 else ""

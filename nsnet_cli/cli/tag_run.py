@@ -79,20 +79,15 @@ class TagRun:
             self.files.open()
         usable = sum(job.error is None for job in jobs)
         self._threads = max(1, min(self.request.jobs or batch.default_jobs(), usable))
-        code = EXIT_UNEXPECTED
         try:
             tagger = self._load(usable) if usable and self._needs_tagger() else None
             todo = self._left_to_do(jobs, tagger)
             if self.request.dry_run:
                 return self._show_plan(jobs, todo)
-            self._tag(todo, tagger)
-            code = self._exit_code(usable, bool(jobs))
-        except BaseException as error:
-            code = exit_code(error)
-            raise
+            return self._tag_all(todo, tagger, usable)
         finally:
-            self._finish(code)
-        return code
+            self._workers.close()
+            self.files.close()
 
     # ---- before ----
 
@@ -191,6 +186,22 @@ class TagRun:
 
     # ---- the work ----
 
+    def _tag_all(self, todo: list[Job], tagger: Tagger | None, usable: int) -> int:
+        """Tag, and leave the summary and run.json whatever ends the run."""
+        code = EXIT_UNEXPECTED
+        try:
+            self._tag(todo, tagger)
+            code = self._exit_code(usable)
+            return code
+        except BaseException as error:
+            code = exit_code(error)
+            raise
+        finally:
+            self.console.info(self.tally.summary())
+            if self.files.results is not None:
+                name = f"run.{self.shard[0]}of{self.shard[1]}.json" if self.shard else "run.json"
+                self.files.results.write_summary(self.tally.as_dict(code), name)
+
     def _tag(self, todo: list[Job], tagger: Tagger | None) -> None:
         rows = self._rows(todo)
         try:
@@ -233,25 +244,10 @@ class TagRun:
             return
         self.console.warn(f"{printable(result.path)}: {result.error.kind}: {harmless(result.error.message)}")
 
-    # ---- after ----
-
-    def _exit_code(self, usable: int, any_job: bool) -> int:
-        if any_job and usable == 0:
+    def _exit_code(self, usable: int) -> int:
+        if self.tally.videos and usable == 0:
             return EXIT_NO_INPUT
         return EXIT_SOME_FAILED if self.tally.failed or self.tally.failed_before else EXIT_OK
-
-    def _finish(self, code: int) -> None:
-        """The page, the summary and run.json; also after an interruption."""
-        self._workers.close()
-        if self.request.dry_run:
-            return
-        try:
-            if self.files.results is not None:
-                name = f"run.{self.shard[0]}of{self.shard[1]}.json" if self.shard else "run.json"
-                self.files.results.write_summary(self.tally.as_dict(code), name)
-            self.files.close()
-        finally:
-            self.console.info(self.tally.summary())
 
 
 class _Stages:

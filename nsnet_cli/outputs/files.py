@@ -51,9 +51,9 @@ class FileOutputs:
         for store in self._stores():
             store.check()
         if self._report_folder is not None:
-            from nsnet_cli.outputs.index import ReportWriter
-
-            self._report = ReportWriter(self._report_folder)
+            page = ResultStore(self._report_folder)
+            page.check()
+            page.close()
 
     def close(self) -> None:
         """Finish the report page and tidy up. Also after an interruption: what is finished stays."""
@@ -73,8 +73,7 @@ class FileOutputs:
 
     def skip(self, result: VideoResult) -> None:
         """A result that an earlier run kept: it still belongs on the page."""
-        if self._report is not None:
-            self._report.add(result)
+        self._add_to_report(result)
 
     def write(self, name: str, result: VideoResult, fingerprint: str | None) -> None:
         if result.error is None:
@@ -83,13 +82,21 @@ class FileOutputs:
             if result.error is None:
                 self._write_sidecar(self.results, name, result)
             self.results.save(name, result, fingerprint)
-        if self._report is not None:
-            self._report.add(result)
+        self._add_to_report(result)
 
     # ---- parts ----
 
     def _stores(self) -> list[ResultStore]:
         return [store for store in (self.results, self._thumbnails, self._sheets) if store is not None]
+
+    def _add_to_report(self, result: VideoResult) -> None:
+        if self._report_folder is None:
+            return
+        if self._report is None:  # not before there is something to show: an earlier page stays until then
+            from nsnet_cli.outputs.index import ReportWriter
+
+            self._report = ReportWriter(self._report_folder)
+        self._report.add(result)
 
     def _write_pictures(self, name: str, result: VideoResult) -> None:
         if self._thumbnails is not None:
