@@ -147,7 +147,7 @@ def test_table() -> None:
         "Video             Length  Tag                       Score  Seen at",
         "a/clip.mp4          0:41  tabby                      0.83  0:12.4",
         "                          tiger cat                  0.05",
-        "b\\n\\x1b[31m.mp4   error  truncated: no index\\n(moov)",
+        "b\\n\\x1b[31m.mp4    error  truncated: no index\\n(moov)",
     ]
     assert "(no tag over the threshold)" in text("table", replace(RESULT, tags=()))
     assert "\x1b[1m" in text("table", RESULT, color=True)
