@@ -13,53 +13,24 @@ import queue
 import threading
 from bisect import bisect_right
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import av
 import av.error
 import numpy as np
 
-from nsnet_cli.types import FrameBatch, PlannedFrame, PreviewPlan, ReadOptions
+from nsnet_cli.types import FrameBatch, PreviewPlan, ReadOptions
 from nsnet_cli.video.container import check_memory, open_video
 from nsnet_cli.video.probe import Probe, clocked_packets, packet_ticks
 from nsnet_cli.video.scaling import Scaler
 from nsnet_cli.video.source import BATCH_FRAMES, Tally
+from nsnet_cli.video.stretches import Clock, Decoded, Run, Stretch, even_cuts, nearest, stretches
 
+SKIPPABLE = ("h264", "mpeg1video", "mpeg2video", "mpeg4")
+"""Codecs whose decoders can leave out frames that nothing refers to without touching the others. Not HEVC, where such a
+frame may still be referred to from another temporal layer."""
 PACKETS_TO_KEY = 1000
 """Packets read after a seek in search of the key frame."""
-SKIPPING_FRAMES = 1.5
-"""Tolerance, in frames, from which on the decoder may leave out frames that no other frame refers to."""
-
-
-@dataclass(frozen=True, slots=True)
-class Stretch:
-    """Planned frames from one key frame on."""
-
-    key_s: float
-    wants_key: bool
-    fills: tuple[PlannedFrame, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Decoded:
-    pts_s: float
-    frame: av.VideoFrame
-
-
-def stretches(plan: PreviewPlan, key_times_s: tuple[float, ...]) -> list[Stretch]:
-    """Cut a plan at the key frames, in order of time."""
-    keys = key_times_s or (plan.frames[0].pts_s,)
-    out: list[Stretch] = []
-
-    def key_before(frame: PlannedFrame) -> int:
-        return max(0, bisect_right(keys, frame.pts_s + 1e-6) - 1)
-
-    for at, group in itertools.groupby(plan.frames, key_before):
-        frames = tuple(group)
-        fills = tuple(frame for frame in frames if not frame.key)
-        out.append(Stretch(keys[at], any(frame.key for frame in frames), fills))
-    return out
 
 
 def read_frames(
@@ -74,17 +45,10 @@ def read_frames(
     given: set[float] = set()
     tallies = [Tally() for _ in range(threads)]
     decoders = [_Decoder(path, probe, options, t, given) for t in tallies]
-    cut = itertools.pairwise(_even_cuts(parts, threads))
+    cut = itertools.pairwise(even_cuts(parts, threads))
     yield from _side_by_side([d.batches(parts[a:b]) for d, (a, b) in zip(decoders, cut, strict=True)])
     for one in tallies:
         tally.add(one)
-
-
-def _even_cuts(parts: list[Stretch], threads: int) -> list[int]:
-    """Where to cut the stretches so that each thread decodes about as much: a key frame counts as much as a second."""
-    work = [1.0 + (part.fills[-1].pts_s - part.key_s if part.fills else 0.0) for part in parts]
-    done = list(itertools.accumulate(work))
-    return [0, *(1 + bisect_right(done, done[-1] * i / threads - 1e-9) for i in range(1, threads)), len(parts)]
 
 
 def _side_by_side(sources: list[Generator[FrameBatch]]) -> Iterator[FrameBatch]:
@@ -137,7 +101,7 @@ class _Decoder:
         self.path, self.probe, self.options, self.tally = path, probe, options, tally
         self.given = given
         """Times given already, by any decoder on this file: one frame can be the nearest to two planned times."""
-        self.clock = _Clock()
+        self.clock = Clock()
 
     def batches(self, parts: list[Stretch]) -> Generator[FrameBatch, None, None]:
         # A fifth of decoding, for 0.25 of 255 levels in key frames. In frames that build on others it would be 1.5.
@@ -196,8 +160,8 @@ class _Decoder:
         if not part.fills:
             yield from self._key_alone(part, key)
             return
-        skipping = self.probe.indexed and _leeway(part.fills) > SKIPPING_FRAMES / (self.probe.info.fps or 1e-9)
-        run = _Run(part)
+        skipping = self.probe.indexed and self.probe.info.codec in SKIPPABLE
+        run = Run(part)
         yield from self._run(run, itertools.chain([key], packets), pushed_back, skipping)
         if run.missing and self.probe.indexed:
             # Skipped over, or shown before the key frame though stored after it (open GOP): again from further back.
@@ -206,7 +170,7 @@ class _Decoder:
             packets = self._seek(again)
             key = self._key_packet(again, packets)
             if key is not None:
-                run = _Run(Stretch(again, False, tuple(run.missing)))
+                run = Run(Stretch(again, False, tuple(run.missing)))
                 yield from self._run(run, itertools.chain([key], packets), [], skipping=False)
         self.tally.frames_lost += len(run.missing)
 
@@ -238,7 +202,7 @@ class _Decoder:
         yield Decoded(part.key_s if ticks is None else self.video.seconds(ticks), frames[0])
 
     def _run(
-        self, run: _Run, packets: Iterator[av.Packet], pushed_back: list[av.Packet], skipping: bool
+        self, run: Run, packets: Iterator[av.Packet], pushed_back: list[av.Packet], skipping: bool
     ) -> Iterator[Decoded]:
         """Decode on from a key frame and give the frames nearest to the planned ones.
 
@@ -251,7 +215,7 @@ class _Decoder:
                 yield decoded
                 key_due = False
             while run.targets and decoded.pts_s >= run.targets[0].pts_s:
-                chosen = run.settle(_nearest(run.targets[0].pts_s, before, decoded))
+                chosen = run.settle(nearest(run.targets[0].pts_s, before, decoded))
                 if chosen is not None:
                     yield chosen
             if not run.targets:
@@ -264,17 +228,20 @@ class _Decoder:
         self.tally.frames_lost += key_due
 
     def _decoding(
-        self, run: _Run, packets: Iterator[av.Packet], pushed_back: list[av.Packet], skipping: bool
+        self, run: Run, packets: Iterator[av.Packet], pushed_back: list[av.Packet], skipping: bool
     ) -> Iterator[Decoded]:
         context = self.video.stream.codec_context
         context.flush_buffers()
-        context.skip_frame = "NONREF" if skipping else "DEFAULT"
+        context.skip_frame = "DEFAULT"
+        frame_s = 1 / (self.probe.info.fps or 25.0)
         self.clock.restart()
         shown = 0
         for count, packet in enumerate(itertools.chain(packets, [None])):
             if packet is not None:
                 if packet.pts is not None:
                     run.seen.append(self.video.seconds(packet.pts))
+                    if skipping:
+                        context.skip_frame = "DEFAULT" if run.needs(run.seen[-1], frame_s) else "NONREF"
                 if packet.is_keyframe and count:
                     pushed_back.clear()
                 if pushed_back or (packet.is_keyframe and count):
@@ -287,65 +254,7 @@ class _Decoder:
             for frame in frames:
                 self.tally.frames_decoded += 1
                 ticks = None if self.probe.clockless else self.clock.ticks(frame.pts, frame.dts)
-                frame_s = 1 / (self.probe.info.fps or 25.0)
                 time_s = self.video.seconds(ticks) if ticks is not None else run.part.key_s + shown * frame_s
                 shown += 1
                 if not frame.is_corrupt:
                     yield Decoded(time_s, frame)
-
-
-class _Clock:
-    """Presentation times where they ascend as they should, decode times where those are the sounder ones.
-
-    Frames leave a decoder in the order they are shown. AVI files with packed B-frames have pairs of times swapped;
-    FFmpeg guesses in the same way (best_effort_timestamp), but PyAV does not pass its guess on.
-    """
-
-    def __init__(self) -> None:
-        self.last: list[int | None] = [None, None]
-        self.faults = [0, 0]
-
-    def restart(self) -> None:
-        self.last = [None, None]
-
-    def ticks(self, pts: int | None, dts: int | None) -> int | None:
-        for which, ticks in enumerate((pts, dts)):
-            last = self.last[which]
-            if ticks is not None:
-                self.faults[which] += last is not None and ticks <= last
-                self.last[which] = ticks
-        if pts is not None and (dts is None or self.faults[0] <= self.faults[1]):
-            return pts
-        return dts
-
-
-class _Run:
-    """The planned frames of one stretch that are still to come, and those for which no frame was found."""
-
-    def __init__(self, part: Stretch) -> None:
-        self.part = part
-        self.targets = list(part.fills)
-        self.missing: list[PlannedFrame] = []
-        self.seen: list[float] = []
-        """Times of all the packets that went into the decoder."""
-
-    def settle(self, found: Decoded | None) -> Decoded | None:
-        """Accept a frame for the next target if it is near enough, or as near as any there is in the file."""
-        target = self.targets.pop(0)
-        if found is not None:
-            off_s = abs(found.pts_s - target.pts_s)
-            nearest_s = min((abs(time_s - target.pts_s) for time_s in self.seen), default=off_s)
-            if off_s <= max(target.tolerance_s, nearest_s + 1e-6):
-                return found
-        self.missing.append(target)
-        return None
-
-
-def _leeway(fills: tuple[PlannedFrame, ...]) -> float:
-    return min(fill.tolerance_s for fill in fills)
-
-
-def _nearest(time_s: float, before: Decoded | None, after: Decoded) -> Decoded:
-    if before is not None and time_s - before.pts_s <= after.pts_s - time_s:
-        return before
-    return after

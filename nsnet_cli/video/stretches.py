@@ -1,0 +1,114 @@
+"""Bookkeeping of planned frames: how a plan falls into stretches, which frames are found, missing or not needed."""
+
+from __future__ import annotations
+
+import itertools
+from bisect import bisect_left, bisect_right
+from dataclasses import dataclass
+
+import av
+
+from nsnet_cli.types import PlannedFrame, PreviewPlan
+
+SKIPPING_FRAMES = 1.5
+"""Tolerance, in frames, from which on any frame may be left out that no other frame refers to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Planned frames from one key frame on."""
+
+    key_s: float
+    wants_key: bool
+    fills: tuple[PlannedFrame, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    pts_s: float
+    frame: av.VideoFrame
+
+
+def stretches(plan: PreviewPlan, key_times_s: tuple[float, ...]) -> list[Stretch]:
+    """Cut a plan at the key frames, in order of time."""
+    keys = key_times_s or (plan.frames[0].pts_s,)
+    out: list[Stretch] = []
+
+    def key_before(frame: PlannedFrame) -> int:
+        return max(0, bisect_right(keys, frame.pts_s + 1e-6) - 1)
+
+    for at, group in itertools.groupby(plan.frames, key_before):
+        frames = tuple(group)
+        fills = tuple(frame for frame in frames if not frame.key)
+        out.append(Stretch(keys[at], any(frame.key for frame in frames), fills))
+    return out
+
+
+def even_cuts(parts: list[Stretch], threads: int) -> list[int]:
+    """Where to cut the stretches so that each thread decodes about as much: a key frame counts as much as a second."""
+    work = [1.0 + (part.fills[-1].pts_s - part.key_s if part.fills else 0.0) for part in parts]
+    done = list(itertools.accumulate(work))
+    return [0, *(1 + bisect_right(done, done[-1] * i / threads - 1e-9) for i in range(1, threads)), len(parts)]
+
+
+class Run:
+    """The planned frames of one stretch that are still to come, and those for which no frame was found."""
+
+    def __init__(self, part: Stretch) -> None:
+        self.part = part
+        self.targets = list(part.fills)
+        self.missing: list[PlannedFrame] = []
+        self.seen: list[float] = []
+        """Times of all the packets that went into the decoder."""
+        self.times = [fill.pts_s for fill in part.fills]
+        self.leeway_s = min((fill.tolerance_s for fill in part.fills), default=0.0)
+
+    def settle(self, found: Decoded | None) -> Decoded | None:
+        """Accept a frame for the next target if it is near enough, or as near as any there is in the file."""
+        target = self.targets.pop(0)
+        if found is not None:
+            off_s = abs(found.pts_s - target.pts_s)
+            if off_s <= target.tolerance_s:
+                return found
+            if off_s <= min((abs(time_s - target.pts_s) for time_s in self.seen), default=off_s) + 1e-6:
+                return found
+        self.missing.append(target)
+        return None
+
+    def needs(self, time_s: float, frame_s: float) -> bool:
+        """Whether a frame of this time that no other frame refers to may be the one that a planned frame wants."""
+        if self.leeway_s > SKIPPING_FRAMES * frame_s:
+            return False
+        after = bisect_left(self.times, time_s - 1.05 * frame_s)
+        return after < len(self.times) and self.times[after] <= time_s + 1.05 * frame_s
+
+
+def nearest(time_s: float, before: Decoded | None, after: Decoded) -> Decoded:
+    if before is not None and time_s - before.pts_s <= after.pts_s - time_s:
+        return before
+    return after
+
+
+class Clock:
+    """Presentation times where they ascend as they should, decode times where those are the sounder ones.
+
+    Frames leave a decoder in the order they are shown. AVI files with packed B-frames have pairs of times swapped;
+    FFmpeg guesses in the same way (best_effort_timestamp), but PyAV does not pass its guess on.
+    """
+
+    def __init__(self) -> None:
+        self.last: list[int | None] = [None, None]
+        self.faults = [0, 0]
+
+    def restart(self) -> None:
+        self.last = [None, None]
+
+    def ticks(self, pts: int | None, dts: int | None) -> int | None:
+        for which, ticks in enumerate((pts, dts)):
+            last = self.last[which]
+            if ticks is not None:
+                self.faults[which] += last is not None and ticks <= last
+                self.last[which] = ticks
+        if pts is not None and (dts is None or self.faults[0] <= self.faults[1]):
+            return pts
+        return dts
