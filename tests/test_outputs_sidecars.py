@@ -114,6 +114,11 @@ def test_xmp_holds_keywords_best_first() -> None:
     assert keywords(to_xmp(sample())) == (["tabby", "tiger cat"], ["nsnet|tabby", "nsnet|tiger cat"])
 
 
+def test_faint_guesses_are_no_keywords() -> None:
+    result = sample(tags=(("tabby", 0.8), ("hippopotamus", 0.004)))
+    assert "hippopotamus" not in to_xmp(result) + to_vtt(result)
+
+
 def test_xmp_prefixes_are_the_usual_ones() -> None:
     text = to_xmp(sample())
     assert text.startswith("<?xpacket begin=") and text.rstrip().endswith('<?xpacket end="w"?>')

@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from nsnet_cli.outputs.save import save
-from nsnet_cli.outputs.words import spans
+from nsnet_cli.outputs.words import LEAST_KEYWORD_SCORE, spans
 from nsnet_cli.text import harmless
 from nsnet_cli.types import Tag, VideoResult
 
@@ -21,8 +21,9 @@ HALF_CUE_S = 1.0
 
 
 def to_vtt(result: VideoResult) -> str:
-    """Tag cues: each lasts as long as the preview frames that carried the tag stand for, neighbours joined."""
-    cues = [(start, end, tag) for tag in result.tags for start, end in seen(result, tag)]
+    """Tag cues: each lasts as long as the preview frames that carried the tag stand for, neighbours joined; tags under LEAST_KEYWORD_SCORE left out."""
+    tags = [tag for tag in result.tags if tag.score >= LEAST_KEYWORD_SCORE]
+    cues = [(start, end, tag) for tag in tags for start, end in seen(result, tag)]
     cues.sort(key=lambda cue: (cue[0], -cue[2].score))
     blocks = [f"{_stamp(start)} --> {_stamp(end)}\n{_escape(tag.name)} ({tag.score:.2f})" for start, end, tag in cues]
     return "WEBVTT\n\n" + "".join(block + "\n\n" for block in blocks)

@@ -12,6 +12,8 @@ from urllib.parse import quote
 from nsnet_cli.text import harmless
 from nsnet_cli.types import VideoResult
 
+LEAST_KEYWORD_SCORE = 0.05
+"""Tags that score less stay out of sidecars: a keyword or a caption is taken as true, a table row is read as a guess."""
 UNSCORED = ("uniform", "random", "dense")
 
 

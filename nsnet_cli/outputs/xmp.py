@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from xml.etree import ElementTree as ET
 
+from nsnet_cli.outputs.words import LEAST_KEYWORD_SCORE
 from nsnet_cli.text import harmless
 from nsnet_cli.types import VideoResult
 
@@ -21,7 +22,7 @@ def to_xmp(result: VideoResult) -> str:
     """The sidecar of one video (`clip.mp4.xmp`): dc:subject and lr:hierarchicalSubject, best tag first, each once."""
     for prefix, uri in NAMESPACES.items():
         ET.register_namespace(prefix, uri)
-    names = list(dict.fromkeys(_text(tag.name) for tag in result.tags))
+    names = list(dict.fromkeys(_text(tag.name) for tag in result.tags if tag.score >= LEAST_KEYWORD_SCORE))
     meta = ET.Element(_name("x:xmpmeta"), {_name("x:xmptk"): "nsnet"})
     description = ET.SubElement(
         ET.SubElement(meta, _name("rdf:RDF")), _name("rdf:Description"), {_name("rdf:about"): ""}
