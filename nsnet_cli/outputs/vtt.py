@@ -21,7 +21,10 @@ HALF_CUE_S = 1.0
 
 
 def to_vtt(result: VideoResult) -> str:
-    """Tag cues: each lasts as long as the preview frames that carried the tag stand for, neighbours joined; tags under LEAST_KEYWORD_SCORE left out."""
+    """Tag cues, each as long as the preview frames that carried the tag stand for, neighbours joined.
+
+    Tags under LEAST_KEYWORD_SCORE are left out.
+    """
     tags = [tag for tag in result.tags if tag.score >= LEAST_KEYWORD_SCORE]
     cues = [(start, end, tag) for tag in tags for start, end in seen(result, tag)]
     cues.sort(key=lambda cue: (cue[0], -cue[2].score))

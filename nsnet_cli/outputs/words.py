@@ -13,7 +13,7 @@ from nsnet_cli.text import harmless
 from nsnet_cli.types import VideoResult
 
 LEAST_KEYWORD_SCORE = 0.05
-"""Tags that score less stay out of sidecars: a keyword or a caption is taken as true, a table row is read as a guess."""
+"""Tags that score less stay out of sidecars: a keyword or a caption is taken as true, a table row as a guess."""
 UNSCORED = ("uniform", "random", "dense")
 
 
