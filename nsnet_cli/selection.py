@@ -39,6 +39,15 @@ def select(policy: Policy, saliency: np.ndarray, pts_s: np.ndarray, k: int, *, s
     return np.argsort(-saliency, kind="stable")[:k]
 
 
+def confidence(logits: np.ndarray) -> np.ndarray:
+    """The preview network's confidence (T,) in (0, 1) from its logits (T, C): its best class against C classes at logit 0.
+
+    Not the softmax's highest share: that is high wherever nothing else competes, which footage of nothing often
+    manages (on composites-dev 43 % top-1 at K = 4 against 67 %).
+    """
+    return np.asarray(1 / (1 + np.exp(math.log(logits.shape[1]) - logits.max(1))))
+
+
 def even_indices(pts_s: np.ndarray, k: int) -> np.ndarray:
     """k different indices whose times are nearest to the middles of k equal stretches. pts_s (T,) ascending, T >= k."""
     first, last = float(pts_s[0]), float(pts_s[-1])

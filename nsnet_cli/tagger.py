@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from nsnet_cli.errors import UsageError, VideoError
-from nsnet_cli.nets.engine import Engine, Saliency, build_engine, softmax
-from nsnet_cli.selection import PREVIEW_POLICIES, SALIENCY_POLICIES, Budget, aggregate, select, settled
+from nsnet_cli.nets.engine import Engine, Saliency, build_engine
+from nsnet_cli.selection import PREVIEW_POLICIES, SALIENCY_POLICIES, Budget, aggregate, confidence, select, settled
 from nsnet_cli.types import (
     POLICIES,
     SCHEMA_VERSION,
@@ -147,12 +147,12 @@ class Tagger:
         count = len(preview.pts_s)
         if preview.features is None or preview.logits is None:
             return _Scores(np.ones(count), None, None, None, 0.0)
-        shares = softmax(preview.logits)
+        sure, best = confidence(preview.logits), preview.logits.argmax(1)
         if self.options.policy == "confidence":
-            return _Scores(shares.max(1), None, shares.max(1), shares.argmax(1), time.perf_counter() - start)
+            return _Scores(sure, None, sure, best, time.perf_counter() - start)
         out = self.engine.saliency(preview.features, preview.logits, preview.times())
         saliency = {"nsnet": out.combined, "nsnet-fsm": out.fsm, "nsnet-vgm": out.vgm}[self.options.policy]
-        return _Scores(saliency, out, shares.max(1), shares.argmax(1), time.perf_counter() - start)
+        return _Scores(saliency, out, sure, best, time.perf_counter() - start)
 
     def _choose(self, preview: _Preview, scores: _Scores) -> _Choice:
         """Which frames the recogniser sees, and what it says; with a budget, only until the answer is settled."""

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nsnet_cli.errors import UsageError
-from nsnet_cli.selection import Budget, aggregate, even_indices, select, settled
+from nsnet_cli.selection import Budget, aggregate, confidence, even_indices, select, settled
 from nsnet_cli.types import POLICIES
 
 TIMES = np.arange(6.0)
@@ -50,6 +50,12 @@ def test_every_policy_gives_k_different_frames(policy, saliency, k, random) -> N
 def test_even_indices_ascend(times, data) -> None:  # type: ignore[no-untyped-def]
     k = data.draw(st.integers(1, len(times)))
     assert np.all(np.diff(even_indices(np.sort(times), k)) > 0)
+
+
+def test_confidence_is_the_best_class_against_classes_at_zero() -> None:
+    logits = np.array([[0.0, 0.0, 0.0, 0.0], [5.0, 0.0, 0.0, 0.0], [5.0, 4.9, 4.9, 4.9]])
+    found = confidence(logits)
+    np.testing.assert_allclose(found, [1 / 5, np.exp(5) / (np.exp(5) + 4), np.exp(5) / (np.exp(5) + 4)])
 
 
 def test_aggregate_weighs_by_saliency() -> None:

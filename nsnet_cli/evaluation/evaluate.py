@@ -20,7 +20,8 @@ from nsnet_cli.evaluation.policies import (
 )
 from nsnet_cli.evaluation.timing import MeasuredCosts, StageSeconds
 from nsnet_cli.nets.cost import FrameCost
-from nsnet_cli.nets.engine import Engine, TagHead, softmax
+from nsnet_cli.nets.engine import Engine, TagHead
+from nsnet_cli.selection import confidence
 from nsnet_cli.training.features import VideoFeatures
 from nsnet_cli.training.labels import LabelledVideo
 from nsnet_cli.weights.checkpoint import Checkpoint
@@ -80,7 +81,7 @@ def score_video(
 ) -> ScoredVideo:
     """The numbers that `tag` would have, from cached features: the sampler runs, the image networks do not."""
     assert found.recogniser is not None
-    saliency = {"confidence": softmax(found.preview.outputs).max(1)}
+    saliency = {"confidence": confidence(found.preview.outputs)}
     if checkpoint.sampler is not None:
         of = engine.saliency(found.preview.features, found.preview.outputs, found.times)
         saliency |= {"nsnet": of.combined, "nsnet-fsm": of.fsm, "nsnet-vgm": of.vgm}
