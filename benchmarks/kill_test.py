@@ -118,6 +118,8 @@ def main() -> None:
         while kills < args.kills:
             if kill_once(videos, out, rng, whole_s):
                 kills += 1
+                if kills % 20 == 0:
+                    print(f"{kills} kills", file=sys.stderr, flush=True)
                 seen[f"{10 * (len(read_results(out)) * 10 // args.videos)} %"] += 1
             if (out / "run.json").exists():  # it got through before the kill: begin anew
                 completed += 1

@@ -197,7 +197,8 @@ class TagRun:
             code = exit_code(error)
             raise
         finally:
-            self.console.info(self.tally.summary())
+            where = f"; results in {printable(str(self.request.output_dir))}" if self.request.output_dir else ""
+            self.console.info(self.tally.summary() + where)
             if self.files.results is not None:
                 name = f"run.{self.shard[0]}of{self.shard[1]}.json" if self.shard else "run.json"
                 self.files.results.write_summary(self.tally.as_dict(code), name)
