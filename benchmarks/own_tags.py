@@ -21,6 +21,8 @@ from nsnet_cli.cli.console import Console
 from nsnet_cli.cli.labelled import ReadSettings, gather, read_label_file
 from nsnet_cli.evaluation.policies import ScoredVideo, accuracy, frames_used
 from nsnet_cli.nets.engine import build_engine
+from nsnet_cli.nets.sampler import Sampler, SamplerConfig
+from nsnet_cli.nets.torch_engine import sampler_gflops
 from nsnet_cli.training.dataset import Dataset, Example, deal, from_videos
 from nsnet_cli.training.features import headless
 from nsnet_cli.training.labels import label_indices
@@ -90,7 +92,9 @@ def load(source: Path) -> Dataset:
 
 def run(source: Path, repeats: int, epochs: int) -> dict[str, object]:
     dataset = load(source)
-    cost = build_engine(headless(resolve_checkpoint("imagenet-lite"))).cost
+    base = resolve_checkpoint("imagenet-lite")
+    sampler = Sampler(SamplerConfig(dataset.examples[0].features.shape[1], len(dataset.vocabulary)))
+    cost = replace(build_engine(headless(base)).cost, sampler=sampler_gflops(sampler, base))
     runs = [cross_validate(dataset, seed, epochs) for seed in range(repeats)]
     rows = []
     print(f"\n{source}: {len(dataset.examples)} videos, {len(dataset.vocabulary)} tags, {repeats} x {FOLDS} folds")

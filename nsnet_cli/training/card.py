@@ -54,5 +54,8 @@ def _metadata(config: Mapping[str, Any], names: list[str]) -> str:
 def _metrics(metrics: Mapping[str, float]) -> str:
     """One row a figure. Figures of held-out videos; val chose when to stop, so test is the one to trust."""
     rows = [f"| {key.replace('_', ' ')} | {value:g} |" for key, value in metrics.items()]
-    note = "`val` videos were not trained on but chose when to stop; `test` videos had no part in it."
+    note = (
+        "`val` videos chose when the sampler's training stops, and were measured before the tag head learned from them"
+        " too; `test` videos had no part in anything."
+    )
     return "\n".join(["| figure | value |", "| --- | --- |", *rows]) + f"\n\n{note}"

@@ -89,8 +89,8 @@ def fit_all(
 ) -> Trained:
     """Fit on the dataset's train videos, stop early on its val videos, measure on val and test.
 
-    The head chooses its own strictness within what it is given, so that after the measurement it is fitted anew on train
-    and val: with little data a fifth more is worth several points.
+    The head chooses its own strictness within what it is given; so after the measurement it is fitted anew on train and
+    val: with little data a fifth more is worth several points.
     """
     own = options.kind == "own-vocabulary"
     fitted, val = dataset.of("train"), dataset.of("val")
