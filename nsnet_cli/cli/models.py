@@ -73,8 +73,9 @@ def show(name: Name, as_json: AsJson = False, quiet: Quiet = False, verbose: Ver
         console.data(json_text(details))
         return EXIT_OK
     files = details.pop("files")
+    details = {("size" if k == "size_bytes" else k): _size(v) if k == "size_bytes" else v for k, v in details.items()}
     width = max(len(key) for key in details)
-    lines = [f"{key:<{width}}  {_plain(value)}" for key, value in details.items() if value not in (None, "", [])]
+    lines = [f"{key:<{width}}  {_plain(value)}" for key, value in details.items() if value not in (None, "", [], {})]
     rows = [
         (f["owner"], f["file"], f["from"], _size(f["size_bytes"]), (f["sha256"] or "not known")[:16], f["path"] or "-")
         for f in files
