@@ -32,6 +32,8 @@ OTHER_NAMES = frozenset(
 )
 """Sound and stills: skipped in folders even where their container could hold a video."""
 SNIFF_BYTES = 1024
+DEEPEST = 100
+"""Folders below what was given. More is no video collection but an attack, or a mistake of a copy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,8 +163,11 @@ def _empty_folder(path: Path) -> list[FoundVideo]:
     return [FoundVideo(str(path), ErrorInfo("is_directory", "a folder, and no video is in it"))] if named else []
 
 
-def _walk(folder: Path, entered: set[tuple[int, int]], found: FoundInputs) -> Iterator[FoundVideo]:
+def _walk(folder: Path, entered: set[tuple[int, int]], found: FoundInputs, depth: int = 0) -> Iterator[FoundVideo]:
     """Depth first, by name; hidden entries left out; each real folder entered once, so that links cannot loop."""
+    if depth > DEEPEST:
+        found.warnings.append(f"not looked into, {DEEPEST} folders deep: {folder}")
+        return
     try:
         status = folder.stat()
         if (status.st_dev, status.st_ino) in entered:
@@ -174,7 +179,9 @@ def _walk(folder: Path, entered: set[tuple[int, int]], found: FoundInputs) -> It
         return
     for path in paths:
         if _is_dir(path):
-            yield from list(_walk(path, entered, found)) or ([] if path.is_symlink() else _empty_folder(path))
+            yield from list(_walk(path, entered, found, depth + 1)) or (
+                [] if path.is_symlink() else _empty_folder(path)
+            )
         elif looks_like_video(path):
             yield FoundVideo(str(path), _problem(str(path)))
         else:

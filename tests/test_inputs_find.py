@@ -126,6 +126,13 @@ def test_links_neither_loop_nor_double(tmp_path: Path) -> None:
     assert found.duplicates == 2
 
 
+def test_folders_without_bottom_end_with_a_warning(tmp_path: Path) -> None:
+    make_clip(tmp_path / "clip.mp4")
+    (tmp_path / "/".join(["d"] * 150)).mkdir(parents=True)
+    found = find_videos([str(tmp_path)])
+    assert [v.path for v in found.videos] == [str(tmp_path / "clip.mp4")] and "deep" in found.warnings[0]
+
+
 def test_globs_that_the_shell_left_alone(tmp_path: Path) -> None:
     for name in ("1.mp4", "2.mp4", "sub/3.mp4"):
         make_clip(tmp_path / name)
