@@ -40,7 +40,7 @@ def select(policy: Policy, saliency: np.ndarray, pts_s: np.ndarray, k: int, *, s
 
 
 def confidence(logits: np.ndarray) -> np.ndarray:
-    """The preview network's confidence (T,) in (0, 1) from its logits (T, C): its best class against C classes at logit 0.
+    """The preview network's confidence (T,) in (0, 1), from its logits (T, C): the best class against C at logit 0.
 
     Not the softmax's highest share: that is high wherever nothing else competes, which footage of nothing often
     manages (on composites-dev 43 % top-1 at K = 4 against 67 %).
