@@ -271,7 +271,9 @@ def through_workers(paths: list[Path], timeout_s: float, jobs: int) -> dict[Path
 
 def through_tag(paths: list[Path], timeout_s: float, jobs: int) -> dict[Path, Outcome]:
     """One run of the whole program over a portion's folder: a row for each file, and a clean exit."""
-    command = [sys.executable, "-m", "nsnet_cli", "tag", str(paths[0].parent), "--json", "--quiet"]
+    listed = paths[0].parent.with_suffix(".txt")  # a folder would be searched by content, and say nothing of the rest
+    listed.write_text("".join(f"{path}\n" for path in paths))
+    command = [sys.executable, "-m", "nsnet_cli", "tag", "--from", str(listed), "--json", "--quiet"]
     command += ["--timeout", str(timeout_s), "--jobs", str(jobs)]
     started = time.monotonic()
     run = subprocess.run(command, capture_output=True, text=True, check=False)

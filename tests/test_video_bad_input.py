@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import os
 import resource
 import struct
@@ -259,3 +261,17 @@ def test_a_file_that_vanishes_while_it_is_read_ends_in_an_error_or_whole(tmp_pat
     assert kind_of(path) == "not_found"
     with pytest.raises(VideoError, match="no such file"):
         list(messages)
+
+
+def test_an_index_out_of_order_is_no_endless_loop(tmp_path: Path) -> None:
+    """Found by the fault corpus: one bit in a fragment's decode time."""
+    whole = make_video(tmp_path / "whole.mp4", container_options={"movflags": "frag_keyframe+empty_moov"}).read_bytes()
+    fragments = [i for i in range(len(whole)) if whole.startswith(b"tfdt", i)]
+    assert len(fragments) > 2
+    path = tmp_path / "damaged.mp4"
+    for at, bit in itertools.product(fragments[:3], (12, 20, 31, 40)):
+        data = bytearray(whole)
+        data[at + 15 - bit // 8] ^= 1 << bit % 8
+        path.write_bytes(data)
+        with contextlib.suppress(VideoError):
+            list(read_video(path, OPTIONS))
