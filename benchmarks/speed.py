@@ -5,7 +5,7 @@
     python benchmarks/speed.py --parts folder startup length memory --plot speed.png
 
 Whole processes are timed, warm (each is run once before), in turn: ours, peer, ours, peer ... Figures are medians;
-what to quote are the ratios. Peer (d) needs `pip install transformers`; where that is not installed it is left out, with
+what to quote are the ratios. Peer (d) needs `pip install transformers`; without it that peer is left out, with
 a line saying so.
 """
 
