@@ -155,6 +155,14 @@ def test_odd_clocks_agree_with_a_full_decode(tmp_path: Path, name: str, made: di
         assert frames[0][0] >= 1.45, "a stream that starts late keeps its offset"
 
 
+@pytest.mark.parametrize("suffix", ["mp4", "mkv", "ts"])
+def test_sound_that_goes_on_takes_no_frames_from_the_video(tmp_path: Path, suffix: str) -> None:
+    path = make_video(tmp_path / f"clip.{suffix}", audio_start_s=0.0, audio_s=20.0)
+    header, frames, report = read(path)
+    assert (len(header.plan), len(frames), report.frames_lost) == (24, 24, 0)
+    assert max(frame.pts_s for frame in header.plan.frames) < 2.5
+
+
 @pytest.mark.parametrize("suffix", ["png", "jpg", "webp", "bmp"])
 def test_stills(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"still%03d.{suffix}"

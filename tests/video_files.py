@@ -60,6 +60,7 @@ def make_video(
     rotation: int = 0,
     sample_aspect: Fraction | None = None,
     audio_start_s: float | None = None,
+    audio_s: float | None = None,
     bframes: int | None = None,
     shift_s: float = 0.0,
 ) -> Path:
@@ -90,7 +91,7 @@ def make_video(
             container.mux(stream.encode(frame.reformat(format=pix_fmt)))
         container.mux(stream.encode())
         if sound is not None:
-            _silence(container, sound, audio_start_s or 0.0, frames / fps)
+            _silence(container, sound, audio_start_s or 0.0, audio_s or frames / fps)
     return path
 
 

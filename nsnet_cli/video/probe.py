@@ -4,6 +4,7 @@ times."""
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -88,11 +89,12 @@ def probe_open(video: OpenVideo, options: ReadOptions) -> Probe:
         key_frames=len(keys),
     )
     start_s = keys[0] if keys else 0.0
+    end_s = min(duration_s, _video_end(video) or duration_s) if indexed else duration_s
     return Probe(
         info,
         tuple(keys),
         start_s,
-        max(duration_s, start_s),
+        max(end_s, start_s),
         indexed,
         packet_ticks(first_key) is None,
         video.identity,
@@ -177,7 +179,7 @@ def _indexed_keys(video: OpenVideo, first_key: av.Packet) -> list[float]:
             break
         keys.append(video.seconds(ticks + shift))
         at = ticks + step
-    known_s = float(stream.duration * video.time_base) if stream.duration else _duration(video, 0.0)
+    known_s = _video_end(video) or _duration(video, 0.0)
     last_s = video.seconds(index[len(index) - 1].timestamp + shift)
     # Without cues, or with fragments, the index has only what opening the file happened to read. Matroska's has key
     # frames alone, the last of which may be far from the end.
@@ -218,10 +220,18 @@ def clocked_packets(video: OpenVideo) -> Iterable[av.Packet]:
 
 
 def _duration(video: OpenVideo, seen_end_s: float) -> float:
+    """Length of the whole file, sound included, as players show it."""
     if seen_end_s > 0:
         return seen_end_s
     if video.container.duration is not None and video.container.duration > 0:
         return video.container.duration / av.time_base
-    if video.stream.duration:
-        return max(0.0, video.seconds((video.stream.start_time or 0) + video.stream.duration))
-    return 0.0
+    return _video_end(video) or 0.0
+
+
+def _video_end(video: OpenVideo) -> float | None:
+    """Where the video stream ends by what the container says of it alone: sound may go on for longer."""
+    stream = video.stream
+    if stream.duration:
+        return max(0.0, video.seconds((stream.start_time or 0) + stream.duration))
+    tag = re.fullmatch(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)", stream.metadata.get("DURATION", ""))  # Matroska, by its writer
+    return int(tag[1]) * 3600 + int(tag[2]) * 60 + float(tag[3]) if tag else None
