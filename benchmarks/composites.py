@@ -65,10 +65,14 @@ def sequences(dev: Composites, head: torch.nn.Linear) -> list[FeatureSequence]:
     ends = np.cumsum(dev.lengths)
     return [
         FeatureSequence(
-            dev.features[e - n : e], dev.times[e - n : e], (index[str(label)],), logits[e - n : e], dev.salient[e - n : e]
+            dev.features[e - n : e],
+            dev.times[e - n : e],
+            (index[str(label)],),
+            logits[e - n : e],
+            dev.salient[e - n : e],
         )
         for e, n, label in zip(ends, dev.lengths, dev.labels, strict=True)
-    ]  # fmt: skip
+    ]
 
 
 def policies_table(sampler: Sampler, head: torch.nn.Linear, dev: Composites, k: int = 4) -> dict[str, float]:

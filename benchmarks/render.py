@@ -23,9 +23,7 @@ FOOTAGE = {
     "hands": "backgrounds/hands", "street": "backgrounds/street", "traffic": "backgrounds/traffic", "fight": "fight",
     "workout": "workout", "ucf": "ucf101-mini", "clips": "clips",
 }  # fmt: skip
-PHOTO_STRETCHES, PHOTO_FRAMES = 4, 4
-CLIP_STRETCHES, CLIP_FRAMES = 6, 6
-SLATES = 120
+ROUNDS, FRAMES, SLATES = 4, 4, 40
 
 
 class Engine:
@@ -44,39 +42,43 @@ class Engine:
 
 class Stretch(NamedTuple):
     frames: list[Image.Image]
-    source: str
     kind: str
+    source: str
     fold: int
-    label: int  # -1: footage
+    number: int
+    label: int = -1  # footage
+
+    @property
+    def key(self) -> str:
+        return f"{self.kind}~{self.source}~{self.fold}~{self.number}"
 
 
-def photo_stretches(folder: Path) -> Iterator[Stretch]:
+def photo_stretches(folder: Path, turn: int) -> Iterator[Stretch]:
+    """A stretch of each photo (clean in turn 0, degraded after), and of a quarter of them an empty corner."""
     index = {tag.id: i for i, tag in enumerate(load_vocabulary("imagenet-1k"))}
-    for number, path in enumerate(sorted(folder.glob("*.JPEG"))):
-        rng = random.Random(f"{path.stem}-1")
+    for place, path in enumerate(sorted(folder.glob("*.JPEG"))):
+        rng, fold = random.Random(f"{path.stem} {turn}"), synthetic.fold_of(path)
         photo, wnid = Image.open(path).convert("RGB"), path.stem.split("_")[0]
-        for copy in range(PHOTO_STRETCHES):
-            frames = synthetic.photo_stretch(photo, PHOTO_FRAMES, rng)
-            frames = synthetic.degrade(frames, rng) if copy else frames
-            yield Stretch(frames, wnid, "photo", synthetic.fold_of(path), index[wnid])
-        if number % 9 < 3:
-            frames = synthetic.degrade(synthetic.scrap_stretch(photo, CLIP_FRAMES, rng), rng)
-            yield Stretch(frames, f"scrap {wnid}", "scrap", synthetic.fold_of(path), -1)
+        frames = synthetic.photo_stretch(photo, FRAMES, rng)
+        yield Stretch(synthetic.degrade(frames, rng) if turn else frames, "photo", wnid, fold, turn, index[wnid])
+        if place % 4 == turn:
+            frames = synthetic.degrade(synthetic.scrap_stretch(photo, FRAMES, rng), rng)
+            yield Stretch(frames, "scrap", f"scrap {wnid}", fold, turn)
 
 
-def clip_stretches(shared: Path) -> Iterator[Stretch]:
+def clip_stretches(shared: Path, turn: int) -> Iterator[Stretch]:
+    """Two stretches of each clip, all but the first of them degraded; and plain frames and titles."""
     for kind, folder in FOOTAGE.items():
         for path in sorted(p for p in (shared / folder).rglob("*") if p.suffix.lower() in synthetic.VIDEO_SUFFIXES):
-            rng = random.Random(f"{path.stem}-1")
-            clip = synthetic.clip_frames(path, 120, 288)
-            for copy in range(CLIP_STRETCHES):
-                frames = synthetic.clip_stretch(clip, CLIP_FRAMES, rng)
-                frames = synthetic.degrade(frames, rng) if copy else frames
-                yield Stretch(frames, path.stem, kind, synthetic.fold_of(path), -1)
+            rng, clip = random.Random(f"{path.stem} {turn}"), synthetic.clip_frames(path, 60, 240)
+            for copy in range(2):
+                frames = synthetic.clip_stretch(clip, FRAMES, rng)
+                frames = synthetic.degrade(frames, rng) if turn + copy else frames
+                yield Stretch(frames, kind, path.stem, synthetic.fold_of(path), 2 * turn + copy)
     for number in range(SLATES):
-        rng = random.Random(f"slate-{number}")
-        frames = synthetic.degrade(synthetic.slate_stretch(CLIP_FRAMES, rng), rng)
-        yield Stretch(frames, f"slate {number}", "slate", number % 5, -1)
+        rng = random.Random(f"slate-{number} {turn}")
+        frames = synthetic.degrade(synthetic.slate_stretch(FRAMES, rng), rng)
+        yield Stretch(frames, "slate", f"slate {number}", number % 5, turn)
 
 
 def make_bank(shared: Path, work: Path, row: CheckpointRow) -> tuple[Bank, np.ndarray]:
@@ -84,18 +86,17 @@ def make_bank(shared: Path, work: Path, row: CheckpointRow) -> tuple[Bank, np.nd
     kept = work / "bank.npz"
     if not kept.exists():
         engine = Engine(row.preview)
-        columns: list[tuple[np.ndarray, np.ndarray, str, str, int, int]] = []
-        for stretches in (photo_stretches(shared / "photos"), clip_stretches(shared)):
-            for s in stretches:
-                frames = s.frames[:CLIP_FRAMES] + [s.frames[-1]] * (CLIP_FRAMES - len(s.frames))
-                features, logits = engine(synthetic.pixels(frames, row.recogniser.size_px))
-                columns.append(
-                    (features.astype(np.float16), logits.astype(np.float16), s.source, s.kind, s.fold, s.label)
-                )
-                if len(columns) % 500 == 0:
-                    print(f"{len(columns)} stretches rendered", file=sys.stderr, flush=True)
+        columns: dict[str, tuple[np.ndarray, np.ndarray, str, str, int, int]] = {}
+        for turn in range(ROUNDS):
+            for stretches in (photo_stretches(shared / "photos", turn), clip_stretches(shared, turn)):
+                for s in stretches:
+                    features, logits = engine(synthetic.pixels(s.frames, row.recogniser.size_px))
+                    halves = features.astype(np.float16), logits.astype(np.float16)
+                    columns[s.key] = (*halves, s.source, s.kind, s.fold, s.label)
+            print(f"round {turn + 1} of {ROUNDS}: {len(columns)} stretches rendered", file=sys.stderr, flush=True)
+        rows = [columns[key] for key in sorted(columns)]
         names = ("features", "logits", "source", "kind", "fold", "label")
-        np.savez(kept, **{n: np.array(c) for n, c in zip(names, zip(*columns, strict=True), strict=True)})
+        np.savez(kept, **{n: np.array(c) for n, c in zip(names, zip(*rows, strict=True), strict=True)})
     with np.load(kept) as data:
         bank = Bank(data["features"], data["logits"], data["source"], data["kind"], data["label"])
         return bank, data["fold"]

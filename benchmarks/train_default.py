@@ -32,9 +32,9 @@ from nsnet_cli.training.splice import Bank, Splicer
 from nsnet_cli.weights.registry import load_registry
 
 UNSEEN_FOLD = 4
-CONFIG = SamplerConfig(features=1280)
-OPTIONS = FitOptions(epochs=30, batch=32, learning_rate=1e-3, patience=8, thin=0.3, seed=0)
-SEQUENCES = 1200
+CONFIG = SamplerConfig(features=1280, standing=True)
+OPTIONS = FitOptions(epochs=10, batch=32, learning_rate=2e-3, patience=8, thin=0.3, seed=0)
+SEQUENCES = 600
 
 
 def part(
@@ -54,7 +54,7 @@ def train(bank: Bank, folds: np.ndarray, args: argparse.Namespace) -> FitResult:
     splicer = Splicer(part(objects, object_folds, training), part(footage, footage_folds, training, held_out_kinds))
     held_kinds = part(footage, footage_folds, stopping | training, only=held_out_kinds) if held_out_kinds else None
     stopper = Splicer(part(objects, object_folds, stopping), held_kinds or part(footage, footage_folds, stopping))
-    held_out = stopper.sequences(400, [args.seed, 999_999])
+    held_out = stopper.sequences(300, [args.seed, 99])
     options = replace(OPTIONS, seed=args.seed, epochs=args.epochs)
 
     def show(report: EpochReport) -> None:

@@ -4,7 +4,7 @@
 
 Sequences of 48 frames: one stretch of 4 to 10 consecutive frames of one of ten labelled classes inside stretches of
 the other five.
-Cross-validated over videos (contiguous thirds of each class, so that neighbours from one source stay together) and
+Cross-validated over videos (contiguous fifths of each class, so that neighbours from one source stay together) and
 over which five classes
 are the unlabelled ones (each class once). The recogniser is linear, trained on the training videos' frames of the ten
 classes.
@@ -27,6 +27,7 @@ from nsnet_cli.training.measure import roc_auc, saliency
 from nsnet_cli.training.sequences import FeatureSequence
 
 FRAMES = 48
+FOLDS = 5
 K = 4
 
 
@@ -75,7 +76,9 @@ def top1(sequences: list[FeatureSequence], probabilities: list[np.ndarray], scor
     return float(np.mean(right))
 
 
-def one_run(data: dict[str, np.ndarray], fold: int, choice: int, options: FitOptions) -> dict[str, float]:
+def one_run(
+    data: dict[str, np.ndarray], fold: int, choice: int, options: FitOptions, standing: bool
+) -> dict[str, float]:
     rng = np.random.default_rng([fold, choice])
     features, labels = data["features"].astype(np.float32), data["labels"]
     classes = len(data["names"])
@@ -84,7 +87,7 @@ def one_run(data: dict[str, np.ndarray], fold: int, choice: int, options: FitOpt
     part = np.empty(len(labels), dtype=int)
     for c in range(classes):
         rows = np.flatnonzero(labels == c)
-        part[rows] = np.arange(len(rows)) * 3 // len(rows)
+        part[rows] = np.arange(len(rows)) * FOLDS // len(rows)
     train, test = part != fold, part == fold
     mean, std = features[train].mean((0, 1)), features[train].std((0, 1)) + 1e-3
     features = (features - mean) / std
@@ -102,7 +105,7 @@ def one_run(data: dict[str, np.ndarray], fold: int, choice: int, options: FitOpt
         p = [net(torch.as_tensor(s.features)).softmax(-1).numpy() for s in testing]
 
     started = time.perf_counter()
-    result = fit(training, SamplerConfig(features.shape[2], len(known)), options)
+    result = fit(training, SamplerConfig(features.shape[2], len(known), standing=standing), options)
     seconds = time.perf_counter() - started
     found = saliency(result.sampler, testing)
     truth = np.concatenate([np.asarray(s.salient) for s in testing])
@@ -129,13 +132,15 @@ def one_run(data: dict[str, np.ndarray], fold: int, choice: int, options: FitOpt
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("features", type=Path)
-    parser.add_argument("--folds", default="0,1,2")
+    parser.add_argument("--folds", default="0,2,4")
     parser.add_argument("--choices", default="0,1,2")
+    parser.add_argument("--epochs", type=int, default=20)
+    parser.add_argument("--standing", action="store_true", help="the classifier sees how a frame stands out")
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
     data = dict(np.load(args.features))
     runs = [
-        one_run(data, int(fold), int(choice), FitOptions(seed=0))
+        one_run(data, int(fold), int(choice), FitOptions(epochs=args.epochs, seed=0), args.standing)
         for choice in args.choices.split(",")
         for fold in args.folds.split(",")
     ]

@@ -40,6 +40,8 @@ class SamplerConfig:
     feature_dropout: float = 0.1
     """Share of the preview features that training hides, one mask a sequence."""
     combination: Literal["product", "mean", "fsm", "vgm"] = "product"
+    standing: bool = False
+    """Whether the classifier also sees how a frame stands out of its video (numbers that carry no label)."""
 
     def __post_init__(self) -> None:
         if self.features < 1 or self.classes < 0 or self.hidden % (2 * self.heads):
@@ -82,7 +84,8 @@ class Sampler(nn.Module):
         own, context = FRAME_STATISTICS * fixed, CONTEXT_STATISTICS + LOGIT_CONTEXT_STATISTICS * fixed
         self.norm = nn.LayerNorm(config.features, elementwise_affine=False)
         self.project = nn.Linear(config.features, h)
-        self.own_statistics = nn.Linear(own, h, bias=False) if fixed else None
+        told = own + context * config.standing
+        self.own_statistics = nn.Linear(told, h, bias=False) if told else None
         self.context_statistics = nn.Linear(context, h, bias=False)
         self.register_buffer("statistics_mean", torch.zeros(own + context))
         self.register_buffer("statistics_std", torch.ones(own + context))
@@ -102,7 +105,8 @@ class Sampler(nn.Module):
             x = x * F.dropout(torch.ones_like(x[:, :1]), self.config.feature_dropout)
         frames = self.project(x)  # (B, T, H): each frame's own
         if self.own_statistics is not None:
-            frames = frames + self.own_statistics(own)
+            told = torch.cat([own, context], -1) if self.config.standing else own
+            frames = frames + self.own_statistics(told)
         frame_logits = self.classify(frames, logits)  # (B, T, C+1)
 
         mixed = frames + self.context_statistics(context) + time_embedding(times, frames.shape[-1])  # (B, T, H)
@@ -145,6 +149,8 @@ class Sampler(nn.Module):
         rows = frame_statistics(x, logits if self.config.classes == 0 else None, valid)[mask]  # (frames, S)
         self.statistics_mean.copy_(rows.mean(0))
         self.statistics_std.copy_(rows.std(0).clamp_min(1e-3))
+        if not self.config.classes:  # the non-salient logit starts where the energy of the classes is
+            self.classifier[-1].bias.copy_(self.statistics_mean[:1])
 
 
 class EncoderLayer(nn.Module):

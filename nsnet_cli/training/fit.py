@@ -7,11 +7,9 @@ interrupted.
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -22,42 +20,7 @@ from nsnet_cli.training.losses import sampler_loss
 from nsnet_cli.training.measure import known_answers, saliency
 from nsnet_cli.training.prototypes import PseudoLabels
 from nsnet_cli.training.sequences import Batch, FeatureSequence, collate
-
-STATE_VERSION = 1
-
-
-@dataclass(frozen=True, slots=True)
-class FitOptions:
-    epochs: int = 40
-    batch: int = 32
-    learning_rate: float = 2e-3
-    weight_decay: float = 0.02
-    video_weight: float = 1.0
-    """Weight of the video-level losses against the frame-level one."""
-    patience: int = 10
-    """Epochs without a better held-out loss before training stops."""
-    held_out: float = 0.2
-    """Share of the videos that training does not see, where no held-out set is given."""
-    refine_at: tuple[float, ...] = (0.25, 0.5)
-    """When the prototypes are refined with the current saliency, as shares of `epochs`. Own vocabulary only."""
-    thin: float = 0.5
-    """Up to this share of a sequence's frames is left out at random each epoch, so that no frame rate is special."""
-    seed: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class EpochReport:
-    """One epoch: mean losses in training, the held-out loss, and whether it is the best so far."""
-
-    epoch: int
-    epochs: int
-    loss: float
-    frame: float
-    salient: float
-    non_salient: float
-    held_out_loss: float
-    best: bool
-    refinements: int
+from nsnet_cli.training.state import EpochReport, FitOptions, State, load_state, save_state
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,20 +28,6 @@ class FitResult:
     sampler: Sampler
     history: tuple[EpochReport, ...]
     metrics: dict[str, float]
-
-
-@dataclass(slots=True)
-class _State:
-    """All that a resumed run needs."""
-
-    sampler: Sampler
-    optimizer: torch.optim.Optimizer
-    pseudo: PseudoLabels | None = None
-    epoch: int = 0  # epochs done
-    best_loss: float = math.inf
-    best: dict[str, torch.Tensor] = field(default_factory=dict)
-    stale: int = 0
-    history: list[EpochReport] = field(default_factory=list)
 
 
 Sequences = Sequence[FeatureSequence]
@@ -119,7 +68,7 @@ def fit(
             report = _epoch(state, train, held_out_batches, config, options)
             if progress is not None:
                 progress(report)
-            _save(state, config, options, resume)
+            save_state(state, config, options, resume)
     state.sampler.load_state_dict(state.best)
     state.sampler.eval()
     if resume is not None:
@@ -164,16 +113,16 @@ def _classes(sequences: Sequences, config: SamplerConfig) -> int:
     return config.classes or int(np.asarray(sequences[0].logits).shape[1])
 
 
-def _begin(train: Sequences, config: SamplerConfig, options: FitOptions, resume: Path | None) -> _State:
+def _begin(train: Sequences, config: SamplerConfig, options: FitOptions, resume: Path | None) -> State:
     torch.manual_seed(options.seed)
     sampler = Sampler(config)
     sample = train[:256]
     batch = collate(sample, _classes(train, config), [np.zeros(len(s), dtype=np.int64) for s in sample])
     sampler.calibrate(batch.features, batch.logits, batch.mask)
     optimizer = torch.optim.AdamW(sampler.parameters(), options.learning_rate, weight_decay=options.weight_decay)
-    state = _State(sampler, optimizer, best={k: v.clone() for k, v in sampler.state_dict().items()})
+    state = State(sampler, optimizer, best={k: v.clone() for k, v in sampler.state_dict().items()})
     if resume is not None and resume.exists():
-        _load(state, config, options, resume)
+        load_state(state, config, options, resume)
     return state
 
 
@@ -185,7 +134,7 @@ def _pseudo(sequences: Sequences, config: SamplerConfig) -> PseudoLabels:
     )
 
 
-def _relabel(state: _State, train: Sequences, config: SamplerConfig, options: FitOptions, fresh: bool) -> None:
+def _relabel(state: State, train: Sequences, config: SamplerConfig, options: FitOptions, fresh: bool) -> None:
     """First pseudo labels, those of fresh sequences, or a round of refinement when one is due."""
     if state.pseudo is None or fresh:
         state.pseudo = _pseudo(train, config)
@@ -205,15 +154,14 @@ def _held_out_batches(train: Sequences, held_out: Sequences, config: SamplerConf
 
 
 def _epoch(
-    state: _State, train: Sequences, held_out: list[Batch], config: SamplerConfig, options: FitOptions
+    state: State, train: Sequences, held_out: list[Batch], config: SamplerConfig, options: FitOptions
 ) -> EpochReport:
     assert state.pseudo is not None
     rng = np.random.default_rng([options.seed, state.epoch])
-    order, classes = rng.permutation(len(train)), _classes(train, config)
-    steps = math.ceil(len(train) / options.batch)
+    batches, classes = _batches([len(s) for s in train], options.batch, rng), _classes(train, config)
+    steps = len(batches)
     sums, sampler = np.zeros(4), state.sampler.train()
-    for step in range(steps):
-        rows = order[step * options.batch : (step + 1) * options.batch]
+    for step, rows in enumerate(batches):
         thinned = [_thin(train[i], state.pseudo.labels[i], rng, options.thin) for i in rows]
         batch = collate([s for s, _ in thinned], classes, [p for _, p in thinned])
         for group in state.optimizer.param_groups:
@@ -235,6 +183,17 @@ def _epoch(
     report = EpochReport(state.epoch, options.epochs, *(sums / steps).tolist(), loss, best, state.pseudo.rounds)
     state.history.append(report)
     return report
+
+
+def _batches(lengths: Sequence[int], size: int, rng: np.random.Generator) -> list[np.ndarray]:
+    """Random batches of sequences of like length, so that little is padding: sorted by length within eight batches."""
+    order = rng.permutation(len(lengths))
+    batches: list[np.ndarray] = []
+    for start in range(0, len(order), 8 * size):
+        group = order[start : start + 8 * size]
+        group = group[np.argsort(np.asarray(lengths)[group], kind="stable")]
+        batches += [group[i : i + size] for i in range(0, len(group), size)]
+    return [batches[i] for i in rng.permutation(len(batches))]
 
 
 def _schedule(done: float) -> float:
@@ -266,7 +225,7 @@ def _held_out_loss(sampler: Sampler, batches: list[Batch], options: FitOptions) 
     return total / sum(len(batch.mask) for batch in batches)
 
 
-def _metrics(state: _State, train: Sequences, held_out: Sequences, config: SamplerConfig) -> dict[str, float]:
+def _metrics(state: State, train: Sequences, held_out: Sequences, config: SamplerConfig) -> dict[str, float]:
     found = saliency(state.sampler, held_out)
     right = [int(f.video[:-1].argmax()) in s.labels for f, s in zip(found, held_out, strict=True)]
     metrics = {
@@ -282,54 +241,3 @@ def _metrics(state: _State, train: Sequences, held_out: Sequences, config: Sampl
             float((~truth[kinds == last]).mean()) if (kinds == last).any() else float("nan")
         )
     return {**metrics, **known_answers(state.sampler, held_out)}
-
-
-# ---- the state on disk ----
-
-
-def _identity(config: SamplerConfig, options: FitOptions) -> dict[str, Any]:
-    return {
-        "version": STATE_VERSION,
-        "config": config.to_dict(),
-        "options": {**asdict(options), "refine_at": list(options.refine_at)},
-    }
-
-
-def _save(state: _State, config: SamplerConfig, options: FitOptions, path: Path | None) -> None:
-    """Atomically: an interrupt leaves the epoch before."""
-    if path is None or state.pseudo is None:
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    pseudo = state.pseudo
-    torch.save(
-        {
-            "identity": _identity(config, options),
-            "sampler": state.sampler.state_dict(),
-            "optimizer": state.optimizer.state_dict(),
-            "best": state.best,
-            "pseudo": [torch.as_tensor(labels) for labels in pseudo.labels] if config.classes else None,
-            "pseudo_state": (pseudo.told_apart, pseudo.rounds),
-            "counters": (state.epoch, state.best_loss, state.stale),
-            "history": [asdict(report) for report in state.history],
-        },
-        temporary,
-    )
-    temporary.replace(path)
-
-
-def _load(state: _State, config: SamplerConfig, options: FitOptions, path: Path) -> None:
-    saved = torch.load(path, weights_only=True)
-    if saved["identity"] != _identity(config, options):
-        raise RuntimeError(
-            f"{path} is the state of a run with other settings; delete it or train with the same settings"
-        )
-    state.sampler.load_state_dict(saved["sampler"])
-    state.optimizer.load_state_dict(saved["optimizer"])
-    state.best = saved["best"]
-    state.epoch, state.best_loss, state.stale = saved["counters"]
-    state.history = [EpochReport(**report) for report in saved["history"]]
-    if saved["pseudo"] is not None:
-        state.pseudo = PseudoLabels(tuple(labels.numpy() for labels in saved["pseudo"]), *saved["pseudo_state"])
-    elif not config.classes:
-        state.pseudo = None  # the frozen classifier gives them again

@@ -32,7 +32,7 @@ def clip_frames(path: Path, limit: int = 240, side_px: int = 480) -> tuple[list[
     """At most `limit` frames of a clip (evenly thinned while decoding), shorter side at most `side_px`, and their
     rate (1/s).
     """
-    with av.open(str(path)) as container:
+    with av.open(str(path), metadata_errors="replace") as container:
         stream = container.streams.video[0]
         rate = float(stream.average_rate or 25)
         length = float(container.duration or 0) / av.time_base * rate
@@ -211,7 +211,7 @@ def even_frames(
     """(pts_s, frame) at the middles of equal parts of the video, one part a second, at least `least` and at most
     `most`.
     """
-    with av.open(str(path)) as container:
+    with av.open(str(path), metadata_errors="replace") as container:
         duration_s = float(container.duration or 0) / av.time_base
         count = min(most, max(least, math.ceil(duration_s / interval_s)))
         due = iter((np.arange(count) + 0.5) * duration_s / count)

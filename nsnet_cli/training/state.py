@@ -1,0 +1,112 @@
+"""What a training run is asked for, what it reports, and the state that an interrupted run resumes from."""
+
+from __future__ import annotations
+
+import math
+import os
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from nsnet_cli.nets.sampler import Sampler, SamplerConfig
+from nsnet_cli.training.prototypes import PseudoLabels
+
+STATE_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class FitOptions:
+    epochs: int = 40
+    batch: int = 32
+    learning_rate: float = 2e-3
+    weight_decay: float = 0.02
+    video_weight: float = 1.0
+    """Weight of the video-level losses against the frame-level one."""
+    patience: int = 10
+    """Epochs without a better held-out loss before training stops."""
+    held_out: float = 0.2
+    """Share of the videos that training does not see, where no held-out set is given."""
+    refine_at: tuple[float, ...] = (0.25, 0.5)
+    """When the prototypes are refined with the current saliency, as shares of `epochs`. Own vocabulary only."""
+    thin: float = 0.5
+    """Up to this share of a sequence's frames is left out at random each epoch, so that no frame rate is special."""
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class EpochReport:
+    """One epoch: mean losses in training, the held-out loss, and whether it is the best so far."""
+
+    epoch: int
+    epochs: int
+    loss: float
+    frame: float
+    salient: float
+    non_salient: float
+    held_out_loss: float
+    best: bool
+    refinements: int
+
+
+@dataclass(slots=True)
+class State:
+    """All that a resumed run needs."""
+
+    sampler: Sampler
+    optimizer: torch.optim.Optimizer
+    pseudo: PseudoLabels | None = None
+    epoch: int = 0  # epochs done
+    best_loss: float = math.inf
+    best: dict[str, torch.Tensor] = field(default_factory=dict)
+    stale: int = 0
+    history: list[EpochReport] = field(default_factory=list)
+
+
+def _identity(config: SamplerConfig, options: FitOptions) -> dict[str, Any]:
+    return {
+        "version": STATE_VERSION,
+        "config": config.to_dict(),
+        "options": {**asdict(options), "refine_at": list(options.refine_at)},
+    }
+
+
+def save_state(state: State, config: SamplerConfig, options: FitOptions, path: Path | None) -> None:
+    """Atomically: an interrupt leaves the epoch before."""
+    if path is None or state.pseudo is None:
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    pseudo = state.pseudo
+    torch.save(
+        {
+            "identity": _identity(config, options),
+            "sampler": state.sampler.state_dict(),
+            "optimizer": state.optimizer.state_dict(),
+            "best": state.best,
+            "pseudo": [torch.as_tensor(labels) for labels in pseudo.labels] if config.classes else None,
+            "pseudo_state": (pseudo.told_apart, pseudo.rounds),
+            "counters": (state.epoch, state.best_loss, state.stale),
+            "history": [asdict(report) for report in state.history],
+        },
+        temporary,
+    )
+    temporary.replace(path)
+
+
+def load_state(state: State, config: SamplerConfig, options: FitOptions, path: Path) -> None:
+    saved = torch.load(path, weights_only=True)
+    if saved["identity"] != _identity(config, options):
+        raise RuntimeError(
+            f"{path} is the state of a run with other settings; delete it or train with the same settings"
+        )
+    state.sampler.load_state_dict(saved["sampler"])
+    state.optimizer.load_state_dict(saved["optimizer"])
+    state.best = saved["best"]
+    state.epoch, state.best_loss, state.stale = saved["counters"]
+    state.history = [EpochReport(**report) for report in saved["history"]]
+    if saved["pseudo"] is not None:
+        state.pseudo = PseudoLabels(tuple(labels.numpy() for labels in saved["pseudo"]), *saved["pseudo_state"])
+    elif not config.classes:
+        state.pseudo = None  # the frozen classifier gives them again
