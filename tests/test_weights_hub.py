@@ -69,12 +69,14 @@ def test_pull_then_nothing_is_sent_any_more(client: Client) -> None:
     assert client.file.read_bytes() == DATA
     sent = client.hub.requests()
     assert client.hub.requests("GET") == 1
-    for command in (["pull", NAME], ["path", NAME], ["verify", NAME], ["list"], ["show", NAME, "--json"]):
-        done = client.run("models", *command)
-        assert done.returncode == 0, done.stderr
+    code = "import sys; from nsnet_cli.cli.app import run; sys.exit(max(run(['models', *a.split()]) for a in sys.argv[1:]))"
+    commands = [f"{verb} {NAME}" for verb in ("pull", "path", "verify", "show")] + ["list"]
+    env = client.hub.environment(client.home, NSNET_WEIGHTS=str(client.weights))
+    done = subprocess.run([sys.executable, "-c", code, *commands], env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
     assert client.hub.requests() == sent
-    for env in ({"HF_ENDPOINT": CLOSED}, {"HF_HUB_OFFLINE": "1"}):
-        done = client.run("models", "path", NAME, **env)
+    for more in ({"HF_ENDPOINT": CLOSED}, {"HF_HUB_OFFLINE": "1"}):
+        done = client.run("models", "path", NAME, **more)
         assert (done.returncode, done.stdout.strip()) == (0, str(client.file))
 
 
