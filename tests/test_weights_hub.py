@@ -69,8 +69,8 @@ def test_pull_then_nothing_is_sent_any_more(client: Client) -> None:
     assert client.file.read_bytes() == DATA
     sent = client.hub.requests()
     assert client.hub.requests("GET") == 1
-    code = "import sys; from nsnet_cli.cli.app import run; sys.exit(max(run(['models', *a.split()]) for a in sys.argv[1:]))"
-    commands = [f"{verb} {NAME}" for verb in ("pull", "path", "verify", "show")] + ["list"]
+    code = "import sys; from nsnet_cli.cli.app import run\nsys.exit(max(run(a.split()) for a in sys.argv[1:]))"
+    commands = [*(f"models {verb} {NAME}" for verb in ("pull", "path", "verify", "show")), "models list"]
     env = client.hub.environment(client.home, NSNET_WEIGHTS=str(client.weights))
     done = subprocess.run([sys.executable, "-c", code, *commands], env=env, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
