@@ -78,7 +78,7 @@ class Tagger:
         checkpoint = resolve_checkpoint(name)
         options = checked(options or TagOptions(frames=checkpoint.frames, preview=checkpoint.preview_frames))
         if options.policy in SALIENCY_POLICIES and checkpoint.sampler is None:
-            say(f"{checkpoint.name} has no trained sampler for its preview network; using --policy confidence")
+            say(f"{checkpoint.name}: {checkpoint.sampler_note or 'no sampler is trained'}; using --policy confidence")
             options = replace(options, policy="confidence")
         return cls(checkpoint, build_engine(checkpoint, device, say=say), options, jpegs=jpegs, threads=threads)
 
