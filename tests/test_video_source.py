@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import itertools
 from collections.abc import Callable
@@ -213,6 +214,20 @@ def test_pixels_match_a_careful_reference(video: Callable[[str], Path]) -> None:
         .resize((56, 56), Image.Resampling.BICUBIC)
     )
     assert np.abs(np.asarray(image).astype(int) - pixels).mean() < 3
+
+
+def test_no_decoded_frame_outlives_its_turn(video: Callable[[str], Path]) -> None:
+    """Memory does not grow with the number of frames: nothing waits for the garbage collector."""
+    path, most = video("rotated_90.mp4"), 0
+    gc.collect()
+    gc.disable()
+    try:
+        before = sum(isinstance(thing, av.VideoFrame) for thing in gc.get_objects())
+        for _ in read_video(path, ReadOptions(size_px=64, even=True, max_frames=60, jpegs=True)):
+            most = max(most, sum(isinstance(thing, av.VideoFrame) for thing in gc.get_objects()) - before)
+    finally:
+        gc.enable()
+    assert 1 <= most <= 4
 
 
 def test_key_frames_alone_decode_nothing_else(video: Callable[[str], Path]) -> None:

@@ -14,6 +14,7 @@ from typing import Any, cast
 import av
 import av.filter
 import numpy as np
+from av.sidedata.sidedata import SideDataContainer
 
 from nsnet_cli.types import ReadOptions
 
@@ -85,7 +86,8 @@ def centred_square(width: int, height: int, sample_aspect: float, crop: float) -
 
 def orientation(frame: av.VideoFrame) -> tuple[int, bool]:
     """Quarter turns counter-clockwise that put the frame upright, and whether it is mirrored left-right before them."""
-    matrix = cast(Any, frame.side_data.get("DISPLAYMATRIX"))
+    # Not frame.side_data: a frame and what it keeps there hold each other until the garbage collector comes.
+    matrix = cast(Any, SideDataContainer)(frame).get("DISPLAYMATRIX")
     if matrix is None:
         return 0, False
     a, b, _, c, d = np.frombuffer(memoryview(matrix), np.int32)[:5].astype(float)
