@@ -9,12 +9,14 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from nsnet_cli.errors import UsageError
 from nsnet_cli.evaluation.policies import ScoredVideo, accuracy
@@ -71,13 +73,25 @@ def train(
     if state.exists():
         say(f"taking up the interrupted run in {out}")
     try:
-        made = fit_all(dataset, options, state=state, progress=progress)
+        with one_thread():
+            made = fit_all(dataset, options, state=state, progress=progress)
     except OSError as error:
         raise UsageError(f"cannot write to {out}: {error}", "choose another folder with -o") from error
     config = _config(dataset, base, options, made, out.name, command)
     write_checkpoint(out, config, tensors(made), model_card(config, len(dataset.examples)))
     shutil.rmtree(out / STATE_FOLDER, ignore_errors=True)
     return config
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Sums are added up in one order whatever the number of cores, so that the same seed gives the same bytes."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def fit_all(

@@ -1,0 +1,118 @@
+"""`nsnet train`, `tag --checkpoint` and `nsnet evaluate` on real videos, and what evaluate writes."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import noise, pan, write_video
+from PIL import Image
+
+from nsnet_cli.cli.app import run
+from nsnet_cli.evaluation.evaluate import Report, evaluate, to_dict
+from nsnet_cli.evaluation.policies import ScoredVideo
+from nsnet_cli.evaluation.show import csv_text, notes, plot, table
+from nsnet_cli.evaluation.timing import MeasuredCosts
+from nsnet_cli.nets.cost import FrameCost
+
+COSTS = MeasuredCosts(3, 0.5, {1: 0.1, 2: 0.2}, 0.01, 0.05, 0.02)
+
+
+def scored(seed: int, count: int = 6) -> ScoredVideo:
+    rng = np.random.default_rng(seed)
+    salient = np.isin(np.arange(count), [1, 2])
+    saliency = salient * 0.8 + rng.random(count) * 0.1
+    scores = rng.random((count, 3))
+    scores[salient, seed % 3] += 5
+    names = ("nsnet", "nsnet-fsm", "nsnet-vgm", "confidence")
+    return ScoredVideo(f"v{seed}", (seed % 3,), np.arange(count) * 1.0, dict.fromkeys(names, saliency), scores, salient)
+
+
+@pytest.fixture(scope="module")
+def report() -> Report:
+    videos = [scored(seed) for seed in range(9)]
+    rows = evaluate(videos, (1, 2), FrameCost(0.1, 0.01, 0.7), COSTS)
+    return Report("labels.csv", "mine", "0123", 9, 9, 1.0, rows, COSTS)
+
+
+def test_rows_by_hand(report: Report) -> None:
+    rows = {(row.policy, row.k): row for row in report.rows}
+    assert [key for key in rows if key[0] == "dense"] == [("dense", None)] and len(rows) == 8 * 2 - 1
+    nsnet = rows["nsnet", 2]
+    assert nsnet.top1 == nsnet.map == 1 and nsnet.saliency is not None and nsnet.saliency.roc_auc == 1
+    assert nsnet.gflops.total == pytest.approx(6 * 0.11 + 2 * 0.7)
+    assert nsnet.seconds is not None and nsnet.seconds.total == pytest.approx(0.5 + 6 * 0.01 + 0.05 + 2 * 0.02)
+    assert rows["confidence", 2].gflops.sampler == 0 and rows["uniform", 1].gflops.total == pytest.approx(0.7)
+    assert rows["uniform", 2].seconds.decode == 0.2 and rows["random", 2].seconds.decode == 0.5  # type: ignore[union-attr]
+    assert rows["dense", None].gflops.total == pytest.approx(6 * 0.7) and rows["oracle", 2].top1 == 1
+
+
+def test_what_is_written(report: Report, tmp_path: Path) -> None:
+    found = json.loads(json.dumps(to_dict(report), allow_nan=False))
+    assert found["coverage"] == 1 and found["policies"][0]["seconds"]["total"] > 0
+    lines = list(csv.DictReader(io.StringIO(csv_text(report))))
+    assert len(lines) == len(report.rows) and lines[0]["policy"] == "nsnet" and float(lines[0]["gflops_total"]) > 0
+    text = table(report)
+    assert text.splitlines()[0].split() == [
+        "policy", "K", "top-1", "top-5", "mAP", "AUC", "AP", "preview", "recognised", "GFLOPs", "seconds",
+    ]  # fmt: skip
+    assert "oracle" in text and any("measured in this run on 3" in note for note in notes(report))
+    plot(report, tmp_path / "deep" / "plot.png")
+    with Image.open(tmp_path / "deep" / "plot.png") as image:
+        assert image.width > 1000 and np.asarray(image.convert("L")).std() > 5
+
+
+@pytest.fixture(scope="module")
+def videos(tmp_path_factory: pytest.TempPathFactory, photos: dict[str, np.ndarray]) -> Path:
+    """Two tags, three short videos each: a cat or a rocket somewhere in noise."""
+    folder = tmp_path_factory.mktemp("videos")
+    lines = ["path,label,split,segments"]
+    for index in range(6):
+        name = ("cat", "rocket")[index % 2]
+        before = 10 + 4 * (index // 2)
+        frames = [*noise(before, seed=index), *pan(photos[name], 20), *noise(40 - before, seed=index + 50)]
+        write_video(folder / f"{index}.mp4", frames)
+        split = "test" if index >= 4 else ""
+        lines.append(f"{index}.mp4,{name},{split},{before / 10}-{before / 10 + 1.9}")
+    (folder / "labels.csv").write_text("\n".join(lines) + "\n")
+    return folder
+
+
+@pytest.mark.timeout(600)
+def test_train_tag_and_evaluate(videos: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    mine = str(tmp_path / "mine")
+    labels = str(videos / "labels.csv")
+    assert (
+        run(["train", labels, "-o", mine, "--epochs", "4", "--preview", "12", "--val-split", "0", "--device", "cpu"])
+        == 0
+    )
+    assert capfd.readouterr().out.strip() == mine
+    assert run(["tag", "--json", "--checkpoint", mine, "--device", "cpu", str(videos / "4.mp4")]) == 0
+    tags = json.loads(capfd.readouterr().out)["tags"]
+    assert [tag["name"] for tag in tags] == ["cat", "rocket"]
+    args = ["evaluate", labels, "--checkpoint", mine, "--device", "cpu", "-K", "1,2", "--plot", str(tmp_path / "p.png")]
+    assert run([*args, "--json"]) == 0
+    out, err = capfd.readouterr()
+    found = json.loads(out)
+    rows = {(row["policy"], row["frames"]): row for row in found["policies"]}
+    assert found["videos"] == 2 and found["coverage"] == 1 and "marked test" in err
+    assert rows["dense", None]["recognised_frames"] == 12 and rows["oracle", 1]["top1"] == 1
+    assert rows["nsnet", 2]["seconds"]["recognise"] > 0 and rows["nsnet", 2]["saliency_roc_auc"] is not None
+    assert (tmp_path / "p.png").stat().st_size > 10_000
+
+
+def test_complaints(videos: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    labels = tmp_path / "labels.csv"
+    labels.write_text(f"path,label\n{videos / '0.mp4'},unicorn\n")
+    assert run(["evaluate", str(labels)]) == 2
+    assert "line 2: label 'unicorn' is not in the checkpoint's vocabulary" in capfd.readouterr().err
+    assert run(["evaluate", str(labels), "--frames", "0,4"]) == 2
+    assert "--frames '0,4'" in capfd.readouterr().err
+    assert run(["evaluate", str(tmp_path / "none.csv")]) == 4
+    assert run(["evaluate", str(labels), "--json", "--csv"]) == 2
+    assert run(["evaluate", str(labels), "--split", "val"]) == 2
+    assert "no row of split 'val'" in capfd.readouterr().err
