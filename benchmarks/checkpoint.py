@@ -24,6 +24,7 @@ def write_checkpoint(
     out.mkdir(parents=True, exist_ok=True)
     state = {f"sampler.{name}": value.contiguous() for name, value in result.sampler.state_dict().items()}
     save_file(state, out / "model.safetensors", metadata={"format": "pt"})
+    (out / "model.safetensors").chmod(0o644)  # save_file makes it private
     config = {
         "schema_version": 1,
         "name": row.name,
@@ -36,7 +37,10 @@ def write_checkpoint(
         "multi_label": False,
         "sampling": {"frames": row.frames, "preview": 128},
         "training": {
-            "data": "photos and footage of nsnet's shared data, folds " + args.folds + " of 5 by sha1 of the file name",
+            "data": "photos and footage of nsnet's shared data by sha1 of the file name, fold of 5: trained on "
+            + args.folds[: args.folds.rindex(",")]
+            + ", stopped early on "
+            + args.folds[args.folds.rindex(",") + 1 :],
             "seed": args.seed,
             "command": "python benchmarks/" + " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
             "epochs": len(result.history),

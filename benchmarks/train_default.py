@@ -32,7 +32,7 @@ from nsnet_cli.training.splice import Bank, Splicer
 from nsnet_cli.weights.registry import load_registry
 
 UNSEEN_FOLD = 4
-CONFIG = SamplerConfig(features=1280, standing=True)
+CONFIG = SamplerConfig(features=1280, standing=True, feature_dropout=0.35, dropout=0.2)
 OPTIONS = FitOptions(epochs=10, batch=32, learning_rate=2e-3, patience=8, thin=0.3, seed=0)
 SEQUENCES = 600
 
@@ -69,7 +69,7 @@ def train(bank: Bank, folds: np.ndarray, args: argparse.Namespace) -> FitResult:
     for kind in sorted(set(footage.kind)):
         rows = part(footage, footage_folds, stopping | {UNSEEN_FOLD}, only={kind})
         if len(set(rows.source)) >= 2 and kind not in ("slate", "scrap"):
-            sequences = Splicer(part(objects, object_folds, stopping), rows).sequences(150, [args.seed, 7])
+            sequences = Splicer(part(objects, object_folds, stopping), rows).sequences(80, [args.seed, 7])
             print(f"  inside {kind} alone: {json.dumps(known_answers(result.sampler, sequences))}", flush=True)
     return result
 

@@ -77,6 +77,9 @@ class Sampler(nn.Module):
     Any T, any spacing of times. `logits` are needed where config.classes is 0 and not looked at otherwise.
     """
 
+    statistics_mean: Tensor
+    statistics_std: Tensor
+
     def __init__(self, config: SamplerConfig) -> None:
         super().__init__()
         self.config = config
@@ -150,7 +153,9 @@ class Sampler(nn.Module):
         self.statistics_mean.copy_(rows.mean(0))
         self.statistics_std.copy_(rows.std(0).clamp_min(1e-3))
         if not self.config.classes:  # the non-salient logit starts where the energy of the classes is
-            self.classifier[-1].bias.copy_(self.statistics_mean[:1])
+            last = self.classifier[-1]
+            assert isinstance(last, nn.Linear)
+            last.bias.copy_(self.statistics_mean[:1])
 
 
 class EncoderLayer(nn.Module):

@@ -180,7 +180,8 @@ def _epoch(
         state.best_loss, state.best = loss, {k: v.clone() for k, v in sampler.state_dict().items()}
     state.stale = 0 if best else state.stale + 1
     state.epoch += 1
-    report = EpochReport(state.epoch, options.epochs, *(sums / steps).tolist(), loss, best, state.pseudo.rounds)
+    means: tuple[float, float, float, float] = tuple((sums / steps).tolist())
+    report = EpochReport(state.epoch, options.epochs, *means, loss, best, state.pseudo.rounds)
     state.history.append(report)
     return report
 

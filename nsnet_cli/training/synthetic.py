@@ -43,7 +43,9 @@ def clip_frames(path: Path, limit: int = 240, side_px: int = 480) -> tuple[list[
                 image = frame.to_image()
                 scale = side_px / min(image.size)
                 if scale < 1:
-                    image = image.resize((round(image.width * scale), round(image.height * scale)), Image.BILINEAR)
+                    image = image.resize(
+                        (round(image.width * scale), round(image.height * scale)), Image.Resampling.BILINEAR
+                    )
                 frames.append(image)
             if len(frames) >= limit:
                 break
@@ -53,7 +55,7 @@ def clip_frames(path: Path, limit: int = 240, side_px: int = 480) -> tuple[list[
 def square(image: Image.Image, side: float, x: float, y: float, out_px: int) -> Image.Image:
     """The square of `side` px whose corner is at the shares x, y of what is free, scaled to out_px."""
     left, top = (image.width - side) * x, (image.height - side) * y
-    return image.resize((out_px, out_px), Image.BILINEAR, box=(left, top, left + side, top + side))
+    return image.resize((out_px, out_px), Image.Resampling.BILINEAR, box=(left, top, left + side, top + side))
 
 
 def pan(
@@ -90,7 +92,9 @@ def photo_stretch(photo: Image.Image, count: int, rng: random.Random) -> list[Im
     for frame in frames:
         canvas = behind.copy()
         top = (out_px - box[1]) // 2 if wide else 0  # a wide picture keeps its proportions: it loses its edges
-        canvas.paste(frame.crop((0, top, out_px, top + box[1])) if wide else frame.resize(box, Image.BILINEAR), corner)
+        canvas.paste(
+            frame.crop((0, top, out_px, top + box[1])) if wide else frame.resize(box, Image.Resampling.BILINEAR), corner
+        )
         pasted.append(canvas)
     return pasted
 
@@ -150,7 +154,10 @@ def degrade(frames: list[Image.Image], rng: random.Random) -> list[Image.Image]:
     side = frames[0].width
     if rng.random() < 0.25:
         small = round(side * rng.uniform(0.3, 0.7))
-        frames = [f.resize((small, small), Image.BILINEAR).resize((side, side), Image.BILINEAR) for f in frames]
+        frames = [
+            f.resize((small, small), Image.Resampling.BILINEAR).resize((side, side), Image.Resampling.BILINEAR)
+            for f in frames
+        ]
     if rng.random() < 0.25:
         radius = side / 240 * rng.uniform(0.3, 1.6)
         frames = [f.filter(ImageFilter.GaussianBlur(radius)) for f in frames]
@@ -184,7 +191,7 @@ def h264_round_trip(frames: list[Image.Image], crf: int) -> list[Image.Image]:
             container.mux(stream.encode(av.VideoFrame.from_image(frame)))
         container.mux(stream.encode())
     buffer.seek(0)
-    with av.open(buffer) as container:
+    with av.open(buffer, "r") as container:
         return [frame.to_image() for frame in container.decode(video=0)]
 
 
@@ -201,7 +208,7 @@ def pixels(frames: Sequence[Image.Image], size_px: int, crop: float = 0.875) -> 
         side = min(frame.size) * crop
         left, top = (frame.width - side) / 2, (frame.height - side) / 2
         box = (left, top, left + side, top + side)
-        out.append(np.asarray(frame.resize((size_px, size_px), Image.BICUBIC, box=box), dtype=np.uint8))
+        out.append(np.asarray(frame.resize((size_px, size_px), Image.Resampling.BICUBIC, box=box), dtype=np.uint8))
     return np.stack(out)
 
 
