@@ -31,15 +31,16 @@ def family(pid: int) -> list[int]:
     return found
 
 
-def memory_mb(pid: int) -> float:
-    total_kb = 0
+def memory_mb(pid: int) -> tuple[float, float]:
+    """Of the program itself, and of its decode workers."""
+    parts = []
     for member in family(pid):
         try:
             lines = Path(f"/proc/{member}/smaps_rollup").read_text().splitlines()
         except OSError:
-            continue
-        total_kb += sum(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
-    return total_kb / 1024
+            lines = []
+        parts.append(sum(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1024)
+    return parts[0], sum(parts[1:])
 
 
 def main() -> None:
@@ -57,24 +58,22 @@ def main() -> None:
         command = [sys.executable, "-m", "nsnet_cli", "tag", str(clips), "-o", str(out), "--policy", args.policy, "-q"]
         start = time.perf_counter()
         process = subprocess.Popen(command)
-        samples: list[tuple[int, float]] = []
+        samples: list[tuple[int, float, float]] = []
         while process.poll() is None:
             done = len(list(out.glob("*.nsnet.json"))) if out.exists() else 0
-            samples.append((done, memory_mb(process.pid)))
+            samples.append((done, *memory_mb(process.pid)))
             time.sleep(0.5)
         seconds = time.perf_counter() - start
         assert process.returncode == 0 and len(list(out.glob("*.nsnet.json"))) == args.clips
         print(f"{args.clips} clips in {seconds:.0f} s, {args.clips / seconds:.1f} a second")
-        marks = [50, *range(500, args.clips, 500), args.clips - 20]
         base = 0.0
-        for mark in marks:
-            near = [mb for done, mb in samples if abs(done - mark) <= 20] or [
-                min(samples, key=lambda sample: abs(sample[0] - mark))[1]
-            ]
-            level = sum(near) / len(near)
-            base = base or level
-            print(f"  at {mark:5d} clips: {level:6.0f} MB  ({(level / base - 1) * 100:+.1f} %)")
-        print(f"  peak: {max(mb for _, mb in samples):.0f} MB")
+        for mark in [50, *range(100, args.clips, max(100, args.clips // 10)), args.clips - 20]:
+            near = sorted(samples, key=lambda sample: abs(sample[0] - mark))[:5]
+            program, workers = (sum(sample[k] for sample in near) / len(near) for k in (1, 2))
+            base = base or program + workers
+            change = ((program + workers) / base - 1) * 100
+            print(f"  at {mark:5d} clips: {program:5.0f} MB + workers {workers:4.0f} MB  ({change:+.1f} %)")
+        print(f"  peak: {max(program + workers for _, program, workers in samples):.0f} MB")
 
 
 if __name__ == "__main__":
