@@ -77,7 +77,7 @@ def evaluate(
     from nsnet_cli.cli.labelled import ReadSettings, read_label_file
     from nsnet_cli.evaluation import show
     from nsnet_cli.evaluation.evaluate import to_dict
-    from nsnet_cli.text import json_text
+    from nsnet_cli.text import harmless, json_text
     from nsnet_cli.weights.checkpoint import resolve_checkpoint
 
     if json and csv:
@@ -86,6 +86,8 @@ def evaluate(
     ks = _budgets(frames)
     row = resolve_checkpoint(checkpoint)
     chosen = _of_split(read_label_file(labels, console), split, console)
+    if str(row.training.get("data")) == str(labels) and not any(video.split == "test" for video in chosen.videos):
+        console.warn(harmless(f"{row.name} was trained on {labels}: these figures flatter it"))
     settings = ReadSettings(preview or row.preview_frames, device, decoder, jobs)
     report = _run(chosen, row, settings, ks, seed, console)
     if json:

@@ -109,6 +109,11 @@ def train(
     console = Console(quiet, verbose)
     base = resolve_checkpoint(checkpoint)
     kind: Kind = "own-vocabulary" if vocabulary == "own" else "fixed-vocabulary"
+    if vocabulary == "imagenet" and base.preview.network.vocabulary != "imagenet-1k":
+        raise UsageError(
+            f"{base.preview.network.name}, which previews for {base.name}, does not know ImageNet's tags",
+            "choose another --checkpoint, or train your own tags",
+        )
     options = TrainOptions(kind, epochs, seed, frames or base.frames, preview or base.preview_frames)
     settings = ReadSettings(options.preview, device, decoder, jobs)
     if features is not None:

@@ -69,6 +69,7 @@ def train(
 ) -> dict[str, Any]:
     """Fit on a dealt dataset, write the folder `out`, give back its config. Raises UsageError, WeightsError."""
     check(dataset, options)
+    networks = _networks(dataset, base, options.kind == "own-vocabulary")
     state = out / STATE_FOLDER / f"{_fingerprint(dataset, base, options)}.pt"
     if state.exists():
         say(f"taking up the interrupted run in {out}")
@@ -77,7 +78,13 @@ def train(
             made = fit_all(dataset, options, state=state, progress=progress)
     except OSError as error:
         raise UsageError(f"cannot write to {out}: {error}", "choose another folder with -o") from error
-    config = _config(dataset, base, options, made, out.name, command)
+    config = {
+        "name": out.resolve().name,
+        "kind": options.kind,
+        "license": base.license,
+        **networks,
+        **_config(dataset, base, options, made, command),
+    }
     write_checkpoint(out, config, tensors(made), model_card(config, len(dataset.examples)))
     shutil.rmtree(out / STATE_FOLDER, ignore_errors=True)
     return config
@@ -221,16 +228,10 @@ def tensors(made: Trained) -> dict[str, np.ndarray]:
     return found
 
 
-def _config(
-    dataset: Dataset, base: Checkpoint, options: TrainOptions, made: Trained, name: str, command: str
-) -> dict[str, Any]:
+def _config(dataset: Dataset, base: Checkpoint, options: TrainOptions, made: Trained, command: str) -> dict[str, Any]:
     own = options.kind == "own-vocabulary"
     counts = {split: len(dataset.of(split)) for split in ("train", "val", "test")}  # type: ignore[arg-type]
     return {
-        "name": name,
-        "kind": options.kind,
-        "license": base.license,
-        **_networks(dataset, base, own),
         "sampler": made.sampler.config.to_dict(),
         "vocabulary": [asdict(tag) for tag in dataset.vocabulary] if own else "imagenet-1k",
         "multi_label": dataset.multi_label and own,
