@@ -79,3 +79,4 @@ def _sound_start(path: Path, options: ReadOptions) -> Iterator[object]:
     messages = read_video(path, options)
     yield next(messages)
     yield next(messages)
+    time.sleep(0.3)  # what has been given is sent by another thread, which a fault would stop too
