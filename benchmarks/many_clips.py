@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from statistics import median
 
 from kill_test import make_videos
 
@@ -68,8 +69,8 @@ def main() -> None:
         print(f"{args.clips} clips in {seconds:.0f} s, {args.clips / seconds:.1f} a second")
         base = 0.0
         for mark in [50, *range(100, args.clips, max(100, args.clips // 10)), args.clips - 20]:
-            near = sorted(samples, key=lambda sample: abs(sample[0] - mark))[:5]
-            program, workers = (sum(sample[k] for sample in near) / len(near) for k in (1, 2))
+            near = sorted(samples, key=lambda sample: abs(sample[0] - mark))[:40]
+            program, workers = (median(sample[k] for sample in near) for k in (1, 2))
             base = base or program + workers
             change = ((program + workers) / base - 1) * 100
             print(f"  at {mark:5d} clips: {program:5.0f} MB + workers {workers:4.0f} MB  ({change:+.1f} %)")
