@@ -32,7 +32,7 @@ from nsnet_cli.training.splice import Bank, Splicer
 from nsnet_cli.weights.registry import load_registry
 
 UNSEEN_FOLD = 4
-CONFIG = SamplerConfig(features=1280, standing=True, feature_dropout=0.35, dropout=0.2)
+CONFIG = SamplerConfig(features=1280, standing=True)
 OPTIONS = FitOptions(epochs=10, batch=32, learning_rate=2e-3, patience=8, thin=0.3, seed=0)
 SEQUENCES = 600
 
