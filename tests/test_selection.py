@@ -58,9 +58,11 @@ def test_confidence_is_the_best_class_against_classes_at_zero() -> None:
     np.testing.assert_allclose(found, [1 / 5, np.exp(5) / (np.exp(5) + 4), np.exp(5) / (np.exp(5) + 4)])
 
 
-def test_aggregate_weighs_by_saliency() -> None:
+def test_aggregate_weighs_by_saliency_and_by_how_sure_a_frame_is() -> None:
     scores = np.array([[1.0, 0.0], [0.0, 1.0]])
     assert aggregate(scores, np.array([3.0, 1.0])).tolist() == [0.75, 0.25]
+    unsure = np.array([[0.5, 0.25], [0.0, 1.0]])  # weights 0.5 and 1
+    np.testing.assert_allclose(aggregate(unsure, np.ones(2)), [0.25 / 1.5, 1.125 / 1.5])
     assert aggregate(scores, np.zeros(2)).tolist() == [0.5, 0.5]
 
 
