@@ -163,6 +163,7 @@ def _train(
     from nsnet_cli.training.dataset import deal
     from nsnet_cli.training.fit import EpochReport
     from nsnet_cli.training.train import train as run
+    from nsnet_cli.weights.checkpoint import READY_FEATURES
 
     dealt = deal(dataset, val_split, options.seed)
     counts = ", ".join(f"{n} {s}" for s in ("train", "val", "test") if (n := len(dealt.of(s))))  # type: ignore[arg-type]
@@ -186,7 +187,12 @@ def _train(
         )
     _report(config["metrics"], options.frames, console)
     console.data(str(output))
-    console.info(harmless(f"try it: nsnet tag --checkpoint {shlex.quote(str(output))} VIDEO"))
+    if config["preview"]["network"].startswith(READY_FEATURES):
+        console.info(
+            "trained on ready features of an unknown network: no network of nsnet makes them, so it cannot tag"
+        )
+    else:
+        console.info(harmless(f"try it: nsnet tag --checkpoint {shlex.quote(str(output))} VIDEO"))
 
 
 def _report(metrics: dict[str, float], frames: int, console: Console) -> None:
