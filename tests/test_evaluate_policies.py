@@ -52,9 +52,11 @@ def test_oracle_without_a_frame_in_the_segment_is_uniform() -> None:
 
 def test_scores_by_hand() -> None:
     v = video([2, 3])
-    assert video_scores(v, "nsnet", 2)[1] == pytest.approx((0.9 * 0.9 + 0.8 * 0.8) / 1.7)
-    assert video_scores(v, "oracle", 2)[1] == pytest.approx(0.85)
-    assert video_scores(v, "dense", 2)[1] == pytest.approx(2.7 / 6)
+    by_hand = {"nsnet": ([2, 3], v.saliency["nsnet"]), "oracle": ([2, 3], np.ones(6)), "dense": (range(6), np.ones(6))}
+    for policy, (chosen, saliency) in by_hand.items():
+        weights = [saliency[i] * max(v.scores[i]) for i in chosen]  # saliency times the frame's own highest score
+        expected = sum(w * v.scores[i][1] for w, i in zip(weights, chosen, strict=True)) / sum(weights)
+        assert video_scores(v, policy, 2)[1] == pytest.approx(expected)
     assert accuracy([v], "nsnet", 2).top1 == 1 and accuracy([v], "confidence", 2).top1 == 0
     assert accuracy([v], "dense", 2).top5 == 1
 
