@@ -66,6 +66,7 @@ VIDEO_ERROR_KINDS = (
     "timeout",
     "out_of_memory",
     "crashed",
+    "internal",
     "unreadable",
 )
 
