@@ -75,7 +75,8 @@ def test_mean_average_precision_is_over_the_classes_that_occur() -> None:
     )
 
 
-def test_inside_counts_the_ends() -> None:
+def test_inside_counts_the_start_and_not_the_end() -> None:
     marks = inside(np.array([0.0, 1.0, 1.5, 2.0, 2.1, 5.0]), [(1.0, 2.0), (5.0, 6.0)])
-    assert marks.tolist() == [False, True, True, True, False, True]
+    assert marks.tolist() == [False, True, True, False, False, True]
+    assert inside(np.array([9 + 11 / 12, 15.0 - 1e-9]), [(9.917, 15.0)]).tolist() == [True, False]  # milliseconds
     assert not inside(np.array([0.0]), []).any()

@@ -6,6 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+HALF_TICK_S = 0.0005
+"""Label files give milliseconds: a frame at 9.9166 s is the one at 9.917."""
+
 
 def top_k_accuracy(scores: np.ndarray, labels: Sequence[tuple[int, ...]], k: int) -> float:
     """Share of videos of which one label is among the k highest scores. scores (N, C); labels: N tuples of classes.
@@ -57,8 +60,12 @@ def roc_auc(scores: np.ndarray, positive: np.ndarray) -> float:
 
 
 def inside(pts_s: np.ndarray, segments: Sequence[tuple[float, float]]) -> np.ndarray:
-    """(T,) bool: which frames lie in one of the stretches, ends included. pts_s (T,) seconds."""
+    """(T,) bool: which frames lie in one of the stretches [start_s, end_s). pts_s (T,) seconds.
+
+    The end is the time of the first frame that no longer shows it. Encoders put a key frame just there, and the preview
+    looks at key frames: counting it in would call one background frame a stretch salient.
+    """
     marks = np.zeros(len(pts_s), dtype=bool)
     for start_s, end_s in segments:
-        marks |= (pts_s >= start_s) & (pts_s <= end_s)
+        marks |= (pts_s > start_s - HALF_TICK_S) & (pts_s < end_s - HALF_TICK_S)
     return marks
