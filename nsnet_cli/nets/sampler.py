@@ -39,7 +39,7 @@ class SamplerConfig:
     dropout: float = 0.1
     feature_dropout: float = 0.1
     """Share of the preview features that training hides, one mask a sequence."""
-    combination: Literal["product", "mean", "fsm", "vgm"] = "product"
+    combination: Literal["log-odds", "product", "mean", "fsm", "vgm"] = "log-odds"
     standing: bool = False
     """Whether the classifier also sees how a frame stands out of its video (numbers that carry no label)."""
 
@@ -115,14 +115,17 @@ class Sampler(nn.Module):
         mixed = frames + self.context_statistics(context) + time_embedding(times, frames.shape[-1])  # (B, T, H)
         for layer in self.encoder:
             mixed = layer(mixed, mask)
-        weight = torch.sigmoid(self.attention(mixed)) * valid  # (B, T, 1): lambda
+        attention = self.attention(mixed)  # (B, T, 1): the log-odds of lambda
+        weight = torch.sigmoid(attention) * valid  # (B, T, 1): lambda
         salient = self.classify(pool(frames, weight), None if logits is None else pool(logits, weight))
         rest = valid - weight
         non_salient = self.classify(pool(frames, rest), None if logits is None else pool(logits, rest))
 
         fsm = (1 - frame_logits.softmax(-1)[..., -1]) * valid[..., 0]  # (B, T)
         vgm = weight[..., 0]  # (B, T)
-        return SamplerOutput(fsm, vgm, self.combine(fsm, vgm), frame_logits, salient, non_salient)
+        fsm_log_odds = frame_logits[..., :-1].logsumexp(-1) - frame_logits[..., -1]  # (B, T)
+        combined = self.combine(fsm, vgm, fsm_log_odds, attention[..., 0]) * valid[..., 0]
+        return SamplerOutput(fsm, vgm, combined, frame_logits, salient, non_salient)
 
     def classify(self, frames: Tensor, logits: Tensor | None) -> Tensor:
         """(..., H), (..., C) -> (..., C+1). The frozen classifier is linear, so its logits of a pooled frame are the
@@ -131,8 +134,12 @@ class Sampler(nn.Module):
         head = self.classifier(frames)
         return head if logits is None or self.config.classes else torch.cat([logits.float(), head], -1)
 
-    def combine(self, fsm: Tensor, vgm: Tensor) -> Tensor:
-        """(B, T), (B, T) -> (B, T). The product asks both; its root keeps the scale of a probability."""
+    def combine(self, fsm: Tensor, vgm: Tensor, fsm_log_odds: Tensor, vgm_log_odds: Tensor) -> Tensor:
+        """All (B, T) -> (B, T). The mean of the log-odds lets the surer of the two decide, and tells frames apart whose
+        probabilities both round to 1; the product asks both, and its root keeps the scale of a probability.
+        """
+        if self.config.combination == "log-odds":
+            return torch.sigmoid((fsm_log_odds + vgm_log_odds) / 2)
         if self.config.combination == "product":
             return torch.sqrt(fsm * vgm + 1e-12)
         return {"mean": (fsm + vgm) / 2, "fsm": fsm, "vgm": vgm}[self.config.combination]
