@@ -11,6 +11,7 @@ import torch
 from render import Engine
 
 from nsnet_cli.nets.sampler import Sampler
+from nsnet_cli.selection import aggregate, confidence
 from nsnet_cli.training.measure import roc_auc, saliency
 from nsnet_cli.training.sequences import FeatureSequence
 from nsnet_cli.training.synthetic import even_frames, pixels
@@ -76,15 +77,13 @@ def sequences(dev: Composites, head: torch.nn.Linear) -> list[FeatureSequence]:
 
 
 def policies_table(sampler: Sampler, head: torch.nn.Linear, dev: Composites, k: int = 4) -> dict[str, float]:
-    """Top-1 in percent at K frames of each policy, the recogniser's scores weighted by the saliency of the chosen;
-    ROC-AUC.
-    """
+    """Top-1 in percent at K frames of each policy, with the tagger's own aggregate and confidence; ROC-AUC."""
     videos = sequences(dev, head)
     probs = np.split(dev.probs.astype(np.float32), np.cumsum(dev.lengths)[:-1])
     found = saliency(sampler, videos)
     scores = {
         "uniform": [even(len(v), k) for v in videos],
-        "confidence": [softmax(np.asarray(v.logits)).max(1) for v in videos],
+        "confidence": [confidence(np.asarray(v.logits)) for v in videos],
         "fsm": [f.fsm for f in found],
         "vgm": [f.vgm for f in found],
         "nsnet": [f.combined for f in found],
@@ -95,8 +94,7 @@ def policies_table(sampler: Sampler, head: torch.nn.Linear, dev: Composites, k: 
         right = []
         for video, p, s in zip(videos, probs, rows, strict=True):
             best = np.argsort(-s, kind="stable")[:k]
-            weight = s[best] if s[best].sum() > 0 else np.ones(len(best))
-            right.append(int((p[best] * weight[:, None]).sum(0).argmax()) == video.labels[0])
+            right.append(int(aggregate(p[best], s[best]).argmax()) == video.labels[0])
         out[f"top1 {name}"] = round(100 * float(np.mean(right)), 1)
     dense = [int(p.mean(0).argmax()) == v.labels[0] for v, p in zip(videos, probs, strict=True)]
     out["top1 dense mean"] = round(100 * float(np.mean(dense)), 1)
