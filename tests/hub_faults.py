@@ -154,7 +154,7 @@ def try_fault(fault: str, home: Path, *, patience_s: int = 3) -> Outcome:
         with subprocess.Popen(
             [*small, sys.executable, "-c", DRIVER, NAME],
             env=env,
-            text=True,
+            encoding="utf-8",
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         ) as process:

@@ -276,7 +276,7 @@ def through_tag(paths: list[Path], timeout_s: float, jobs: int) -> dict[Path, Ou
     command = [sys.executable, "-m", "nsnet_cli", "tag", "--from", str(listed), "--json", "--quiet"]
     command += ["--timeout", str(timeout_s), "--jobs", str(jobs)]
     started = time.monotonic()
-    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    run = subprocess.run(command, capture_output=True, encoding="utf-8", check=False)
     each_s = (time.monotonic() - started) / len(paths)
     rows: dict[str, list[str]] = collections.defaultdict(list)
     for line in run.stdout.splitlines():

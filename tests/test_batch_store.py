@@ -106,7 +106,7 @@ except OutputError as error:
     print(error.kind, error.exit_code)
 """
     out = subprocess.run(
-        [sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True, check=True
+        [sys.executable, "-c", script, str(tmp_path)], capture_output=True, encoding="utf-8", check=True
     ).stdout
     assert out.split() == ["disk_full", str(EXIT_UNEXPECTED)]
     assert tree(tmp_path) == ["small.nsnet.json"]

@@ -38,7 +38,7 @@ def nsnet(*args: str, env: dict[str, str] | None = None, **kwargs: object) -> su
     return subprocess.run(  # type: ignore[call-overload,no-any-return]
         [sys.executable, "-m", "nsnet_cli", *args],
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         env={**os.environ, **(env or {})},
         timeout=120,
         **kwargs,
@@ -50,7 +50,7 @@ def imported_by(*args: str) -> set[str]:
         "import sys\nfrom nsnet_cli.cli.app import run\n"
         f"run({list(args)!r})\nsys.stderr.write(' '.join(sorted(sys.modules)))"
     )
-    out = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    out = subprocess.run([sys.executable, "-c", script], capture_output=True, encoding="utf-8", check=True)
     return set(out.stderr.split())
 
 

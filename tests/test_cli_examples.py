@@ -26,7 +26,7 @@ def test_the_example_videos_get_right_tags(videos: Path) -> None:
     out = subprocess.run(
         [sys.executable, EXAMPLES / "library_use.py", *sorted(videos.glob("*.mp4"))],
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         check=True,
     ).stdout
     best = {Path(line.split(":")[0]).stem: line for line in out.splitlines() if not line.startswith(" ")}
@@ -45,7 +45,7 @@ def test_the_shell_pipeline_sorts_videos_by_tag(videos: Path, tmp_path: Path) ->
     (folder / "cat.mp4").rename(folder / "a cat's\nlife.mp4")
     env = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
     out = subprocess.run(
-        [EXAMPLES / "tag_folder.sh", folder, tmp_path / "sorted", "0.2"], capture_output=True, text=True, env=env
+        [EXAMPLES / "tag_folder.sh", folder, tmp_path / "sorted", "0.2"], capture_output=True, encoding="utf-8", env=env
     )
     assert out.returncode == 3, out.stderr
     assert "not tagged" in out.stderr and "broken.mp4: not_a_video" in out.stderr

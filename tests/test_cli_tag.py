@@ -33,7 +33,7 @@ CHEAP = ("--policy", "uniform", "--frames", "1", "--top-k", "1")
 
 def nsnet(*args: str | Path, **kwargs: Any) -> Out:
     command = [sys.executable, "-m", "nsnet_cli", *map(str, args)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=250, **kwargs)
+    return subprocess.run(command, capture_output=True, encoding="utf-8", timeout=250, **kwargs)
 
 
 @pytest.fixture
@@ -283,7 +283,7 @@ def test_unknown_checkpoint_and_device(inside: Callable[..., Out], clip: Path) -
 
 def test_a_reader_that_goes_away_is_no_error(many: Callable[[int], Path]) -> None:
     command = [sys.executable, "-m", "nsnet_cli", "tag", str(many(8)), "--json", *CHEAP]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8")
     assert process.stdout is not None and process.stderr is not None
     assert json.loads(process.stdout.readline())["status"] == "ok"
     process.stdout.close()

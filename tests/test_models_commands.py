@@ -179,5 +179,5 @@ def test_nothing_heavy_is_imported() -> None:
         "heavy = {'torch', 'timm', 'openvino', 'av', 'httpx2', 'huggingface_hub.file_download'} & sys.modules.keys()\n"
         "assert not heavy, heavy"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8")
     assert done.returncode == 0, done.stderr

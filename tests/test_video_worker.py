@@ -217,7 +217,7 @@ def parent_of_a_hanging_worker(clip: Path, fault: str) -> Iterator[tuple[subproc
     env = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
     command = [sys.executable, "-c", textwrap.dedent(PARENT), str(clip), f"fault_readers:{fault}"]
     parent = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env, start_new_session=True
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8", env=env, start_new_session=True
     )
     assert parent.stdout is not None
     try:

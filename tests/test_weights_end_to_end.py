@@ -70,7 +70,7 @@ def hub() -> Iterator[HubServer]:
 
 def run(env: dict[str, str], *args: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "nsnet_cli", *args]
-    return subprocess.run(command, env=env, capture_output=True, text=True, timeout=600)
+    return subprocess.run(command, env=env, capture_output=True, encoding="utf-8", timeout=600)
 
 
 def test_a_resnet_50_row_from_an_empty_cache(hub: HubServer, tmp_path: Path, cat_video: Path) -> None:

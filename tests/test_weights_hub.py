@@ -38,7 +38,9 @@ class Client:
     def start(self, *args: str, **env: str) -> subprocess.Popen[str]:
         environment = {**self.hub.environment(self.home, NSNET_WEIGHTS=str(self.weights)), **env}
         command = [sys.executable, "-m", "nsnet_cli", *args]
-        return subprocess.Popen(command, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        return subprocess.Popen(
+            command, env=environment, encoding="utf-8", stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
 
     def run(self, *args: str, **env: str) -> subprocess.CompletedProcess[str]:
         process = self.start(*args, **env)
@@ -72,7 +74,7 @@ def test_pull_then_nothing_is_sent_any_more(client: Client) -> None:
     code = "import sys; from nsnet_cli.cli.app import run\nsys.exit(max(run(a.split()) for a in sys.argv[1:]))"
     commands = [*(f"models {verb} {NAME}" for verb in ("pull", "path", "verify", "show")), "models list"]
     env = client.hub.environment(client.home, NSNET_WEIGHTS=str(client.weights))
-    done = subprocess.run([sys.executable, "-c", code, *commands], env=env, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", code, *commands], env=env, capture_output=True, encoding="utf-8")
     assert done.returncode == 0, done.stderr
     assert client.hub.requests() == sent
     for more in ({"HF_ENDPOINT": CLOSED}, {"HF_HUB_OFFLINE": "1"}):
@@ -97,7 +99,7 @@ def test_a_terminal_gets_a_bar_and_no_lines(client: Client) -> None:
         except OSError:  # the other end is closed
             break
     assert process.wait(60) == 0
-    assert b"net (timm/net)" in drawn and b"MB/s" in drawn and b"1.0/1.0 MB" in drawn
+    assert b"net (timm/net)" in drawn and b"B/s" in drawn and b"1.0/1.0 MB" in drawn
     assert b"downloading" not in drawn
 
 
@@ -206,7 +208,7 @@ def test_library_calls_use_the_cache_too(client: Client) -> None:
     env = client.hub.environment(client.home, NSNET_WEIGHTS=str(client.weights))
     said = []
     for _ in range(2):
-        done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True)
+        done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, encoding="utf-8")
         assert done.returncode == 0, done.stderr
         said.append(json.loads(done.stdout))
     assert said == [[str(client.file), "timm/net", True], [str(client.file), "timm/net", False]]

@@ -23,11 +23,13 @@ def test_the_wheel_installed_elsewhere_tags(tmp_path: Path, cat_video: Path) -> 
     subprocess.run(install, check=True)
     environment = {**os.environ, "PYTHONPATH": str(site)}
     code = "import nsnet_cli, sys; sys.stdout.write(nsnet_cli.__file__)"
-    where = subprocess.run([sys.executable, "-c", code], env=environment, cwd=tmp_path, capture_output=True, text=True)
+    where = subprocess.run(
+        [sys.executable, "-c", code], env=environment, cwd=tmp_path, capture_output=True, encoding="utf-8"
+    )
     assert where.stdout.startswith(str(site)), "the installed copy runs, not the checkout"
     report = tmp_path / "report"
     command = [sys.executable, "-m", "nsnet_cli", "tag", "--json", "--report", str(report), str(cat_video)]
-    done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True)
+    done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, encoding="utf-8")
     assert done.returncode == 0, done.stderr
     row = json.loads(done.stdout)
     assert row["sampling"]["policy"] == "nsnet" and "cat" in row["tags"][0]["name"]
