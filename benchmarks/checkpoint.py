@@ -38,7 +38,9 @@ def write_checkpoint(
         "sampling": {"frames": row.frames, "preview": 128},
         "training": {
             "data": "photos and footage of nsnet's shared data by sha1 of the file name, fold of 5: trained on "
-            + f"{args.folds}, measured on {args.measure_fold}",
+            + args.folds[: args.folds.rindex(",")]
+            + ", stopped early on "
+            + args.folds[args.folds.rindex(",") + 1 :],
             "seed": args.seed,
             "command": "python benchmarks/" + " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
             "epochs": len(result.history),

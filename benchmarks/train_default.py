@@ -6,8 +6,8 @@
 Photos and clips whose name hashes into fold 4 of 5 are never trained on (they make the dev composites). Features are
 kept in --work and
 made once (`--extract` alone stops there); training takes minutes. `--hold-out-kinds street,workout` leaves whole
-kinds of footage out as well, `--folds 0,1,2` says which folds train and `--measure-fold 3` on which the training is
-measured; no fold stops it, it goes on for --epochs.
+kinds of footage out
+as well, and `--folds 0,1,2,3` says which folds train; the last of them is for early stopping.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ from nsnet_cli.training.splice import Bank, Splicer
 from nsnet_cli.weights.registry import load_registry
 
 UNSEEN_FOLD = 4
-CONFIG = SamplerConfig(features=1280, feature_dropout=0.3, standing=True)
-OPTIONS = FitOptions(epochs=8, batch=32, learning_rate=2e-3, patience=0, thin=0.3, average=0.97, seed=0)
-SEQUENCES, DISTRACTED = 600, 0.1
+CONFIG = SamplerConfig(features=1280, standing=True)
+OPTIONS = FitOptions(epochs=10, batch=32, learning_rate=2e-3, patience=8, thin=0.3, seed=0)
+SEQUENCES = 600
 
 
 def part(
@@ -45,17 +45,16 @@ def part(
 
 
 def train(bank: Bank, folds: np.ndarray, args: argparse.Namespace) -> FitResult:
-    """Objects and footage of --folds train; --measure-fold (and the kinds held out) measures, it decides nothing."""
+    """Objects and footage of all folds but the last train; the last (and the kinds held out) stops training early."""
+    folds_used = [int(f) for f in args.folds.split(",")]
     held_out_kinds = set(filter(None, args.hold_out_kinds.split(",")))
-    training, measuring = {int(f) for f in args.folds.split(",")}, {args.measure_fold}
+    training, stopping = set(folds_used[:-1]), {folds_used[-1]}
     objects, footage = bank.where(bank.label >= 0), bank.where(bank.label < 0)
     object_folds, footage_folds = folds[bank.label >= 0], folds[bank.label < 0]
-    splicer = Splicer(
-        part(objects, object_folds, training), part(footage, footage_folds, training, held_out_kinds), DISTRACTED
-    )
-    held_kinds = part(footage, footage_folds, measuring | training, only=held_out_kinds) if held_out_kinds else None
-    measurer = Splicer(part(objects, object_folds, measuring), held_kinds or part(footage, footage_folds, measuring))
-    held_out = measurer.sequences(300, [5, 5])
+    splicer = Splicer(part(objects, object_folds, training), part(footage, footage_folds, training, held_out_kinds))
+    held_kinds = part(footage, footage_folds, stopping | training, only=held_out_kinds) if held_out_kinds else None
+    stopper = Splicer(part(objects, object_folds, stopping), held_kinds or part(footage, footage_folds, stopping))
+    held_out = stopper.sequences(300, [args.seed, 99])
     options = replace(OPTIONS, seed=args.seed, epochs=args.epochs)
 
     def show(report: EpochReport) -> None:
@@ -68,9 +67,9 @@ def train(bank: Bank, folds: np.ndarray, args: argparse.Namespace) -> FitResult:
     )  # fmt: skip
     print(f"trained in {time.perf_counter() - started:.0f} s: {json.dumps(result.metrics)}", flush=True)
     for kind in sorted(set(footage.kind)):
-        rows = part(footage, footage_folds, measuring | {UNSEEN_FOLD}, only={kind})
+        rows = part(footage, footage_folds, stopping | {UNSEEN_FOLD}, only={kind})
         if len(set(rows.source)) >= 2 and kind not in ("slate", "scrap"):
-            sequences = Splicer(part(objects, object_folds, measuring), rows).sequences(80, [0, 7])
+            sequences = Splicer(part(objects, object_folds, stopping), rows).sequences(80, [args.seed, 7])
             print(f"  inside {kind} alone: {json.dumps(known_answers(result.sampler, sequences))}", flush=True)
     return result
 
@@ -81,8 +80,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True, help="features are kept here")
     parser.add_argument("--dev", type=Path, action="append", default=[], help="composites to measure on (labels.csv)")
     parser.add_argument("--out", type=Path)
-    parser.add_argument("--folds", default="0,1,2")
-    parser.add_argument("--measure-fold", type=int, default=3)
+    parser.add_argument("--folds", default="0,1,2,3")
     parser.add_argument("--hold-out-kinds", default="")
     parser.add_argument("--epochs", type=int, default=OPTIONS.epochs)
     parser.add_argument("--seed", type=int, default=0)
