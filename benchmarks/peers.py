@@ -49,11 +49,11 @@ def engine_tags(path: Path, dense: bool) -> str:
     from nsnet_cli.nets.engine import build_engine
     from nsnet_cli.types import FrameBatch, ReadOptions
     from nsnet_cli.video import read_video
-    from nsnet_cli.video.probe import probe
+    from nsnet_cli.video.probe import probe_video
 
     if not hasattr(engine_tags, "engine"):
         engine_tags.engine = build_engine(default_checkpoint(), "cpu")  # type: ignore[attr-defined]
-    frames = max(1, round(probe(path).duration_s)) if dense else EVEN_FRAMES
+    frames = max(1, round(probe_video(path, ReadOptions(SIDE_PX)).info.duration_s)) if dense else EVEN_FRAMES
     total = np.zeros(1000)
     for item in read_video(path, ReadOptions(SIDE_PX, max_frames=frames, even=True, threads=2)):
         if isinstance(item, FrameBatch):
