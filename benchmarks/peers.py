@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 
 EVEN_FRAMES = 64
@@ -92,7 +91,7 @@ def limit(path: Path) -> str:
     checkpoint = default_checkpoint()
     if not hasattr(limit, "engine"):
         limit.engine = build_engine(checkpoint, "cpu")  # type: ignore[attr-defined]
-    options = replace(read_options(checkpoint, TagOptions(), jpegs=False, threads=1))
+    options = read_options(checkpoint, TagOptions(), jpegs=False, threads=1)
     batches = [item for item in read_video(path, options) if isinstance(item, FrameBatch)]
     outputs = [limit.engine.preview(batch.pixels) for batch in batches]  # type: ignore[attr-defined]
     features, logits = (np.concatenate(parts) for parts in zip(*outputs, strict=True))

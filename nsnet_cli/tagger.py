@@ -161,12 +161,12 @@ class Tagger:
         most = self.budget.most_frames(count) if self.budget else self.options.frames
         order = select(policy, scores.saliency, preview.pts_s, most, seed=self.options.seed)
         if self.budget is None:
-            _, frame_scores = self._recognise(preview.pixels, order)
+            frame_scores = self._recognise(preview.pixels, order)
             return _Choice(order, frame_scores, None, time.perf_counter() - start)
         deadline = start - preview.seconds - scores.seconds - preview.report.decode_s + (self.budget.seconds or np.inf)
         frame_scores, stopped = np.empty((0, len(self.checkpoint.vocabulary)), np.float32), self.budget.reason()
         for n in range(len(order)):
-            _, new = self._recognise(preview.pixels, order[n : n + 1])
+            new = self._recognise(preview.pixels, order[n : n + 1])
             frame_scores = np.concatenate([frame_scores, new])
             if settled(frame_scores, scores.saliency[order[: n + 1]]):
                 stopped = "settled"
@@ -175,10 +175,10 @@ class Tagger:
                 break
         return _Choice(order[: len(frame_scores)], frame_scores, stopped, time.perf_counter() - start)
 
-    def _recognise(self, pixels: np.ndarray, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """In batches of 32: a dense policy may choose every frame."""
-        parts = [self.engine.recognise(pixels[chosen[i : i + 32]]) for i in range(0, len(chosen), 32)]
-        return np.concatenate([f for f, _ in parts]), np.concatenate([s for _, s in parts])
+    def _recognise(self, pixels: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+        """Scores (K, C) of the chosen frames. In batches of 32: a dense policy may choose every frame."""
+        parts = [self.engine.recognise(pixels[chosen[i : i + 32]])[1] for i in range(0, len(chosen), 32)]
+        return np.concatenate(parts)
 
     def _result(self, preview: _Preview, scores: _Scores, choice: _Choice, started: float) -> VideoResult:
         chosen, saliency = choice.frames, scores.saliency
