@@ -14,7 +14,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
-from av.video.frame import VideoFrame
+from av.video.frame import PictureType, VideoFrame
 
 WIDTH_PX, HEIGHT_PX, FPS, GOP = 1280, 720, 25, 125
 BASE_S = 180
@@ -43,6 +43,7 @@ def make_base(clips: list[Path], path: Path, seconds: int = BASE_S) -> Path:
             if index == seconds * FPS:
                 break
             frame.pts, frame.time_base = index, Fraction(1, FPS)
+            frame.pict_type = PictureType.NONE  # else the encoder makes a key frame wherever the clip had one
             out.mux(stream.encode(frame))
         out.mux(stream.encode())
     return temporary.replace(path)
