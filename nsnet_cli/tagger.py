@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -58,6 +60,7 @@ class Tagger:
         self.read_options = read_options(checkpoint, options, jpegs=jpegs, threads=threads)
         preview = checkpoint.preview.network
         self.preview_vocabulary = load_vocabulary(preview.vocabulary)
+        self._lanes = ThreadPoolExecutor(engine.lanes, thread_name_prefix="lane")
 
     @classmethod
     def from_checkpoint(
@@ -110,37 +113,42 @@ class Tagger:
     # ---- the stages, in order ----
 
     def _preview(self, path: Path, read: Reader) -> _Preview:
-        """Read the planned frames; the preview network runs on each batch while the next is decoded."""
+        """Read the planned frames; the preview network runs on each batch while the next ones are decoded."""
         looks = self.options.policy in PREVIEW_POLICIES
-        header, report, batches, outputs, seconds = None, None, [], [], 0.0
+        header, report, batches = None, None, []
+        waiting: list[Future[_Looked]] = []
         for item in read(path, self.read_options):
             if isinstance(item, VideoHeader):
                 header = item
             elif isinstance(item, FrameBatch):
                 batches.append(item)
                 if looks:
-                    start = time.perf_counter()
-                    outputs.append(self.engine.preview(item.pixels))
-                    seconds += time.perf_counter() - start
+                    waiting.append(self._lanes.submit(self._look, item.pixels))
             else:
                 report = item
         if header is None or report is None or not batches:
             raise VideoError(f"{path}: no frame could be decoded", "is the file whole?", kind="no_frames")
         pts_s = np.concatenate([batch.pts_s for batch in batches])
         order = np.argsort(pts_s, kind="stable")
+        looked = [future.result() for future in waiting]
+        frames = [frame for batch in batches for frame in batch.pixels]
         jpegs = [jpeg for batch in batches for jpeg in batch.jpegs]
         return _Preview(
             path=path,
             info=header.info,
             plan=header.plan,
             report=report,
-            pixels=np.concatenate([batch.pixels for batch in batches])[order],
+            pixels=tuple(frames[i] for i in order),
             pts_s=pts_s[order],
             jpegs=tuple(jpegs[i] for i in order) if jpegs else (),
-            features=np.concatenate([f for f, _ in outputs])[order] if looks else None,
-            logits=np.concatenate([z for _, z in outputs])[order] if looks else None,
-            seconds=seconds,
+            features=np.concatenate([look.features for look in looked])[order] if looks else None,
+            logits=np.concatenate([look.logits for look in looked])[order] if looks else None,
+            seconds=sum(look.seconds for look in looked),
         )
+
+    def _look(self, pixels: np.ndarray) -> _Looked:
+        start = time.perf_counter()
+        return _Looked(*self.engine.preview(pixels), time.perf_counter() - start)
 
     def _saliency(self, preview: _Preview) -> _Scores:
         start = time.perf_counter()
@@ -175,10 +183,12 @@ class Tagger:
                 break
         return _Choice(order[: len(frame_scores)], frame_scores, stopped, time.perf_counter() - start)
 
-    def _recognise(self, pixels: np.ndarray, chosen: np.ndarray) -> np.ndarray:
-        """Scores (K, C) of the chosen frames. In batches of 32: a dense policy may choose every frame."""
-        parts = [self.engine.recognise(pixels[chosen[i : i + 32]])[1] for i in range(0, len(chosen), 32)]
-        return np.concatenate(parts)
+    def _recognise(self, pixels: Sequence[np.ndarray], chosen: np.ndarray) -> np.ndarray:
+        """Scores (K, C) of the chosen frames. At most 32 in a batch: a dense policy may choose every frame."""
+        parts = np.array_split(chosen, max(min(self.engine.lanes, len(chosen)), math.ceil(len(chosen) / 32)))
+        return np.concatenate(
+            list(self._lanes.map(lambda part: self.engine.recognise(np.stack([pixels[i] for i in part]))[1], parts))
+        )
 
     def _result(self, preview: _Preview, scores: _Scores, choice: _Choice, started: float) -> VideoResult:
         chosen, saliency = choice.frames, scores.saliency
@@ -283,6 +293,15 @@ def read_options(checkpoint: Checkpoint, options: TagOptions, *, jpegs: bool, th
 
 
 @dataclass(frozen=True, slots=True)
+class _Looked:
+    """What the preview network says of one batch, and the seconds that it took."""
+
+    features: np.ndarray  # (N, D)
+    logits: np.ndarray  # (N, C)
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class _Preview:
     """The decoded preview, in order of time, and what the preview network says of it."""
 
@@ -290,7 +309,7 @@ class _Preview:
     info: VideoInfo
     plan: PreviewPlan
     report: DecodeReport
-    pixels: np.ndarray  # (T, S, S, 3) uint8
+    pixels: tuple[np.ndarray, ...]  # T of (S, S, 3) uint8
     pts_s: np.ndarray  # (T,)
     jpegs: tuple[bytes, ...]
     features: np.ndarray | None  # (T, D); None where the policy does not look

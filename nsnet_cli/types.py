@@ -7,9 +7,10 @@ Times are presentation times in seconds (`pts_s`), counted from the container's 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-import numpy as np
+if TYPE_CHECKING:
+    import numpy as np  # not at run time: the command line's options need this module, and numpy takes as long as they
 
 SCHEMA_VERSION = 1
 
@@ -101,7 +102,7 @@ class FrameBatch:
 
     def __post_init__(self) -> None:
         n = len(self.pts_s)
-        if self.pixels.ndim != 4 or len(self.pixels) != n or self.pixels.shape[3] != 3 or self.pixels.dtype != np.uint8:
+        if self.pixels.ndim != 4 or len(self.pixels) != n or self.pixels.shape[3] != 3 or self.pixels.dtype != "uint8":
             raise ValueError(f"pixels must be ({n}, S, S, 3) uint8, got {self.pixels.shape} {self.pixels.dtype}")
         if self.jpegs and len(self.jpegs) != n:
             raise ValueError(f"{len(self.jpegs)} jpegs for {n} frames")

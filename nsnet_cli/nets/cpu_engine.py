@@ -1,4 +1,8 @@
-"""The CPU engine: networks exported once per machine, run by OpenVINO. No torch once the exports are there."""
+"""The CPU engine: networks exported once per machine, run by OpenVINO. No torch once the exports are there.
+
+Loading is hidden behind the decoding of the first video: the constructor checks that the exports are there (or makes
+them) and returns; the graphs are compiled in threads of their own, and the first call that needs one waits for it.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +12,12 @@ import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import openvino
-from filelock import FileLock
-from PIL import Image
 
 from nsnet_cli.errors import WeightsError
 from nsnet_cli.nets.cost import FrameCost
@@ -22,8 +26,15 @@ from nsnet_cli.weights.checkpoint import MODEL_FILE, Checkpoint, network_identit
 from nsnet_cli.weights.files import network_file
 from nsnet_cli.weights.registry import NetworkUse
 
-EXPORT_VERSION = 2
+if TYPE_CHECKING:
+    import openvino
+
+EXPORT_VERSION = 3
 """Raised whenever the graphs change: older exports are then made anew."""
+PREVIEW_BATCH = 8
+RECOGNISER_BATCH = 1
+"""Frames that a compiled graph takes. Fixed, because a graph for any number prepares itself anew for each it meets (40 to
+75 ms, measured); the preview's is where a frame costs least, the recogniser sees too few frames to gain from more."""
 
 
 class CpuEngine:
@@ -32,32 +43,36 @@ class CpuEngine:
     name = "cpu"
 
     def __init__(self, checkpoint: Checkpoint, *, say: Callable[[str], None] = lambda message: None) -> None:
+        self.lanes = cpu_threads()
         self._preview_side = checkpoint.preview.size_px
         exports = Exports(checkpoint, say)
         exports.fetch()
-        with ThreadPoolExecutor(3) as pool:  # reading compiled graphs waits on the disk: do it side by side
-            preview = pool.submit(exports.classifier, checkpoint.preview)
-            recogniser = pool.submit(exports.classifier, checkpoint.recogniser)
-            sampler = pool.submit(exports.sampler) if checkpoint.sampler else None
-            self._preview, self._recogniser = preview.result(), recogniser.result()
-            self._sampler = sampler.result() if sampler else None
+        preview = exports.classifier(checkpoint.preview, PREVIEW_BATCH)
+        recogniser = exports.classifier(checkpoint.recogniser, RECOGNISER_BATCH)
+        sampler = exports.sampler() if checkpoint.sampler else None
         self._head = TagHead.of(checkpoint)
         self.cost = FrameCost(
-            self._preview.gflops, self._sampler.gflops if self._sampler else 0.0, self._recogniser.gflops
+            exports.gflops(preview), exports.gflops(sampler) if sampler else 0.0, exports.gflops(recogniser)
         )
+        pool = ThreadPoolExecutor(1, thread_name_prefix="compile")  # in the order in which they are needed
+        self._preview = pool.submit(exports.compile, preview)
+        self._sampler = pool.submit(exports.compile, sampler) if sampler else None
+        self._recogniser = pool.submit(exports.compile, recogniser)
+        pool.shutdown(wait=False)
 
     def preview(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        features, logits = self._preview(shrink(pixels, self._preview_side))
+        features, logits = self._preview.result()(shrink(pixels, self._preview_side))
         return features, logits
 
     def recognise(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        features, logits = self._recogniser(pixels)
+        features, logits = self._recogniser.result()(pixels)
         return features, self._head.scores(features, logits)
 
     def saliency(self, features: np.ndarray, logits: np.ndarray, times: np.ndarray) -> Saliency:
         if self._sampler is None:
             raise WeightsError("this checkpoint has no sampler", "use --policy confidence")
-        return Saliency(*self._sampler(*(np.ascontiguousarray(a, np.float32) for a in (features, logits, times))))
+        inputs = (np.ascontiguousarray(a, np.float32) for a in (features, logits, times))
+        return Saliency(*self._sampler.result()(*inputs))
 
 
 def shrink(pixels: np.ndarray, side_px: int) -> np.ndarray:
@@ -65,6 +80,8 @@ def shrink(pixels: np.ndarray, side_px: int) -> np.ndarray:
 
     Outside the graph, because Pillow takes a tenth of the time that the graph's own pooling takes.
     """
+    from PIL import Image
+
     side = pixels.shape[1]
     if side == side_px:
         return pixels
@@ -75,19 +92,50 @@ def shrink(pixels: np.ndarray, side_px: int) -> np.ndarray:
 
 
 class Graph:
-    """A compiled graph that several threads can call, each with a request of its own."""
+    """A compiled graph that several threads can call, each with a request of its own.
 
-    def __init__(self, compiled: openvino.CompiledModel, gflops: float) -> None:
-        self.gflops = gflops
+    `batch`: frames that it takes at once; more are run in turn, fewer are filled up. None: a graph for any number.
+    """
+
+    def __init__(self, compiled: openvino.CompiledModel, batch: int | None) -> None:
         self._compiled = compiled
+        self._outputs = len(compiled.outputs)
+        self._batch = batch
         self._local = threading.local()
 
     def __call__(self, *inputs: np.ndarray) -> list[np.ndarray]:
+        if self._batch is None:
+            return self._infer(*inputs)
+        (frames,) = inputs
+        parts = [self._filled(frames[i : i + self._batch]) for i in range(0, len(frames), self._batch)]
+        return [np.concatenate(output) for output in zip(*parts, strict=True)]
+
+    def _filled(self, frames: np.ndarray) -> list[np.ndarray]:
+        count = len(frames)
+        if self._batch is not None and count < self._batch:
+            frames = np.concatenate([frames, np.zeros((self._batch - count, *frames.shape[1:]), frames.dtype)])
+        return [output[:count] for output in self._infer(frames)]
+
+    def _infer(self, *inputs: np.ndarray) -> list[np.ndarray]:
         if not hasattr(self._local, "request"):
             self._local.request = self._compiled.create_infer_request()
-        outputs = self._local.request.infer([np.ascontiguousarray(a) for a in inputs])
-        # copies, because the request reuses its buffers
-        return [np.array(outputs[i]) for i in range(len(self._compiled.outputs))]
+        outputs = self._local.request.infer([np.ascontiguousarray(a) for a in inputs], share_inputs=True)
+        return [np.array(outputs[i]) for i in range(self._outputs)]  # copies: the request reuses its buffers
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """One graph of a checkpoint in the cache: its folder, how it is made, the batch that it is compiled for."""
+
+    name: str
+    folder: Path
+    make: Callable[[Path], None]
+    batch: int | None
+
+    @property
+    def meta(self) -> Path:
+        """The file whose presence says that the export is whole."""
+        return self.folder / "meta.json"
 
 
 class Exports:
@@ -97,7 +145,7 @@ class Exports:
         self.checkpoint = checkpoint
         self.say = say
         self.root = engine_cache()
-        self.core = openvino.Core()
+        self._openvino = version("openvino")
 
     def fetch(self) -> None:
         """Download what has to be exported and is not here: in the caller's thread, where an interrupt ends it."""
@@ -105,62 +153,85 @@ class Exports:
             if not (self._folder(use.network.name, network_identity(use)) / "meta.json").is_file():
                 network_file(use.network)
 
-    def classifier(self, use: NetworkUse) -> Graph:
-        def export(folder: Path) -> None:
+    def classifier(self, use: NetworkUse, batch: int) -> Export:
+        def make(folder: Path) -> None:
             from nsnet_cli.nets.export import export_classifier
 
             export_classifier(use, folder)
 
-        return self._graph(use.network.name, network_identity(use), export)
+        return self._made(use.network.name, network_identity(use), make, batch)
 
-    def sampler(self) -> Graph:
+    def sampler(self) -> Export:
         assert self.checkpoint.sampler is not None
         weights = hashlib.sha256((self.checkpoint.sampler / MODEL_FILE).read_bytes()).hexdigest()
         config = json.dumps(dict(self.checkpoint.sampler_config), sort_keys=True)
 
-        def export(folder: Path) -> None:
+        def make(folder: Path) -> None:
             from nsnet_cli.nets.export import export_sampler
 
             export_sampler(self.checkpoint, folder)
 
-        return self._graph("sampler", weights + config, export)
+        return self._made("sampler", weights + config, make, None)
+
+    def gflops(self, export: Export) -> float:
+        """Of one frame. Raises WeightsError."""
+        try:
+            return float(json.loads(export.meta.read_text())["gflops"])
+        except (OSError, ValueError, KeyError):
+            self._make_again(export)
+            return float(json.loads(export.meta.read_text())["gflops"])
+
+    def compile(self, export: Export) -> Graph:
+        """Ready to run. Raises WeightsError."""
+        try:
+            return self._compile(export)
+        except (RuntimeError, OSError, ValueError):  # a damaged export: make it again, once
+            self._make_again(export)
+            return self._compile(export)
 
     def _folder(self, name: str, identity: str) -> Path:
-        key = hashlib.sha256(f"{EXPORT_VERSION}:{openvino.__version__}:{identity}".encode()).hexdigest()[:16]
+        key = hashlib.sha256(f"{EXPORT_VERSION}:{self._openvino}:{identity}".encode()).hexdigest()[:16]
         return self.root / f"{name}-{key}"
 
-    def _graph(self, name: str, identity: str, export: Callable[[Path], None]) -> Graph:
-        folder = self._folder(name, identity)
-        if not (folder / "meta.json").is_file():
-            self._export(name, folder, export)
-        try:
-            return self._compile(folder)
-        except (RuntimeError, OSError, ValueError, KeyError):  # a damaged export: make it again, once
-            (folder / "meta.json").unlink(missing_ok=True)
-            self._export(name, folder, export)
-            return self._compile(folder)
+    def _made(self, name: str, identity: str, make: Callable[[Path], None], batch: int | None) -> Export:
+        export = Export(name, self._folder(name, identity), make, batch)
+        if not export.meta.is_file():
+            self._make(export)
+        return export
 
-    def _export(self, name: str, folder: Path, export: Callable[[Path], None]) -> None:
+    def _make_again(self, export: Export) -> None:
+        export.meta.unlink(missing_ok=True)
+        self._make(export)
+
+    def _make(self, export: Export) -> None:
+        from filelock import FileLock
+
         try:
             self.root.mkdir(parents=True, exist_ok=True)
             with FileLock(self.root / "export.lock"):
-                if (folder / "meta.json").is_file():
+                if export.meta.is_file():
                     return  # another process made it meanwhile
-                self.say(f"exporting {name} for this machine (once; it takes some seconds) ...")
-                export(folder)
+                self.say(f"exporting {export.name} for this machine (once; it takes some seconds) ...")
+                export.make(export.folder)
         except OSError as error:
             hint = "set NSNET_CACHE to a folder that can be written"
             raise WeightsError(f"cannot write the exported networks to {self.root}: {error}", hint) from error
 
-    def _compile(self, folder: Path) -> Graph:
-        meta = json.loads((folder / "meta.json").read_text())
+    def _compile(self, export: Export) -> Graph:
+        import openvino
+
+        core = openvino.Core()
+        model = core.read_model(export.folder / "graph.xml")
+        if export.batch is not None:
+            model.reshape([export.batch, *model.input(0).partial_shape[1:]])
         settings = {
-            "PERFORMANCE_HINT": "LATENCY",
+            # one thread a request, a request a core: cheaper than several threads that wait for each other
+            "NUM_STREAMS": cpu_threads(),
             "INFERENCE_NUM_THREADS": cpu_threads(),
-            "CACHE_DIR": str(folder / "compiled"),
+            "CACHE_DIR": str(export.folder / "compiled"),
             "INFERENCE_PRECISION_HINT": "f32",
         }
-        return Graph(self.core.compile_model(folder / "graph.xml", "CPU", settings), float(meta["gflops"]))
+        return Graph(core.compile_model(model, "CPU", settings), export.batch)
 
 
 def engine_cache() -> Path:

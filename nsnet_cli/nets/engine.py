@@ -31,6 +31,8 @@ class Engine(Protocol):
 
     name: str
     cost: FrameCost
+    lanes: int
+    """Calls that it carries out side by side: a caller with many frames shares them out among so many threads."""
 
     def preview(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """pixels (N, S, S, 3) uint8 -> features (N, D), logits (N, C), float32."""

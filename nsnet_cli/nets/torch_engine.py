@@ -21,6 +21,8 @@ from nsnet_cli.weights.checkpoint import MODEL_FILE, Checkpoint
 class TorchEngine:
     """Runs a checkpoint in torch on `device` ('cpu', 'cuda', 'mps'); half precision by autocast on cuda."""
 
+    lanes = 1
+
     def __init__(self, checkpoint: Checkpoint, device: str) -> None:
         if (device == "cuda" and not torch.cuda.is_available()) or (
             device == "mps" and not torch.backends.mps.is_available()

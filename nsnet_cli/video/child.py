@@ -22,7 +22,7 @@ from nsnet_cli.errors import VideoError
 from nsnet_cli.types import ReadOptions
 from nsnet_cli.video import wire
 
-AHEAD = 2
+AHEAD = 8
 """Batches that may wait to be sent while decoding goes on."""
 F_SETSIG = 10  # Linux; fcntl.F_SETSIG is not there in every build
 

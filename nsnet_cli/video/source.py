@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-BATCH_FRAMES = 16
+BATCH_FRAMES = 8
+"""Frames of a batch: few, so that the networks start while most are still to be decoded."""
 
 
 @dataclass(slots=True)
