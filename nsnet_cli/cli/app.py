@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import os
 import sys
-import threading
 from contextlib import suppress
 from importlib import import_module
 from typing import Annotated, Any, NoReturn
@@ -124,13 +123,13 @@ def run(args: list[str] | None = None) -> int:
 
 
 def leave(code: int) -> NoReturn:
-    """End the program; at once where threads are still inside native code: a teardown under them would crash."""
-    if threading.active_count() > 1:
-        for stream in (sys.stdout, sys.stderr):
-            with suppress(OSError, ValueError):
-                stream.flush()
-        os._exit(code)
-    sys.exit(code)
+    """End the program at once: threads may still be inside native code, which a teardown would pull away from under
+    them, and taking the interpreter apart takes longer than a clip's networks.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(code)
 
 
 def exit_code(error: BaseException) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -27,6 +28,7 @@ from nsnet_cli.cli.options import (
     Timeout,
     TopK,
     Verbose,
+    check_budget,
     new_app,
     tag_options,
 )
@@ -125,11 +127,12 @@ def tag(
     )
     if not request.paths and from_list is None:
         raise UsageError("no video was given", "give files or folders, as in: nsnet tag ./videos")
-    options = tag_options(
+    options = partial(
+        tag_options,
         checkpoint,
         frames=frames,
         preview=preview,
-        budget=budget,
+        budget=check_budget(budget),
         policy=policy,
         top_k=top_k,
         threshold=threshold,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -58,7 +58,8 @@ class Request:
 class TagRun:
     """The steps of `run`, in order; each is one method."""
 
-    def __init__(self, request: Request, options: TagOptions, console: Console) -> None:
+    def __init__(self, request: Request, options: Callable[[], TagOptions], console: Console) -> None:
+        """`options` is asked once the decode workers are starting: it has to look at the checkpoint."""
         self.request, self.options, self.console = request, options, console
         sidecar = request.format if request.format in ("vtt", "xmp") and request.output_dir else None
         self.files = FileOutputs(
@@ -140,7 +141,7 @@ class TagRun:
 
             return Tagger.from_checkpoint(
                 self.request.checkpoint,
-                self.options,
+                self.options(),
                 device=self.request.device,
                 jpegs=self.files.need_jpegs,
                 threads=cores if usable == 1 else 1,

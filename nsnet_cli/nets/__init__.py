@@ -2,5 +2,5 @@
 
 import sys
 
-# OpenVINO reports each conversion to its makers, without asking, where it finds this package. nsnet sends nothing to anybody.
+# Where OpenVINO finds this package it reports each conversion to its makers, unasked. nsnet sends nothing to anybody.
 sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]

@@ -33,8 +33,8 @@ EXPORT_VERSION = 3
 """Raised whenever the graphs change: older exports are then made anew."""
 PREVIEW_BATCH = 8
 RECOGNISER_BATCH = 1
-"""Frames that a compiled graph takes. Fixed, because a graph for any number prepares itself anew for each it meets (40 to
-75 ms, measured); the preview's is where a frame costs least, the recogniser sees too few frames to gain from more."""
+"""Frames that a compiled graph takes. Fixed, because a graph for any number prepares itself anew for each it meets
+(40 to 75 ms, measured); the preview's is where a frame costs least, the recogniser sees too few to gain from more."""
 
 
 class CpuEngine:
@@ -46,7 +46,6 @@ class CpuEngine:
         self.lanes = cpu_threads()
         self._preview_side = checkpoint.preview.size_px
         exports = Exports(checkpoint, say)
-        exports.fetch()
         preview = exports.classifier(checkpoint.preview, PREVIEW_BATCH)
         recogniser = exports.classifier(checkpoint.recogniser, RECOGNISER_BATCH)
         sampler = exports.sampler() if checkpoint.sampler else None
@@ -147,19 +146,20 @@ class Exports:
         self.root = engine_cache()
         self._openvino = version("openvino")
 
-    def fetch(self) -> None:
-        """Download what has to be exported and is not here: in the caller's thread, where an interrupt ends it."""
-        for use in (self.checkpoint.preview, self.checkpoint.recogniser):
-            if not (self._folder(use.network.name, network_identity(use)) / "meta.json").is_file():
-                network_file(use.network)
-
     def classifier(self, use: NetworkUse, batch: int) -> Export:
         def make(folder: Path) -> None:
             from nsnet_cli.nets.export import export_classifier
 
-            export_classifier(use, folder)
+            export_classifier(use, folder, batch)
 
-        return self._made(use.network.name, network_identity(use), make, batch)
+        export = Export(
+            use.network.name, self._folder(use.network.name, f"{network_identity(use)}:{batch}"), make, batch
+        )
+        if not export.meta.is_file():
+            network_file(
+                use.network
+            )  # a download waits outside the lock, and in this thread, where an interrupt ends it
+        return self._made(export)
 
     def sampler(self) -> Export:
         assert self.checkpoint.sampler is not None
@@ -171,7 +171,7 @@ class Exports:
 
             export_sampler(self.checkpoint, folder)
 
-        return self._made("sampler", weights + config, make, None)
+        return self._made(Export("sampler", self._folder("sampler", weights + config), make, None))
 
     def gflops(self, export: Export) -> float:
         """Of one frame. Raises WeightsError."""
@@ -193,8 +193,7 @@ class Exports:
         key = hashlib.sha256(f"{EXPORT_VERSION}:{self._openvino}:{identity}".encode()).hexdigest()[:16]
         return self.root / f"{name}-{key}"
 
-    def _made(self, name: str, identity: str, make: Callable[[Path], None], batch: int | None) -> Export:
-        export = Export(name, self._folder(name, identity), make, batch)
+    def _made(self, export: Export) -> Export:
         if not export.meta.is_file():
             self._make(export)
         return export
@@ -220,10 +219,6 @@ class Exports:
     def _compile(self, export: Export) -> Graph:
         import openvino
 
-        core = openvino.Core()
-        model = core.read_model(export.folder / "graph.xml")
-        if export.batch is not None:
-            model.reshape([export.batch, *model.input(0).partial_shape[1:]])
         settings = {
             # one thread a request, a request a core: cheaper than several threads that wait for each other
             "NUM_STREAMS": cpu_threads(),
@@ -231,7 +226,7 @@ class Exports:
             "CACHE_DIR": str(export.folder / "compiled"),
             "INFERENCE_PRECISION_HINT": "f32",
         }
-        return Graph(core.compile_model(model, "CPU", settings), export.batch)
+        return Graph(openvino.Core().compile_model(export.folder / "graph.xml", "CPU", settings), export.batch)
 
 
 def engine_cache() -> Path:

@@ -24,12 +24,12 @@ from nsnet_cli.weights.checkpoint import Checkpoint
 from nsnet_cli.weights.registry import NetworkUse
 
 
-def export_classifier(use: NetworkUse, folder: Path) -> None:
-    """pixels (N, size_px, size_px, 3) uint8 -> features (N, D), logits (N, C); normalisation inside the graph."""
+def export_classifier(use: NetworkUse, folder: Path, batch: int) -> None:
+    """pixels (batch, size_px, size_px, 3) uint8 -> features (batch, D), logits (batch, C); normalisation inside."""
     network, side = load_classifier(use), use.size_px
-    example = torch.zeros(2, side, side, 3, dtype=torch.uint8)
+    example = torch.zeros(batch, side, side, 3, dtype=torch.uint8)
     meta = {"gflops": classifier_gflops(network), "architecture": use.network.architecture}
-    _write(network, (example,), [(-1, side, side, 3)], folder, meta)
+    _write(network, (example,), [(batch, side, side, 3)], folder, meta)
 
 
 def export_sampler(checkpoint: Checkpoint, folder: Path) -> None:

@@ -8,8 +8,6 @@ import struct
 import time
 from typing import Any
 
-import numpy as np
-
 from nsnet_cli.types import FrameBatch
 
 _LENGTHS = struct.Struct("<QQ")
@@ -39,6 +37,8 @@ def send(sock: socket.socket, message: object) -> None:
     """Blocks until the peer has room. Raises OSError when it is gone."""
     pixels: bytes | memoryview = b""
     if isinstance(message, FrameBatch):
+        import numpy as np  # here and below: a parent starts its workers before it has the time to import numpy
+
         pixels = np.ascontiguousarray(message.pixels).reshape(-1).data
         message = (message.pixels.shape, message.pts_s, message.jpegs)
     body = pickle.dumps(message, protocol=pickle.HIGHEST_PROTOCOL)
@@ -54,6 +54,8 @@ def receive(sock: socket.socket, deadline: Deadline | None = None) -> Any:
     message = pickle.loads(_exactly(sock, body_bytes, deadline))
     if not pixel_bytes:
         return message
+    import numpy as np
+
     shape, pts_s, jpegs = message
     pixels = np.empty(shape, np.uint8)
     _fill(sock, pixels.reshape(-1).data, deadline)
