@@ -97,6 +97,21 @@ def test_cpu_engine_imports_no_torch_once_exported() -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
+def test_any_number_of_frames_gets_the_answers_of_each_alone(photos: dict[str, np.ndarray]) -> None:
+    engine = build_engine(resolve_checkpoint("imagenet-lite"), "cpu")
+    pixels = np.stack([square(Image.fromarray(photo), 256) for photo in photos.values()] * 4)
+    for run in (engine.preview, engine.recognise):
+        alone = [run(frame[None]) for frame in pixels[:3]]
+        for count in (1, 7, 8, 9, 12):
+            for output, each in zip(run(pixels[:count]), zip(*alone, strict=True), strict=True):
+                np.testing.assert_allclose(output, np.concatenate([*each] * 4)[:count], atol=1e-3)
+
+
+def test_openvino_reports_nothing_to_its_makers() -> None:
+    code = "import nsnet_cli.nets.export, sys; sys.exit(sys.modules.get('openvino_telemetry') is not None)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
 def test_a_damaged_export_is_made_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, photos: dict[str, np.ndarray]
 ) -> None:
@@ -111,8 +126,8 @@ def test_a_damaged_export_is_made_again(
         compiled.unlink()
     said.clear()
     engine = build_engine(checkpoint, "cpu", say=said.append)
-    assert len(said) == 1 and "efficientnet-lite2" in said[0]
     assert engine.recognise(square(Image.fromarray(photos["espresso"]), 256)[None])[1].max() > 0.5
+    assert len(said) == 1 and "efficientnet-lite2" in said[0]
 
 
 def test_unknown_and_absent_devices_are_named() -> None:
