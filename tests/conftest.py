@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import subprocess
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -10,6 +11,9 @@ import av
 import numpy as np
 import pytest
 from PIL import Image
+
+from nsnet_cli.tagger import Tagger
+from nsnet_cli.types import TagOptions
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
@@ -31,6 +35,26 @@ def photos() -> dict[str, np.ndarray]:
     folder = Path(spec.submodule_search_locations[0]) / "data"
     files = {"cat": "chelsea.png", "espresso": "coffee.png", "rocket": "rocket.jpg"}
     return {name: np.asarray(Image.open(folder / file).convert("RGB")) for name, file in files.items()}
+
+
+@pytest.fixture(scope="session")
+def tagger() -> Tagger:
+    """The default checkpoint on the CPU, with default options: its networks are loaded once for all tests."""
+    return Tagger.from_checkpoint("imagenet-lite", TagOptions(), device="cpu")
+
+
+@pytest.fixture
+def inside(capfd: pytest.CaptureFixture[str]) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """`nsnet ARGS` in this process, where no start-up is paid: exit code, stdout and stderr."""
+    from nsnet_cli.cli import app
+
+    def call(*args: str | Path) -> subprocess.CompletedProcess[str]:
+        capfd.readouterr()
+        code = app.run([*map(str, args)])
+        stdout, stderr = capfd.readouterr()
+        return subprocess.CompletedProcess([], code, stdout, stderr)
+
+    return call
 
 
 def write_video(

@@ -62,12 +62,6 @@ def many(path: Path, options: ReadOptions) -> Iterator[object]:
         yield FrameBatch(np.zeros((16, 256, 256, 3), np.uint8), np.arange(16.0) + 16 * i)
 
 
-def slow(path: Path, options: ReadOptions) -> Iterator[object]:
-    for message in read_video(path, options):
-        time.sleep(0.2)
-        yield message
-
-
 def modules(path: Path, options: ReadOptions) -> Iterator[object]:
     """Read for real, then tell what has been imported."""
     list(read_video(path, options))

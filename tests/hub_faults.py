@@ -18,7 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from hub_server import FAULTS, TOKEN, HubServer
+from hub_server import CLOSED_PORT, FAULTS, TOKEN, HubServer
 
 EXPECTED = {  # fault -> kind, "" where the pull gets through all the same
     "cut": "connection_cut",
@@ -63,6 +63,8 @@ SMALL_DISK = [
 ]
 if shutil.which("unshare") and not subprocess.run([*SMALL_DISK, "-", "true"], env={"HF_HOME": "/tmp"}).returncode:
     EXPECTED |= {"small_disk": "no_space", "disk_runs_full": "no_space"}
+SLOW = ("drip", "stall", "silent")
+"""Faults that the client's patience ends; the others have the patience of a busy machine."""
 DATA = os.urandom(1 << 18)
 NAME = "net"
 
@@ -146,7 +148,8 @@ def try_fault(fault: str, home: Path, *, patience_s: int = 3) -> Outcome:
         revision = hub.add("timm/net", {"model.safetensors": DATA})
         weights = home / "weights.toml"
         weights.write_text(registry_text(revision, DATA))
-        patience = {"HF_HUB_DOWNLOAD_TIMEOUT": str(patience_s), "HF_HUB_ETAG_TIMEOUT": str(patience_s)}
+        waits_s = patience_s if fault in SLOW else max(20, patience_s)
+        patience = {"HF_HUB_DOWNLOAD_TIMEOUT": str(waits_s), "HF_HUB_ETAG_TIMEOUT": str(waits_s)}
         env = hub.environment(home, NSNET_WEIGHTS=str(weights), **patience)
         hub.fault = "unsized" if fault == "disk_runs_full" else fault if fault in FAULTS else None
         env |= _client_side(fault, hub, home)
@@ -179,10 +182,10 @@ def _client_side(fault: str, hub: HubServer, home: Path) -> dict[str, str]:
     if fault == "cache_is_a_file":
         (home / "file").write_text("")
     return {
-        "refused": {"HF_ENDPOINT": "http://127.0.0.1:9"},
+        "refused": {"HF_ENDPOINT": f"http://127.0.0.1:{CLOSED_PORT}"},
         "no_such_host": {"HF_ENDPOINT": "http://no-such-hub.invalid"},
         "no_tls": {"HF_ENDPOINT": hub.url.replace("http:", "https:")},
-        "proxy_refused": {"HTTP_PROXY": "http://user:secret@127.0.0.1:9", "NO_PROXY": ""},
+        "proxy_refused": {"HTTP_PROXY": f"http://user:secret@127.0.0.1:{CLOSED_PORT}", "NO_PROXY": ""},
         "offline": {"HF_HUB_OFFLINE": "1"},
         "cache_is_a_file": {"HF_HOME": str(home / "file" / "hf")},
         "gated_403": {"HF_TOKEN": TOKEN},

@@ -10,6 +10,7 @@ The real huggingface_hub client runs against it in subprocesses, because it read
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -59,6 +60,11 @@ STATUS = {
     "rate_limited": (429, None, "Too many requests"),
     "server_error": (503, None, "Service unavailable"),
 }
+
+
+_reserved = socket.socket()
+_reserved.bind(("127.0.0.1", 0))  # ours and never listened on: connections are refused
+CLOSED_PORT: int = _reserved.getsockname()[1]
 
 
 class HubServer(ThreadingHTTPServer):
@@ -183,6 +189,8 @@ class Handler(BaseHTTPRequestHandler):
             return self._answer(302, b"", {**headers, "Location": location})
         if hub.fault == "gone_after_head":
             headers["Connection"] = "close"
+            with contextlib.suppress(OSError):
+                hub.socket.shutdown(socket.SHUT_RDWR)  # refuses from now on, even while another thread waits on it
             hub.socket.close()
         return self._body(data, headers, body)
 

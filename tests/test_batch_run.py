@@ -17,7 +17,7 @@ import pytest
 from nsnet_cli import batch
 from nsnet_cli.batch import Finished, InProcess, Job
 from nsnet_cli.errors import DeviceError, VideoError
-from nsnet_cli.types import ErrorInfo, ReadOptions, Tag, VideoResult
+from nsnet_cli.types import ErrorInfo, ReadOptions, Tag, VideoHeader, VideoResult
 
 
 class FakeTagger:
@@ -73,10 +73,11 @@ def kinds(finished: dict[str, Finished]) -> dict[str, str | None]:
 
 
 def test_every_video_once_and_no_more_than_the_threads_at_a_time(tmp_path: Path) -> None:
-    tagger = FakeTagger(slow=lambda path: time.sleep(0.01))
-    finished = run(tagger, jobs(tmp_path, *["slow"] * 40), threads=3)
-    assert len(finished) == 40 and all(f.fingerprint for f in finished.values())
-    assert 1 < tagger.most_active <= 3
+    three = threading.Barrier(3)  # none goes on before three are at work
+    tagger = FakeTagger(meet=lambda path: three.wait(60))
+    finished = run(tagger, jobs(tmp_path, *["meet"] * 39), threads=3)
+    assert len(finished) == 39 and all(f.fingerprint and f.result.status == "ok" for f in finished.values())
+    assert tagger.most_active == 3
 
 
 def test_a_fault_costs_its_own_video_only(tmp_path: Path) -> None:
@@ -133,14 +134,13 @@ def test_what_is_no_video_s_fault_ends_the_run(tmp_path: Path) -> None:
 
 
 def test_leaving_the_loop_ends_the_threads(tmp_path: Path) -> None:
-    before = threading.active_count()
+    before = set(threading.enumerate())
     tagger = FakeTagger(slow=lambda path: time.sleep(0.05))
     for _ in batch.run(tagger, jobs(tmp_path, *["slow"] * 60), threads=4, make_worker=InProcess):
         break
-    deadline = time.monotonic() + 5
-    while threading.active_count() > before and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert threading.active_count() == before
+    for thread in set(threading.enumerate()) - before:
+        thread.join(60)
+        assert not thread.is_alive()
 
 
 def test_jobs_are_taken_as_they_are_worked_on(tmp_path: Path) -> None:
@@ -167,11 +167,11 @@ def test_a_killed_worker_is_one_row(tmp_path: Path) -> None:
 
     class Reads(FakeTagger):
         def tag(self, path: Path, *, read: Callable[[Path, ReadOptions], Iterator[Any]]) -> VideoResult:
-            options = ReadOptions(size_px=32)
-            for _ in read(path, options):
-                if path.name == "0.mp4":
-                    os.kill(workers[0].pid or 0, signal.SIGKILL)
-                    time.sleep(0.2)
+            options = ReadOptions(size_px=256)  # far more pixels than the socket between us holds
+            for item in read(path, options):
+                if path.name == "0.mp4" and isinstance(item, VideoHeader):
+                    assert workers[0].pid is not None
+                    os.kill(workers[0].pid, signal.SIGKILL)
             return VideoResult(str(path), "ok")
 
     workers: list[DecodeWorker] = []

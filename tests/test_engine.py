@@ -1,5 +1,6 @@
 """The networks are right, and the CPU engine says what torch says."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -9,8 +10,9 @@ import pytest
 from PIL import Image
 
 from nsnet_cli.errors import DeviceError
-from nsnet_cli.nets.cpu_engine import shrink
+from nsnet_cli.nets.cpu_engine import PREVIEW_BATCH, RECOGNISER_BATCH, Exports, shrink
 from nsnet_cli.nets.engine import build_engine
+from nsnet_cli.tagger import Tagger
 from nsnet_cli.weights.checkpoint import resolve_checkpoint
 from nsnet_cli.weights.registry import NetworkUse, load_registry
 from nsnet_cli.weights.vocabulary import load_vocabulary
@@ -44,8 +46,8 @@ def test_lite2_at_260_px_names_the_photos(shared_data: Path) -> None:
     assert right / len(files) >= 0.87
 
 
-def test_photos_of_scikit_image_get_their_names(photos: dict[str, np.ndarray]) -> None:
-    engine = build_engine(resolve_checkpoint("imagenet-lite"), "cpu")
+def test_photos_of_scikit_image_get_their_names(tagger: Tagger, photos: dict[str, np.ndarray]) -> None:
+    engine = tagger.engine
     names = [tag.name for tag in load_vocabulary("imagenet-1k")]
     pixels = np.stack([square(Image.fromarray(photo), 256) for photo in photos.values()])
     _, scores = engine.recognise(pixels)
@@ -56,9 +58,8 @@ def test_photos_of_scikit_image_get_their_names(photos: dict[str, np.ndarray]) -
     np.testing.assert_allclose(scores.sum(1), 1, rtol=1e-4)
 
 
-def test_cpu_engine_agrees_with_torch(photos: dict[str, np.ndarray]) -> None:
-    checkpoint = resolve_checkpoint("imagenet-lite")
-    cpu, torch_engine = build_engine(checkpoint, "cpu"), build_engine(checkpoint, "torch-cpu")
+def test_cpu_engine_agrees_with_torch(tagger: Tagger, photos: dict[str, np.ndarray]) -> None:
+    cpu, torch_engine = tagger.engine, build_engine(tagger.checkpoint, "torch-cpu")
     pixels = np.stack([square(Image.fromarray(photo), 256) for photo in photos.values()])
     for ours, reference in zip(cpu.recognise(pixels), torch_engine.recognise(pixels), strict=True):
         np.testing.assert_allclose(ours, reference, atol=2e-3)
@@ -86,8 +87,8 @@ def test_shrink_is_the_area_mean(side: int) -> None:
     assert np.abs(found - mean).mean() < (0.51 if 256 % side == 0 else 25)
 
 
+@pytest.mark.usefixtures("tagger")  # exports are there after this
 def test_cpu_engine_imports_no_torch_once_exported() -> None:
-    build_engine(resolve_checkpoint("imagenet-lite"), "cpu")  # exports are there after this
     code = (
         "import sys; from nsnet_cli.nets.engine import build_engine;"
         "from nsnet_cli.weights.checkpoint import resolve_checkpoint;"
@@ -112,22 +113,34 @@ def test_openvino_reports_nothing_to_its_makers() -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def test_a_damaged_export_is_made_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, photos: dict[str, np.ndarray]
+@pytest.mark.parametrize("name", ["sampler", pytest.param("efficientnet-lite2", marks=pytest.mark.slow)])
+def test_what_is_not_there_is_exported_and_a_damaged_export_made_again(
+    name: str, tagger: Tagger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, photos: dict[str, np.ndarray]
 ) -> None:
+    checkpoint, ours = tagger.checkpoint, Exports(tagger.checkpoint, print)
+    for use, batch in ((checkpoint.preview, PREVIEW_BATCH), (checkpoint.recogniser, RECOGNISER_BATCH)):
+        folder = ours.classifier(use, batch).folder  # these take long to export; the sampler does not
+        shutil.copytree(folder, tmp_path / "engine" / folder.name)
     monkeypatch.setenv("NSNET_CACHE", str(tmp_path))
-    checkpoint = resolve_checkpoint("imagenet-lite")
     said: list[str] = []
     build_engine(checkpoint, "cpu", say=said.append)
-    assert any("efficientnet-lite2" in line for line in said)
-    graph = next((tmp_path / "engine").glob("efficientnet-lite2-*/graph.xml"))
+    assert len(said) == 1 and "exporting sampler" in said[0]
+    graph = next((tmp_path / "engine").glob(f"{name}-*/graph.xml"))
     graph.write_text("<net")
     for compiled in graph.parent.glob("compiled/*"):
         compiled.unlink()
     said.clear()
     engine = build_engine(checkpoint, "cpu", say=said.append)
-    assert engine.recognise(square(Image.fromarray(photos["espresso"]), 256)[None])[1].max() > 0.5
-    assert len(said) == 1 and "efficientnet-lite2" in said[0]
+    pixels = np.stack([square(Image.fromarray(photo), 256) for photo in photos.values()])
+    features, logits = engine.preview(pixels)
+    times = np.linspace(0, 1, len(pixels))
+    np.testing.assert_allclose(engine.recognise(pixels)[1], tagger.engine.recognise(pixels)[1], atol=1e-4)
+    np.testing.assert_allclose(
+        engine.saliency(features, logits, times).combined,
+        tagger.engine.saliency(features, logits, times).combined,
+        atol=1e-4,
+    )
+    assert len(said) == 1 and f"exporting {name}" in said[0]
 
 
 def test_unknown_and_absent_devices_are_named() -> None:

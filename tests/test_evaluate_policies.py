@@ -18,6 +18,7 @@ from nsnet_cli.evaluation.policies import (
     policies_for,
     video_scores,
 )
+from nsnet_cli.tagger import Tagger
 
 
 def video(salient: list[int] | None = None, **changes: object) -> ScoredVideo:
@@ -80,17 +81,17 @@ def test_which_policies_and_what_they_cost() -> None:
 
 
 @pytest.mark.parametrize("policy", ["nsnet", "confidence", "dense"])
-def test_evaluate_judges_what_tag_answers(cat_video: Path, tmp_path: Path, policy: str) -> None:
+def test_evaluate_judges_what_tag_answers(tagger: Tagger, cat_video: Path, tmp_path: Path, policy: str) -> None:
     from nsnet_cli.evaluation.evaluate import score_video
     from nsnet_cli.nets.engine import TagHead
-    from nsnet_cli.tagger import Tagger, read_options
+    from nsnet_cli.tagger import read_options
     from nsnet_cli.training.features import Extractor, FeatureCache
     from nsnet_cli.training.labels import LabelledVideo
     from nsnet_cli.types import TagOptions
     from nsnet_cli.video import read_video
 
     options = TagOptions(policy=policy, frames=3, preview=24, top_k=5)  # type: ignore[arg-type]
-    tagger = Tagger.from_checkpoint("imagenet-lite", options, device="cpu")
+    tagger = Tagger(tagger.checkpoint, tagger.engine, options)
     read = read_options(tagger.checkpoint, TagOptions(preview=24), jpegs=False, threads=1)
     cache = FeatureCache(tmp_path)
     found = Extractor(tagger.checkpoint, read, lambda: tagger.engine, read_video, cache).video(cat_video)

@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,18 +17,21 @@ from PIL import Image
 FAST = ["--preview", "24"]
 
 
-def nsnet(*args: str, cwd: Path, **env: str) -> subprocess.CompletedProcess[bytes]:
-    environment = {**os.environ, "NO_COLOR": "", "COLUMNS": "80", "PYTHONIOENCODING": "utf-8", "TERM": "xterm", **env}
-    return subprocess.run(
-        [sys.executable, "-m", "nsnet_cli", *args], cwd=cwd, env=environment, capture_output=True, timeout=240
-    )
+Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
-def test_json_png_and_html_in_one_go(cat_video: Path, tmp_path: Path) -> None:
-    done = nsnet(
-        "explain", str(cat_video), *FAST, "--json", "--png", "out/plot.png", "--html", "out/page.html", cwd=tmp_path
-    )
-    assert done.returncode == 0, done.stderr.decode()
+@pytest.fixture
+def nsnet(inside: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """`nsnet ARGS` in a fresh folder, stdout as wide as 80 columns."""
+    monkeypatch.chdir(tmp_path)
+    for name, value in {"NO_COLOR": "", "COLUMNS": "80", "TERM": "xterm"}.items():
+        monkeypatch.setenv(name, value)
+    return inside
+
+
+def test_json_png_and_html_in_one_go(nsnet: Run, cat_video: Path, tmp_path: Path) -> None:
+    done = nsnet("explain", cat_video, *FAST, "--json", "--png", "out/plot.png", "--html", "out/page.html")
+    assert done.returncode == 0, done.stderr
     row = json.loads(done.stdout)
     assert row["status"] == "ok" and row["schema_version"] == 1 and len(row["tags"]) == 5
     assert list(row["frames"][0]) == ["pts_s", "fsm", "vgm", "saliency", "confidence", "chosen", "tag"]
@@ -38,57 +42,54 @@ def test_json_png_and_html_in_one_go(cat_video: Path, tmp_path: Path) -> None:
     page = (tmp_path / "out" / "page.html").read_text("utf-8")
     assert page.count("data:image/jpeg;base64,") == len(row["frames"])
     assert f'src="{os.path.relpath(cat_video, tmp_path / "out")}"' in page
-    assert b"wrote out/page.html" in done.stderr
+    assert "wrote out/page.html" in done.stderr
 
 
-def test_timeline_without_unicode_and_csv(cat_video: Path, tmp_path: Path) -> None:
-    plain = nsnet("explain", str(cat_video), *FAST, "--quiet", cwd=tmp_path, TERM="dumb")
-    assert plain.returncode == 0, plain.stderr.decode()
-    assert plain.stdout.isascii() and b"\x1b" not in plain.stdout and plain.stderr == b""
-    assert b"saliency 1|" in plain.stdout and b"times less than dense" in plain.stdout
-    rows = list(
-        csv.DictReader(io.StringIO(nsnet("explain", str(cat_video), *FAST, "--csv", cwd=tmp_path).stdout.decode()))
-    )
+def test_timeline_without_unicode_and_csv(nsnet: Run, cat_video: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "dumb")
+    plain = nsnet("explain", cat_video, *FAST, "--quiet")
+    assert plain.returncode == 0, plain.stderr
+    assert plain.stdout.isascii() and "\x1b" not in plain.stdout and plain.stderr == ""
+    assert "saliency 1|" in plain.stdout and "times less than dense" in plain.stdout
+    rows = list(csv.DictReader(io.StringIO(nsnet("explain", cat_video, *FAST, "--csv").stdout)))
     assert len(rows) >= 20 and {row["chosen"] for row in rows} == {"true", "false"}
     assert [float(row["pts_s"]) for row in rows] == sorted(float(row["pts_s"]) for row in rows)
 
 
-def test_a_bad_video_is_an_error_with_a_name(tmp_path: Path) -> None:
+def test_a_bad_video_is_an_error_with_a_name(nsnet: Run, tmp_path: Path) -> None:
     (tmp_path / "notes.mp4").write_text("not a video")
-    done = nsnet("explain", "notes.mp4", "--json", cwd=tmp_path)
+    done = nsnet("explain", "notes.mp4", "--json")
     assert done.returncode == 3 and json.loads(done.stdout)["status"] == "error"
-    assert b"notes.mp4" in done.stderr and b"Traceback" not in done.stderr
-    both = nsnet("explain", "notes.mp4", "--json", "--csv", cwd=tmp_path)
-    assert both.returncode == 2 and both.stdout == b""
+    assert "notes.mp4" in done.stderr and "Traceback" not in done.stderr
+    both = nsnet("explain", "notes.mp4", "--json", "--csv")
+    assert both.returncode == 2 and both.stdout == ""
 
 
-def test_frames_for_xargs(cat_video: Path, tmp_path: Path) -> None:
+def test_frames_for_xargs(nsnet: Run, cat_video: Path, tmp_path: Path) -> None:
     (tmp_path / "notes.mp4").write_text("not a video")
-    done = nsnet(
-        "frames", str(cat_video), "notes.mp4", *FAST, "--out", "f", "--format", "png", "--print0", cwd=tmp_path
-    )
-    assert done.returncode == 3 and b"notes.mp4" in done.stderr and b"at most 320 px" in done.stderr
-    names = [os.fsdecode(name) for name in done.stdout.split(b"\0")[:-1]]
+    done = nsnet("frames", str(cat_video), "notes.mp4", *FAST, "--out", "f", "--format", "png", "--print0")
+    assert done.returncode == 3 and "notes.mp4" in done.stderr and "at most 320 px" in done.stderr
+    names = done.stdout.split("\0")[:-1]
     assert len(names) == 4 and names == sorted(names)
     assert all(Image.open(tmp_path / name).format == "PNG" for name in names)
     assert {Image.open(tmp_path / name).size for name in names} == {(320, 240)}
 
 
-def test_frame_times_write_nothing(cat_video: Path, tmp_path: Path) -> None:
-    done = nsnet("frames", str(cat_video), *FAST, "-K", "2", "--times", cwd=tmp_path)
+def test_frame_times_write_nothing(nsnet: Run, cat_video: Path, tmp_path: Path) -> None:
+    done = nsnet("frames", cat_video, *FAST, "-K", "2", "--times")
     assert done.returncode == 0 and not list(tmp_path.iterdir())
-    rows = [line.split("\t") for line in done.stdout.decode().splitlines()]
+    rows = [line.split("\t") for line in done.stdout.splitlines()]
     assert len(rows) == 2 and all(0 <= float(saliency) <= 1 for _, saliency, _ in rows)
     assert all(path == str(cat_video) for _, _, path in rows)
 
 
-def test_no_video_at_all(tmp_path: Path) -> None:
-    done = nsnet("frames", str(tmp_path), cwd=tmp_path)
-    assert done.returncode == 4 and b"no video in" in done.stderr
+def test_no_video_at_all(nsnet: Run, tmp_path: Path) -> None:
+    done = nsnet("frames", str(tmp_path))
+    assert done.returncode == 4 and "no video in" in done.stderr
 
 
 @pytest.mark.slow
-def test_the_curve_rises_at_the_composites_stretch(shared_data: Path, tmp_path: Path) -> None:
+def test_the_curve_rises_at_the_composites_stretch(nsnet: Run, shared_data: Path, tmp_path: Path) -> None:
     """A composite with known stretches: saliency and chosen frames gather inside them."""
     tool = shared_data.parent / "tools" / "make_composites.py"
     data = ["--photos", str(shared_data / "photos"), "--backgrounds", str(shared_data / "backgrounds")]
@@ -97,7 +98,7 @@ def test_the_curve_rises_at_the_composites_stretch(shared_data: Path, tmp_path: 
     inside, outside, hits, chosen = [], [], 0, 0
     labels = list(csv.DictReader((tmp_path / "c" / "labels.csv").open()))
     for label in labels:
-        row = json.loads(nsnet("explain", f"c/{label['path']}", "--json", cwd=tmp_path).stdout)
+        row = json.loads(nsnet("explain", f"c/{label['path']}", "--json").stdout)
         stretches = [tuple(map(float, part.split("-"))) for part in label["segments"].split(";")]
         for frame in row["frames"]:
             within = any(start <= frame["pts_s"] <= end for start, end in stretches)

@@ -18,11 +18,6 @@ from nsnet_cli.video import read_video
 CAT_STRETCH_S = (8.0, 12.0)
 
 
-@pytest.fixture(scope="module")
-def tagger() -> Tagger:
-    return Tagger.from_checkpoint("imagenet-lite", TagOptions())
-
-
 def with_options(tagger: Tagger, **changes: object) -> Tagger:
     """The same loaded networks under other options."""
     return Tagger(tagger.checkpoint, tagger.engine, replace(tagger.options, **changes))  # type: ignore[arg-type]

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from nsnet_cli.errors import NoInputError, VideoError
-from nsnet_cli.nets.engine import Engine, build_engine
-from nsnet_cli.tagger import read_options
+from nsnet_cli.nets.engine import Engine
+from nsnet_cli.tagger import Tagger, read_options
 from nsnet_cli.training.features import (
     PIECE_BYTES,
     Extractor,
@@ -33,8 +33,8 @@ def base() -> Checkpoint:
 
 
 @pytest.fixture(scope="module")
-def engine(base: Checkpoint) -> Engine:
-    return build_engine(base, "cpu")
+def engine(tagger: Tagger) -> Engine:
+    return tagger.engine
 
 
 def extractor(base: Checkpoint, engine: Engine, folder: Path, **changes: object) -> Extractor:

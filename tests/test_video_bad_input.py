@@ -225,9 +225,9 @@ def test_a_small_file_with_big_claims_is_refused_quickly(tmp_path: Path, name: s
     path.write_bytes(data)
     assert path.stat().st_size <= 1024
     before_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    started = time.monotonic()
+    started_s = time.process_time()  # of this process alone, however busy the machine
     assert kind_of(path) == kind
-    assert time.monotonic() - started < 1
+    assert time.process_time() - started_s < 1
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kb < 100_000
 
 

@@ -48,7 +48,7 @@ def alive(pid: int) -> bool:
         return False
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 10.0) -> bool:
+def wait_until(condition: Callable[[], bool], seconds: float = 60.0) -> bool:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if condition():
@@ -95,7 +95,7 @@ def test_a_hang_ends_at_the_deadline_and_the_next_video_is_read(fault: str, clip
         with pytest.raises(VideoError, match=f"{clip}.*--timeout") as caught:
             list(worker.read(clip, OPTIONS, timeout_s=1.0))
         assert caught.value.kind == "timeout"
-        assert time.monotonic() - started < 1.0 + 5.0, "the deadline and, on a busy machine, the start of the process"
+        assert time.monotonic() - started < 60, "the deadline, and the start of a process on a busy machine; not 1000 s"
         assert pid is not None
         assert not alive(pid)
         worker.reader = "nsnet_cli.video:read_video"
@@ -115,7 +115,7 @@ def test_a_crash_costs_one_video(fault: str, kind: str, words: str, clip: Path) 
     with DecodeWorker(memory_bytes=256 << 20, reader=f"fault_readers:{fault}") as worker:
         for _ in range(2):
             with pytest.raises(VideoError, match=words) as caught:
-                list(worker.read(clip, OPTIONS, timeout_s=30))
+                list(worker.read(clip, OPTIONS, timeout_s=100))
             assert caught.value.kind == kind
 
 
@@ -162,15 +162,20 @@ def test_a_worker_waits_for_a_slow_consumer(clip: Path, tmp_path: Path, monkeypa
         messages = worker.read(clip, OPTIONS, timeout_s=30.0)
         for _ in range(4):
             next(messages)
+        assert wait_until(lambda: int(count.read_text() or "0") >= 2), "decodes ahead"
         time.sleep(0.5)
-        assert 2 <= int(count.read_text()) <= 4 + AHEAD + 3, "decodes ahead, but only so far"
+        assert int(count.read_text()) <= 4 + AHEAD + 3, "but only so far"
         messages.close()  # type: ignore[attr-defined]
 
 
-def test_the_consumers_own_time_is_not_counted(clip: Path) -> None:
-    with DecodeWorker(reader="fault_readers:slow") as worker:
-        for _ in worker.read(clip, OPTIONS, timeout_s=2.5):
-            time.sleep(0.8)
+def test_the_consumers_own_time_is_not_counted(
+    worker: DecodeWorker, clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, spent_s = time.monotonic, 0.0
+    monkeypatch.setattr(time, "monotonic", lambda: real() + spent_s)
+    for _ in worker.read(clip, OPTIONS, timeout_s=60):
+        spent_s += 100.0
+    assert spent_s > 200
 
 
 def test_a_worker_that_cannot_start_is_not_the_videos_fault(clip: Path) -> None:
@@ -205,8 +210,8 @@ PARENT = """
         with DecodeWorker(reader=sys.argv[2]) as worker:
             messages = worker.read(Path(sys.argv[1]), ReadOptions(64), timeout_s=100)
             next(messages)
-            print(worker.pid, flush=True)
             try:
+                print(worker.pid, flush=True)
                 list(messages)
             except KeyboardInterrupt:
                 print("interrupted", flush=True)
@@ -240,8 +245,7 @@ def test_the_worker_dies_with_its_parent_even_when_both_cannot_speak(clip: Path,
 
 def test_ctrl_c_prints_nothing_from_the_worker(clip: Path) -> None:
     with parent_of_a_hanging_worker(clip, "hang") as (parent, pid):
-        time.sleep(0.2)
         os.killpg(parent.pid, signal.SIGINT)  # what a terminal does
-        out, err = parent.communicate(timeout=10)
+        out, err = parent.communicate(timeout=60)
         assert (out, err) == ("interrupted\n", "")
         assert wait_until(lambda: not alive(pid))

@@ -14,10 +14,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hub_faults import NAME, registry_text
-from hub_server import TOKEN, HubServer
+from hub_server import CLOSED_PORT, TOKEN, HubServer
 
 DATA = os.urandom(1 << 20)
-CLOSED = "http://127.0.0.1:9"
+CLOSED = f"http://127.0.0.1:{CLOSED_PORT}"
 
 
 @pytest.fixture
@@ -168,17 +168,17 @@ def test_a_row_without_hash_is_pinned_and_says_so(client: Client) -> None:
 
 
 def test_killed_and_interrupted_downloads_leave_nothing_in_the_way(client: Client) -> None:
-    client.hub.delay_s = 0.3
+    client.hub.fault = "stall"  # half of the file comes, then nothing
     for sign, code in ((signal.SIGINT, 130), (signal.SIGKILL, -signal.SIGKILL)):
-        process = client.start("models", "pull", NAME)
+        process = client.start("models", "pull", NAME, HF_HUB_DOWNLOAD_TIMEOUT="300")
         began = time.monotonic()
         while not client.incomplete() and time.monotonic() - began < 60:
             time.sleep(0.02)
         time.sleep(0.3)
         process.send_signal(sign)
-        assert (process.wait(30), bool(client.incomplete())) == (code, sign == signal.SIGKILL)
+        assert (process.wait(60), bool(client.incomplete())) == (code, sign == signal.SIGKILL)
         process.communicate()
-    client.hub.delay_s = 0
+    client.hub.fault = None
     assert client.pull().returncode == 0
     assert client.file.read_bytes() == DATA
 
@@ -271,11 +271,13 @@ def test_push_that_cannot_be(client: Client, tmp_path: Path) -> None:
         "refuses the connection": {"HF_TOKEN": TOKEN, "HF_ENDPOINT": CLOSED},
         "HF_HUB_OFFLINE": {"HF_TOKEN": TOKEN, "HF_HUB_OFFLINE": "1"},
     }
+    seconds = []
     for words, env in cases.items():
         began = time.monotonic()
         done = client.run("models", "push", str(folder), "me/two-tags", **env)
         assert (done.returncode, words in done.stderr) == (5, True), done.stderr
-        assert time.monotonic() - began < 23
+        seconds.append(time.monotonic() - began)
+    assert max(seconds) < seconds[0] + 20, "the client's 23 s of retries; the first case asks no server"
     (folder / "README.md").write_text("# no header\n")
     done = client.run("models", "push", str(folder), "me/two-tags", HF_TOKEN=TOKEN)
     assert (done.returncode, "no metadata header" in done.stderr) == (5, True)
