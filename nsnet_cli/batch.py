@@ -1,9 +1,10 @@
-"""Many videos: N threads, each with its own decode worker; every video ends as exactly one row, whatever happens to it.
+"""Many videos: N decode workers, a thread a video in work; every video ends as exactly one row, whatever befalls it.
 
-    thread i:  job -> decode in worker process i -> networks (shared engine) -> Finished -> queue -> the caller's loop
+    thread:  job -> decode in a free worker process -> networks (shared engine) -> Finished -> queue -> the caller
 
-A thread mostly waits (for its worker, or inside the engine, which releases the interpreter lock), so N videos are in
-work at once and no more: memory follows N, not the number of videos. The caller alone writes, in its own thread.
+A worker is lent for the decoding alone. With one thread more than workers it goes on to the next video while the last
+one is still in the networks. Threads mostly wait (for a worker, or inside the engine, which releases the interpreter
+lock), and memory follows their number, not the number of videos. The caller alone writes, in its own thread.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import signal
 import threading
 import traceback
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -80,34 +81,35 @@ def run(
     *,
     threads: int,
     make_worker: Callable[[], Worker],
+    workers: int | None = None,
     timeout_s: float | None = None,
     watch: Watch | None = None,
 ) -> Iterator[Finished]:
-    """Tag all `jobs`, yielding each as it ends, in order of ending.
+    """Tag all `jobs`, yielding each as it ends, in order of ending: `threads` at once, `workers` (as many) decoding.
 
     Closing the iterator (or an exception in the caller's loop) kills the workers and drops what is in work. Raises what
     is no one video's fault (an engine that broke); a video's own faults are rows.
     """
     source, source_lock = iter(jobs), threading.Lock()
     out: queue.Queue[Finished | BaseException | None] = queue.Queue(maxsize=2 * threads)
-    slots = [_Slot(tagger, make_worker, timeout_s, watch) for _ in range(threads)]
+    pool = _Pool(make_worker, workers or threads)
+    doing = _Work(tagger, pool, timeout_s, watch)
     stop = threading.Event()
 
-    def work(slot: _Slot) -> None:
+    def work() -> None:
         try:
             while not stop.is_set():
                 with source_lock:
                     job = next(source, None)
                 if job is None:
                     break
-                _put(out, slot.finish(job), stop)
+                _put(out, doing.finish(job), stop)
         except BaseException as error:
             _put(out, error, stop)
         finally:
-            slot.close()
             _put(out, None, stop)
 
-    crew = [threading.Thread(target=work, args=(slot,), name=f"video-{i}", daemon=True) for i, slot in enumerate(slots)]
+    crew = [threading.Thread(target=work, name=f"video-{i}", daemon=True) for i in range(threads)]
     try:
         for thread in crew:
             thread.start()
@@ -122,10 +124,10 @@ def run(
                 raise item
     finally:
         stop.set()
-        for slot in slots:
-            slot.kill()
+        pool.kill()
         for thread in crew:
             thread.join(JOIN_S / threads)
+        pool.close()
 
 
 def _put(out: queue.Queue[T], item: T, stop: threading.Event) -> None:
@@ -136,15 +138,52 @@ def _put(out: queue.Queue[T], item: T, stop: threading.Event) -> None:
             return
 
 
-class _Slot:
-    """One thread's worker, made when it is first needed. All but `kill` is for that thread alone."""
+class _Pool:
+    """The decode workers of a run, each lent to one thread at a time and made when it is first needed."""
 
-    def __init__(
-        self, tagger: VideoTagger, make_worker: Callable[[], Worker], timeout_s: float | None, watch: Watch | None
-    ) -> None:
-        self._tagger, self._make_worker, self._timeout_s, self._watch = tagger, make_worker, timeout_s, watch
-        self._worker: Worker | None = None
-        self._killed = False
+    def __init__(self, make: Callable[[], Worker], count: int) -> None:
+        self._make = make
+        self._made: list[Worker] = []
+        self._free: queue.LifoQueue[Worker | None] = queue.LifoQueue()  # one that is up already comes first
+        for _ in range(count):
+            self._free.put(None)
+        self.killed = False
+
+    @contextmanager
+    def lent(self) -> Iterator[Worker]:
+        """Waits for a worker that is free. Raises VideoError once the run has ended."""
+        worker = self._free.get()
+        try:
+            if self.killed:
+                raise VideoError("the run has ended")
+            if worker is None:
+                worker = self._make()
+                self._made.append(worker)
+            yield worker
+        finally:
+            self._free.put(worker)
+
+    def kill(self) -> None:
+        """End the processes, from any thread; the threads that read from them find out."""
+        self.killed = True
+        for worker in list(self._made):
+            if (pid := worker.pid) is not None:
+                with suppress(OSError):
+                    os.kill(pid, signal.SIGKILL)
+
+    def close(self) -> None:
+        """Once no thread reads any more (one that still does keeps its worker: its process is dead)."""
+        while not self._free.empty():
+            if (worker := self._free.get()) is not None:
+                with suppress(OSError):
+                    worker.close()
+
+
+class _Work:
+    """What each thread does with a job."""
+
+    def __init__(self, tagger: VideoTagger, pool: _Pool, timeout_s: float | None, watch: Watch | None) -> None:
+        self._tagger, self._pool, self._timeout_s, self._watch = tagger, pool, timeout_s, watch
 
     def finish(self, job: Job) -> Finished:
         """The row of one video. Raises only what is not the video's fault."""
@@ -161,7 +200,7 @@ class _Slot:
         except MemoryError:
             result = error_row(job.path, ErrorInfo("out_of_memory", "not enough memory (lower --jobs or --preview)"))
         except Exception as error:  # a fault of ours must not cost the other videos their tags
-            if os.environ.get("NSNET_DEBUG") and not self._killed:
+            if os.environ.get("NSNET_DEBUG") and not self._pool.killed:
                 traceback.print_exc()
             result = error_row(job.path, ErrorInfo("internal", f"{type(error).__name__}: {error}"))
         return self._unless_changed(job, path, result, before)
@@ -181,27 +220,11 @@ class _Slot:
             return None
 
     def _read(self, path: Path, options: ReadOptions) -> Iterator[Item]:
-        if self._killed:
-            raise VideoError("the run has ended")
-        if self._worker is None:
-            self._worker = self._make_worker()
-        for item in self._worker.read(path, options, timeout_s=self._timeout_s):
-            if self._watch is not None:
-                self._watch(item)
-            yield item
-
-    def close(self) -> None:
-        if self._worker is not None:
-            with suppress(OSError):
-                self._worker.close()
-
-    def kill(self) -> None:
-        """From another thread: end the process; the thread that reads from it finds out and closes the rest."""
-        self._killed = True
-        pid = self._worker.pid if self._worker is not None else None
-        if pid is not None:
-            with suppress(OSError):
-                os.kill(pid, signal.SIGKILL)
+        with self._pool.lent() as worker:
+            for item in worker.read(path, options, timeout_s=self._timeout_s):
+                if self._watch is not None:
+                    self._watch(item)
+                yield item
 
 
 def error_row(path: str, error: ErrorInfo) -> VideoResult:

@@ -71,7 +71,7 @@ class TagRun:
         )
         self.shard = inputs.parse_shard(request.shard) if request.shard else None
         self.tally = Tally()
-        self._threads = 1
+        self._workers_wanted = 1
         self._workers = _Workers()
 
     def run(self) -> int:
@@ -79,7 +79,7 @@ class TagRun:
         if not self.request.dry_run:
             self.files.open()
         usable = sum(job.error is None for job in jobs)
-        self._threads = max(1, min(self.request.jobs or batch.default_jobs(), usable))
+        self._workers_wanted = max(1, min(self.request.jobs or batch.default_jobs(), usable))
         try:
             tagger = self._load(usable) if usable and self._needs_tagger() else None
             todo = self._left_to_do(jobs, tagger)
@@ -133,7 +133,7 @@ class TagRun:
 
     def _load(self, usable: int) -> Tagger:
         if not self.request.dry_run and (self.request.output_dir is None or self.request.overwrite):
-            self._workers.start(self._threads)
+            self._workers.start(self._workers_wanted)
         cores = batch.default_jobs()
 
         def load() -> Tagger:
@@ -226,10 +226,17 @@ class TagRun:
     def _finished(self, todo: list[Job], tagger: Tagger | None, bar: Progress) -> Iterator[Finished]:
         if tagger is None:
             return iter([Finished(job, batch.error_row(job.path, job.error), None) for job in todo if job.error])
-        threads = max(1, min(self._threads, len(todo)))
+        workers = max(1, min(self._workers_wanted, len(todo)))
+        threads = min(workers + 1, len(todo))  # one more: its networks run while the next video is decoded
         watch = _Stages(bar).see if len(todo) == 1 else None
         return batch.run(
-            tagger, todo, threads=threads, make_worker=self._workers.make, timeout_s=self.request.timeout_s, watch=watch
+            tagger,
+            todo,
+            threads=threads,
+            workers=workers,
+            make_worker=self._workers.make,
+            timeout_s=self.request.timeout_s,
+            watch=watch,
         )
 
     def _rows(self, todo: list[Job]) -> Rows | None:

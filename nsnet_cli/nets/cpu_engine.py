@@ -54,10 +54,18 @@ class CpuEngine:
             exports.gflops(preview), exports.gflops(sampler) if sampler else 0.0, exports.gflops(recogniser)
         )
         pool = ThreadPoolExecutor(1, thread_name_prefix="compile")  # in the order in which they are needed
-        self._preview = pool.submit(exports.compile, preview)
+        self._preview = pool.submit(self._rehearsed, exports, preview)
         self._sampler = pool.submit(exports.compile, sampler) if sampler else None
         self._recogniser = pool.submit(exports.compile, recogniser)
         pool.shutdown(wait=False)
+
+    def _rehearsed(self, exports: Exports, preview: Export) -> Graph:
+        """The first graph, run once before others may call it: two threads that make a process's first tensors at the
+        same time can wait for each other for ever (OpenVINO 2026.4 takes its own lock and Python's in either order).
+        """
+        graph = exports.compile(preview)
+        graph(np.zeros((1, self._preview_side, self._preview_side, 3), np.uint8))
+        return graph
 
     def preview(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         features, logits = self._preview.result()(shrink(pixels, self._preview_side))
