@@ -299,7 +299,8 @@ def outcomes_of_rows(
 ) -> tuple[dict[Path, Outcome], list[str]]:
     """What rows (when they came, and their text) say of each path, and what else stood on stdout.
 
-    Files are taken in the order of the list, as slots get free: file k was begun when the (k - jobs + 1)-th row came.
+    Files are taken in the order of the list, at most `jobs + 1` at a time (one waits for its networks only): file k was
+    begun when the row jobs + 1 before its own number came, or later.
     """
     rows: dict[str, list[tuple[float, str]]] = collections.defaultdict(list)
     strange, known = [], {str(path) for path in paths}
@@ -322,7 +323,7 @@ def outcomes_of_rows(
             outcomes[path] = Outcome(f"FAILED: {len(mine)} rows of it, {len(lines)} for {len(paths)} files", 0.0)
             continue
         (at_s, word) = mine[0]
-        seconds = at_s - lines[k - jobs][0] if k >= jobs else 0.0
+        seconds = at_s - lines[k - jobs - 1][0] if k > jobs else 0.0
         outcomes[path] = Outcome("FAILED: past its deadline" if seconds > timeout_s + SLACK_S else word, seconds)
     return outcomes, strange
 
