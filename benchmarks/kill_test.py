@@ -109,11 +109,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         videos, out, calm = (Path(folder, name) for name in ("videos", "out", "calm"))
         make_videos(videos, args.videos)
-        finish(videos, calm)
-        start = time.perf_counter()
-        finish(videos, calm.with_name("timed"))
-        whole_s = time.perf_counter() - start
-        print(f"one undisturbed run over {args.videos} videos: {whole_s:.1f} s")
+        whole_s = float("inf")
+        for undisturbed in (calm, calm.with_name("timed")):  # the quicker one: the first may export the networks
+            start = time.perf_counter()
+            finish(videos, undisturbed)
+            whole_s = min(whole_s, time.perf_counter() - start)
+        print(f"one undisturbed run over {args.videos} videos: {whole_s:.1f} s", flush=True)
         kills, completed, seen = 0, 0, Counter[str]()
         while kills < args.kills:
             if kill_once(videos, out, rng, whole_s):

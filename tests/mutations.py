@@ -34,7 +34,8 @@ from nsnet_cli.video.worker import DecodeWorker
 
 CLIPS = Path(__file__).resolve().parents[2] / "shared" / "data" / "clips"
 LARGEST_CLIP_BYTES = 320_000
-PORTION = 250
+PORTION = {"worker": 250, "tag": 2500}
+"""Files that lie on the disk at once, and that one run of `nsnet tag` sees."""
 SLACK_S = 5.0
 """How long past its deadline a file may take before that is a failure of the program."""
 
@@ -270,26 +271,61 @@ def through_workers(paths: list[Path], timeout_s: float, jobs: int) -> dict[Path
 
 
 def through_tag(paths: list[Path], timeout_s: float, jobs: int) -> dict[Path, Outcome]:
-    """One run of the whole program over a portion's folder: a row for each file, and a clean exit."""
+    """One run of the whole program over a list of files: a row for each and nothing else on stdout, exit code 3."""
     listed = paths[0].parent.with_suffix(".txt")  # a folder would be searched by content, and say nothing of the rest
     listed.write_text("".join(f"{path}\n" for path in paths))
     command = [sys.executable, "-m", "nsnet_cli", "tag", "--from", str(listed), "--json", "--quiet"]
     command += ["--timeout", str(timeout_s), "--jobs", str(jobs)]
-    started = time.monotonic()
-    run = subprocess.run(command, capture_output=True, encoding="utf-8", check=False)
-    each_s = (time.monotonic() - started) / len(paths)
-    rows: dict[str, list[str]] = collections.defaultdict(list)
-    for line in run.stdout.splitlines():
-        row = json.loads(line)
-        rows[Path(row["path"]).name].append("ok" if row["status"] == "ok" else row["error"]["kind"])
-    outcomes = {}
-    for path in paths:
-        words = rows[path.name]
-        outcomes[path] = Outcome(words[0] if len(words) == 1 else f"FAILED: {len(words)} rows", each_s)
-    if run.returncode not in (0, 3, 4):
-        print(f"nsnet tag ended with {run.returncode}: {run.stderr[-2000:]}", file=sys.stderr)
-        outcomes[paths[0]] = Outcome(f"FAILED: exit code {run.returncode}", each_s)
+    with tempfile.TemporaryFile("w+", encoding="utf-8") as said:
+        run = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=said, encoding="utf-8")
+        assert run.stdout is not None
+        lines = [(time.monotonic(), line) for line in run.stdout]
+        code = run.wait()
+        said.seek(0)
+        stderr = said.read()
+    outcomes, strange = outcomes_of_rows(paths, lines, jobs, timeout_s)
+    if code != (3 if any(outcome.word != "ok" for outcome in outcomes.values()) else 0):
+        strange.append(f"exit code {code}")
+    if "Traceback" in stderr:
+        strange.append("a traceback on stderr")
+    if strange:
+        print(f"nsnet tag: {'; '.join(strange[:5])}\n{stderr[-2000:]}", file=sys.stderr)
+        outcomes[paths[0]] = Outcome(f"FAILED: {strange[0]}", 0.0)
     return outcomes
+
+
+def outcomes_of_rows(
+    paths: list[Path], lines: list[tuple[float, str]], jobs: int, timeout_s: float
+) -> tuple[dict[Path, Outcome], list[str]]:
+    """What rows (when they came, and their text) say of each path, and what else stood on stdout.
+
+    Files are taken in the order of the list, at most `jobs + 1` at a time (one waits for its networks only): file k was
+    begun when the row jobs + 1 before its own number came, or later.
+    """
+    rows: dict[str, list[tuple[float, str]]] = collections.defaultdict(list)
+    strange, known = [], {str(path) for path in paths}
+    for at_s, line in lines:
+        try:
+            row = json.loads(line)
+            word = "ok" if row["status"] == "ok" else row["error"]["kind"]
+        except (ValueError, KeyError, TypeError):
+            strange.append(f"no row: {line[:100]!r}")
+            continue
+        if row["path"] not in known:
+            strange.append(f"a row of another file: {row['path']!r}")
+        if word not in ("ok", *VIDEO_ERROR_KINDS) or word == "internal":
+            word = f"FAILED: {word}: {row['error']['message'][:100]}"
+        rows[row["path"]].append((at_s, word))
+    outcomes = {}
+    for k, path in enumerate(paths):
+        mine = rows[str(path)]
+        if len(mine) != 1 or len(lines) != len(paths):
+            outcomes[path] = Outcome(f"FAILED: {len(mine)} rows of it, {len(lines)} for {len(paths)} files", 0.0)
+            continue
+        (at_s, word) = mine[0]
+        seconds = at_s - lines[k - jobs - 1][0] if k > jobs else 0.0
+        outcomes[path] = Outcome("FAILED: past its deadline" if seconds > timeout_s + SLACK_S else word, seconds)
+    return outcomes, strange
 
 
 def run(
@@ -297,15 +333,16 @@ def run(
 ) -> list[tuple[str, Outcome]]:
     """Write portions of mutants, pass each through the program, and remove them again (failures are kept in `keep`)."""
     results: list[tuple[str, Outcome]] = []
+    size = PORTION[through]
     with tempfile.TemporaryDirectory(prefix="mutations-") as folder:
         clips = seed_clips(Path(folder) / "clips")
         portion: list[tuple[Path, Mutant]] = []
         for mutant in mutants(clips, count, seed):
-            path = Path(folder) / f"{mutant.number // PORTION:04d}" / mutant.name
+            path = Path(folder) / f"{mutant.number // size:04d}" / mutant.name
             path.parent.mkdir(exist_ok=True)
             path.write_bytes(mutant.data)
             portion.append((path, mutant))
-            if len(portion) < PORTION and mutant.number + 1 < count:
+            if len(portion) < size and mutant.number + 1 < count:
                 continue
             paths = [path for path, _ in portion]
             outcomes = (through_tag if through == "tag" else through_workers)(paths, timeout_s, jobs)

@@ -151,10 +151,28 @@ def test_usage_mistakes_are_two_lines_and_exit_2(
 def test_the_map_from_exception_to_exit_code(
     error: BaseException, code: int, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(app, "_silence_stdout", lambda: None)
+    monkeypatch.setattr(app, "_silence", lambda stream: None)
     assert app._report(error) == code
     lines = capfd.readouterr().err.splitlines()
     assert len(lines) <= 2 and not any("Traceback" in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("streams", "code", "says"),
+    [
+        ("> /dev/full", 1, "No space left"),
+        (">&-", 1, "Bad file descriptor"),
+        (">&- 2>&-", 1, ""),
+        ("<&- 2>&-", 0, ""),
+    ],
+)
+@pytest.mark.parametrize("command", ["--version", "tag --dry-run ."])
+def test_streams_that_cannot_be_written(command: str, streams: str, code: int, says: str, tmp_path: Path) -> None:
+    (tmp_path / "a.mp4").touch()
+    line = f'"$0" -m nsnet_cli {command} {streams}'
+    out = subprocess.run(["sh", "-c", line, sys.executable], cwd=tmp_path, capture_output=True, encoding="utf-8")
+    assert out.returncode == code, out.stderr
+    assert says in out.stderr and "Traceback" not in out.stderr and "Exception ignored" not in out.stderr
 
 
 def test_traceback_only_when_asked(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:

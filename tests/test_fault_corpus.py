@@ -16,8 +16,8 @@ def test_the_same_seed_gives_the_same_files(tmp_path: Path) -> None:
     assert len({mutant.name for mutant in once}) == 40
 
 
-def check(count: int, seed: int) -> None:
-    results = run(count, seed, "worker", timeout_s=20.0, jobs=2, keep=None)
+def check(count: int, seed: int, through: str = "worker") -> None:
+    results = run(count, seed, through, timeout_s=60.0, jobs=2, keep=None)
     assert len(results) == count
     failed = [outcome.word for _, outcome in results if outcome.word.startswith("FAILED")]
     assert not failed, "\n" + table(results)
@@ -29,7 +29,11 @@ def test_a_slice_of_the_corpus() -> None:
     check(len(MUTATIONS) * 14, seed=1)
 
 
+def test_a_slice_through_the_whole_program() -> None:
+    check(60, seed=4, through="tag")
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [2, 3])
-def test_a_large_part_of_the_corpus(seed: int) -> None:
-    check(2000, seed)
+@pytest.mark.parametrize(("seed", "through"), [(2, "worker"), (3, "tag")])
+def test_a_large_part_of_the_corpus(seed: int, through: str) -> None:
+    check(2000, seed, through)

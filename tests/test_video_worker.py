@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
@@ -18,7 +19,7 @@ from video_files import make_video, number_of
 
 from nsnet_cli.errors import NsnetError, VideoError
 from nsnet_cli.types import DecodeReport, FrameBatch, ReadOptions, VideoHeader
-from nsnet_cli.video import read_video
+from nsnet_cli.video import read_video, wire
 from nsnet_cli.video.child import AHEAD
 from nsnet_cli.video.worker import MAX_TIMEOUT_S, DecodeWorker, default_timeout_s
 
@@ -136,6 +137,46 @@ def test_killed_between_two_videos(worker: DecodeWorker, clip: Path) -> None:
     os.kill(worker.pid, signal.SIGKILL)
     assert wait_until(lambda: worker.pid is None or not alive(worker.pid))
     assert numbers(worker.read(clip, OPTIONS))
+
+
+def test_killed_just_when_it_is_asked(worker: DecodeWorker, clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    numbers(worker.read(clip, OPTIONS))
+    pid, send = worker.pid, wire.send
+
+    def kill_and_send(sock: socket.socket, message: object) -> None:
+        if worker.pid == pid and pid is not None:
+            os.kill(pid, signal.SIGKILL)
+            assert wait_until(lambda: not alive(pid))
+        send(sock, message)
+
+    monkeypatch.setattr(wire, "send", kill_and_send)
+    assert numbers(worker.read(clip, OPTIONS))
+    assert worker.pid != pid
+
+
+def test_a_start_that_fails_is_tried_again(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FAULT_READERS_COUNT", str(tmp_path / "once"))
+    with DecodeWorker(reader="fault_readers_that_start_late:read_video") as worker:
+        assert numbers(worker.read(clip, OPTIONS))
+
+
+def test_the_time_of_a_stopped_process_is_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-Z in the middle of a wait, `fg` a thousand seconds later."""
+    ours, theirs = socket.socketpair()
+    real, jumps = time.monotonic, iter([0.0, 1000.0])
+    now_s = 0.0
+
+    def clock() -> float:
+        nonlocal now_s
+        now_s += next(jumps, 0.0)
+        return real() + now_s
+
+    with ours, theirs:
+        wire.send(theirs, "a message")
+        deadline = wire.Deadline(60.0)
+        monkeypatch.setattr(time, "monotonic", clock)
+        assert wire.receive(ours, deadline) == "a message"
+    assert deadline.left_s is not None and deadline.left_s > 50 and now_s == 1000.0
 
 
 def test_memory_is_capped_for_real_media(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ import os
 import sys
 from contextlib import suppress
 from importlib import import_module
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any, NoReturn, TextIO
 
 import typer
 from typer.core import TyperGroup
@@ -111,6 +111,7 @@ def _main(
 def run(args: list[str] | None = None) -> int:
     """Run one command line (sys.argv by default) and return its exit code. Never raises for what a user can cause."""
     signals.install()
+    _replace_closed_streams()
     try:
         group = typer.main.get_command(program)
         code = group.main(args, prog_name="nsnet", standalone_mode=False)
@@ -120,6 +121,17 @@ def run(args: list[str] | None = None) -> int:
         return code if isinstance(code, int) else EXIT_OK
     except BaseException as error:
         return _report(error)
+
+
+def _replace_closed_streams() -> None:
+    """Where the caller closed one (`>&-`), no file opened later may get its number: writing to stdout is refused."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            null = os.open(os.devnull, os.O_WRONLY if name == "stderr" else os.O_RDONLY)
+            if null != number:
+                os.dup2(null, number)
+                os.close(null)
+            setattr(sys, name, os.fdopen(number, "r" if name == "stdin" else "w", encoding="utf-8"))
 
 
 def leave(code: int) -> NoReturn:
@@ -149,7 +161,7 @@ def _report(error: BaseException) -> int:
     from nsnet_cli.cli.console import ReaderGone
 
     if isinstance(error, (ReaderGone, BrokenPipeError)):
-        _silence_stdout()
+        _silence(sys.stdout)
         return EXIT_BROKEN_PIPE
     if debug and not isinstance(error, UsageMistake):
         import traceback
@@ -200,7 +212,7 @@ def _say(message: str, hint: str | None, code: int) -> int:
     return code
 
 
-def _silence_stdout() -> None:
-    """Point stdout at /dev/null, so that Python's flush at exit has nothing left to complain about."""
+def _silence(stream: TextIO) -> None:
+    """Point it at /dev/null, so that Python's flush at exit has nothing left to complain about."""
     with suppress(OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

@@ -18,7 +18,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any, Literal
 
-from nsnet_cli.errors import EXIT_UNEXPECTED, OutputError
+from nsnet_cli.errors import EXIT_UNEXPECTED, EXIT_USAGE, OutputError
 from nsnet_cli.outputs.jsonlines import from_line, to_line
 from nsnet_cli.text import json_text
 from nsnet_cli.types import VideoResult
@@ -92,7 +92,10 @@ class ResultStore:
             probe.write_bytes(b"nsnet")
             probe.unlink()
         except OSError as error:
-            raise _refused(self.root, error) from error
+            refused = _refused(self.root, error)
+            if error.errno == errno.EROFS:  # nothing is lost yet: another folder is all it takes
+                refused.exit_code = EXIT_USAGE  # type: ignore[misc]
+            raise refused from error
         self._sweep()
 
     def _sweep(self) -> None:

@@ -11,6 +11,8 @@ from typing import Any
 from nsnet_cli.types import FrameBatch
 
 _LENGTHS = struct.Struct("<QQ")
+SLICE_S = 1.0
+"""Longest single wait. A longer one was no waiting: this process was stopped (Ctrl-Z) or the machine slept."""
 
 
 class Deadline:
@@ -71,14 +73,17 @@ def _exactly(sock: socket.socket, count: int, deadline: Deadline) -> bytearray:
 def _fill(sock: socket.socket, view: memoryview, deadline: Deadline) -> None:
     done = 0
     while done < len(view):
-        sock.settimeout(deadline.timeout())
+        left_s = deadline.timeout()
+        sock.settimeout(SLICE_S if left_s is None else min(left_s, SLICE_S))
         started = time.monotonic()
         try:
             got = sock.recv_into(view[done:])
+        except TimeoutError:
+            continue
         except ConnectionError:
             got = 0
         finally:
-            deadline.spend(time.monotonic() - started)
+            deadline.spend(min(time.monotonic() - started, SLICE_S))
         if not got:
             raise EOFError("the other side is gone")
         done += got

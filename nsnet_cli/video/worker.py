@@ -121,11 +121,8 @@ class DecodeWorker:
         """
         finished = False
         try:
-            self._wait_until_ready()
-            assert self._socket is not None
+            self._ask(path, options)
             deadline = wire.Deadline(timeout_s if timeout_s is not None else _header_timeout_s(path))
-            self._socket.settimeout(None)
-            wire.send(self._socket, (os.fsencode(path), options))
             while not finished:
                 message = self._receive(path, deadline)
                 if isinstance(message, VideoError):
@@ -140,18 +137,27 @@ class DecodeWorker:
             if not finished or self._served >= VIDEOS_PER_PROCESS:
                 self.close()
 
+    def _ask(self, path: Path, options: ReadOptions) -> None:
+        """Send a request. That the process died while it was idle, or was starting, is not this video's doing."""
+        for last in (False, True):
+            try:
+                self._wait_until_ready()
+                assert self._socket is not None
+                self._socket.settimeout(None)
+                wire.send(self._socket, (os.fsencode(path), options))
+                return
+            except (EOFError, OSError) as error:  # TimeoutError is an OSError
+                if last:
+                    how = self._last_words()
+                    raise NsnetError(f"the decode worker does not start: {how}", "run `nsnet --version`?") from error
+                self.close()
+
     def _wait_until_ready(self) -> None:
         self.start()
-        if self._ready:
-            return
-        assert self._socket is not None
-        try:
+        if not self._ready:
+            assert self._socket is not None
             wire.receive(self._socket, wire.Deadline(START_TIMEOUT_S))
-        except (EOFError, TimeoutError):
-            raise NsnetError(
-                f"the decode worker does not start: {self._last_words()}", "run `nsnet --version`?"
-            ) from None
-        self._ready = True
+            self._ready = True
 
     def _receive(self, path: Path, deadline: wire.Deadline) -> VideoHeader | FrameBatch | DecodeReport | VideoError:
         assert self._socket is not None
