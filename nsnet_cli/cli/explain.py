@@ -84,10 +84,16 @@ def explain(
         raise UsageError("--json and --csv both want stdout", "give one of them")
     options = tag_options(checkpoint, policy=policy, frames=frames, preview=preview, budget=budget, seed=seed,
                           top_k=top_k, threshold=threshold, decoder=decoder)  # fmt: skip
+    from nsnet_cli.batch import default_jobs
     from nsnet_cli.tagger import Tagger
 
     tagger = Tagger.from_checkpoint(
-        checkpoint, options, device=device, jpegs=png is not None or html is not None, say=console.info
+        checkpoint,
+        options,
+        device=device,
+        jpegs=png is not None or html is not None,
+        threads=default_jobs(),
+        say=console.info,
     )
     result = tag_one(tagger, video, timeout)
     if as_json:

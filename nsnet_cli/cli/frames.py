@@ -84,7 +84,7 @@ def frames_command(
     --times and let ffmpeg cut them out.
     """
     console = Console(quiet, verbose)
-    from nsnet_cli.batch import Job, run
+    from nsnet_cli.batch import Job, default_jobs, run
     from nsnet_cli.inputs import find_videos, relative_name
     from nsnet_cli.outputs.store import output_names
 
@@ -96,7 +96,9 @@ def frames_command(
     from nsnet_cli.tagger import Tagger
     from nsnet_cli.video.worker import DecodeWorker
 
-    tagger = Tagger.from_checkpoint(checkpoint, options, device=device, jpegs=not times, say=console.info)
+    tagger = Tagger.from_checkpoint(
+        checkpoint, options, device=device, jpegs=not times, threads=default_jobs(), say=console.info
+    )
     names = output_names(relative_name(video.path, found.base) for video in found.videos)
     jobs = [Job(v.path, name, v.error) for v, name in zip(found.videos, names, strict=True)]
     folder, end, failed, count = out or Path("nsnet-frames"), "\0" if print0 else "\n", 0, 0
