@@ -159,6 +159,41 @@ def test_the_fixed_vocabulary_form_works_on_classes_it_never_saw():
     assert known_answers(result.sampler, test)["roc_auc_combined"] > 0.97
 
 
+def test_the_mean_of_the_weights_is_kept_and_resumes(tmp_path):
+    """`average` gives other weights than the last step's, `patience` 0 the last epoch's; a resumed run the same."""
+    options, state = FitOptions(epochs=3, patience=0, average=0.9, seed=3), tmp_path / "fit.state"
+    whole = fit(videos(), CONFIG, options)
+    assert [report.best for report in whole.history] == [True] * 3
+
+    def interrupt(report):
+        if report.epoch == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(videos(), CONFIG, options, progress=interrupt, resume=state)
+    resumed = fit(videos(), CONFIG, options, resume=state).sampler.state_dict()
+    plain = fit(videos(), CONFIG, FitOptions(epochs=3, patience=0, seed=3)).sampler.state_dict()
+    for key, value in whole.sampler.state_dict().items():
+        assert torch.equal(value, resumed[key]), key
+    assert not torch.equal(plain["project.weight"], resumed["project.weight"])
+
+
+def test_distracted_sequences_show_another_object_that_is_not_salient():
+    label = np.repeat([0, 1, 2, -1, -1], 2)
+    logits = np.zeros((10, 4, 3), np.float32)
+    bank = Bank(
+        np.ones((10, 4, 5), np.float32), logits, label.astype(str), np.where(label < 0, "street", "photo"), label
+    )
+    bank.features[:, :, 0] = label[:, None]
+    splicer = Splicer(bank.where(label >= 0), bank.where(label < 0), distracted=1.0)
+    seen = 0
+    for sequence in splicer.sequences(30, [0]):
+        shown = sequence.features[:, 0]
+        np.testing.assert_array_equal(sequence.salient, shown == sequence.labels[0])
+        seen += ((shown >= 0) & ~sequence.salient).any()
+    assert 10 <= seen <= 28  # a third of the time the other object is the same: then there is none
+
+
 @pytest.mark.parametrize(
     ("bad", "word"),
     [
