@@ -84,11 +84,12 @@ def main() -> None:
     parser.add_argument("--hold-out-kinds", default="")
     parser.add_argument("--epochs", type=int, default=OPTIONS.epochs)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--processes", type=int, default=1, help="that render")
     parser.add_argument("--extract", action="store_true", help="only make the features")
     args = parser.parse_args()
     args.work.mkdir(parents=True, exist_ok=True)
     row = load_registry().checkpoint("imagenet-lite")
-    bank, folds = make_bank(args.shared, args.work, row)
+    bank, folds = make_bank(args.shared, args.work, row, args.processes)
     devs: dict[str, Composites] = {folder.name: read_composites(folder, args.work, row) for folder in args.dev}
     if args.extract:
         return

@@ -20,12 +20,13 @@ class Bank:
 
     features: np.ndarray  # (S, F, D) float16: S stretches of F frames
     logits: np.ndarray  # (S, F, C) float16
+    recogniser: np.ndarray  # (S, F, C) float16: logits of the strong network
     source: np.ndarray  # (S,) str
     kind: np.ndarray  # (S,) str
     label: np.ndarray  # (S,) int: class of the photographed object, -1 for footage
 
     def where(self, rows: np.ndarray) -> Bank:
-        return Bank(self.features[rows], self.logits[rows], self.source[rows], self.kind[rows], self.label[rows])
+        return Bank(*(getattr(self, name)[rows] for name in self.__slots__))
 
     def __len__(self) -> int:
         return len(self.source)
@@ -37,6 +38,8 @@ class Splicer:
     `distracted`: share of the sequences whose background shows another object too, longer than the video's own: what
     resembles a class is not what the video shows, as with a computer on the desk where it was filmed.
     """
+
+    half = 0.0
 
     def __init__(self, objects: Bank, footage: Bank, distracted: float = 0.0) -> None:
         self.objects, self.footage, self.distracted = objects, footage, distracted
@@ -59,7 +62,9 @@ class Splicer:
         """
         total = int(np.clip(np.exp(rng.uniform(np.log(16), np.log(96))), 16, 128))
         pieces = int(rng.choice([1, 1, 2]))
-        shown = int(rng.integers(2, 9)) if rng.random() < 0.9 else max(2, total // 3)
+        shown = int(rng.integers(2, 9)) if rng.random() < 0.9 - self.half else max(2, total // 3)
+        if rng.random() < self.half:
+            shown = int(total * rng.uniform(0.3, 0.7))
         cuts = np.sort(rng.integers(0, total - shown + 1, pieces))
         sizes = np.bincount(rng.integers(0, pieces, shown - pieces), minlength=pieces) + 1  # each piece has a frame
         rows = rng.choice(self.object_rows[photo], pieces)
@@ -80,7 +85,9 @@ class Splicer:
         salient = np.array([bank.label[row] == label for bank, row, _ in frames])
         gaps = np.exp(rng.normal(0, rng.choice([0.0, 0.3, 0.8]), total))
         times = (np.cumsum(gaps) - gaps / 2) / gaps.sum()
-        return FeatureSequence(features, times.astype(np.float32), (label,), logits, salient)
+        recogniser = np.stack([bank.recogniser[row, i] for bank, row, i in frames])
+        name = str(self.objects.source[rows[0]])
+        return FeatureSequence(features, times.astype(np.float32), (label,), logits, salient, name, recogniser)
 
     def background(self, count: int, rng: np.random.Generator) -> list[tuple[Bank, int, int]]:
         """Stretches of 2 to 12 frames of clips of one to three kinds."""
