@@ -19,12 +19,15 @@ from render import read_bank
 from nsnet_cli.nets.sampler import Sampler
 from nsnet_cli.nets.torch_engine import load_sampler
 from nsnet_cli.training.sequences import FeatureSequence
-from nsnet_cli.training.splice import Splicer
+from nsnet_cli.training.splice import Bank, Splicer
 from nsnet_cli.weights.checkpoint import resolve_checkpoint
 
 
-def held_out(work: Path, fold: int, count: int, seed: int, kinds: set[str] | None = None) -> list[FeatureSequence]:
-    bank, folds = read_bank(work)
+def held_out(
+    banked: tuple[Bank, np.ndarray], fold: int, count: int, seed: int, kinds: set[str] | None = None
+) -> list[FeatureSequence]:
+    """Spliced sequences of one fold's objects and footage, or, with kinds, of all footage of these kinds."""
+    bank, folds = banked
     objects, footage = (bank.label >= 0) & (folds == fold), (bank.label < 0) & (folds == fold)
     if kinds:
         footage = (bank.label < 0) & np.isin(bank.kind, sorted(kinds))
@@ -33,7 +36,9 @@ def held_out(work: Path, fold: int, count: int, seed: int, kinds: set[str] | Non
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("checkpoint", nargs="*", default=["imagenet-lite"], help="the first is compared with the others")
+    parser.add_argument(
+        "checkpoint", nargs="*", default=["imagenet-lite"], help="the first is compared with the others"
+    )
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--fold", type=int, default=3)
     parser.add_argument("--kinds", default="")
@@ -41,7 +46,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--frames", type=int, default=4)
     args = parser.parse_args()
-    sequences = held_out(args.work, args.fold, args.count, args.seed, set(filter(None, args.kinds.split(","))))
+    kinds = set(filter(None, args.kinds.split(",")))
+    sequences = held_out(read_bank(args.work), args.fold, args.count, args.seed, kinds)
     samplers: dict[str, Sampler] = {name: load_sampler(resolve_checkpoint(name)) for name in args.checkpoint}
     before: np.ndarray | None = None
     for name, sampler in samplers.items():

@@ -147,7 +147,8 @@ def test_the_fixed_vocabulary_form_works_on_classes_it_never_saw():
                 (features, logits, f"s{kind}", "photo" if thing else f"k{kind % 3}", kind if thing else -1)
             )
     columns = [np.array(column) for column in zip(*stretches, strict=True)]
-    bank = Bank(columns[0].astype(np.float32), columns[1].astype(np.float32), *columns[2:])
+    features, logits = columns[0].astype(np.float32), columns[1].astype(np.float32)
+    bank = Bank(features, logits, logits, *columns[2:])
     objects, footage = bank.where(bank.label >= 0), bank.where(bank.label < 0)
     train = Splicer(objects.where(objects.label < 25), footage)
     test = Splicer(objects.where(objects.label >= 25), footage).sequences(60, [1])

@@ -24,7 +24,7 @@ class FeatureSequence:
     salient: np.ndarray | None = None  # (T,) bool
     name: str = ""
     recogniser: np.ndarray | None = None
-    """(T, C) logits of the strong network, where it saw every frame: a teacher in training, the judge in measurements."""
+    """(T, C) logits of the strong network, where it saw every frame."""
 
     def __post_init__(self) -> None:
         t = len(self.times)
