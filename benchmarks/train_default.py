@@ -29,9 +29,9 @@ from nsnet_cli.training.train import one_thread
 from nsnet_cli.weights.registry import load_registry
 
 UNSEEN_FOLD = 4
-CONFIG = SamplerConfig(features=1280, standing=True)
-OPTIONS = FitOptions(epochs=10, batch=32, learning_rate=2e-3, patience=8, thin=0.3, seed=0)
-SEQUENCES = 600
+CONFIG = SamplerConfig(features=1280, standing=True, feature_dropout=0.3, combination="product")
+OPTIONS = FitOptions(epochs=12, learning_rate=2e-3, patience=0, thin=0.3, average=0.995, seed=0)
+SEQUENCES = 800
 
 
 def train(bank: Bank, folds: np.ndarray, args: argparse.Namespace) -> FitResult:

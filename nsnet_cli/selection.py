@@ -18,10 +18,8 @@ from nsnet_cli.types import Policy
 SALIENCY_POLICIES: tuple[Policy, ...] = ("nsnet", "nsnet-fsm", "nsnet-vgm")
 PREVIEW_POLICIES: tuple[Policy, ...] = (*SALIENCY_POLICIES, "confidence")
 """Policies that look at the preview network's output before they choose."""
-NEARLY = 0.8
-"""A frame that has this share of the highest saliency left is as good as the highest: time decides between them."""
-LEAST_WEIGHT = 0.1
-"""A chosen frame weighs as if it had this saliency at least: below it one low saliency says no more than another."""
+LEAST_SALIENCY = 0.1
+"""Saliency is not told apart below this: a frame is not salient, and how little it is says nothing about its tags."""
 
 
 def select(policy: Policy, saliency: np.ndarray, pts_s: np.ndarray, k: int, *, seed: int = 0) -> np.ndarray:
@@ -46,20 +44,20 @@ def select(policy: Policy, saliency: np.ndarray, pts_s: np.ndarray, k: int, *, s
 
 
 def spread(saliency: np.ndarray, pts_s: np.ndarray, k: int) -> np.ndarray:
-    """The most salient frame first; then, of those left that are NEARLY as salient as the most salient left, the one
-    furthest in time from all chosen (the earlier of two). saliency, pts_s (T,) -> (min(k, T),).
+    """The k most salient frames, highest first; of equals the one furthest in time from all chosen (the earlier of
+    two). All below LEAST_SALIENCY are equals. saliency, pts_s (T,) -> (min(k, T),).
 
-    Where saliency is crisp that is the k highest. Where many frames are about alike, as in a clip of one exercise, the
-    k highest would be near-duplicates; these are spread over the clip. The first n of k are the choice of n.
+    Where a video shows something salient that is the k highest. Where nothing is, as in a clip that shows one scene
+    throughout, the k highest would be near-duplicates; these are spread over the clip. The first n are the choice of n.
     """
-    left = np.asarray(saliency, dtype=np.float64).copy()
+    left = np.maximum(saliency.astype(np.float64), LEAST_SALIENCY)
     apart_s = np.full(len(left), np.inf)
-    chosen = [int(left.argmax())]
+    chosen = [int(saliency.argmax())]
     while len(chosen) < min(k, len(left)):
         left[chosen[-1]] = -np.inf
         apart_s = np.minimum(apart_s, np.abs(pts_s - pts_s[chosen[-1]]))
-        near = np.flatnonzero(left >= NEARLY * left.max())
-        chosen.append(int(near[apart_s[near].argmax()]))
+        best = np.flatnonzero(left == left.max())
+        chosen.append(int(best[apart_s[best].argmax()]))
     return np.array(chosen)
 
 
@@ -87,10 +85,10 @@ def even_indices(pts_s: np.ndarray, k: int) -> np.ndarray:
 def aggregate(scores: np.ndarray, saliency: np.ndarray) -> np.ndarray:
     """The video's scores (C,): frame scores (K, C) averaged; plain where all weights are 0.
 
-    A frame weighs its saliency (K,), at least LEAST_WEIGHT, times its own highest score: what the recogniser cannot
+    A frame weighs its saliency (K,), at least LEAST_SALIENCY, times its own highest score: what the recogniser cannot
     name says little about the video, however salient it looked.
     """
-    weights = np.maximum(saliency.astype(np.float64), LEAST_WEIGHT) * scores.max(1)
+    weights = np.maximum(saliency.astype(np.float64), LEAST_SALIENCY) * scores.max(1)
     if weights.sum() <= 0:
         weights = np.ones(len(scores))
     return np.asarray(weights @ scores / weights.sum())

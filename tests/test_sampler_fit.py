@@ -179,30 +179,6 @@ def test_the_mean_of_the_weights_is_kept_and_resumes(tmp_path):
     assert not torch.equal(plain["project.weight"], resumed["project.weight"])
 
 
-def test_distracted_sequences_show_another_object_that_is_not_salient():
-    label = np.repeat([0, 1, 2, -1, -1], 2)
-    logits = np.zeros((10, 4, 3), np.float32)
-    bank = Bank(
-        np.ones((10, 4, 5), np.float32), logits, label.astype(str), np.where(label < 0, "street", "photo"), label
-    )
-    bank.features[:, :, 0] = label[:, None]
-    splicer = Splicer(bank.where(label >= 0), bank.where(label < 0), distracted=1.0)
-    seen = 0
-    for sequence in splicer.sequences(30, [0]):
-        shown = sequence.features[:, 0]
-        np.testing.assert_array_equal(sequence.salient, shown == sequence.labels[0])
-        seen += ((shown >= 0) & ~sequence.salient).any()
-    assert 10 <= seen <= 28  # a third of the time the other object is the same: then there is none
-
-
-@pytest.mark.parametrize(
-    ("bad", "word"),
-    [
-        (lambda v: [*v, FeatureSequence(np.ones((3, 5)), np.ones(3), (0,), name="odd")], "odd has 5 features"),
-        (lambda v: [*v, FeatureSequence(np.ones((3, DIM)), np.ones(3), (7,), name="far")], "far has labels"),
-        (lambda v: v[:1], "at least two"),
-    ],
-)
 def test_unfit_data_is_refused_by_name(bad, word):
     with pytest.raises(ValueError, match=word):
         fit(bad(videos(6)), CONFIG, FitOptions(epochs=1))

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nsnet_cli.errors import UsageError
-from nsnet_cli.selection import NEARLY, Budget, aggregate, confidence, even_indices, select, settled, spread
+from nsnet_cli.selection import LEAST_SALIENCY, Budget, aggregate, confidence, even_indices, select, settled, spread
 from nsnet_cli.types import POLICIES
 
 TIMES = np.arange(6.0)
@@ -17,17 +17,17 @@ def test_highest_saliency_first_and_the_earlier_of_two_equals() -> None:
     assert select("nsnet", SALIENCY, TIMES, 3).tolist() == [1, 3, 4]
 
 
-def test_crisp_saliency_chooses_the_highest_wherever_they_are() -> None:
+def test_salient_frames_are_chosen_wherever_they_are_and_the_rest_spread_over_time() -> None:
     crisp = np.array([0.02, 0.01, 0.95, 0.97, 0.96, 0.03, 0.01])
-    assert spread(crisp, np.arange(7.0), 3).tolist() == [3, 2, 4]
-    assert spread(crisp, np.arange(7.0), 5).tolist() == [3, 2, 4, 5, 0]  # 0.03, then 0.02: 0.01 is not nearly as much
+    assert spread(crisp, np.arange(7.0), 3).tolist() == [3, 4, 2]
+    assert spread(crisp, np.arange(7.0), 5).tolist() == [3, 4, 2, 0, 6]  # no sign in 0.03: 0 and 6 are furthest
 
 
-def test_frames_that_are_about_alike_are_spread_over_time() -> None:
-    alike = np.array([0.80, 0.85, 0.90, 0.88, 0.80, 0.10, 0.80])
-    assert spread(alike, np.arange(7.0), 3).tolist() == [2, 6, 0]  # 0.9; 4 s away; 2 s from 2, 6 from 6 (4: 2 s too)
+def test_a_clip_without_salient_frames_is_looked_at_all_over() -> None:
+    none = np.array([0.01, 0.02, 0.09, 0.08, 0.07, 0.00, 0.01])
+    assert spread(none, np.arange(7.0), 3).tolist() == [2, 6, 0]  # the highest; 4 s away; 0 and 4 both 2 s away
     crowded = np.array([0.0, 1.0, 2.0, 2.1, 2.2, 2.3, 2.4])
-    assert spread(alike, crowded, 3).tolist() == [2, 0, 1]  # time decides, not the index
+    assert spread(none, crowded, 3).tolist() == [2, 0, 1]  # time decides, not the index
 
 
 def test_confidence_takes_the_highest() -> None:
@@ -35,12 +35,13 @@ def test_confidence_takes_the_highest() -> None:
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=40), st.integers(1, 40), st.randoms(use_true_random=False))
-def test_spread_leaves_no_frame_far_more_salient_behind(saliency, k, random) -> None:  # type: ignore[no-untyped-def]
+def test_spread_leaves_no_more_salient_frame_behind(saliency, k, random) -> None:  # type: ignore[no-untyped-def]
     values, times = np.array(saliency), np.sort(np.array([random.uniform(0, 100) for _ in saliency]))
     chosen = spread(values, times, k)
     assert values[chosen[0]] == values.max()
     rest = np.setdiff1d(np.arange(len(values)), chosen)
-    assert not len(rest) or (values[chosen] >= NEARLY * values[rest].max()).all()
+    most = values[rest].max() if len(rest) else 0.0
+    assert most <= LEAST_SALIENCY or (values[chosen] >= most).all()
     for n in range(1, len(chosen)):  # a budget that ends early has the choice of its size
         assert spread(values, times, n).tolist() == chosen[:n].tolist()
 

@@ -184,7 +184,7 @@ def fixed_vocabulary_labels(sequences: Sequence[FeatureSequence]) -> PseudoLabel
     lengths = [len(s) for s in sequences]
     mean, log_odds = np.zeros(np.asarray(sequences[0].logits).shape[1]), []
     for sequence in sequences:
-        z = np.asarray(sequence.logits if sequence.recogniser is None else sequence.recogniser, dtype=np.float32)
+        z = np.asarray(sequence.logits, dtype=np.float32)
         z = z - z.max(1, keepdims=True)
         p = np.exp(z) / np.exp(z).sum(1, keepdims=True)
         odds = np.log(p + 1e-12) - np.log1p(-np.minimum(p, 1 - 1e-6))

@@ -20,7 +20,7 @@ class Bank:
 
     features: np.ndarray  # (S, F, D) float16: S stretches of F frames
     logits: np.ndarray  # (S, F, C) float16
-    recogniser: np.ndarray  # (S, F, C) float16: logits of the strong network
+    recogniser: np.ndarray  # (S, F, C) float16: logits of the strong network, to measure by
     source: np.ndarray  # (S,) str
     kind: np.ndarray  # (S,) str
     label: np.ndarray  # (S,) int: class of the photographed object, -1 for footage
@@ -33,16 +33,10 @@ class Bank:
 
 
 class Splicer:
-    """Makes labelled sequences of `objects` inside `footage`. The same rng state gives the same sequence.
+    """Makes labelled sequences of `objects` inside `footage`. The same rng state gives the same sequence."""
 
-    `distracted`: share of the sequences whose background shows another object too, longer than the video's own: what
-    resembles a class is not what the video shows, as with a computer on the desk where it was filmed.
-    """
-
-    half = 0.0
-
-    def __init__(self, objects: Bank, footage: Bank, distracted: float = 0.0) -> None:
-        self.objects, self.footage, self.distracted = objects, footage, distracted
+    def __init__(self, objects: Bank, footage: Bank) -> None:
+        self.objects, self.footage = objects, footage
         self.object_rows = [np.flatnonzero(objects.source == name) for name in np.unique(objects.source)]
         self.clip_rows = {
             kind: [np.flatnonzero(footage.source == name) for name in np.unique(footage.source[footage.kind == kind])]
@@ -62,16 +56,11 @@ class Splicer:
         """
         total = int(np.clip(np.exp(rng.uniform(np.log(16), np.log(96))), 16, 128))
         pieces = int(rng.choice([1, 1, 2]))
-        shown = int(rng.integers(2, 9)) if rng.random() < 0.9 - self.half else max(2, total // 3)
-        if rng.random() < self.half:
-            shown = int(total * rng.uniform(0.3, 0.7))
+        shown = int(rng.integers(2, 9)) if rng.random() < 0.9 else max(2, total // 3)
         cuts = np.sort(rng.integers(0, total - shown + 1, pieces))
         sizes = np.bincount(rng.integers(0, pieces, shown - pieces), minlength=pieces) + 1  # each piece has a frame
         rows = rng.choice(self.object_rows[photo], pieces)
-        label = int(self.objects.label[rows[0]])
         background = self.background(total - shown, rng)
-        if rng.random() < self.distracted:
-            self.distract(background, label, rng)
         frames: list[tuple[Bank, int, int]] = []
         for piece, cut in enumerate(cuts):
             frames += background[(cuts[piece - 1] if piece else 0) : cut]
@@ -82,11 +71,11 @@ class Splicer:
         frames += background[cuts[-1] :]
         features = np.stack([bank.features[row, i] for bank, row, i in frames])
         logits = np.stack([bank.logits[row, i] for bank, row, i in frames])
-        salient = np.array([bank.label[row] == label for bank, row, _ in frames])
+        salient = np.array([bank is self.objects for bank, _, _ in frames])
         gaps = np.exp(rng.normal(0, rng.choice([0.0, 0.3, 0.8]), total))
         times = (np.cumsum(gaps) - gaps / 2) / gaps.sum()
+        label, name = int(self.objects.label[rows[0]]), str(self.objects.source[rows[0]])
         recogniser = np.stack([bank.recogniser[row, i] for bank, row, i in frames])
-        name = str(self.objects.source[rows[0]])
         return FeatureSequence(features, times.astype(np.float32), (label,), logits, salient, name, recogniser)
 
     def background(self, count: int, rng: np.random.Generator) -> list[tuple[Bank, int, int]]:
@@ -103,18 +92,6 @@ class Splicer:
             )
             frames += [(self.footage, row, i) for i in walk(length, self.footage.features.shape[1], rng)]
         return frames[:count]
-
-    def distract(self, background: list[tuple[Bank, int, int]], label: int, rng: np.random.Generator) -> None:
-        """Put a photo of another class in the place of a sixth to a half of the background, in two to four pieces."""
-        other = self.object_rows[rng.integers(len(self.object_rows))]
-        if not background or self.objects.label[other[0]] == label:
-            return
-        pieces = int(rng.integers(2, 5))
-        size = max(1, int(len(background) * rng.uniform(1 / 6, 1 / 2)) // pieces)
-        for _ in range(pieces):
-            at, row = int(rng.integers(len(background) - size + 1)), int(rng.choice(other))
-            steps = walk(size, self.objects.features.shape[1], rng)
-            background[at : at + size] = [(self.objects, row, i) for i in steps]
 
 
 def walk(count: int, frames: int, rng: np.random.Generator) -> list[int]:
