@@ -179,6 +179,14 @@ def test_the_mean_of_the_weights_is_kept_and_resumes(tmp_path):
     assert not torch.equal(plain["project.weight"], resumed["project.weight"])
 
 
+@pytest.mark.parametrize(
+    ("bad", "word"),
+    [
+        (lambda v: [*v, FeatureSequence(np.ones((3, 5)), np.ones(3), (0,), name="odd")], "odd has 5 features"),
+        (lambda v: [*v, FeatureSequence(np.ones((3, DIM)), np.ones(3), (7,), name="far")], "far has labels"),
+        (lambda v: v[:1], "at least two"),
+    ],
+)
 def test_unfit_data_is_refused_by_name(bad, word):
     with pytest.raises(ValueError, match=word):
         fit(bad(videos(6)), CONFIG, FitOptions(epochs=1))
