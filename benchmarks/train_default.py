@@ -77,12 +77,10 @@ def main() -> None:
     bank, folds = make_bank(args.shared, args.work, row, args.processes)
     if args.extract:
         return
+    devs = {folder.name: read_composites(folder / "labels.csv") for folder in args.dev}
     with one_thread():
         result = train(bank, folds, args)
-    metrics = {
-        folder.name: policies_table(scored(result.sampler, read_composites(folder / "labels.csv")))
-        for folder in args.dev
-    }
+    metrics = {name: policies_table(scored(result.sampler, dev)) for name, dev in devs.items()}
     spliced = held_out((bank, folds), args.measure_fold, 2000, args.seed)
     metrics[f"spliced, fold {args.measure_fold}"] = policies_table(scored(result.sampler, spliced))
     print(json.dumps(metrics, indent=1))
