@@ -38,14 +38,12 @@ def write_checkpoint(
         "sampling": {"frames": row.frames, "preview": 128},
         "training": {
             "data": "photos and footage of nsnet's shared data by sha1 of the file name, fold of 5: trained on "
-            + args.folds[: args.folds.rindex(",")]
-            + ", stopped early on "
-            + args.folds[args.folds.rindex(",") + 1 :],
+            f"{args.folds}, fold {args.measure_fold} only measured on",
             "seed": args.seed,
             "command": "python benchmarks/" + " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
             "epochs": len(result.history),
         },
-        "metrics": {**metrics, "training": {k: round(v, 4) for k, v in result.metrics.items()}},
+        "metrics": metrics,
     }
     (out / "config.json").write_text(json.dumps(config, indent=2) + "\n")
     rows = "\n".join(

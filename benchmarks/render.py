@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import random
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,7 +24,9 @@ FOOTAGE = {
     "hands": "backgrounds/hands", "street": "backgrounds/street", "traffic": "backgrounds/traffic", "fight": "fight",
     "workout": "workout", "ucf": "ucf101-mini", "clips": "clips",
 }  # fmt: skip
-ROUNDS, FRAMES, SLATES = 4, 4, 40
+FRAMES, SLATES = 4, 40
+PHOTO_TURNS, CLIP_TURNS = 6, 24
+COLUMNS = ("features", "logits", "recogniser", "source", "kind", "label", "fold")
 
 
 class Engine:
@@ -53,50 +56,87 @@ class Stretch(NamedTuple):
         return f"{self.kind}~{self.source}~{self.fold}~{self.number}"
 
 
-def photo_stretches(folder: Path, turn: int) -> Iterator[Stretch]:
-    """A stretch of each photo (clean in turn 0, degraded after), and of a quarter of them an empty corner."""
+def photo_stretches(path: Path) -> Iterator[Stretch]:
+    """Of a photo (clean in turn 0, degraded after), and in one turn an empty corner of it."""
     index = {tag.id: i for i, tag in enumerate(load_vocabulary("imagenet-1k"))}
-    for place, path in enumerate(sorted(folder.glob("*.JPEG"))):
-        rng, fold = random.Random(f"{path.stem} {turn}"), synthetic.fold_of(path)
-        photo, wnid = Image.open(path).convert("RGB"), path.stem.split("_")[0]
+    photo, wnid, fold = Image.open(path).convert("RGB"), path.stem.split("_")[0], synthetic.fold_of(path)
+    for turn in range(PHOTO_TURNS):
+        rng = random.Random(f"{path.stem} {turn}")
         frames = synthetic.photo_stretch(photo, FRAMES, rng)
         yield Stretch(synthetic.degrade(frames, rng) if turn else frames, "photo", wnid, fold, turn, index[wnid])
-        if place % 4 == turn:
+        if index[wnid] % PHOTO_TURNS == turn:
             frames = synthetic.degrade(synthetic.scrap_stretch(photo, FRAMES, rng), rng)
             yield Stretch(frames, "scrap", f"scrap {wnid}", fold, turn)
 
 
-def clip_stretches(shared: Path, turn: int) -> Iterator[Stretch]:
-    """Two stretches of each clip, all but the first of them degraded; and plain frames and titles."""
-    for kind, folder in FOOTAGE.items():
-        for path in sorted(p for p in (shared / folder).rglob("*") if p.suffix.lower() in synthetic.VIDEO_SUFFIXES):
-            rng, clip = random.Random(f"{path.stem} {turn}"), synthetic.clip_frames(path, 60, 240)
-            for copy in range(2):
-                frames = synthetic.clip_stretch(clip, FRAMES, rng)
-                frames = synthetic.degrade(frames, rng) if turn + copy else frames
-                yield Stretch(frames, kind, path.stem, synthetic.fold_of(path), 2 * turn + copy)
-    for number in range(SLATES):
+def clip_stretches(kind: str, path: Path) -> Iterator[Stretch]:
+    """Of a clip, all but the first of them degraded."""
+    clip = synthetic.clip_frames(path, 100, 240)
+    for turn in range(CLIP_TURNS):
+        rng = random.Random(f"{path.stem} {turn}")
+        frames = synthetic.clip_stretch(clip, FRAMES, rng)
+        yield Stretch(
+            synthetic.degrade(frames, rng) if turn else frames, kind, path.stem, synthetic.fold_of(path), turn
+        )
+
+
+def slate_stretches(number: int) -> Iterator[Stretch]:
+    """Plain frames and titles."""
+    for turn in range(PHOTO_TURNS):
         rng = random.Random(f"slate-{number} {turn}")
         frames = synthetic.degrade(synthetic.slate_stretch(FRAMES, rng), rng)
         yield Stretch(frames, "slate", f"slate {number}", number % 5, turn)
 
 
-def make_bank(shared: Path, work: Path, row: CheckpointRow) -> tuple[Bank, np.ndarray]:
+Task = tuple[Callable[..., Iterator[Stretch]], tuple[object, ...]]
+
+
+def tasks(shared: Path) -> list[Task]:
+    """What there is to render, clips first: a function and its arguments for each photo, clip and slate."""
+    clips: list[Task] = [
+        (clip_stretches, (kind, path))
+        for kind, folder in FOOTAGE.items()
+        for path in sorted((shared / folder).rglob("*"))
+        if path.suffix.lower() in synthetic.VIDEO_SUFFIXES
+    ]
+    photos: list[Task] = [(photo_stretches, (path,)) for path in sorted((shared / "photos").glob("*.JPEG"))]
+    return [*clips, *photos, *((slate_stretches, (number,)) for number in range(SLATES))]
+
+
+def columns_of(task: Task) -> list[tuple[str, tuple[object, ...]]]:
+    """Key and bank columns of each stretch of a task."""
+    stretches, arguments = task
+    rows: list[tuple[str, tuple[object, ...]]] = []
+    for s in stretches(*arguments):
+        images = synthetic.pixels(s.frames, SIZE_PX)
+        features, logits = PREVIEW(images)
+        outputs = (a.astype(np.float16) for a in (features, logits, RECOGNISER(images)[1]))
+        rows.append((s.key, (*outputs, s.source, s.kind, s.label, s.fold)))
+    return rows
+
+
+def start_engines(row: CheckpointRow) -> None:
+    """Once a process: a compiled network cannot be sent to another one."""
+    global PREVIEW, RECOGNISER, SIZE_PX
+    PREVIEW, RECOGNISER, SIZE_PX = Engine(row.preview), Engine(row.recogniser), row.recogniser.size_px
+
+
+def make_bank(shared: Path, work: Path, row: CheckpointRow, processes: int = 1) -> tuple[Bank, np.ndarray]:
     """Render and extract everything once, or read what is in work. Returns the bank and the fold of each stretch."""
     kept = work / "bank.npz"
     if not kept.exists():
-        engine = Engine(row.preview)
-        columns: dict[str, tuple[np.ndarray, np.ndarray, str, str, int, int]] = {}
-        for turn in range(ROUNDS):
-            for stretches in (photo_stretches(shared / "photos", turn), clip_stretches(shared, turn)):
-                for s in stretches:
-                    features, logits = engine(synthetic.pixels(s.frames, row.recogniser.size_px))
-                    halves = features.astype(np.float16), logits.astype(np.float16)
-                    columns[s.key] = (*halves, s.source, s.kind, s.fold, s.label)
-            print(f"round {turn + 1} of {ROUNDS}: {len(columns)} stretches rendered", file=sys.stderr, flush=True)
-        rows = [columns[key] for key in sorted(columns)]
-        names = ("features", "logits", "source", "kind", "fold", "label")
-        np.savez(kept, **{n: np.array(c) for n, c in zip(names, zip(*rows, strict=True), strict=True)})
-    with np.load(kept) as data:
-        bank = Bank(data["features"], data["logits"], data["source"], data["kind"], data["label"])
-        return bank, data["fold"]
+        columns: dict[str, tuple[object, ...]] = {}
+        due = tasks(shared)
+        with multiprocessing.get_context("spawn").Pool(processes, start_engines, (row,)) as pool:
+            for done, rows in enumerate(pool.imap_unordered(columns_of, due), 1):
+                columns.update(rows)
+                if done % 100 == 0 or done == len(due):
+                    print(f"{done} of {len(due)} rendered, {len(columns)} stretches", file=sys.stderr, flush=True)
+        ordered = [columns[key] for key in sorted(columns)]  # whichever process was first
+        np.savez(kept, **{n: np.array(c) for n, c in zip(COLUMNS, zip(*ordered, strict=True), strict=True)})
+    return read_bank(work)
+
+
+def read_bank(work: Path) -> tuple[Bank, np.ndarray]:
+    with np.load(work / "bank.npz") as data:
+        return Bank(*(data[name] for name in COLUMNS[:-1])), data["fold"]

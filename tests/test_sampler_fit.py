@@ -147,7 +147,8 @@ def test_the_fixed_vocabulary_form_works_on_classes_it_never_saw():
                 (features, logits, f"s{kind}", "photo" if thing else f"k{kind % 3}", kind if thing else -1)
             )
     columns = [np.array(column) for column in zip(*stretches, strict=True)]
-    bank = Bank(columns[0].astype(np.float32), columns[1].astype(np.float32), *columns[2:])
+    features, logits = columns[0].astype(np.float32), columns[1].astype(np.float32)
+    bank = Bank(features, logits, logits, *columns[2:])
     objects, footage = bank.where(bank.label >= 0), bank.where(bank.label < 0)
     train = Splicer(objects.where(objects.label < 25), footage)
     test = Splicer(objects.where(objects.label >= 25), footage).sequences(60, [1])
@@ -157,6 +158,25 @@ def test_the_fixed_vocabulary_form_works_on_classes_it_never_saw():
         lambda epoch: train.sequences(96, [0, epoch]), config, FitOptions(epochs=8, learning_rate=5e-3), held_out=test
     )
     assert known_answers(result.sampler, test)["roc_auc_combined"] > 0.97
+
+
+def test_the_mean_of_the_weights_is_kept_and_resumes(tmp_path):
+    """`average` gives other weights than the last step's, `patience` 0 the last epoch's; a resumed run the same."""
+    options, state = FitOptions(epochs=3, patience=0, average=0.9, seed=3), tmp_path / "fit.state"
+    whole = fit(videos(), CONFIG, options)
+    assert [report.best for report in whole.history] == [True] * 3
+
+    def interrupt(report):
+        if report.epoch == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(videos(), CONFIG, options, progress=interrupt, resume=state)
+    resumed = fit(videos(), CONFIG, options, resume=state).sampler.state_dict()
+    plain = fit(videos(), CONFIG, FitOptions(epochs=3, patience=0, seed=3)).sampler.state_dict()
+    for key, value in whole.sampler.state_dict().items():
+        assert torch.equal(value, resumed[key]), key
+    assert not torch.equal(plain["project.weight"], resumed["project.weight"])
 
 
 @pytest.mark.parametrize(

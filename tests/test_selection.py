@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nsnet_cli.errors import UsageError
-from nsnet_cli.selection import Budget, aggregate, confidence, even_indices, select, settled
+from nsnet_cli.selection import LEAST_SALIENCY, Budget, aggregate, confidence, even_indices, select, settled, spread
 from nsnet_cli.types import POLICIES
 
 TIMES = np.arange(6.0)
@@ -15,6 +15,35 @@ SALIENCY = np.array([0.1, 0.9, 0.2, 0.9, 0.5, 0.0])
 
 def test_highest_saliency_first_and_the_earlier_of_two_equals() -> None:
     assert select("nsnet", SALIENCY, TIMES, 3).tolist() == [1, 3, 4]
+
+
+def test_salient_frames_are_chosen_wherever_they_are_and_the_rest_spread_over_time() -> None:
+    crisp = np.array([0.02, 0.01, 0.95, 0.97, 0.96, 0.03, 0.01])
+    assert spread(crisp, np.arange(7.0), 3).tolist() == [3, 4, 2]
+    assert spread(crisp, np.arange(7.0), 5).tolist() == [3, 4, 2, 0, 6]  # no sign in 0.03: 0 and 6 are furthest
+
+
+def test_a_clip_without_salient_frames_is_looked_at_all_over() -> None:
+    none = np.array([0.01, 0.02, 0.09, 0.08, 0.07, 0.00, 0.01])
+    assert spread(none, np.arange(7.0), 3).tolist() == [2, 6, 0]  # the highest; 4 s away; 0 and 4 both 2 s away
+    crowded = np.array([0.0, 1.0, 2.0, 2.1, 2.2, 2.3, 2.4])
+    assert spread(none, crowded, 3).tolist() == [2, 0, 1]  # time decides, not the index
+
+
+def test_confidence_takes_the_highest() -> None:
+    assert select("confidence", np.array([0.8, 0.85, 0.9, 0.88]), np.arange(4.0), 2).tolist() == [2, 3]
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=40), st.integers(1, 40), st.randoms(use_true_random=False))
+def test_spread_leaves_no_more_salient_frame_behind(saliency, k, random) -> None:  # type: ignore[no-untyped-def]
+    values, times = np.array(saliency), np.sort(np.array([random.uniform(0, 100) for _ in saliency]))
+    chosen = spread(values, times, k)
+    assert values[chosen[0]] == values.max()
+    rest = np.setdiff1d(np.arange(len(values)), chosen)
+    most = values[rest].max() if len(rest) else 0.0
+    assert most <= LEAST_SALIENCY or (values[chosen] >= most).all()
+    for n in range(1, len(chosen)):  # a budget that ends early has the choice of its size
+        assert spread(values, times, n).tolist() == chosen[:n].tolist()
 
 
 def test_uniform_takes_the_middles_of_equal_stretches() -> None:
@@ -64,6 +93,9 @@ def test_aggregate_weighs_by_saliency_and_by_how_sure_a_frame_is() -> None:
     unsure = np.array([[0.5, 0.25], [0.0, 1.0]])  # weights 0.5 and 1
     np.testing.assert_allclose(aggregate(unsure, np.ones(2)), [0.25 / 1.5, 1.125 / 1.5])
     assert aggregate(scores, np.zeros(2)).tolist() == [0.5, 0.5]
+    assert aggregate(scores, np.array([0.05, 0.001])).tolist() == [0.5, 0.5]  # one low saliency is like another
+    np.testing.assert_allclose(aggregate(scores, np.array([0.9, 0.001])), [0.9, 0.1])
+    assert aggregate(np.zeros((2, 2)), np.ones(2)).tolist() == [0.0, 0.0]
 
 
 @pytest.mark.parametrize(("text", "most"), [("8", 8), ("5%", 2), ("0.1%", 1), ("100%", 48), ("2s", 48), ("90", 48)])

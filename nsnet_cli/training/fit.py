@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from nsnet_cli.nets.sampler import Sampler, SamplerConfig
 from nsnet_cli.training import prototypes
@@ -42,7 +43,8 @@ def fit(
     progress: Callable[[EpochReport], None] | None = None,
     resume: Path | None = None,
 ) -> FitResult:
-    """Train a sampler. The best epoch's weights (by held-out loss) are given back, in eval mode.
+    """Train a sampler. The best epoch's weights (by held-out loss; `patience` 0: the last's) are given back, in
+    eval mode.
 
     `sequences`: videos, or a function of the epoch that gives fresh ones (fixed vocabulary; `held_out` is then needed).
     `resume`: where the state is kept after each epoch; a state of another run is refused. It is removed at the end.
@@ -60,7 +62,7 @@ def fit(
     with torch.random.fork_rng():
         state = _begin(train, config, options, resume)
         held_out_batches = _held_out_batches(train, held_out, config, options)
-        while state.epoch < options.epochs and state.stale < options.patience:
+        while state.epoch < options.epochs and (not options.patience or state.stale < options.patience):
             torch.manual_seed(options.seed * 100_003 + state.epoch + 1)
             if fresh is not None and state.epoch:
                 train = fresh(state.epoch)
@@ -120,7 +122,8 @@ def _begin(train: Sequences, config: SamplerConfig, options: FitOptions, resume:
     batch = collate(sample, _classes(train, config), [np.zeros(len(s), dtype=np.int64) for s in sample])
     sampler.calibrate(batch.features, batch.logits, batch.mask)
     optimizer = torch.optim.AdamW(sampler.parameters(), options.learning_rate, weight_decay=options.weight_decay)
-    state = State(sampler, optimizer, best={k: v.clone() for k, v in sampler.state_dict().items()})
+    mean = AveragedModel(sampler, multi_avg_fn=get_ema_multi_avg_fn(options.average)) if options.average else None
+    state = State(sampler, optimizer, mean, best={k: v.clone() for k, v in sampler.state_dict().items()})
     if resume is not None and resume.exists():
         load_state(state, config, options, resume)
     return state
@@ -173,11 +176,15 @@ def _epoch(
         losses.total.backward()
         torch.nn.utils.clip_grad_norm_(sampler.parameters(), 1.0)
         state.optimizer.step()
+        if state.mean is not None:
+            state.mean.update_parameters(sampler)
         sums += np.array([float(x.detach()) for x in losses])
-    loss = _held_out_loss(sampler, held_out, options)
-    best = loss < state.best_loss
+    kept = sampler if state.mean is None else state.mean.module
+    assert isinstance(kept, Sampler)
+    loss = _held_out_loss(kept, held_out, options)
+    best = loss < state.best_loss or not options.patience
     if best:
-        state.best_loss, state.best = loss, {k: v.clone() for k, v in sampler.state_dict().items()}
+        state.best_loss, state.best = loss, {k: v.clone() for k, v in kept.state_dict().items()}
     state.stale = 0 if best else state.stale + 1
     state.epoch += 1
     means: tuple[float, float, float, float] = tuple((sums / steps).tolist())

@@ -23,6 +23,8 @@ class FeatureSequence:
     logits: np.ndarray | None = None  # (T, C) of the preview network; needed for the fixed vocabulary
     salient: np.ndarray | None = None  # (T,) bool
     name: str = ""
+    recogniser: np.ndarray | None = None
+    """(T, C) logits of the strong network, where it saw every frame."""
 
     def __post_init__(self) -> None:
         t = len(self.times)
@@ -32,6 +34,8 @@ class FeatureSequence:
             )
         if self.logits is not None and len(self.logits) != t:
             raise ValueError(f"{self.name or 'sequence'}: {len(self.logits)} rows of logits for {t} frames")
+        if self.recogniser is not None and len(self.recogniser) != t:
+            raise ValueError(f"{self.name or 'sequence'}: {len(self.recogniser)} rows of the recogniser for {t} frames")
         if self.salient is not None and len(self.salient) != t:
             raise ValueError(f"{self.name or 'sequence'}: {len(self.salient)} salient marks for {t} frames")
         if not self.labels:

@@ -20,12 +20,13 @@ class Bank:
 
     features: np.ndarray  # (S, F, D) float16: S stretches of F frames
     logits: np.ndarray  # (S, F, C) float16
+    recogniser: np.ndarray  # (S, F, C) float16: logits of the strong network, to measure by
     source: np.ndarray  # (S,) str
     kind: np.ndarray  # (S,) str
     label: np.ndarray  # (S,) int: class of the photographed object, -1 for footage
 
     def where(self, rows: np.ndarray) -> Bank:
-        return Bank(self.features[rows], self.logits[rows], self.source[rows], self.kind[rows], self.label[rows])
+        return Bank(*(getattr(self, name)[rows] for name in self.__slots__))
 
     def __len__(self) -> int:
         return len(self.source)
@@ -73,7 +74,9 @@ class Splicer:
         salient = np.array([bank is self.objects for bank, _, _ in frames])
         gaps = np.exp(rng.normal(0, rng.choice([0.0, 0.3, 0.8]), total))
         times = (np.cumsum(gaps) - gaps / 2) / gaps.sum()
-        return FeatureSequence(features, times.astype(np.float32), (int(self.objects.label[rows[0]]),), logits, salient)
+        label, name = int(self.objects.label[rows[0]]), str(self.objects.source[rows[0]])
+        recogniser = np.stack([bank.recogniser[row, i] for bank, row, i in frames])
+        return FeatureSequence(features, times.astype(np.float32), (label,), logits, salient, name, recogniser)
 
     def background(self, count: int, rng: np.random.Generator) -> list[tuple[Bank, int, int]]:
         """Stretches of 2 to 12 frames of clips of one to three kinds."""

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch.optim.swa_utils import AveragedModel
 
 from nsnet_cli.nets.sampler import Sampler, SamplerConfig
 from nsnet_cli.training.prototypes import PseudoLabels
 
-STATE_VERSION = 1
+STATE_VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,13 +26,17 @@ class FitOptions:
     video_weight: float = 1.0
     """Weight of the video-level losses against the frame-level one."""
     patience: int = 10
-    """Epochs without a better held-out loss before training stops."""
+    """Epochs without a better held-out loss before training stops, and the best is kept. 0: train them all, keep the
+    last.
+    """
     held_out: float = 0.2
     """Share of the videos that training does not see, where no held-out set is given."""
     refine_at: tuple[float, ...] = (0.25, 0.5)
     """When the prototypes are refined with the current saliency, as shares of `epochs`. Own vocabulary only."""
     thin: float = 0.5
     """Up to this share of a sequence's frames is left out at random each epoch, so that no frame rate is special."""
+    average: float = 0.0
+    """Share of the past in the running mean of the weights, which is what is measured and kept; 0: no mean."""
     seed: int = 0
 
 
@@ -56,6 +61,7 @@ class State:
 
     sampler: Sampler
     optimizer: torch.optim.Optimizer
+    mean: AveragedModel | None = None
     pseudo: PseudoLabels | None = None
     epoch: int = 0  # epochs done
     best_loss: float = math.inf
@@ -84,6 +90,7 @@ def save_state(state: State, config: SamplerConfig, options: FitOptions, path: P
             "identity": _identity(config, options),
             "sampler": state.sampler.state_dict(),
             "optimizer": state.optimizer.state_dict(),
+            "mean": None if state.mean is None else state.mean.state_dict(),
             "best": state.best,
             "pseudo": [torch.as_tensor(labels) for labels in pseudo.labels] if config.classes else None,
             "pseudo_state": (pseudo.told_apart, pseudo.rounds),
@@ -103,6 +110,8 @@ def load_state(state: State, config: SamplerConfig, options: FitOptions, path: P
         )
     state.sampler.load_state_dict(saved["sampler"])
     state.optimizer.load_state_dict(saved["optimizer"])
+    if state.mean is not None:
+        state.mean.load_state_dict(saved["mean"])
     state.best = saved["best"]
     state.epoch, state.best_loss, state.stale = saved["counters"]
     state.history = [EpochReport(**report) for report in saved["history"]]

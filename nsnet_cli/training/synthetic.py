@@ -12,7 +12,7 @@ import hashlib
 import io
 import math
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import av
@@ -210,23 +210,3 @@ def pixels(frames: Sequence[Image.Image], size_px: int, crop: float = 0.875) -> 
         box = (left, top, left + side, top + side)
         out.append(np.asarray(frame.resize((size_px, size_px), Image.Resampling.BICUBIC, box=box), dtype=np.uint8))
     return np.stack(out)
-
-
-def even_frames(
-    path: Path, interval_s: float = 1.0, least: int = 24, most: int = 128
-) -> Iterator[tuple[float, Image.Image]]:
-    """(pts_s, frame) at the middles of equal parts of the video, one part a second, at least `least` and at most
-    `most`.
-    """
-    with av.open(str(path), metadata_errors="replace") as container:
-        duration_s = float(container.duration or 0) / av.time_base
-        count = min(most, max(least, math.ceil(duration_s / interval_s)))
-        due = iter((np.arange(count) + 0.5) * duration_s / count)
-        want = next(due)
-        start_s = float(container.start_time or 0) / av.time_base
-        for frame in container.decode(video=0):
-            pts_s = float(frame.time or 0) - start_s
-            if pts_s + 1e-6 < want:
-                continue
-            yield pts_s, frame.to_image()
-            want = next(due, math.inf)
