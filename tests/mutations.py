@@ -315,6 +315,8 @@ def outcomes_of_rows(
             strange.append(f"a row of another file: {row['path']!r}")
         if word not in ("ok", *VIDEO_ERROR_KINDS) or word == "internal":
             word = f"FAILED: {word}: {row['error']['message'][:100]}"
+        if word in ("crashed", "timeout"):  # rare: how it ended is worth knowing
+            print(f"{row['path']}: {row['error']['message']}", file=sys.stderr)
         rows[row["path"]].append((at_s, word))
     outcomes = {}
     for k, path in enumerate(paths):

@@ -66,8 +66,8 @@ class DecodeWorker:
 
     @property
     def pid(self) -> int | None:
-        """The process that would serve the next read; None before start and after a death."""
-        return self._process.pid if self._process is not None else None
+        """The process that would serve the next read. None before start and after a death: others get its number."""
+        return self._process.pid if self._process is not None and self._process.poll() is None else None
 
     def start(self) -> None:
         """Start the process, without waiting until it is up. `read` does it where needed."""
