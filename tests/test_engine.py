@@ -110,6 +110,27 @@ def test_any_number_of_frames_gets_the_answers_of_each_alone(photos: dict[str, n
 
 
 @pytest.mark.usefixtures("tagger")  # exports are there
+def test_threads_that_are_the_first_to_use_the_networks_do_not_wait_for_each_other() -> None:
+    """OpenVINO's first array takes a lock and needs Python's, which another first array holds while it waits."""
+    code = """
+import os, sys, threading, numpy as np
+from nsnet_cli.nets.engine import build_engine
+from nsnet_cli.weights.checkpoint import resolve_checkpoint
+engine = build_engine(resolve_checkpoint("imagenet-lite"), "cpu")
+sys.setswitchinterval(1e-6)
+together, pixels = threading.Barrier(4), np.zeros((1, 256, 256, 3), np.uint8)
+threads = [threading.Thread(target=lambda: (together.wait(), engine.preview(pixels)), daemon=True) for _ in range(4)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join(60)
+os._exit(any(thread.is_alive() for thread in threads))
+"""
+    for _ in range(3):
+        assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.usefixtures("tagger")  # exports are there
 def test_loading_tells_nobody_and_leaves_nothing_at_home(tmp_path: Path) -> None:
     """OpenVINO's import would report itself to Google Analytics, from a fork of this process."""
     code = (
