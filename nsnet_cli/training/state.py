@@ -13,7 +13,7 @@ import torch
 from nsnet_cli.nets.sampler import Sampler, SamplerConfig
 from nsnet_cli.training.prototypes import PseudoLabels
 
-STATE_VERSION = 1
+STATE_VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +24,10 @@ class FitOptions:
     weight_decay: float = 0.02
     video_weight: float = 1.0
     """Weight of the video-level losses against the frame-level one."""
+    attention_weight: float = 1.0
+    """Weight of the attention's own loss on the pseudo labels. Own vocabulary only."""
     patience: int = 10
-    """Epochs without a better held-out loss before training stops."""
+    """Epochs without a better held-out criterion before training stops."""
     held_out: float = 0.2
     """Share of the videos that training does not see, where no held-out set is given."""
     refine_at: tuple[float, ...] = (0.25, 0.5)
@@ -37,7 +39,11 @@ class FitOptions:
 
 @dataclass(frozen=True, slots=True)
 class EpochReport:
-    """One epoch: mean losses in training, the held-out loss, and whether it is the best so far."""
+    """One epoch: mean losses in training, the held-out loss, and whether the epoch is the best so far.
+
+    `criterion`, the less the better, decides that: the held-out loss, or in an own vocabulary the chance that the
+    saliency puts a held-out non-salient frame (by pseudo label) above a salient one.
+    """
 
     epoch: int
     epochs: int
@@ -45,7 +51,9 @@ class EpochReport:
     frame: float
     salient: float
     non_salient: float
+    attention: float
     held_out_loss: float
+    criterion: float
     best: bool
     refinements: int
 
@@ -58,7 +66,7 @@ class State:
     optimizer: torch.optim.Optimizer
     pseudo: PseudoLabels | None = None
     epoch: int = 0  # epochs done
-    best_loss: float = math.inf
+    best_criterion: float = math.inf
     best: dict[str, torch.Tensor] = field(default_factory=dict)
     stale: int = 0
     history: list[EpochReport] = field(default_factory=list)
@@ -87,7 +95,7 @@ def save_state(state: State, config: SamplerConfig, options: FitOptions, path: P
             "best": state.best,
             "pseudo": [torch.as_tensor(labels) for labels in pseudo.labels] if config.classes else None,
             "pseudo_state": (pseudo.told_apart, pseudo.rounds),
-            "counters": (state.epoch, state.best_loss, state.stale),
+            "counters": (state.epoch, state.best_criterion, state.stale),
             "history": [asdict(report) for report in state.history],
         },
         temporary,
@@ -104,7 +112,7 @@ def load_state(state: State, config: SamplerConfig, options: FitOptions, path: P
     state.sampler.load_state_dict(saved["sampler"])
     state.optimizer.load_state_dict(saved["optimizer"])
     state.best = saved["best"]
-    state.epoch, state.best_loss, state.stale = saved["counters"]
+    state.epoch, state.best_criterion, state.stale = saved["counters"]
     state.history = [EpochReport(**report) for report in saved["history"]]
     if saved["pseudo"] is not None:
         state.pseudo = PseudoLabels(tuple(labels.numpy() for labels in saved["pseudo"]), *saved["pseudo_state"])
