@@ -3,9 +3,9 @@
     python benchmarks/own_tags.py ../shared/data/fight ../shared/data/workout --repeats 3 --json own_tags.json
 
 Features come from the cache that `nsnet train` fills. Clips of one source never stand on both sides of a fold: the
-exercise clips' sources were told apart by eye (SOURCES). Spreads are standard deviations: over the repeats, each another
-deal of the folds and another seed, and over all folds of all repeats. `less dense` is how far a policy lies above dense,
-repeat by repeat.
+exercise clips' sources were told apart by eye (SOURCES). Spreads are standard deviations: over the repeats, each
+another deal of the folds and another seed, and over all folds of all repeats. `less dense` is how far a policy lies
+above dense, repeat by repeat.
 """
 
 from __future__ import annotations
@@ -103,7 +103,8 @@ def run(source: Path, repeats: int, epochs: int) -> dict[str, object]:
     rows = []
     print(f"\n{source}: {len(dataset.examples)} videos, {len(dataset.vocabulary)} tags, {repeats} x {FOLDS} folds")
     print(
-        f"{'policy':12}{'K':>4}{'top-1 %':>10}{'repeats':>9}{'folds':>7}{'less dense':>12}{'+-':>6}{'mAP %':>8}{'GFLOPs':>8}"
+        f"{'policy':12}{'K':>4}{'top-1 %':>10}{'repeats':>9}{'folds':>7}"
+        f"{'less dense':>12}{'+-':>6}{'mAP %':>8}{'GFLOPs':>8}"
     )
     for policy in POLICIES:
         for k in KS if policy != "dense" else (0,):

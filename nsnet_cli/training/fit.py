@@ -17,7 +17,7 @@ import torch
 from nsnet_cli.nets.sampler import Sampler, SamplerConfig
 from nsnet_cli.training import prototypes
 from nsnet_cli.training.losses import Losses, sampler_loss
-from nsnet_cli.training.measure import known_answers, roc_auc, saliency
+from nsnet_cli.training.measure import known_answers, saliency
 from nsnet_cli.training.prototypes import PseudoLabels
 from nsnet_cli.training.sequences import Batch, FeatureSequence, collate
 from nsnet_cli.training.state import EpochReport, FitOptions, State, load_state, save_state
@@ -42,7 +42,7 @@ def fit(
     progress: Callable[[EpochReport], None] | None = None,
     resume: Path | None = None,
 ) -> FitResult:
-    """Train a sampler. The best epoch's weights (by EpochReport.criterion) are given back, in eval mode.
+    """Train a sampler. The best epoch's weights (by held-out loss) are given back, in eval mode.
 
     `sequences`: videos, or a function of the epoch that gives fresh ones (fixed vocabulary; `held_out` is then needed).
     `resume`: where the state is kept after each epoch; a state of another run is refused. It is removed at the end.
@@ -172,14 +172,14 @@ def _epoch(
         torch.nn.utils.clip_grad_norm_(sampler.parameters(), 1.0)
         state.optimizer.step()
         sums += np.array([float(x.detach()) for x in losses])
-    loss, criterion = _judge(sampler, held_out, config, options)
-    best = criterion < state.best_criterion
+    loss = _held_out_loss(sampler, held_out, config, options)
+    best = loss < state.best_loss
     if best:
-        state.best_criterion, state.best = criterion, {k: v.clone() for k, v in sampler.state_dict().items()}
+        state.best_loss, state.best = loss, {k: v.clone() for k, v in sampler.state_dict().items()}
     state.stale = 0 if best else state.stale + 1
     state.epoch += 1
     means: tuple[float, float, float, float, float] = tuple((sums / steps).tolist())
-    report = EpochReport(state.epoch, options.epochs, *means, loss, criterion, best, state.pseudo.rounds)
+    report = EpochReport(state.epoch, options.epochs, *means, loss, best, state.pseudo.rounds)
     state.history.append(report)
     return report
 
@@ -220,21 +220,10 @@ def _losses(sampler: Sampler, batch: Batch, config: SamplerConfig, options: FitO
 
 
 @torch.no_grad()
-def _judge(sampler: Sampler, batches: list[Batch], config: SamplerConfig, options: FitOptions) -> tuple[float, float]:
-    """Held-out loss and the criterion of early stopping.
-
-    An own vocabulary's classifier is soon too sure of itself, while the order of the frames, all that the sampler is
-    for, still gets better: so the loss would stop it too early.
-    """
+def _held_out_loss(sampler: Sampler, batches: list[Batch], config: SamplerConfig, options: FitOptions) -> float:
     sampler.eval()
-    loss = sum(float(_losses(sampler, b, config, options).total) * len(b.mask) for b in batches)
-    loss /= sum(len(batch.mask) for batch in batches)
-    if not config.classes:
-        return loss, loss
-    scores = torch.cat([sampler(b.features, b.logits, b.times, b.mask).combined[b.pseudo >= 0] for b in batches])
-    kinds = torch.cat([b.pseudo[b.pseudo >= 0] for b in batches]) < config.classes
-    ranked = roc_auc(scores.numpy(), kinds.numpy())
-    return loss, loss if math.isnan(ranked) else 1 - ranked
+    total = sum(float(_losses(sampler, batch, config, options).total) * len(batch.mask) for batch in batches)
+    return total / sum(len(batch.mask) for batch in batches)
 
 
 def _metrics(state: State, train: Sequences, held_out: Sequences, config: SamplerConfig) -> dict[str, float]:
@@ -242,7 +231,7 @@ def _metrics(state: State, train: Sequences, held_out: Sequences, config: Sample
     right = [int(f.video[:-1].argmax()) in s.labels for f, s in zip(found, held_out, strict=True)]
     metrics = {
         "epochs": float(state.epoch),
-        "held_out_loss": next((r.held_out_loss for r in reversed(state.history) if r.best), math.nan),
+        "held_out_loss": state.best_loss,
         "held_out_top1_preview": float(np.mean(right)),
     }
     if state.pseudo is not None and all(s.salient is not None for s in train):

@@ -1,4 +1,4 @@
-"""The two losses of NSNet. Class C, the last of the C+1, is non-salient.
+"""The losses of NSNet. Class C, the last of the C+1, is non-salient.
 
 From the abstract of arXiv 2207.10388: a frame-level loss on pseudo labels that tell salient from non-salient frames
 (FSM), and a video-level loss

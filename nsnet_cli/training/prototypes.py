@@ -5,8 +5,8 @@ learn non-saliency.
 Ours (a reconstruction): everything below. Closeness r is cos(x, mu_y) less the mean of cos(x, mu_c) over the other
 classes, after the training
 set's mean is taken off: what all videos share cancels. Each feature is divided by the root of its spread, so that the
-few that vary most do not decide alone, nor the many that hardly vary. The split is where a mixture of two Gaussians on r is sure,
-not a fixed share of the frames.
+few that vary most do not decide alone, nor the many that hardly vary. The split is where a mixture of two Gaussians on
+r is sure, not a fixed share of the frames.
 
 Refinement re-weights the prototypes with the current saliency and can feed on its own mistakes. Two guards: a video's
 frames are

@@ -27,7 +27,7 @@ class FitOptions:
     attention_weight: float = 1.0
     """Weight of the attention's own loss on the pseudo labels. Own vocabulary only."""
     patience: int = 10
-    """Epochs without a better held-out criterion before training stops."""
+    """Epochs without a better held-out loss before training stops."""
     held_out: float = 0.2
     """Share of the videos that training does not see, where no held-out set is given."""
     refine_at: tuple[float, ...] = (0.25, 0.5)
@@ -39,11 +39,7 @@ class FitOptions:
 
 @dataclass(frozen=True, slots=True)
 class EpochReport:
-    """One epoch: mean losses in training, the held-out loss, and whether the epoch is the best so far.
-
-    `criterion`, the less the better, decides that: the held-out loss, or in an own vocabulary the chance that the
-    saliency puts a held-out non-salient frame (by pseudo label) above a salient one.
-    """
+    """One epoch: mean losses in training, the held-out loss, and whether the epoch is the best so far."""
 
     epoch: int
     epochs: int
@@ -53,7 +49,6 @@ class EpochReport:
     non_salient: float
     attention: float
     held_out_loss: float
-    criterion: float
     best: bool
     refinements: int
 
@@ -66,7 +61,7 @@ class State:
     optimizer: torch.optim.Optimizer
     pseudo: PseudoLabels | None = None
     epoch: int = 0  # epochs done
-    best_criterion: float = math.inf
+    best_loss: float = math.inf
     best: dict[str, torch.Tensor] = field(default_factory=dict)
     stale: int = 0
     history: list[EpochReport] = field(default_factory=list)
@@ -95,7 +90,7 @@ def save_state(state: State, config: SamplerConfig, options: FitOptions, path: P
             "best": state.best,
             "pseudo": [torch.as_tensor(labels) for labels in pseudo.labels] if config.classes else None,
             "pseudo_state": (pseudo.told_apart, pseudo.rounds),
-            "counters": (state.epoch, state.best_criterion, state.stale),
+            "counters": (state.epoch, state.best_loss, state.stale),
             "history": [asdict(report) for report in state.history],
         },
         temporary,
@@ -112,7 +107,7 @@ def load_state(state: State, config: SamplerConfig, options: FitOptions, path: P
     state.sampler.load_state_dict(saved["sampler"])
     state.optimizer.load_state_dict(saved["optimizer"])
     state.best = saved["best"]
-    state.epoch, state.best_criterion, state.stale = saved["counters"]
+    state.epoch, state.best_loss, state.stale = saved["counters"]
     state.history = [EpochReport(**report) for report in saved["history"]]
     if saved["pseudo"] is not None:
         state.pseudo = PseudoLabels(tuple(labels.numpy() for labels in saved["pseudo"]), *saved["pseudo_state"])
