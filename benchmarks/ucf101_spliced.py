@@ -8,6 +8,8 @@ Cross-validated over videos (contiguous fifths of each class, so that neighbours
 over which five classes
 are the unlabelled ones (each class once). The recogniser is linear, trained on the training videos' frames of the ten
 classes.
+Features are on one common scale, not each on its own: they are principal components, and the last ones, most of them
+noise, would count as much as the first (--each-feature shows what that costs).
 Prints top-1 at K = 4 and the saliency's ROC-AUC, mean and spread over the runs.
 """
 
@@ -53,7 +55,7 @@ def splice(
 
 
 def recogniser(features: np.ndarray, labels: np.ndarray, classes: int) -> torch.nn.Linear:
-    """Multinomial logistic regression on standardised frames. (N, D), (N,)."""
+    """Multinomial logistic regression on frames of unit scale. (N, D), (N,)."""
     torch.manual_seed(0)
     x, y = torch.as_tensor(features), torch.as_tensor(labels)
     net = torch.nn.Linear(x.shape[1], classes)
@@ -77,7 +79,7 @@ def top1(sequences: list[FeatureSequence], probabilities: list[np.ndarray], scor
 
 
 def one_run(
-    data: dict[str, np.ndarray], fold: int, choice: int, options: FitOptions, standing: bool
+    data: dict[str, np.ndarray], fold: int, choice: int, options: FitOptions, args: argparse.Namespace
 ) -> dict[str, float]:
     rng = np.random.default_rng([fold, choice])
     features, labels = data["features"].astype(np.float32), data["labels"]
@@ -87,10 +89,11 @@ def one_run(
     part = np.empty(len(labels), dtype=int)
     for c in range(classes):
         rows = np.flatnonzero(labels == c)
-        part[rows] = np.arange(len(rows)) * FOLDS // len(rows)
+        fifths = np.arange(len(rows)) * FOLDS // len(rows)
+        part[rows] = np.random.default_rng(c).permutation(fifths) if args.random_split else fifths
     train, test = part != fold, part == fold
     mean, std = features[train].mean((0, 1)), features[train].std((0, 1)) + 1e-3
-    features = (features - mean) / std
+    features = (features - mean) / (std if args.each_feature else np.sqrt((std**2).mean()))
 
     def sequences(rows: np.ndarray, copies: int) -> list[FeatureSequence]:
         others = [features[i] for i in np.flatnonzero(rows & np.isin(labels, hidden))]
@@ -105,7 +108,7 @@ def one_run(
         p = [net(torch.as_tensor(s.features)).softmax(-1).numpy() for s in testing]
 
     started = time.perf_counter()
-    result = fit(training, SamplerConfig(features.shape[2], len(known), standing=standing), options)
+    result = fit(training, SamplerConfig(features.shape[2], len(known)), options)
     seconds = time.perf_counter() - started
     found = saliency(result.sampler, testing)
     truth = np.concatenate([np.asarray(s.salient) for s in testing])
@@ -135,12 +138,15 @@ def main() -> None:
     parser.add_argument("--folds", default="0,2,4")
     parser.add_argument("--choices", default="0,1,2")
     parser.add_argument("--epochs", type=int, default=20)
-    parser.add_argument("--standing", action="store_true", help="the classifier sees how a frame stands out")
+    parser.add_argument("--attention-weight", type=float, default=FitOptions().attention_weight)
+    parser.add_argument("--random-split", action="store_true", help="neighbours of one source on both sides")
+    parser.add_argument("--each-feature", action="store_true", help="each feature on a scale of its own")
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
     data = dict(np.load(args.features))
+    options = FitOptions(epochs=args.epochs, attention_weight=args.attention_weight, seed=0)
     runs = [
-        one_run(data, int(fold), int(choice), FitOptions(epochs=args.epochs, seed=0), args.standing)
+        one_run(data, int(fold), int(choice), options, args)
         for choice in args.choices.split(",")
         for fold in args.folds.split(",")
     ]

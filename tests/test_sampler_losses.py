@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from nsnet_cli.training import prototypes
-from nsnet_cli.training.losses import frame_loss, non_salient_loss, salient_loss
+from nsnet_cli.training.losses import attention_loss, frame_loss, non_salient_loss, salient_loss
 from nsnet_cli.training.measure import roc_auc
 from nsnet_cli.training.sequences import IGNORED, FeatureSequence, collate
 
@@ -48,6 +48,28 @@ def test_salient_loss_of_two_labels_is_least_when_they_share():
 
 def test_non_salient_loss():
     assert non_salient_loss(logits_of([0.7, 0.2, 0.1])).item() == pytest.approx(-math.log(0.1), rel=1e-5)
+
+
+def test_attention_loss_weighs_the_two_kinds_one_half_each():
+    attention = torch.tensor([[0.5, 0.25, 0.25, 0.25, 0.9]])
+    found = attention_loss(attention, torch.tensor([[1, 2, 2, 2, IGNORED]]), classes=2)
+    assert found.item() == pytest.approx((math.log(2) - math.log(0.75)) / 2, rel=1e-5)
+    assert attention_loss(attention, torch.full((1, 5), IGNORED), classes=2).item() == 0
+
+
+def test_a_missed_salient_frame_costs_the_attention_more_than_its_share_of_x_minus():
+    """One of 40 suppressed frames is salient: X- hardly changes, the attention's own loss does."""
+    frames = torch.tensor([[[9.0, -9.0]] * 2 + [[-9.0, 9.0]] * 39])  # (1, T, C+1)
+    pseudo = torch.tensor([[0, 0] + [1] * 39])
+
+    def costs(second):
+        attention = torch.tensor([[0.99, second] + [0.01] * 39])
+        rest = 1 - attention[..., None]
+        x_minus = (frames * rest).sum(1) / rest.sum(1)
+        return non_salient_loss(x_minus).item(), attention_loss(attention, pseudo, classes=1).item()
+
+    found, missed = costs(0.99), costs(0.01)
+    assert missed[0] - found[0] < 0.01 and missed[1] - found[1] > 1
 
 
 def test_dual_supervision_wants_the_frames():

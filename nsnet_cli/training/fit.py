@@ -17,7 +17,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from nsnet_cli.nets.sampler import Sampler, SamplerConfig
 from nsnet_cli.training import prototypes
-from nsnet_cli.training.losses import sampler_loss
+from nsnet_cli.training.losses import Losses, sampler_loss
 from nsnet_cli.training.measure import known_answers, saliency
 from nsnet_cli.training.prototypes import PseudoLabels
 from nsnet_cli.training.sequences import Batch, FeatureSequence, collate
@@ -163,15 +163,13 @@ def _epoch(
     rng = np.random.default_rng([options.seed, state.epoch])
     batches, classes = _batches([len(s) for s in train], options.batch, rng), _classes(train, config)
     steps = len(batches)
-    sums, sampler = np.zeros(4), state.sampler.train()
+    sums, sampler = np.zeros(5), state.sampler.train()
     for step, rows in enumerate(batches):
         thinned = [_thin(train[i], state.pseudo.labels[i], rng, options.thin) for i in rows]
         batch = collate([s for s, _ in thinned], classes, [p for _, p in thinned])
         for group in state.optimizer.param_groups:
             group["lr"] = options.learning_rate * _schedule((state.epoch + step / steps) / options.epochs)
-        losses = sampler_loss(
-            sampler(batch.features, batch.logits, batch.times, batch.mask), batch, options.video_weight
-        )
+        losses = _losses(sampler, batch, config, options)
         state.optimizer.zero_grad()
         losses.total.backward()
         torch.nn.utils.clip_grad_norm_(sampler.parameters(), 1.0)
@@ -181,13 +179,13 @@ def _epoch(
         sums += np.array([float(x.detach()) for x in losses])
     kept = sampler if state.mean is None else state.mean.module
     assert isinstance(kept, Sampler)
-    loss = _held_out_loss(kept, held_out, options)
+    loss = _held_out_loss(kept, held_out, config, options)
     best = loss < state.best_loss or not options.patience
     if best:
         state.best_loss, state.best = loss, {k: v.clone() for k, v in kept.state_dict().items()}
     state.stale = 0 if best else state.stale + 1
     state.epoch += 1
-    means: tuple[float, float, float, float] = tuple((sums / steps).tolist())
+    means: tuple[float, float, float, float, float] = tuple((sums / steps).tolist())
     report = EpochReport(state.epoch, options.epochs, *means, loss, best, state.pseudo.rounds)
     state.history.append(report)
     return report
@@ -223,13 +221,15 @@ def _thin(
     return FeatureSequence(sequence.features[keep], sequence.times[keep], sequence.labels, logits), pseudo[keep]
 
 
+def _losses(sampler: Sampler, batch: Batch, config: SamplerConfig, options: FitOptions) -> Losses:
+    output = sampler(batch.features, batch.logits, batch.times, batch.mask)
+    return sampler_loss(output, batch, options.video_weight, options.attention_weight if config.classes else 0.0)
+
+
 @torch.no_grad()
-def _held_out_loss(sampler: Sampler, batches: list[Batch], options: FitOptions) -> float:
+def _held_out_loss(sampler: Sampler, batches: list[Batch], config: SamplerConfig, options: FitOptions) -> float:
     sampler.eval()
-    total = 0.0
-    for batch in batches:
-        output = sampler(batch.features, batch.logits, batch.times, batch.mask)
-        total += float(sampler_loss(output, batch, options.video_weight).total) * len(batch.mask)
+    total = sum(float(_losses(sampler, batch, config, options).total) * len(batch.mask) for batch in batches)
     return total / sum(len(batch.mask) for batch in batches)
 
 

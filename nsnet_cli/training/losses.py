@@ -1,10 +1,10 @@
-"""The two losses of NSNet. Class C, the last of the C+1, is non-salient.
+"""The losses of NSNet. Class C, the last of the C+1, is non-salient.
 
 From the abstract of arXiv 2207.10388: a frame-level loss on pseudo labels that tell salient from non-salient frames
 (FSM), and a video-level loss
 on temporal attention under dual supervision by the salient and the non-salient representation (VGM).
 Ours (a reconstruction): that both are cross-entropies through one classifier, the balance of the two kinds of frames,
-the form for several labels.
+the form for several labels, and that an own vocabulary's attention learns from the pseudo labels too.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ class Losses(NamedTuple):
     frame: Tensor
     salient: Tensor
     non_salient: Tensor
+    attention: Tensor
 
 
 def frame_loss(frame_logits: Tensor, pseudo: Tensor) -> Tensor:
@@ -36,10 +37,25 @@ def frame_loss(frame_logits: Tensor, pseudo: Tensor) -> Tensor:
     loss = F.cross_entropy(
         frame_logits.flatten(0, 1), pseudo.flatten(), ignore_index=IGNORED, reduction="none"
     )  # (B * T,)
-    flat = pseudo.flatten()
-    kinds = [loss[kind] for kind in ((flat >= 0) & (flat < last), flat == last)]
+    return _mean_of_kinds(loss, pseudo.flatten(), last)
+
+
+def attention_loss(attention: Tensor, pseudo: Tensor, classes: int) -> Tensor:
+    """Binary cross-entropy of the VGM's lambda on the same pseudo labels, the two kinds weighing one half each.
+
+    X- is a mean over most of the video, so that it hardly asks for every salient frame; this does. attention (B, T) in
+    [0, 1], pseudo (B, T) as for `frame_loss`, classes C -> ().
+    """
+    salient = (pseudo >= 0) & (pseudo < classes)
+    loss = F.binary_cross_entropy(attention.clamp(1e-5, 1 - 1e-5), salient.float(), reduction="none")
+    return _mean_of_kinds(loss.flatten(), pseudo.flatten(), classes)
+
+
+def _mean_of_kinds(loss: Tensor, pseudo: Tensor, classes: int) -> Tensor:
+    """Mean of the salient frames' mean loss and the non-salient frames'. Both (N,) -> ()."""
+    kinds = [loss[kind] for kind in ((pseudo >= 0) & (pseudo < classes), pseudo == classes)]
     means = [kind.mean() for kind in kinds if len(kind)]
-    return torch.stack(means).mean() if means else frame_logits.sum() * 0
+    return torch.stack(means).mean() if means else loss.sum() * 0
 
 
 def salient_loss(salient_logits: Tensor, labels: Tensor) -> Tensor:
@@ -56,9 +72,15 @@ def non_salient_loss(non_salient_logits: Tensor) -> Tensor:
     return -non_salient_logits.log_softmax(-1)[:, -1].mean()
 
 
-def sampler_loss(output: SamplerOutput, batch: Batch, video_weight: float = 1.0) -> Losses:
-    """Frame level + video_weight * (salient + non-salient) / 2."""
+def sampler_loss(
+    output: SamplerOutput, batch: Batch, video_weight: float = 1.0, attention_weight: float = 0.0
+) -> Losses:
+    """Frame level + video_weight * (salient + non-salient) / 2 + attention_weight * attention."""
     frame = frame_loss(output.frame_logits, batch.pseudo)
     salient = salient_loss(output.salient_logits, batch.labels)
     rest = non_salient_loss(output.non_salient_logits)
-    return Losses(frame + video_weight * (salient + rest) / 2, frame, salient, rest)
+    total = frame + video_weight * (salient + rest) / 2
+    if not attention_weight:
+        return Losses(total, frame, salient, rest, torch.zeros(()))
+    attention = attention_loss(output.vgm, batch.pseudo, batch.labels.shape[1])
+    return Losses(total + attention_weight * attention, frame, salient, rest, attention)

@@ -4,8 +4,9 @@ From the paper's abstract: pseudo labels tell salient from non-salient frames, s
 learn non-saliency.
 Ours (a reconstruction): everything below. Closeness r is cos(x, mu_y) less the mean of cos(x, mu_c) over the other
 classes, after the training
-set's mean is taken off: what all videos share cancels. The split is where a mixture of two Gaussians on r is sure,
-not a fixed share of the frames.
+set's mean is taken off: what all videos share cancels. Each feature is divided by the root of its spread, so that the
+few that vary most do not decide alone, nor the many that hardly vary. The split is where a mixture of two Gaussians on
+r is sure, not a fixed share of the frames.
 
 Refinement re-weights the prototypes with the current saliency and can feed on its own mistakes. Two guards: a video's
 frames are
@@ -109,7 +110,8 @@ def label_frames(
     lengths = [len(s) for s in sequences]
     owner = np.repeat(np.arange(len(sequences)), lengths)  # (N,)
     features = np.concatenate([np.asarray(s.features, dtype=np.float32) for s in sequences])
-    features = unit(features - features.mean(0))  # (N, D)
+    spread = features.std(0)
+    features = unit((features - features.mean(0)) / np.sqrt(np.where(spread > 0, spread, 1)))  # (N, D)
     targets = np.zeros((len(sequences), classes))
     for row, sequence in enumerate(sequences):
         targets[row, list(sequence.labels)] = 1

@@ -25,6 +25,8 @@ class FitOptions:
     weight_decay: float = 0.02
     video_weight: float = 1.0
     """Weight of the video-level losses against the frame-level one."""
+    attention_weight: float = 1.0
+    """Weight of the attention's own loss on the pseudo labels. Own vocabulary only."""
     patience: int = 10
     """Epochs without a better held-out loss before training stops, and the best is kept. 0: train them all, keep the
     last.
@@ -42,7 +44,7 @@ class FitOptions:
 
 @dataclass(frozen=True, slots=True)
 class EpochReport:
-    """One epoch: mean losses in training, the held-out loss, and whether it is the best so far."""
+    """One epoch: mean losses in training, the held-out loss, and whether the epoch is the best so far."""
 
     epoch: int
     epochs: int
@@ -50,6 +52,7 @@ class EpochReport:
     frame: float
     salient: float
     non_salient: float
+    attention: float
     held_out_loss: float
     best: bool
     refinements: int
