@@ -33,6 +33,10 @@ if TYPE_CHECKING:
     from nsnet_cli.tagger import Tagger
 
 
+_KEPT: list[Tagger] = []
+"""Until the process ends: taking compiled networks apart takes 30 ms, and nobody waits for the memory."""
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """What was asked on the command line, apart from the options that change results."""
@@ -148,7 +152,9 @@ class TagRun:
                 say=lambda message: self.console.info(harmless(message)),
             )
 
-        return batch.interruptible(load)
+        tagger = batch.interruptible(load)
+        _KEPT.append(tagger)
+        return tagger
 
     def _left_to_do(self, jobs: list[Job], tagger: Tagger | None) -> list[Job]:
         if self.request.output_dir is None or self.request.overwrite or tagger is None:
