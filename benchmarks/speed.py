@@ -165,6 +165,7 @@ def main() -> None:
     parser.add_argument("--parts", nargs="+", choices=parts, default=parts)
     parser.add_argument("--plot", type=Path)
     args = parser.parse_args()
+    args.out.mkdir(parents=True, exist_ok=True)
     mixed = sorted(p for kind in ("clips", "workout", "fight") for p in (args.clips / kind).rglob("*.*"))[::2][:50]
     short = args.clips / "clips" / "mm_test.mp4"
     results: dict[str, dict] = {}
