@@ -147,6 +147,7 @@ class Tagger:
         )
 
     def _look(self, pixels: np.ndarray) -> _Looked:
+        self.engine.load()
         start = time.perf_counter()
         return _Looked(*self.engine.preview(pixels), time.perf_counter() - start)
 

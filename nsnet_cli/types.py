@@ -226,6 +226,10 @@ class Cost:
 
 @dataclass(frozen=True, slots=True)
 class Timings:
+    """Seconds of work by stage, and from start to end. Decoding and previewing go on side by side, and each on several
+    cores: stages can add up to more than `total_s`.
+    """
+
     decode_s: float = 0.0
     preview_s: float = 0.0
     sampler_s: float = 0.0

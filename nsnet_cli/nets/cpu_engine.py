@@ -67,6 +67,9 @@ class CpuEngine:
         graph(np.zeros((1, self._preview_side, self._preview_side, 3), np.uint8))
         return graph
 
+    def load(self) -> None:
+        self._preview.result()
+
     def preview(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         features, logits = self._preview.result()(shrink(pixels, self._preview_side))
         return features, logits

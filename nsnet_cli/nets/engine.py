@@ -34,6 +34,10 @@ class Engine(Protocol):
     lanes: int
     """Calls that it carries out side by side: a caller with many frames shares them out among so many threads."""
 
+    def load(self) -> None:
+        """Wait until the preview network is ready: it may be loading behind the decoding. Raises WeightsError."""
+        ...
+
     def preview(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """pixels (N, S, S, 3) uint8 -> features (N, D), logits (N, C), float32."""
         ...

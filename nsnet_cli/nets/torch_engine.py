@@ -40,6 +40,8 @@ class TorchEngine:
             recogniser=classifier_gflops(self._recogniser),
         )
 
+    def load(self) -> None: ...
+
     def preview(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return self._classify(self._preview, pixels)
 
