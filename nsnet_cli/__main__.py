@@ -1,5 +1,6 @@
 """`python -m nsnet_cli` and the `nsnet` script. Imports nothing heavy: worker processes import this module too."""
 
+import gc
 import os
 import sys
 
@@ -8,6 +9,13 @@ def main() -> None:
     # numpy's threads spin for a tenth of a second after its import, and nothing here is large enough for them
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
+        # A decoder comes up in the time that reading the command line takes. (Not where a stream is closed: the
+        # worker's socket would get its number.)
+        if sys.argv[1:2] == ["tag"] and None not in (sys.stdin, sys.stdout, sys.stderr):
+            from nsnet_cli.video.worker import start_spare
+
+            start_spare()
+            gc.disable()  # while so much is imported; TagRun enables it
         from nsnet_cli.cli.app import leave, run
     except KeyboardInterrupt:
         sys.exit(130)

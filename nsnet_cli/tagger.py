@@ -15,6 +15,7 @@ import numpy as np
 
 from nsnet_cli.errors import UsageError, VideoError
 from nsnet_cli.nets.engine import Engine, Saliency, build_engine
+from nsnet_cli.reading import read_options
 from nsnet_cli.selection import PREVIEW_POLICIES, SALIENCY_POLICIES, Budget, aggregate, confidence, select, settled
 from nsnet_cli.types import (
     POLICIES,
@@ -272,25 +273,6 @@ def checked(options: TagOptions) -> TagOptions:
             f"--frames {options.frames} is more than --preview {options.preview}", "recognise fewer frames"
         )
     return options
-
-
-def read_options(checkpoint: Checkpoint, options: TagOptions, *, jpegs: bool, threads: int) -> ReadOptions:
-    """What the video room is asked for. `uniform` looks at nothing but the K frames that it recognises."""
-    network = checkpoint.recogniser.network
-    alone = options.policy == "uniform" and options.budget is None
-    most = options.frames if alone else options.preview
-    defaults = ReadOptions(size_px=checkpoint.recogniser.size_px)
-    return replace(
-        defaults,
-        crop=network.crop,
-        interpolation="bicubic" if network.interpolation == "bicubic" else "bilinear",
-        max_frames=most,
-        min_frames=min(defaults.min_frames, most),
-        even=alone,
-        decoder=options.decoder,
-        threads=threads,
-        jpegs=jpegs,
-    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -146,7 +147,7 @@ def test_killed_just_when_it_is_asked(worker: DecodeWorker, clip: Path, monkeypa
     def kill_and_send(sock: socket.socket, message: object) -> None:
         if worker.pid == pid and pid is not None:
             os.kill(pid, signal.SIGKILL)
-            assert wait_until(lambda: not alive(pid))
+            assert wait_until(lambda: bool(select.select([sock], [], [], 0)[0])), "its end of the socket is closed"
         send(sock, message)
 
     monkeypatch.setattr(wire, "send", kill_and_send)
@@ -194,6 +195,22 @@ def test_an_iterator_closed_early_leaves_the_worker_usable(worker: DecodeWorker,
     next(messages)
     messages.close()  # type: ignore[attr-defined]
     assert len(numbers(worker.read(clip, OPTIONS))) == 24
+
+
+def test_a_video_that_was_asked_for_ahead(clip: Path, tmp_path: Path) -> None:
+    with DecodeWorker() as worker:
+        worker.ask_ahead(clip, OPTIONS)
+        assert len(numbers(worker.read(clip, OPTIONS))) == 24
+        worker.ask_ahead(tmp_path / "another.mp4", OPTIONS)  # and then not wanted
+        assert len(numbers(worker.read(clip, OPTIONS))) == 24
+        worker.ask_ahead(clip, OPTIONS)
+        assert worker.pid is not None
+        os.kill(worker.pid, signal.SIGKILL)  # before anybody read
+        assert wait_until(lambda: worker.pid is None)
+        assert len(numbers(worker.read(clip, OPTIONS))) == 24
+        worker.ask_ahead(tmp_path / "gone.mp4", OPTIONS)
+        with pytest.raises(VideoError, match="gone"):
+            list(worker.read(tmp_path / "gone.mp4", OPTIONS))
 
 
 def test_a_worker_waits_for_a_slow_consumer(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

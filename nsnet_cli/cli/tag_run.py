@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -25,9 +26,11 @@ from nsnet_cli.errors import (
 )
 from nsnet_cli.outputs.files import FileOutputs
 from nsnet_cli.outputs.store import output_names
+from nsnet_cli.reading import read_options
 from nsnet_cli.text import harmless, printable
-from nsnet_cli.types import DecodeReport, FrameBatch, TagOptions, VideoHeader, VideoResult
-from nsnet_cli.video.worker import DecodeWorker
+from nsnet_cli.types import DecodeReport, FrameBatch, ReadOptions, TagOptions, VideoHeader, VideoResult
+from nsnet_cli.video.worker import DecodeWorker, take_spare
+from nsnet_cli.weights.checkpoint import resolve_checkpoint
 
 if TYPE_CHECKING:
     from nsnet_cli.tagger import Tagger
@@ -85,7 +88,8 @@ class TagRun:
         usable = sum(job.error is None for job in jobs)
         self._workers_wanted = max(1, min(self.request.jobs or batch.default_jobs(), usable))
         try:
-            tagger = self._load(usable) if usable and self._needs_tagger() else None
+            tagger = self._load([job for job in jobs if job.error is None]) if usable and self._needs_tagger() else None
+            gc.enable()
             todo = self._left_to_do(jobs, tagger)
             if self.request.dry_run:
                 return self._show_plan(jobs, todo)
@@ -135,20 +139,26 @@ class TagRun:
         """A dry run needs it only to compare fingerprints."""
         return not self.request.dry_run or bool(self.request.output_dir and self.request.output_dir.exists())
 
-    def _load(self, usable: int) -> Tagger:
-        if not self.request.dry_run and (self.request.output_dir is None or self.request.overwrite):
+    def _load(self, usable: list[Job]) -> Tagger:
+        certain = not self.request.dry_run and (self.request.output_dir is None or self.request.overwrite)
+        if certain:
             self._workers.start(self._workers_wanted)
-        cores = batch.default_jobs()
+        alone = len(usable) == 1
+        threads, jpegs = batch.default_jobs() if alone else 1, self.files.need_jpegs
 
         def load() -> Tagger:
+            options = self.options()
+            if certain and alone:
+                read = read_options(resolve_checkpoint(self.request.checkpoint), options, jpegs=jpegs, threads=threads)
+                self._workers.ask_ahead(Path(usable[0].path), read)
             from nsnet_cli.tagger import Tagger
 
             return Tagger.from_checkpoint(
                 self.request.checkpoint,
-                self.options(),
+                options,
                 device=self.request.device,
-                jpegs=self.files.need_jpegs,
-                threads=cores if usable == 1 else 1,
+                jpegs=jpegs,
+                threads=threads,
                 say=lambda message: self.console.info(harmless(message)),
             )
 
@@ -290,8 +300,12 @@ class _Workers:
 
     def start(self, count: int) -> None:
         for _ in range(count):
-            self._ahead.append(DecodeWorker())
+            self._ahead.append(take_spare())
             self._ahead[-1].start()
+
+    def ask_ahead(self, path: Path, options: ReadOptions) -> None:
+        """Begin the one video there is while the networks load."""
+        self._ahead[-1].ask_ahead(path, options)
 
     def make(self) -> batch.Worker:
         return self._ahead.pop() if self._ahead else DecodeWorker()

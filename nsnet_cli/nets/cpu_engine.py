@@ -54,18 +54,10 @@ class CpuEngine:
             exports.gflops(preview), exports.gflops(sampler) if sampler else 0.0, exports.gflops(recogniser)
         )
         pool = ThreadPoolExecutor(1, thread_name_prefix="compile")  # in the order in which they are needed
-        self._preview = pool.submit(self._rehearsed, exports, preview)
+        self._preview = pool.submit(exports.compile, preview)
         self._sampler = pool.submit(exports.compile, sampler) if sampler else None
         self._recogniser = pool.submit(exports.compile, recogniser)
         pool.shutdown(wait=False)
-
-    def _rehearsed(self, exports: Exports, preview: Export) -> Graph:
-        """The first graph, run once before others may call it: two threads that make a process's first tensors at the
-        same time can wait for each other for ever (OpenVINO 2026.4 takes its own lock and Python's in either order).
-        """
-        graph = exports.compile(preview)
-        graph(np.zeros((1, self._preview_side, self._preview_side, 3), np.uint8))
-        return graph
 
     def load(self) -> None:
         self._preview.result()
@@ -230,10 +222,14 @@ class Exports:
     def _compile(self, export: Export) -> Graph:
         import openvino
 
+        # Two threads that make a process's first tensors at the same time can wait for each other for ever (OpenVINO
+        # 2026.4 takes its own lock and Python's in either order): the first one is made here, before there is a graph.
+        openvino.Tensor(np.zeros(1, np.uint8))
+        lanes = cpu_threads() if export.batch else 1  # the sampler runs once a video
         settings = {
             # one thread a request, a request a core: cheaper than several threads that wait for each other
-            "NUM_STREAMS": cpu_threads(),
-            "INFERENCE_NUM_THREADS": cpu_threads(),
+            "NUM_STREAMS": lanes,
+            "INFERENCE_NUM_THREADS": lanes,
             "CACHE_DIR": str(export.folder / "compiled"),
             "INFERENCE_PRECISION_HINT": "f32",
         }

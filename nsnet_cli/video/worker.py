@@ -31,12 +31,28 @@ MAX_TIMEOUT_S = 1800.0
 VIDEOS_PER_PROCESS = 1000
 """A fresh process now and then, so that leaks in codecs never add up."""
 
+_spare: DecodeWorker | None = None
+
 _BOOT = "import sys; sys.path[:] = {path!r}; from nsnet_cli.video.child import main; main({args})"
 
 
 def default_timeout_s(duration_s: float) -> float:
     """Longest that decoding the preview of so long a video may take: half a minute and real time, at most 30 min."""
     return min(MAX_TIMEOUT_S, HEADER_TIMEOUT_S + max(0.0, duration_s))
+
+
+def start_spare() -> None:
+    """Start a worker for whoever takes it, while the command line is still being read. It ends with this process."""
+    global _spare
+    _spare = DecodeWorker()
+    _spare.start()
+
+
+def take_spare() -> DecodeWorker:
+    """The spare worker, or one that is not started yet."""
+    global _spare
+    taken, _spare = _spare, None
+    return taken or DecodeWorker()
 
 
 class DecodeWorker:
@@ -54,6 +70,7 @@ class DecodeWorker:
         self._stderr: IO[bytes] | None = None
         self._ready = False
         self._served = 0
+        self._ahead: tuple[Path, ReadOptions] | None = None
 
     def __enter__(self) -> DecodeWorker:
         self.start()
@@ -108,7 +125,7 @@ class DecodeWorker:
             os.close(self._life)
         if self._stderr is not None:
             self._stderr.close()
-        self._process = self._socket = self._life = self._stderr = None
+        self._process = self._socket = self._life = self._stderr = self._ahead = None
 
     def read(
         self, path: Path, options: ReadOptions, timeout_s: float | None = None
@@ -137,20 +154,33 @@ class DecodeWorker:
             if not finished or self._served >= VIDEOS_PER_PROCESS:
                 self.close()
 
+    def ask_ahead(self, path: Path, options: ReadOptions) -> None:
+        """Have the process begin although nobody listens yet. The next `read`, if of the same, goes on from there."""
+        self.start()
+        self._send(path, options)
+        self._ahead = path, options
+
     def _ask(self, path: Path, options: ReadOptions) -> None:
         """Send a request. That the process died while it was idle, or was starting, is not this video's doing."""
+        if self._ahead not in (None, (path, options)):
+            self.close()
         for last in (False, True):
             try:
                 self._wait_until_ready()
-                assert self._socket is not None
-                self._socket.settimeout(None)
-                wire.send(self._socket, (os.fsencode(path), options))
+                if self._ahead is None:
+                    self._send(path, options)
+                self._ahead = None
                 return
             except (EOFError, OSError) as error:  # TimeoutError is an OSError
                 if last:
                     how = self._last_words()
                     raise NsnetError(f"the decode worker does not start: {how}", "run `nsnet --version`?") from error
                 self.close()
+
+    def _send(self, path: Path, options: ReadOptions) -> None:
+        assert self._socket is not None
+        self._socket.settimeout(None)
+        wire.send(self._socket, (os.fsencode(path), options))
 
     def _wait_until_ready(self) -> None:
         self.start()

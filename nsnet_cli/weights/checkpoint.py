@@ -18,15 +18,16 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
-
-import numpy as np
+from typing import TYPE_CHECKING, Any, Literal
 
 from nsnet_cli.errors import WeightsError
 from nsnet_cli.types import TagName
 from nsnet_cli.weights.keys import check_tensors
 from nsnet_cli.weights.registry import PACKAGE_DIR, CheckpointRow, NetworkUse, Registry, load_registry
 from nsnet_cli.weights.vocabulary import load_vocabulary
+
+if TYPE_CHECKING:
+    import numpy as np  # not at run time: a decode worker is asked before there is time for it
 
 CHECKPOINT_SCHEMA = 1
 CONFIG_FILE, MODEL_FILE, CARD_FILE = "config.json", "model.safetensors", "README.md"
@@ -272,6 +273,7 @@ def _identity(
 
 def write_checkpoint(folder: Path, config: Mapping[str, Any], tensors: Mapping[str, np.ndarray], card: str) -> None:
     """Write a checkpoint folder, each file whole or not at all. Raises WeightsError where it cannot be written."""
+    import numpy as np
     from safetensors.numpy import save
 
     model = save({key: np.ascontiguousarray(tensors[key]) for key in sorted(tensors)})

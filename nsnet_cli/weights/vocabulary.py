@@ -36,10 +36,10 @@ def _imagenet() -> tuple[TagName, ...]:
     if spec is None or not spec.submodule_search_locations:
         raise WeightsError("the package timm is not installed; it carries ImageNet's tag names", "pip install timm")
     info = Path(spec.submodule_search_locations[0]) / "data" / "_info"
-    lemmas = dict(
-        line.split("\t", 1) for line in (info / "imagenet_synset_to_lemma.txt").read_text("utf-8").splitlines() if line
-    )
     synsets = (info / "imagenet_synsets.txt").read_text("utf-8").split()
+    wanted = set(synsets)  # of 21,841 lines: an id of nine characters, a tab, names
+    lines = (info / "imagenet_synset_to_lemma.txt").read_text("utf-8").split("\n")
+    lemmas = {line[:9]: line[10:] for line in lines if line[:9] in wanted}
     return tuple(TagName(synset, lemmas[synset].split(",")[0].strip()) for synset in synsets)
 
 
