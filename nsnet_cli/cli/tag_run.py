@@ -308,7 +308,11 @@ class _Workers:
         self._ahead[-1].ask_ahead(path, options)
 
     def make(self) -> batch.Worker:
-        return self._ahead.pop() if self._ahead else DecodeWorker()
+        """One that was started ahead, or another. Several threads ask at once."""
+        try:
+            return self._ahead.pop()
+        except IndexError:
+            return take_spare()
 
     def close(self) -> None:
         while self._ahead:

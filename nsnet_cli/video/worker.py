@@ -31,7 +31,7 @@ MAX_TIMEOUT_S = 1800.0
 VIDEOS_PER_PROCESS = 1000
 """A fresh process now and then, so that leaks in codecs never add up."""
 
-_spare: DecodeWorker | None = None
+_spares: list[DecodeWorker] = []
 
 _BOOT = "import sys; sys.path[:] = {path!r}; from nsnet_cli.video.child import main; main({args})"
 
@@ -43,16 +43,17 @@ def default_timeout_s(duration_s: float) -> float:
 
 def start_spare() -> None:
     """Start a worker for whoever takes it, while the command line is still being read. It ends with this process."""
-    global _spare
-    _spare = DecodeWorker()
-    _spare.start()
+    worker = DecodeWorker()
+    worker.start()
+    _spares.append(worker)
 
 
 def take_spare() -> DecodeWorker:
-    """The spare worker, or one that is not started yet."""
-    global _spare
-    taken, _spare = _spare, None
-    return taken or DecodeWorker()
+    """The spare worker, or one that is not started yet. Safe to call from several threads."""
+    try:
+        return _spares.pop()
+    except IndexError:
+        return DecodeWorker()
 
 
 class DecodeWorker:
