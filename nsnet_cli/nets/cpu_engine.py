@@ -1,7 +1,7 @@
 """The CPU engine: networks exported once per machine, run by OpenVINO. No torch once the exports are there.
 
 Loading is hidden behind the decoding of the first video: the constructor checks that the exports are there (or makes
-them) and returns; the graphs are compiled in threads of their own, and the first call that needs one waits for it.
+them) and returns; the graphs are compiled in a thread of their own, and the first call that needs one waits for it.
 """
 
 from __future__ import annotations
@@ -155,14 +155,12 @@ class Exports:
 
             export_classifier(use, folder, batch)
 
-        export = Export(
-            use.network.name, self._folder(use.network.name, f"{network_identity(use)}:{batch}"), make, batch
-        )
+        name = use.network.name
+        export = Export(name, self._folder(name, f"{network_identity(use)}:{batch}"), make, batch)
         if not export.meta.is_file():
-            network_file(
-                use.network
-            )  # a download waits outside the lock, and in this thread, where an interrupt ends it
-        return self._made(export)
+            network_file(use.network)  # downloads wait outside the lock, in this thread, where an interrupt ends them
+            self._make(export)
+        return export
 
     def sampler(self) -> Export:
         assert self.checkpoint.sampler is not None
@@ -174,7 +172,10 @@ class Exports:
 
             export_sampler(self.checkpoint, folder)
 
-        return self._made(Export("sampler", self._folder("sampler", weights + config), make, None))
+        export = Export("sampler", self._folder("sampler", weights + config), make, None)
+        if not export.meta.is_file():
+            self._make(export)
+        return export
 
     def gflops(self, export: Export) -> float:
         """Of one frame. Raises WeightsError."""
@@ -195,11 +196,6 @@ class Exports:
     def _folder(self, name: str, identity: str) -> Path:
         key = hashlib.sha256(f"{EXPORT_VERSION}:{self._openvino}:{identity}".encode()).hexdigest()[:16]
         return self.root / f"{name}-{key}"
-
-    def _made(self, export: Export) -> Export:
-        if not export.meta.is_file():
-            self._make(export)
-        return export
 
     def _make_again(self, export: Export) -> None:
         export.meta.unlink(missing_ok=True)

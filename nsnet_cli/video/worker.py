@@ -32,6 +32,7 @@ VIDEOS_PER_PROCESS = 1000
 """A fresh process now and then, so that leaks in codecs never add up."""
 
 _spares: list[DecodeWorker] = []
+"""Started before it was known who would need them; `take_spare` gives them out."""
 
 _BOOT = "import sys; sys.path[:] = {path!r}; from nsnet_cli.video.child import main; main({args})"
 
@@ -158,8 +159,9 @@ class DecodeWorker:
     def ask_ahead(self, path: Path, options: ReadOptions) -> None:
         """Have the process begin although nobody listens yet. The next `read`, if of the same, goes on from there."""
         self.start()
-        self._send(path, options)
-        self._ahead = path, options
+        with contextlib.suppress(OSError):  # it died at once: `read` finds out and starts another
+            self._send(path, options)
+            self._ahead = path, options
 
     def _ask(self, path: Path, options: ReadOptions) -> None:
         """Send a request. That the process died while it was idle, or was starting, is not this video's doing."""
