@@ -16,6 +16,7 @@ def main() -> None:
 
             start_spare()
             gc.disable()  # while so much is imported; TagRun enables it
+            sys.modules["openvino.tools.ovc"] = None  # type: ignore[assignment]  # its converter: only exports need it
         from nsnet_cli.cli.app import leave, run
     except KeyboardInterrupt:
         sys.exit(130)

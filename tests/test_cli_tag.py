@@ -22,6 +22,7 @@ import pytest
 from PIL import Image
 
 from nsnet_cli.errors import VIDEO_ERROR_KINDS
+from nsnet_cli.nets.engine import _cuda_present
 from nsnet_cli.outputs.jsonlines import from_line
 
 Out = subprocess.CompletedProcess[str]
@@ -374,3 +375,19 @@ def test_a_terminal_sees_a_bar_and_a_file_does_not(many: Callable[[int], Path]) 
     assert process.returncode == 0
     assert b"tagging" in seen and b"0/2" in seen and b"\x1b" in seen
     assert b"\x1b" not in stdout and stdout.count(b"\n") == 3
+
+
+def test_a_single_file_waits_for_nothing_it_does_not_need(clip: Path, tmp_path: Path) -> None:
+    """Neither for libraries nor for programs: asking ctypes whether there is a GPU would run a compiler."""
+    if _cuda_present():
+        pytest.skip("with an NVIDIA GPU, torch runs the networks")
+    nsnet("tag", clip)  # exports are there after this
+    for name in ("gcc", "cc", "ld", "objdump"):
+        (tmp_path / name).write_text(f"#!/bin/sh\ntouch {tmp_path}/ran-{name}\n")
+        (tmp_path / name).chmod(0o755)
+    env = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}", "PYTHONPROFILEIMPORTTIME": "1"}
+    out = nsnet("tag", "--json", clip, env=env)
+    imported = {line.rpartition("|")[2].strip() for line in out.stderr.splitlines()}
+    assert rows(out)[0]["status"] == "ok" and "openvino" in imported
+    assert not imported & {"torch", "timm", "PIL", "rich", "pydantic", "matplotlib", "openvino.tools.ovc.convert"}
+    assert not [path.name for path in tmp_path.glob("ran-*")]

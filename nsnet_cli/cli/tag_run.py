@@ -89,6 +89,7 @@ class TagRun:
         self._workers_wanted = max(1, min(self.request.jobs or batch.default_jobs(), usable))
         try:
             tagger = self._load([job for job in jobs if job.error is None]) if usable and self._needs_tagger() else None
+            gc.freeze()  # what was imported stays
             gc.enable()
             todo = self._left_to_do(jobs, tagger)
             if self.request.dry_run:

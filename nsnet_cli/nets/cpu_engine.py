@@ -80,16 +80,19 @@ class CpuEngine:
 def shrink(pixels: np.ndarray, side_px: int) -> np.ndarray:
     """Area mean of square frames: (N, S, S, 3) uint8 -> (N, side_px, side_px, 3) uint8.
 
-    Outside the graph, because Pillow takes a tenth of the time that the graph's own pooling takes.
+    Outside the graph, whose own pooling takes six times as long.
     """
-    from PIL import Image
-
     side = pixels.shape[1]
     if side == side_px:
         return pixels
+    if side == 2 * side_px:  # the usual case, without the time that importing Pillow takes
+        quads = pixels.reshape(-1, side_px, 2, side_px, 2, 3)
+        top = np.add(quads[:, :, 0, :, 0], quads[:, :, 0, :, 1], dtype=np.uint16)
+        bottom = np.add(quads[:, :, 1, :, 0], quads[:, :, 1, :, 1], dtype=np.uint16)
+        return ((top + bottom + 2) >> 2).astype(np.uint8)
+    from PIL import Image
+
     images = (Image.fromarray(frame) for frame in pixels)
-    if side % side_px == 0:
-        return np.stack([np.asarray(image.reduce(side // side_px)) for image in images])
     return np.stack([np.asarray(image.resize((side_px, side_px), Image.Resampling.BOX)) for image in images])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
@@ -107,14 +108,11 @@ def build_engine(
 def _cuda_present() -> bool:
     """Whether an NVIDIA GPU can be expected, found out without the two seconds that importing torch takes."""
     import ctypes
-    import ctypes.util
 
-    library = ctypes.util.find_library("cuda") or ctypes.util.find_library("nvcuda")
-    if library is None:
-        return False
+    # By name: ctypes.util.find_library would run a compiler where one is installed, for 70 ms.
     try:
+        driver = ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
         count = ctypes.c_int(0)
-        driver = ctypes.CDLL(library)
         return driver.cuInit(0) == 0 and driver.cuDeviceGetCount(ctypes.byref(count)) == 0 and count.value > 0
     except (OSError, AttributeError):
         return False

@@ -6,6 +6,7 @@ Imports nothing but numpy, PyAV (or decord) and the video room: no torch, no ter
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib
 import os
 import queue
@@ -34,10 +35,13 @@ def main(socket_fd: int, life_fd: int, memory_bytes: int, reader_name: str) -> N
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
     die_with_parent(life_fd)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    gc.disable()  # while so much is imported
     module, name = reader_name.split(":")
     reader: Reader = getattr(importlib.import_module(module), name)
     if reader_name.startswith("nsnet_cli."):
         import nsnet_cli.video.pyav_source  # noqa: F401  what every video needs, before the first one comes
+    gc.freeze()
+    gc.enable()
     limit_memory(memory_bytes)
     sock = socket.socket(fileno=socket_fd)
     with contextlib.suppress(EOFError, OSError):
