@@ -4,7 +4,8 @@
     python benchmarks/speed.py --parts peers --runs 5                          15 min of 720p against the peers
     python benchmarks/speed.py --parts folder startup length memory --plot speed.png
 
-Whole processes are timed, warm (each is run once before), in turn: ours, peer, ours, peer ... Figures are medians;
+Whole processes are timed, warm (each is run once before; modules are compiled, as an install leaves them), in turn:
+ours, peer, ours, peer ... Figures are medians;
 what to quote are the ratios. Peer (d) needs `pip install transformers`; without it that peer is left out, with
 a line saying so.
 """
@@ -12,6 +13,7 @@ a line saying so.
 from __future__ import annotations
 
 import argparse
+import compileall
 import json
 import os
 import shutil
@@ -60,9 +62,11 @@ def against_peers(video: Path, runs: int) -> dict[str, object]:
         kinds.append("videomae")
     else:
         print("peer (d) left out: transformers is not installed")
+    commands = {kind: peer(kind, video) for kind in kinds}
+    commands["uniform"] = [*TAG, "--policy", "uniform", "--frames", "64", str(video)]
     found: dict[str, object] = {}
-    for kind in kinds:
-        found[kind] = in_turn([*TAG, str(video)], peer(kind, video), runs)
+    for kind, command in commands.items():
+        found[kind] = in_turn([*TAG, str(video)], command, runs)
         print(f"  {kind:13s} {found[kind]}")
     return found
 
@@ -163,6 +167,8 @@ def plot(results: dict[str, dict], path: Path) -> None:
 
 
 def main() -> None:
+    for folder_name in ("nsnet_cli", "benchmarks"):
+        compileall.compile_dir(HERE.parent / folder_name, quiet=1)
     parts = ["peers", "folder", "startup", "length", "memory"]
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--clips", type=Path, default=Path("../shared/data"))

@@ -12,7 +12,7 @@ def main() -> None:
         # A decoder comes up in the time that reading the command line takes. (Not where a stream is closed: the
         # worker's socket would get its number.)
         if sys.argv[1:2] == ["tag"] and None not in (sys.stdin, sys.stdout, sys.stderr):
-            from nsnet_cli.video.worker import start_spare
+            from nsnet_cli.video.process import start_spare
 
             start_spare()
             gc.disable()  # while so much is imported; TagRun enables it

@@ -29,7 +29,7 @@ from nsnet_cli.outputs.store import output_names
 from nsnet_cli.reading import read_options
 from nsnet_cli.text import harmless, printable
 from nsnet_cli.types import DecodeReport, FrameBatch, ReadOptions, TagOptions, VideoHeader, VideoResult
-from nsnet_cli.video.worker import DecodeWorker, take_spare
+from nsnet_cli.video.worker import DecodeWorker
 from nsnet_cli.weights.checkpoint import resolve_checkpoint
 
 if TYPE_CHECKING:
@@ -301,7 +301,7 @@ class _Workers:
 
     def start(self, count: int) -> None:
         for _ in range(count):
-            self._ahead.append(take_spare())
+            self._ahead.append(DecodeWorker())
             self._ahead[-1].start()
 
     def ask_ahead(self, path: Path, options: ReadOptions) -> None:
@@ -313,7 +313,7 @@ class _Workers:
         try:
             return self._ahead.pop()
         except IndexError:
-            return take_spare()
+            return DecodeWorker()
 
     def close(self) -> None:
         while self._ahead:

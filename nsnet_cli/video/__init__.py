@@ -3,20 +3,18 @@
 A frame source is a function `read_frames(path, probe, plan, options, tally) -> Iterator[FrameBatch]`: it decodes the
 plan's frames (any order, batches of at most 32), never gives a frame under another frame's time, and counts
 what it decoded and what it could not into the tally. pyav_source and decord_source have one each; `_source` picks.
+
+Imports nothing at first: the room's `process` is started before there was time for more.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import TYPE_CHECKING
-
-from nsnet_cli.errors import VideoError
-from nsnet_cli.types import DecodeReport, FrameBatch, ReadOptions, VideoHeader
-
+TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from nsnet_cli.types import PreviewPlan
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from nsnet_cli.types import DecodeReport, FrameBatch, PreviewPlan, ReadOptions, VideoHeader
     from nsnet_cli.video.probe import Probe
     from nsnet_cli.video.source import Tally
 
@@ -31,6 +29,10 @@ def read_video(path: Path, options: ReadOptions) -> Iterator[VideoHeader | Frame
     pixels (N, size_px, size_px, 3) uint8 RGB, upright; pts_s counts from the container's start.
     `nsnet_cli.video.worker.DecodeWorker.read` is the same in a process that can be killed.
     """
+    from pathlib import Path
+
+    from nsnet_cli.errors import VideoError
+
     try:
         yield from _read(Path(path), options)
     except MemoryError:
@@ -38,6 +40,10 @@ def read_video(path: Path, options: ReadOptions) -> Iterator[VideoHeader | Frame
 
 
 def _read(path: Path, options: ReadOptions) -> Iterator[VideoHeader | FrameBatch | DecodeReport]:
+    import time
+
+    from nsnet_cli.errors import VideoError
+    from nsnet_cli.types import DecodeReport, VideoHeader
     from nsnet_cli.video.plan import plan_preview
     from nsnet_cli.video.probe import probe_video
     from nsnet_cli.video.source import Tally

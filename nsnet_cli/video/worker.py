@@ -8,21 +8,15 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
-import socket
-import subprocess
-import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import IO
 
 from nsnet_cli.errors import NsnetError, VideoError
 from nsnet_cli.types import DecodeReport, FrameBatch, ReadOptions, VideoHeader
 from nsnet_cli.video import wire
+from nsnet_cli.video.process import DEFAULT_MEMORY_BYTES, DEFAULT_READER, DecodeProcess, take_process
 
-DEFAULT_MEMORY_BYTES = 2 << 30
 START_TIMEOUT_S = 60.0
 HEADER_TIMEOUT_S = 30.0
 SLOWEST_READ_BYTES_S = 10e6
@@ -31,30 +25,10 @@ MAX_TIMEOUT_S = 1800.0
 VIDEOS_PER_PROCESS = 1000
 """A fresh process now and then, so that leaks in codecs never add up."""
 
-_spares: list[DecodeWorker] = []
-"""Started before it was known who would need them; `take_spare` gives them out."""
-
-_BOOT = "import sys; sys.path[:] = {path!r}; from nsnet_cli.video.child import main; main({args})"
-
 
 def default_timeout_s(duration_s: float) -> float:
     """Longest that decoding the preview of so long a video may take: half a minute and real time, at most 30 min."""
     return min(MAX_TIMEOUT_S, HEADER_TIMEOUT_S + max(0.0, duration_s))
-
-
-def start_spare() -> None:
-    """Start a worker for whoever takes it, while the command line is still being read. It ends with this process."""
-    worker = DecodeWorker()
-    worker.start()
-    _spares.append(worker)
-
-
-def take_spare() -> DecodeWorker:
-    """The spare worker, or one that is not started yet. Safe to call from several threads."""
-    try:
-        return _spares.pop()
-    except IndexError:
-        return DecodeWorker()
 
 
 class DecodeWorker:
@@ -63,13 +37,10 @@ class DecodeWorker:
     `memory_bytes`: what decoding may allocate. `reader`: where the child finds `read_video` ("module:function").
     """
 
-    def __init__(self, memory_bytes: int = DEFAULT_MEMORY_BYTES, reader: str = "nsnet_cli.video:read_video") -> None:
+    def __init__(self, memory_bytes: int = DEFAULT_MEMORY_BYTES, reader: str = DEFAULT_READER) -> None:
         self.memory_bytes = memory_bytes
         self.reader = reader
-        self._process: subprocess.Popen[bytes] | None = None
-        self._socket: socket.socket | None = None
-        self._life: int | None = None
-        self._stderr: IO[bytes] | None = None
+        self._process: DecodeProcess | None = None
         self._ready = False
         self._served = 0
         self._ahead: tuple[Path, ReadOptions] | None = None
@@ -86,48 +57,20 @@ class DecodeWorker:
     @property
     def pid(self) -> int | None:
         """The process that would serve the next read. None before start and after a death: others get its number."""
-        return self._process.pid if self._process is not None and self._process.poll() is None else None
+        return self._process.pid if self._process is not None else None
 
     def start(self) -> None:
         """Start the process, without waiting until it is up. `read` does it where needed."""
-        if self._process is not None and self._process.poll() is None:
-            return
-        self.close()
-        ours, theirs = socket.socketpair()
-        life_read, self._life = os.pipe()
-        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115  closed in close()
-        args = f"{theirs.fileno()}, {life_read}, {self.memory_bytes}, {self.reader!r}"
-        boot = _BOOT.format(path=[os.path.abspath(entry) for entry in sys.path], args=args)  # noqa: PTH100
-        try:
-            self._process = subprocess.Popen(
-                [sys.executable, "-P", "-c", boot],
-                pass_fds=(theirs.fileno(), life_read),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=self._stderr,
-                env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"},
-                start_new_session=True,  # Ctrl-C in the terminal reaches the parent alone
-            )
-        finally:
-            theirs.close()
-            os.close(life_read)
-        self._socket = ours
-        self._ready = False
-        self._served = 0
+        if self.pid is None:
+            self.close()
+            self._process = take_process(self.memory_bytes, self.reader)
+            self._ready, self._served = False, 0
 
     def close(self) -> None:
         """End the process, at once."""
         if self._process is not None:
-            with contextlib.suppress(OSError):
-                self._process.kill()
-            self._process.wait()
-        if self._socket is not None:
-            self._socket.close()
-        if self._life is not None:
-            os.close(self._life)
-        if self._stderr is not None:
-            self._stderr.close()
-        self._process = self._socket = self._life = self._stderr = self._ahead = None
+            self._process.end()
+        self._process = self._ahead = None
 
     def read(
         self, path: Path, options: ReadOptions, timeout_s: float | None = None
@@ -176,26 +119,26 @@ class DecodeWorker:
                 return
             except (EOFError, OSError) as error:  # TimeoutError is an OSError
                 if last:
-                    how = self._last_words()
+                    how = self._process.last_words() if self._process else str(error)
                     raise NsnetError(f"the decode worker does not start: {how}", "run `nsnet --version`?") from error
                 self.close()
 
     def _send(self, path: Path, options: ReadOptions) -> None:
-        assert self._socket is not None
-        self._socket.settimeout(None)
-        wire.send(self._socket, (os.fsencode(path), options))
+        assert self._process is not None
+        self._process.socket.settimeout(None)
+        wire.send(self._process.socket, (os.fsencode(path), options))
 
     def _wait_until_ready(self) -> None:
         self.start()
         if not self._ready:
-            assert self._socket is not None
-            wire.receive(self._socket, wire.Deadline(START_TIMEOUT_S))
+            assert self._process is not None
+            wire.receive(self._process.socket, wire.Deadline(START_TIMEOUT_S))
             self._ready = True
 
     def _receive(self, path: Path, deadline: wire.Deadline) -> VideoHeader | FrameBatch | DecodeReport | VideoError:
-        assert self._socket is not None
+        assert self._process is not None
         try:
-            return wire.receive(self._socket, deadline)
+            return wire.receive(self._process.socket, deadline)
         except TimeoutError:
             raise VideoError(
                 f"{path}: decoding did not end within {deadline.waited_s:.0f} s",
@@ -203,20 +146,7 @@ class DecodeWorker:
                 "timeout",
             ) from None
         except EOFError:
-            raise VideoError(f"{path}: the decoder died: {self._last_words()}", kind="crashed") from None
-
-    def _last_words(self) -> str:
-        """How the process ended, and the last line that it wrote."""
-        assert self._process is not None and self._stderr is not None
-        try:
-            code = self._process.wait(timeout=2.0)
-        except subprocess.TimeoutExpired:
-            return "it no longer answers"
-        how = f"exit code {code}" if code >= 0 else signal.Signals(-code).name
-        size = self._stderr.seek(0, os.SEEK_END)
-        self._stderr.seek(max(0, size - 2000))
-        lines = self._stderr.read().decode(errors="replace").strip().splitlines()
-        return f"{how}: {lines[-1][:200]}" if lines else how
+            raise VideoError(f"{path}: the decoder died: {self._process.last_words()}", kind="crashed") from None
 
 
 def _header_timeout_s(path: Path) -> float:

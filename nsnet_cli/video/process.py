@@ -1,0 +1,92 @@
+"""A decode worker's process, as its parent holds it: a socket to it, its error output, and a pipe that it dies with.
+
+Imports little: `nsnet tag` starts one before anything else, so that it comes up while the command line is read.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+
+DEFAULT_MEMORY_BYTES = 2 << 30
+DEFAULT_READER = "nsnet_cli.video:read_video"
+
+_BOOT = "import sys; sys.path[:] = {path!r}; from nsnet_cli.video.child import main; main({args})"
+_spares: list[DecodeProcess] = []
+
+
+def start_spare() -> None:
+    """Start a process for the first worker that wants one. It ends with this process."""
+    _spares.append(DecodeProcess())
+
+
+def take_process(memory_bytes: int, reader: str) -> DecodeProcess:
+    """The spare, if it is as asked, or a new one. Safe to call from several threads."""
+    if (memory_bytes, reader) == (DEFAULT_MEMORY_BYTES, DEFAULT_READER):
+        with contextlib.suppress(IndexError):
+            return _spares.pop()
+    return DecodeProcess(memory_bytes, reader)
+
+
+class DecodeProcess:
+    """Starts at once, without waiting until it is up: it says "ready" on `socket` then.
+
+    `memory_bytes`: what decoding may allocate. `reader`: where the child finds `read_video` ("module:function").
+    """
+
+    def __init__(self, memory_bytes: int = DEFAULT_MEMORY_BYTES, reader: str = DEFAULT_READER) -> None:
+        self.socket, theirs = socket.socketpair()
+        life_read, self._life = os.pipe()
+        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115  closed in close()
+        args = f"{theirs.fileno()}, {life_read}, {memory_bytes}, {reader!r}"
+        boot = _BOOT.format(path=[os.path.abspath(entry) for entry in sys.path], args=args)  # noqa: PTH100
+        try:
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-c", boot],
+                pass_fds=(theirs.fileno(), life_read),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=self._stderr,
+                env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"},
+                start_new_session=True,  # Ctrl-C in the terminal reaches the parent alone
+            )
+        except BaseException:
+            self._close_files()
+            raise
+        finally:
+            theirs.close()
+            os.close(life_read)
+
+    @property
+    def pid(self) -> int | None:
+        """None after its death: others get its number."""
+        return self._process.pid if self._process.poll() is None else None
+
+    def end(self) -> None:
+        """At once."""
+        with contextlib.suppress(OSError):
+            self._process.kill()
+        self._process.wait()
+        self._close_files()
+
+    def last_words(self) -> str:
+        """How it ended, and the last line that it wrote."""
+        try:
+            code = self._process.wait(timeout=2.0)
+        except subprocess.TimeoutExpired:
+            return "it no longer answers"
+        how = f"exit code {code}" if code >= 0 else signal.Signals(-code).name
+        size = self._stderr.seek(0, os.SEEK_END)
+        self._stderr.seek(max(0, size - 2000))
+        lines = self._stderr.read().decode(errors="replace").strip().splitlines()
+        return f"{how}: {lines[-1][:200]}" if lines else how
+
+    def _close_files(self) -> None:
+        self.socket.close()
+        os.close(self._life)
+        self._stderr.close()
