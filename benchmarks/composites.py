@@ -50,7 +50,7 @@ def scored(sampler: Sampler, sequences: Sequence[FeatureSequence]) -> list[Score
             "nsnet-fsm": of.fsm, "nsnet-vgm": of.vgm, "nsnet": of.combined,
         }  # fmt: skip
         scores = softmax(np.asarray(s.recogniser, np.float32))
-        videos.append(ScoredVideo(s.name, s.labels, s.times * len(s), found, scores, s.salient))
+        videos.append(ScoredVideo(s.name, s.labels, s.times * len(s), found, scores, s.salient, s.features))
     return videos
 
 

@@ -142,7 +142,8 @@ def plot(results: dict[str, dict], path: Path) -> None:
     figure, (left, right) = pyplot.subplots(1, 2, figsize=(10, 3.6))
     peers = results["peers"]
     names = {"dense": "1 fps, torch", "even": "64 even, torch", "dense-engine": "1 fps, our engine",
-             "even-engine": "64 even, our engine", "uniform": "64 even, nsnet tag", "videomae": "VideoMAE-base"}  # fmt: skip
+             "even-engine": "64 even, our engine", "uniform": "64 even, nsnet tag",
+             "videomae": "VideoMAE-base"}  # fmt: skip
     rows = [("nsnet tag", statistics.median(p["ours_s"] for p in peers.values()))]
     rows += [(names[kind], found["other_s"]) for kind, found in peers.items()]
     rows.sort(key=lambda row: -row[1])

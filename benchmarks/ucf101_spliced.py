@@ -157,7 +157,8 @@ def main() -> None:
     print(f"{len(runs)} runs, mean and standard deviation over runs")
     for key, values in table.items():
         scale, unit = (100, "%") if key.startswith(("top1", "pseudo")) else (1, "")
-        print(f"{key:28} {np.mean(values) * scale:8.3f}{unit} +- {np.std(values) * scale:.3f}")
+        mean, spread, least = (scale * float(of(values)) for of in (np.mean, np.std, np.min))
+        print(f"{key:28} {mean:8.3f}{unit} +- {spread:.3f}  least {least:.3f}")
 
 
 if __name__ == "__main__":

@@ -20,14 +20,27 @@ PREVIEW_POLICIES: tuple[Policy, ...] = (*SALIENCY_POLICIES, "confidence")
 """Policies that look at the preview network's output before they choose."""
 LEAST_SALIENCY = 0.1
 """Saliency is not told apart below this: a frame is not salient, and how little it is says nothing about its tags."""
+SAMENESS_COST = 0.1
+"""Share of its saliency that a frame loses by looking exactly like a frame that is chosen already."""
+SURENESS = 3
+"""Power of a frame's highest score in its weight: one frame that the recogniser is sure of (0.7) outweighs three of
+which it is not (0.4)."""
 
 
-def select(policy: Policy, saliency: np.ndarray, pts_s: np.ndarray, k: int, *, seed: int = 0) -> np.ndarray:
+def select(
+    policy: Policy,
+    saliency: np.ndarray,
+    pts_s: np.ndarray,
+    k: int,
+    *,
+    features: np.ndarray | None = None,
+    seed: int = 0,
+) -> np.ndarray:
     """Indices (K,) of the frames to recognise, the most wanted first; all T where T <= k.
 
-    saliency (T,) in [0, 1], pts_s (T,) ascending seconds. `uniform` takes the frames nearest to the middles of k equal
-    stretches of time, `random` draws by `seed`, `dense` takes every frame, `confidence` the k highest (the
-    earlier frame where two are equal), the others are `spread` over the salient.
+    saliency (T,) in [0, 1], pts_s (T,) ascending seconds, features (T, D) of the preview. `uniform` takes the frames
+    nearest to the middles of k equal stretches of time, `random` draws by `seed`, `dense` takes every frame,
+    `confidence` the k highest (the earlier frame where two are equal), the others are `spread` over the salient.
     """
     if k < 1:
         raise ValueError(f"k = {k} frames; at least 1")
@@ -40,25 +53,38 @@ def select(policy: Policy, saliency: np.ndarray, pts_s: np.ndarray, k: int, *, s
         return np.sort(np.random.default_rng(seed).choice(count, size=k, replace=False))
     if policy == "confidence":
         return np.argsort(-saliency, kind="stable")[:k]
-    return spread(saliency, pts_s, k)
+    return spread(saliency, pts_s, k, features)
 
 
-def spread(saliency: np.ndarray, pts_s: np.ndarray, k: int) -> np.ndarray:
-    """The k most salient frames, highest first; of equals the one furthest in time from all chosen (the earlier of
-    two). All below LEAST_SALIENCY are equals. saliency, pts_s (T,) -> (min(k, T),).
+def spread(saliency: np.ndarray, pts_s: np.ndarray, k: int, features: np.ndarray | None = None) -> np.ndarray:
+    """The most salient frame, then k - 1 that are salient and look different: saliency, pts_s (T,) -> (min(k, T),).
 
-    Where a video shows something salient that is the k highest. Where nothing is, as in a clip that shows one scene
-    throughout, the k highest would be near-duplicates; these are spread over the clip. The first n are the choice of n.
+    With features (T, D), a frame's saliency counts for SAMENESS_COST times its likeness (the highest correlation with a
+    chosen frame) less: where one scene is wrongly found salient, it does not take all the places. Below LEAST_SALIENCY
+    all are equals, and of equals the one furthest in time from all chosen comes next (the earlier of two): the
+    frames of a clip that shows one scene throughout are spread over it. The first n are the choice of n.
     """
-    left = np.maximum(saliency.astype(np.float64), LEAST_SALIENCY)
-    apart_s = np.full(len(left), np.inf)
+    unit = None if features is None else _unit(features)
+    saliency, count = saliency.astype(np.float64), len(saliency)
+    likeness, apart_s, taken = np.zeros(count), np.full(count, np.inf), np.zeros(count, bool)
     chosen = [int(saliency.argmax())]
-    while len(chosen) < min(k, len(left)):
-        left[chosen[-1]] = -np.inf
-        apart_s = np.minimum(apart_s, np.abs(pts_s - pts_s[chosen[-1]]))
+    while len(chosen) < min(k, count):
+        last = chosen[-1]
+        taken[last] = True
+        apart_s = np.minimum(apart_s, np.abs(pts_s - pts_s[last]))
+        if unit is not None:
+            likeness = np.maximum(likeness, unit @ unit[last])
+        left = np.maximum(saliency * (1 - SAMENESS_COST * likeness), LEAST_SALIENCY)
+        left[taken] = -np.inf
         best = np.flatnonzero(left == left.max())
         chosen.append(int(best[apart_s[best].argmax()]))
     return np.array(chosen)
+
+
+def _unit(features: np.ndarray) -> np.ndarray:
+    """(T, D) -> (T, D) of mean 0 and length 1, so that a product of two is their correlation."""
+    centred = features.astype(np.float32) - features.mean(1, dtype=np.float32, keepdims=True)
+    return np.asarray(centred / np.maximum(np.linalg.norm(centred, axis=1, keepdims=True), 1e-6))
 
 
 def confidence(logits: np.ndarray) -> np.ndarray:
@@ -85,10 +111,10 @@ def even_indices(pts_s: np.ndarray, k: int) -> np.ndarray:
 def aggregate(scores: np.ndarray, saliency: np.ndarray) -> np.ndarray:
     """The video's scores (C,): frame scores (K, C) averaged; plain where all weights are 0.
 
-    A frame weighs its saliency (K,), at least LEAST_SALIENCY, times its own highest score: what the recogniser cannot
-    name says little about the video, however salient it looked.
+    A frame weighs its saliency (K,), at least LEAST_SALIENCY, times its own highest score to the power SURENESS: what
+    the recogniser cannot name says little about the video, however salient it looked.
     """
-    weights = np.maximum(saliency.astype(np.float64), LEAST_SALIENCY) * scores.max(1)
+    weights = np.maximum(saliency.astype(np.float64), LEAST_SALIENCY) * scores.max(1).astype(np.float64) ** SURENESS
     if weights.sum() <= 0:
         weights = np.ones(len(scores))
     return np.asarray(weights @ scores / weights.sum())

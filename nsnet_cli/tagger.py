@@ -169,7 +169,7 @@ class Tagger:
         start = time.perf_counter()
         policy, count = self.options.policy, len(preview.pts_s)
         most = self.budget.most_frames(count) if self.budget else self.options.frames
-        order = select(policy, scores.saliency, preview.pts_s, most, seed=self.options.seed)
+        order = select(policy, scores.saliency, preview.pts_s, most, features=preview.features, seed=self.options.seed)
         if self.budget is None:
             frame_scores = self._recognise(preview.pixels, order)
             return _Choice(order, frame_scores, None, time.perf_counter() - start)

@@ -55,7 +55,7 @@ def test_scores_by_hand() -> None:
     v = video([2, 3])
     by_hand = {"nsnet": ([2, 3], v.saliency["nsnet"]), "oracle": ([2, 3], np.ones(6)), "dense": (range(6), np.ones(6))}
     for policy, (chosen, saliency) in by_hand.items():
-        weights = [saliency[i] * max(v.scores[i]) for i in chosen]  # saliency times the frame's own highest score
+        weights = [saliency[i] * max(v.scores[i]) ** 3 for i in chosen]  # saliency, and how sure the frame is
         expected = sum(w * v.scores[i][1] for w, i in zip(weights, chosen, strict=True)) / sum(weights)
         assert video_scores(v, policy, 2)[1] == pytest.approx(expected)
     assert accuracy([v], "nsnet", 2).top1 == 1 and accuracy([v], "confidence", 2).top1 == 0

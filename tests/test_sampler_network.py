@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from nsnet_cli.nets.sampler import Sampler, SamplerConfig, pool
+from nsnet_cli.nets.sampler import Sampler, SamplerConfig, pool, recurrence
 
 D, C = 12, 3
 
@@ -158,3 +158,22 @@ def test_openvino_runs_it_at_lengths_it_was_not_traced_with(classes):
         found, wanted = compiled([x.numpy() for x in example[:3]]), net(*example)
         for index, expected in enumerate((wanted.fsm, wanted.vgm, wanted.combined)):
             torch.testing.assert_close(torch.as_tensor(found[index]), expected, atol=1e-4, rtol=1e-3)
+
+
+def test_recurrence_tells_scenery_from_what_is_shown_once() -> None:
+    """Ten frames of one place, two of another in their midst; padding does not count."""
+    place, once = torch.eye(4)[0], torch.eye(4)[1]
+    unit = torch.stack([place] * 5 + [once] * 2 + [place] * 5 + [torch.zeros(4)] * 3).unsqueeze(0)
+    times = torch.cat([(torch.arange(12) + 0.5) / 12, torch.zeros(3)]).unsqueeze(0)
+    valid = (torch.arange(15) < 12).float().reshape(1, 15, 1)
+    *shares, nearest, mean = (number[0, :12] for number in recurrence(unit, times, valid))
+    for share in shares:
+        assert torch.allclose(share[[0, 11]].exp(), torch.tensor(10 / 12), rtol=0.05)
+        assert torch.allclose(share[[5, 6]].exp(), torch.tensor(2 / 12), rtol=0.05)
+    assert nearest[0] == 1 and nearest[5] == nearest[6] == 0  # the other of the two is not far away
+    assert torch.allclose(mean[0], torch.tensor(8 / 10), atol=1e-3)  # of the 10 frames more than 0.12 away
+
+
+def test_in_a_video_too_short_for_distance_nothing_is_far_away() -> None:
+    *_, nearest, mean = recurrence(torch.eye(3)[None, :1], torch.tensor([[0.5]]), torch.ones(1, 1, 1))
+    assert nearest.tolist() == [[-1.0]] and mean.tolist() == [[0.0]]

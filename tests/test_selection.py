@@ -30,6 +30,18 @@ def test_a_clip_without_salient_frames_is_looked_at_all_over() -> None:
     assert spread(none, crowded, 3).tolist() == [2, 0, 1]  # time decides, not the index
 
 
+def test_one_scene_does_not_take_all_the_places_of_another_that_is_as_salient() -> None:
+    desk, dog, wall = np.eye(3)
+    looks = np.stack([desk, desk, desk, desk, dog, dog, wall])
+    saliency = np.array([0.99, 0.98, 0.97, 0.96, 0.9, 0.88, 0.6])
+    assert spread(saliency, np.arange(7.0), 4).tolist() == [0, 1, 2, 3]
+    assert spread(saliency, np.arange(7.0), 4, looks).tolist() == [0, 4, 1, 2]
+    assert select("nsnet", saliency, np.arange(7.0), 2, features=looks).tolist() == [0, 4]
+    assert select("confidence", saliency, np.arange(7.0), 2, features=looks).tolist() == [0, 1]
+    poor = np.array([0.99, 0.98, 0.97, 0.96, 0.7, 0.7, 0.6])  # looking different does not make salient
+    assert spread(poor, np.arange(7.0), 4, looks).tolist() == [0, 1, 2, 3]
+
+
 def test_confidence_takes_the_highest() -> None:
     assert select("confidence", np.array([0.8, 0.85, 0.9, 0.88]), np.arange(4.0), 2).tolist() == [2, 3]
 
@@ -42,8 +54,12 @@ def test_spread_leaves_no_more_salient_frame_behind(saliency, k, random) -> None
     rest = np.setdiff1d(np.arange(len(values)), chosen)
     most = values[rest].max() if len(rest) else 0.0
     assert most <= LEAST_SALIENCY or (values[chosen] >= most).all()
-    for n in range(1, len(chosen)):  # a budget that ends early has the choice of its size
-        assert spread(values, times, n).tolist() == chosen[:n].tolist()
+    looks = np.array([[random.uniform(0, 1) for _ in range(4)] for _ in saliency])
+    for features in (None, looks):
+        whole = spread(values, times, k, features)
+        assert len(set(whole.tolist())) == min(k, len(values))
+        for n in range(1, len(whole)):  # a budget that ends early has the choice of its size
+            assert spread(values, times, n, features).tolist() == whole[:n].tolist()
 
 
 def test_uniform_takes_the_middles_of_equal_stretches() -> None:
@@ -90,8 +106,10 @@ def test_confidence_is_the_best_class_against_classes_at_zero() -> None:
 def test_aggregate_weighs_by_saliency_and_by_how_sure_a_frame_is() -> None:
     scores = np.array([[1.0, 0.0], [0.0, 1.0]])
     assert aggregate(scores, np.array([3.0, 1.0])).tolist() == [0.75, 0.25]
-    unsure = np.array([[0.5, 0.25], [0.0, 1.0]])  # weights 0.5 and 1
-    np.testing.assert_allclose(aggregate(unsure, np.ones(2)), [0.25 / 1.5, 1.125 / 1.5])
+    unsure = np.array([[0.5, 0.25], [0.0, 1.0]])  # weights 0.5 ** 3 and 1
+    np.testing.assert_allclose(aggregate(unsure, np.ones(2)), [0.0625 / 1.125, 1.03125 / 1.125])
+    vault = np.array([[0.39, 0.0], [0.47, 0.0], [0.4, 0.0], [0.0, 0.59]])  # a desk in three frames, perhaps; a vault
+    assert aggregate(vault, np.ones(4)).argmax() == 1
     assert aggregate(scores, np.zeros(2)).tolist() == [0.5, 0.5]
     assert aggregate(scores, np.array([0.05, 0.001])).tolist() == [0.5, 0.5]  # one low saliency is like another
     np.testing.assert_allclose(aggregate(scores, np.array([0.9, 0.001])), [0.9, 0.1])

@@ -93,6 +93,7 @@ def score_video(
         saliency=saliency,
         scores=head.scores(found.recogniser.features, np.empty(0)) if own else found.recogniser.outputs,
         salient=inside(found.pts_s, video.segments) if video.segments else None,
+        features=found.preview.features,
     )
 
 

@@ -27,6 +27,7 @@ class ScoredVideo:
     saliency: Mapping[str, np.ndarray]  # (T,) of each policy that scores frames
     scores: np.ndarray  # (T, C) of the recogniser on every preview frame
     salient: np.ndarray | None = None  # (T,) bool, where segments are known
+    features: np.ndarray | None = None  # (T, D) of the preview
 
     def __len__(self) -> int:
         return len(self.pts_s)
@@ -47,7 +48,8 @@ def choose(video: ScoredVideo, policy: str, k: int, seed: int = 0) -> np.ndarray
             return inside if len(inside) <= k else inside[((np.arange(k) + 0.5) / k * len(inside)).astype(int)]
         policy = "uniform"  # no preview frame shows it: nothing to know
     ones = np.ones(len(video))
-    return select(policy, video.saliency.get(policy, ones), video.pts_s, k, seed=seed)  # type: ignore[arg-type]
+    saliency = video.saliency.get(policy, ones)
+    return select(policy, saliency, video.pts_s, k, features=video.features, seed=seed)  # type: ignore[arg-type]
 
 
 def video_scores(video: ScoredVideo, policy: str, k: int, seed: int = 0) -> np.ndarray:

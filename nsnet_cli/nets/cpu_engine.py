@@ -29,7 +29,7 @@ from nsnet_cli.weights.registry import NetworkUse
 if TYPE_CHECKING:
     import openvino
 
-EXPORT_VERSION = 3
+EXPORT_VERSION = 4
 """Raised whenever the graphs change: older exports are then made anew."""
 PREVIEW_BATCH = 8
 RECOGNISER_BATCH = 1

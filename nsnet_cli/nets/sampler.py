@@ -19,10 +19,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 FRAME_STATISTICS = 5  # of one frame's logits: log-sum-exp, highest, lead over the second, entropy, highest probability
-CONTEXT_STATISTICS = (
-    3  # of a frame among the others: likeness to the video's mean, to the frame before, to the frame after
-)
+CONTEXT_STATISTICS = 8  # of a frame among the others: likeness to the video's mean, to the frame before, to the frame
+# after; share of the video that is like it, by three standards; likeness to what is far away in time: nearest, mean
 LOGIT_CONTEXT_STATISTICS = 2  # log-sum-exp and highest logit above the video's mean of each
+ALIKE = (0.5, 0.7, 0.85)
+"""Cosines from which two frames count as alike: the same sort of scene, the same scene, nearly the same frame."""
+FAR = 0.12
+"""Frames further apart than this share of the video are far away from each other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +106,7 @@ class Sampler(nn.Module):
             raise ValueError("a sampler of a fixed vocabulary needs the preview network's logits")
         x = self.norm(features.float())  # (B, T, D)
         valid = mask.unsqueeze(-1).to(x.dtype)  # (B, T, 1)
-        own, context = self.standardised(frame_statistics(x, logits if self.config.classes == 0 else None, valid))
+        own, context = self.standardised(self.statistics(x, logits, times, valid))
         if self.training and self.config.feature_dropout:
             x = x * F.dropout(torch.ones_like(x[:, :1]), self.config.feature_dropout)
         frames = self.project(x)  # (B, T, H): each frame's own
@@ -144,6 +147,10 @@ class Sampler(nn.Module):
             return torch.sqrt(fsm * vgm + 1e-12)
         return {"mean": (fsm + vgm) / 2, "fsm": fsm, "vgm": vgm}[self.config.combination]
 
+    def statistics(self, x: Tensor, logits: Tensor | None, times: Tensor, valid: Tensor) -> Tensor:
+        """x (B, T, D), logits (B, T, C), times (B, T), valid (B, T, 1) -> (B, T, S); logits only where there are."""
+        return frame_statistics(x, None if self.config.classes else logits, times, valid)
+
     def standardised(self, statistics: Tensor) -> tuple[Tensor, Tensor]:
         """(B, T, S) -> one frame's own (B, T, S0), in context (B, T, S - S0); with the training set's mean and
         spread.
@@ -153,10 +160,9 @@ class Sampler(nn.Module):
         return statistics[..., :own], statistics[..., own:]
 
     @torch.no_grad()
-    def calibrate(self, features: Tensor, logits: Tensor | None, mask: Tensor) -> None:
+    def calibrate(self, features: Tensor, logits: Tensor | None, times: Tensor, mask: Tensor) -> None:
         """Set the mean and spread of the statistics from a batch of training sequences."""
-        x, valid = self.norm(features.float()), mask.unsqueeze(-1).float()
-        rows = frame_statistics(x, logits if self.config.classes == 0 else None, valid)[mask]  # (frames, S)
+        rows = self.statistics(self.norm(features.float()), logits, times, mask.unsqueeze(-1).float())[mask]
         self.statistics_mean.copy_(rows.mean(0))
         self.statistics_std.copy_(rows.std(0).clamp_min(1e-3))
         if not self.config.classes:  # the non-salient logit starts where the energy of the classes is
@@ -198,12 +204,15 @@ def time_embedding(times: Tensor, hidden: int) -> Tensor:
     return torch.cat([angles.sin(), angles.cos()], -1)
 
 
-def frame_statistics(x: Tensor, logits: Tensor | None, valid: Tensor) -> Tensor:
-    """Numbers that mean the same for unseen classes. x (B, T, D), logits (B, T, C), valid (B, T, 1) -> (B, T, S)."""
+def frame_statistics(x: Tensor, logits: Tensor | None, times: Tensor, valid: Tensor) -> Tensor:
+    """Numbers that mean the same for unseen classes. x (B, T, D), logits (B, T, C), times (B, T), valid (B, T, 1) ->
+    (B, T, S).
+    """
     unit = F.normalize(x, dim=-1)
     likeness = (unit * F.normalize(pool(unit, valid), dim=-1).unsqueeze(1)).sum(-1)  # (B, T)
     near = (unit[:, 1:] * unit[:, :-1]).sum(-1) * valid[:, 1:, 0]  # (B, T-1)
-    context = [likeness, F.pad(near, (1, 0), value=0.0), F.pad(near, (0, 1), value=0.0)]
+    before, after = F.pad(near, (1, 0), value=0.0), F.pad(near, (0, 1), value=0.0)
+    context = [likeness, before, after, *recurrence(unit, times, valid)]
     if logits is None:
         return torch.stack(context, -1)
     z = logits.float()
@@ -216,3 +225,19 @@ def frame_statistics(x: Tensor, logits: Tensor | None, valid: Tensor) -> Tensor:
     count = valid.sum((1, 2)).unsqueeze(-1)  # (B, 1)
     above = [value - (value * valid[..., 0]).sum(1, keepdim=True) / count for value in (energy, high)]
     return torch.stack([*own, *context, *above], -1)
+
+
+def recurrence(unit: Tensor, times: Tensor, valid: Tensor) -> list[Tensor]:
+    """How much of a video is like each of its frames: scenery comes back, what a video is about mostly does not.
+
+    unit (B, T, D) of length 1, times (B, T), valid (B, T, 1) -> five of (B, T): the log share of the video that is
+    ALIKE by each standard, and of what is FAR away the likeness of the nearest (-1: nothing is) and the mean likeness.
+    """
+    frames = valid.transpose(1, 2)  # (B, 1, T)
+    alike = unit @ unit.transpose(1, 2)  # (B, T, T)
+    count = frames.sum(-1)  # (B, 1)
+    shares = [(torch.sigmoid((alike - least) / 0.05) * frames).sum(-1) / count for least in ALIKE]
+    far = ((times.unsqueeze(2) - times.unsqueeze(1)).abs() > FAR).to(alike.dtype) * frames  # (B, T, T)
+    nearest = (alike * far - (1 - far)).amax(-1)
+    mean = (alike * far).sum(-1) / far.sum(-1).clamp_min(1.0)
+    return [*(share.clamp_min(1e-3).log() for share in shares), nearest, mean]

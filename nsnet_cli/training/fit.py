@@ -120,7 +120,7 @@ def _begin(train: Sequences, config: SamplerConfig, options: FitOptions, resume:
     sampler = Sampler(config)
     sample = train[:256]
     batch = collate(sample, _classes(train, config), [np.zeros(len(s), dtype=np.int64) for s in sample])
-    sampler.calibrate(batch.features, batch.logits, batch.mask)
+    sampler.calibrate(batch.features, batch.logits, batch.times, batch.mask)
     optimizer = torch.optim.AdamW(sampler.parameters(), options.learning_rate, weight_decay=options.weight_decay)
     mean = AveragedModel(sampler, multi_avg_fn=get_ema_multi_avg_fn(options.average)) if options.average else None
     state = State(sampler, optimizer, mean, best={k: v.clone() for k, v in sampler.state_dict().items()})

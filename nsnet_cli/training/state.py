@@ -14,7 +14,7 @@ from torch.optim.swa_utils import AveragedModel
 from nsnet_cli.nets.sampler import Sampler, SamplerConfig
 from nsnet_cli.training.prototypes import PseudoLabels
 
-STATE_VERSION = 2
+STATE_VERSION = 3
 
 
 @dataclass(frozen=True, slots=True)

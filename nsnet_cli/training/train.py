@@ -178,6 +178,7 @@ def score(
             saliency={"nsnet": of.combined, "nsnet-fsm": of.fsm, "nsnet-vgm": of.vgm, **_confidence(example)},
             scores=tagger.scores(_recogniser(example), np.empty(0)),
             salient=example.salient,
+            features=example.features,
         )
         for example, of in zip(examples, found, strict=True)
     )
