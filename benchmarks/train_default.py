@@ -5,8 +5,8 @@
 
 Photos and clips whose name hashes into fold 4 of 5 are never trained on (they make the dev composites). Features are
 kept in --work and made once (`--extract` alone stops there); training takes minutes and runs to its end, so nothing is
-chosen by the fold that is measured. Choices were made with `--folds 0,1,2 --measure-fold 3`, and with
-`--hold-out-kinds clips,hands`, which leaves whole kinds of footage out of training and measures on them.
+chosen by the fold that is measured. Choices were made with cross_folds.py; `--folds 0,1,2 --measure-fold 3
+--hold-out-kinds clips,hands` leaves whole kinds of footage out of training and measures on them.
 """
 
 from __future__ import annotations

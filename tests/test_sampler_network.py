@@ -109,7 +109,7 @@ def test_uneven_times_matter():
 def test_combinations():
     out = {c: sampler(C, combination=c)(*inputs(1, 5)) for c in ("log-odds", "product", "mean", "fsm", "vgm")}
     fsm, vgm = out["product"].fsm, out["product"].vgm
-    torch.testing.assert_close(out["log-odds"].combined, ((fsm.logit() + vgm.logit()) / 2).sigmoid())
+    torch.testing.assert_close(out["log-odds"].combined, (0.75 * fsm.logit() + 0.25 * vgm.logit()).sigmoid())
     torch.testing.assert_close(out["product"].combined, (fsm * vgm).sqrt(), atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(out["mean"].combined, (fsm + vgm) / 2)
     torch.testing.assert_close(out["fsm"].combined, fsm)

@@ -24,6 +24,8 @@ CONTEXT_STATISTICS = 8  # of a frame among the others: likeness to the video's m
 LOGIT_CONTEXT_STATISTICS = 2  # log-sum-exp and highest logit above the video's mean of each
 ALIKE = (0.5, 0.7, 0.85)
 """Cosines from which two frames count as alike: the same sort of scene, the same scene, nearly the same frame."""
+FSM_SHARE = 0.75
+"""Of the FSM in the mean of the log-odds: the FSM learns from every frame, the VGM mostly from means over videos."""
 FAR = 0.12
 """Frames further apart than this share of the video are far away from each other."""
 
@@ -142,7 +144,7 @@ class Sampler(nn.Module):
         probabilities both round to 1; the product asks both, and its root keeps the scale of a probability.
         """
         if self.config.combination == "log-odds":
-            return torch.sigmoid((fsm_log_odds + vgm_log_odds) / 2)
+            return torch.sigmoid(FSM_SHARE * fsm_log_odds + (1 - FSM_SHARE) * vgm_log_odds)
         if self.config.combination == "product":
             return torch.sqrt(fsm * vgm + 1e-12)
         return {"mean": (fsm + vgm) / 2, "fsm": fsm, "vgm": vgm}[self.config.combination]
