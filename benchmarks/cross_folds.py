@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from composites import policies_table, read_composites, scored
 from render import read_bank
-from train_default import OPTIONS, train
+from train_default import train
 
 from nsnet_cli.evaluation.policies import ScoredVideo
 from nsnet_cli.training.train import one_thread
@@ -39,12 +39,8 @@ def main() -> None:
         videos: list[ScoredVideo] = []
         areas = []
         for m in FOLDS:
-            options = argparse.Namespace(
-                folds=",".join(str(f) for f in FOLDS if f != m), measure_fold=m, hold_out_kinds="",
-                seed=seed, epochs=OPTIONS.epochs, work=args.work,
-            )  # fmt: skip
             with one_thread():
-                sampler = train(bank, folds, options).sampler
+                sampler = train(bank, folds, args.work, [f for f in FOLDS if f != m], m, seed=seed).sampler
             judged = scored(sampler, dev[m])
             videos += judged
             table = policies_table(judged)

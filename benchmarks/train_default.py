@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -34,27 +35,35 @@ OPTIONS = FitOptions(epochs=12, learning_rate=2e-3, patience=0, thin=0.3, averag
 SEQUENCES = 800
 
 
-def train(bank: Bank, folds: np.ndarray, args: argparse.Namespace) -> FitResult:
-    """Objects and footage of --folds train, but for the kinds held out; those of --measure-fold are looked at only."""
-    kinds = set(filter(None, args.hold_out_kinds.split(",")))
-    learn = np.isin(folds, [int(f) for f in args.folds.split(",")])
-    footage = learn & (bank.label < 0) & ~np.isin(bank.kind, sorted(kinds))
-    splicer = Splicer(bank.where(learn & (bank.label >= 0)), bank.where(footage))
-    watched = held_out((bank, folds), args.measure_fold, 200, args.seed)
-    options = replace(OPTIONS, seed=args.seed, epochs=args.epochs)
+def train(
+    bank: Bank,
+    folds: np.ndarray,
+    work: Path,
+    learn: Sequence[int],
+    watch: int,
+    *,
+    without: Collection[str] = (),
+    seed: int = 0,
+    epochs: int = OPTIONS.epochs,
+) -> FitResult:
+    """Objects and footage of the folds `learn` train, but for the kinds `without`; those of `watch` are looked at only.
+
+    An interrupted training goes on from its state in `work`, which is of these folds and kinds alone.
+    """
+    learns = np.isin(folds, list(learn))
+    footage = learns & (bank.label < 0) & ~np.isin(bank.kind, sorted(without))
+    splicer = Splicer(bank.where(learns & (bank.label >= 0)), bank.where(footage))
+    watched = held_out((bank, folds), watch, 200, seed)
 
     def show(report: EpochReport) -> None:
         print(json.dumps({k: round(v, 4) for k, v in asdict(report).items()}), flush=True)
 
     started = time.perf_counter()
     result = fit(
-        lambda epoch: splicer.sequences(SEQUENCES, [args.seed, epoch]), CONFIG, options,
-        held_out=watched, progress=show, resume=args.work / "fit.state",
+        lambda epoch: splicer.sequences(SEQUENCES, [seed, epoch]), CONFIG, replace(OPTIONS, seed=seed, epochs=epochs),
+        held_out=watched, progress=show, resume=work / f"fit-{'-'.join(map(str, [*learn, *sorted(without)]))}.state",
     )  # fmt: skip
     print(f"trained in {time.perf_counter() - started:.0f} s: {json.dumps(result.metrics)}", flush=True)
-    if kinds:
-        unseen = held_out((bank, folds), args.measure_fold, 1000, args.seed, kinds)
-        print(f"{args.hold_out_kinds} alone: {json.dumps(policies_table(scored(result.sampler, unseen)), indent=1)}")
     return result
 
 
@@ -78,8 +87,15 @@ def main() -> None:
     if args.extract:
         return
     devs = {folder.name: read_composites(folder / "labels.csv") for folder in args.dev}
+    kinds = set(filter(None, args.hold_out_kinds.split(",")))
+    learn = [int(fold) for fold in args.folds.split(",")]
     with one_thread():
-        result = train(bank, folds, args)
+        result = train(
+            bank, folds, args.work, learn, args.measure_fold, without=kinds, seed=args.seed, epochs=args.epochs
+        )
+    if kinds:
+        unseen = held_out((bank, folds), args.measure_fold, 1000, args.seed, kinds)
+        print(f"{args.hold_out_kinds} alone: {json.dumps(policies_table(scored(result.sampler, unseen)), indent=1)}")
     metrics = {name: policies_table(scored(result.sampler, dev)) for name, dev in devs.items()}
     spliced = held_out((bank, folds), args.measure_fold, 2000, args.seed)
     metrics[f"spliced, fold {args.measure_fold}"] = policies_table(scored(result.sampler, spliced))

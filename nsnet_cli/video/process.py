@@ -42,7 +42,7 @@ class DecodeProcess:
     def __init__(self, memory_bytes: int = DEFAULT_MEMORY_BYTES, reader: str = DEFAULT_READER) -> None:
         self.socket, theirs = socket.socketpair()
         life_read, self._life = os.pipe()
-        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115  closed in close()
+        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115  closed in _close_files()
         args = f"{theirs.fileno()}, {life_read}, {memory_bytes}, {reader!r}"
         boot = _BOOT.format(path=[os.path.abspath(entry) for entry in sys.path], args=args)  # noqa: PTH100
         try:
@@ -68,7 +68,7 @@ class DecodeProcess:
         return self._process.pid if self._process.poll() is None else None
 
     def end(self) -> None:
-        """At once."""
+        """Kill it, and close what leads to it."""
         with contextlib.suppress(OSError):
             self._process.kill()
         self._process.wait()
