@@ -1,10 +1,9 @@
 """NSNet's sampler: preview features to frame saliency. FSM (frame level), VGM (video level) and their combination.
 
 Structure after the abstract of arXiv 2207.10388; the exact layers are ours (docs/method.md). Two rules hold it
-together:
-the classifier sees a frame's own features only, and the attention alone sees the other frames. An attention that
-pools features which the
-encoder has already mixed over time satisfies both of its supervisions without finding anything.
+together: the classifier sees a frame's own features only (of the other frames at most numbers that carry no label),
+and the attention alone mixes frames. An attention that pools features which the encoder has already mixed over time
+satisfies both of its supervisions without finding anything.
 """
 
 from __future__ import annotations
@@ -19,15 +18,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 FRAME_STATISTICS = 5  # of one frame's logits: log-sum-exp, highest, lead over the second, entropy, highest probability
-CONTEXT_STATISTICS = 8  # of a frame among the others: likeness to the video's mean, to the frame before, to the frame
-# after; share of the video that is like it, by three standards; likeness to what is far away in time: nearest, mean
+# Of a frame among the others: likeness to the video's mean, to the frame before, to the frame after; then `recurrence`.
+CONTEXT_STATISTICS = 3 + 5
 LOGIT_CONTEXT_STATISTICS = 2  # log-sum-exp and highest logit above the video's mean of each
 ALIKE = (0.5, 0.7, 0.85)
 """Cosines from which two frames count as alike: the same sort of scene, the same scene, nearly the same frame."""
-FSM_SHARE = 0.75
-"""Of the FSM in the mean of the log-odds: the FSM learns from every frame, the VGM mostly from means over videos."""
 FAR = 0.12
 """Frames further apart than this share of the video are far away from each other."""
+FSM_SHARE = 0.75
+"""Of the FSM in the mean of the log-odds: the FSM learns from every frame, the VGM mostly from means over videos."""
 
 
 @dataclass(frozen=True, slots=True)
