@@ -29,12 +29,14 @@ from nsnet_cli.weights.registry import NetworkUse
 if TYPE_CHECKING:
     import openvino
 
-EXPORT_VERSION = 4
+EXPORT_VERSION = 5
 """Raised whenever the graphs change: older exports are then made anew."""
 PREVIEW_BATCH = 8
 RECOGNISER_BATCH = 1
 """Frames that a compiled graph takes. Fixed, because a graph for any number prepares itself anew for each it meets
 (40 to 75 ms, measured); the preview's is where a frame costs least, the recogniser sees too few to gain from more."""
+SAMPLER_STEP = 16
+"""The sampler is given a multiple of so many frames, some of them padding: each new number costs it 3 ms."""
 
 
 class CpuEngine:
@@ -73,8 +75,10 @@ class CpuEngine:
     def saliency(self, features: np.ndarray, logits: np.ndarray, times: np.ndarray) -> Saliency:
         if self._sampler is None:
             raise WeightsError("this checkpoint has no sampler", "use --policy confidence")
-        inputs = (np.ascontiguousarray(a, np.float32) for a in (features, logits, times))
-        return Saliency(*self._sampler.result()(*inputs))
+        count, padding = len(times), -len(times) % SAMPLER_STEP
+        frames = (np.pad(np.asarray(a, np.float32), ((0, padding), (0, 0))) for a in (features, logits))
+        padded_times = np.pad(np.asarray(times, np.float32), (0, padding), constant_values=-1)
+        return Saliency(*(out[:count] for out in self._sampler.result()(*frames, padded_times)))
 
 
 def shrink(pixels: np.ndarray, side_px: int) -> np.ndarray:

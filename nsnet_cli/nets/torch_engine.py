@@ -67,14 +67,17 @@ class TorchEngine:
 
 
 class SamplerGraph(nn.Module):
-    """The sampler for one video: features (T, D), logits (T, C), times (T,) -> fsm (T,), vgm (T,), combined (T,)."""
+    """The sampler for one video: features (T, D), logits (T, C), times (T,) -> fsm (T,), vgm (T,), combined (T,).
+
+    A frame of negative time is padding: it has no influence, and saliency 0.
+    """
 
     def __init__(self, sampler: Sampler) -> None:
         super().__init__()
         self.sampler = sampler
 
     def forward(self, features: Tensor, logits: Tensor, times: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        mask = torch.ones_like(times, dtype=torch.bool).unsqueeze(0)  # (1, T)
+        mask = (times >= 0).unsqueeze(0)  # (1, T)
         out = self.sampler(features.unsqueeze(0), logits.unsqueeze(0), times.unsqueeze(0), mask)
         return out.fsm[0], out.vgm[0], out.combined[0]
 
