@@ -13,12 +13,12 @@ import numpy as np
 
 from nsnet_cli.cli.console import Console
 from nsnet_cli.cli.labelled import ReadSettings, gather, read_label_file
-from nsnet_cli.evaluation.metrics import inside, roc_auc
 from nsnet_cli.evaluation.policies import ScoredVideo, choose, video_scores
+from nsnet_cli.labelled.labels import label_indices
+from nsnet_cli.labelled.metrics import inside, roc_auc
 from nsnet_cli.nets.engine import softmax
 from nsnet_cli.nets.sampler import Sampler
 from nsnet_cli.selection import confidence
-from nsnet_cli.training.labels import label_indices
 from nsnet_cli.training.measure import saliency
 from nsnet_cli.training.sequences import FeatureSequence
 from nsnet_cli.weights.checkpoint import resolve_checkpoint

@@ -21,12 +21,13 @@ import numpy as np
 from nsnet_cli.cli.console import Console
 from nsnet_cli.cli.labelled import ReadSettings, gather, read_label_file
 from nsnet_cli.evaluation.policies import ScoredVideo, accuracy, frames_used
+from nsnet_cli.labelled.features import headless
+from nsnet_cli.labelled.folds import deal_folds
+from nsnet_cli.labelled.labels import label_indices
 from nsnet_cli.nets.engine import build_engine
 from nsnet_cli.nets.sampler import Sampler, SamplerConfig
 from nsnet_cli.nets.torch_engine import sampler_gflops
-from nsnet_cli.training.dataset import Dataset, Example, deal, from_videos
-from nsnet_cli.training.features import headless
-from nsnet_cli.training.labels import label_indices
+from nsnet_cli.training.dataset import Dataset, deal, from_videos
 from nsnet_cli.training.train import TrainOptions, fit_all, one_thread, score
 from nsnet_cli.types import TagName
 from nsnet_cli.weights.checkpoint import resolve_checkpoint
@@ -50,26 +51,11 @@ def source_of(name: str) -> str:
     return Path(name).stem
 
 
-def deal_folds(examples: tuple[Example, ...], seed: int) -> np.ndarray:
-    """(N,) fold of each video: sources whole, big ones first, each to the fold with the fewest of its class."""
-    sources: dict[tuple[int, str], list[int]] = {}
-    for row, example in enumerate(examples):
-        sources.setdefault((example.labels[0], source_of(example.name)), []).append(row)
-    order = sorted(sources, key=lambda key: (-len(sources[key]), key))
-    rng = np.random.default_rng(seed)
-    order = sorted((order[i] for i in rng.permutation(len(order))), key=lambda key: -len(sources[key]))
-    fold = np.zeros(len(examples), dtype=int)
-    load = np.zeros((FOLDS, 1 + max(label for label, _ in order)))
-    for key in order:
-        chosen = int(np.argmin(load[:, key[0]] * len(examples) + load.sum(1)))
-        fold[sources[key]] = chosen
-        load[chosen, key[0]] += len(sources[key])
-    return fold
-
-
 def cross_validate(dataset: Dataset, seed: int, epochs: int) -> list[tuple[ScoredVideo, ...]]:
     """Every video once, fold by fold, scored by a sampler and head that saw none of its source."""
-    fold, scored = deal_folds(dataset.examples, seed), []
+    examples = dataset.examples
+    sources = [source_of(example.name) for example in examples]
+    fold, scored = deal_folds([example.labels[0] for example in examples], sources, FOLDS, seed), []
     for k in range(FOLDS):
         examples = tuple(replace(e, split="test" if fold[i] == k else None) for i, e in enumerate(dataset.examples))
         dealt = deal(replace(dataset, examples=examples), 0.2, seed)

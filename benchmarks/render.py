@@ -14,6 +14,7 @@ import openvino
 import torch
 from PIL import Image
 
+from nsnet_cli.labelled.folds import fold_of
 from nsnet_cli.nets.networks import load_classifier
 from nsnet_cli.training import synthetic
 from nsnet_cli.training.splice import Bank
@@ -59,7 +60,7 @@ class Stretch(NamedTuple):
 def photo_stretches(path: Path) -> Iterator[Stretch]:
     """Of a photo (clean in turn 0, degraded after), and in one turn an empty corner of it."""
     index = {tag.id: i for i, tag in enumerate(load_vocabulary("imagenet-1k"))}
-    photo, wnid, fold = Image.open(path).convert("RGB"), path.stem.split("_")[0], synthetic.fold_of(path)
+    photo, wnid, fold = Image.open(path).convert("RGB"), path.stem.split("_")[0], fold_of(path)
     for turn in range(PHOTO_TURNS):
         rng = random.Random(f"{path.stem} {turn}")
         frames = synthetic.photo_stretch(photo, FRAMES, rng)
@@ -75,9 +76,7 @@ def clip_stretches(kind: str, path: Path) -> Iterator[Stretch]:
     for turn in range(CLIP_TURNS):
         rng = random.Random(f"{path.stem} {turn}")
         frames = synthetic.clip_stretch(clip, FRAMES, rng)
-        yield Stretch(
-            synthetic.degrade(frames, rng) if turn else frames, kind, path.stem, synthetic.fold_of(path), turn
-        )
+        yield Stretch(synthetic.degrade(frames, rng) if turn else frames, kind, path.stem, fold_of(path), turn)
 
 
 def slate_stretches(number: int) -> Iterator[Stretch]:

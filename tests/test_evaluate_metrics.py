@@ -8,7 +8,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from nsnet_cli.evaluation.metrics import average_precision, inside, mean_average_precision, roc_auc, top_k_accuracy
+from nsnet_cli.labelled.metrics import average_precision, inside, mean_average_precision, roc_auc, top_k_accuracy
 
 
 def slow_auc(scores: np.ndarray, positive: np.ndarray) -> float:

@@ -83,10 +83,10 @@ def test_which_policies_and_what_they_cost() -> None:
 @pytest.mark.parametrize("policy", ["nsnet", "confidence", "dense"])
 def test_evaluate_judges_what_tag_answers(tagger: Tagger, cat_video: Path, tmp_path: Path, policy: str) -> None:
     from nsnet_cli.evaluation.evaluate import score_video
+    from nsnet_cli.labelled.features import Extractor, FeatureCache
+    from nsnet_cli.labelled.labels import LabelledVideo
     from nsnet_cli.nets.engine import TagHead
     from nsnet_cli.tagger import read_options
-    from nsnet_cli.training.features import Extractor, FeatureCache
-    from nsnet_cli.training.labels import LabelledVideo
     from nsnet_cli.types import TagOptions
     from nsnet_cli.video import read_video
 

@@ -10,9 +10,7 @@ import numpy as np
 import pytest
 
 from nsnet_cli.errors import NoInputError, VideoError
-from nsnet_cli.nets.engine import Engine
-from nsnet_cli.tagger import Tagger, read_options
-from nsnet_cli.training.features import (
+from nsnet_cli.labelled.features import (
     PIECE_BYTES,
     Extractor,
     FeatureCache,
@@ -22,6 +20,8 @@ from nsnet_cli.training.features import (
     extract_all,
     headless,
 )
+from nsnet_cli.nets.engine import Engine
+from nsnet_cli.tagger import Tagger, read_options
 from nsnet_cli.types import TagOptions
 from nsnet_cli.video import read_video
 from nsnet_cli.weights.checkpoint import Checkpoint, resolve_checkpoint

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from nsnet_cli.errors import NoInputError, UsageError
-from nsnet_cli.training.labels import label_indices, read_labels
+from nsnet_cli.labelled.labels import label_indices, read_labels
 from nsnet_cli.types import TagName
 from nsnet_cli.weights.vocabulary import load_vocabulary
 

@@ -28,8 +28,8 @@ from nsnet_cli.errors import UsageError
 if TYPE_CHECKING:
     from nsnet_cli.cli.labelled import ReadSettings
     from nsnet_cli.evaluation.evaluate import Report
-    from nsnet_cli.training.features import VideoFeatures
-    from nsnet_cli.training.labels import LabelledVideo, LabelSet
+    from nsnet_cli.labelled.features import VideoFeatures
+    from nsnet_cli.labelled.labels import LabelledVideo, LabelSet
     from nsnet_cli.weights.checkpoint import Checkpoint
 
 app = new_app()
@@ -135,10 +135,10 @@ def _run(
     from nsnet_cli.evaluation.evaluate import evaluate as judge
     from nsnet_cli.evaluation.evaluate import report, score_video
     from nsnet_cli.evaluation.timing import measure
+    from nsnet_cli.labelled.features import WorkerReader
+    from nsnet_cli.labelled.labels import label_indices
     from nsnet_cli.nets.engine import TagHead, build_engine
     from nsnet_cli.text import harmless
-    from nsnet_cli.training.features import WorkerReader
-    from nsnet_cli.training.labels import label_indices
 
     indices = dict(
         zip((v.path for v in labels.videos), label_indices(labels.videos, checkpoint.vocabulary), strict=True)

@@ -13,9 +13,9 @@ from nsnet_cli.text import harmless
 from nsnet_cli.types import TagOptions
 
 if TYPE_CHECKING:
+    from nsnet_cli.labelled.features import VideoFeatures
+    from nsnet_cli.labelled.labels import LabelledVideo, LabelSet
     from nsnet_cli.nets.engine import Engine
-    from nsnet_cli.training.features import VideoFeatures
-    from nsnet_cli.training.labels import LabelledVideo, LabelSet
     from nsnet_cli.types import ReadOptions
     from nsnet_cli.weights.checkpoint import Checkpoint
 
@@ -38,7 +38,7 @@ class ReadSettings:
 
 def read_label_file(source: Path, console: Console) -> LabelSet:
     """Labels, with a warning for the rows whose video is missing."""
-    from nsnet_cli.training.labels import read_labels
+    from nsnet_cli.labelled.labels import read_labels
 
     labels = read_labels(source)
     for video in labels.missing[:3]:
@@ -52,7 +52,7 @@ def gather(
     labels: LabelSet, checkpoint: Checkpoint, settings: ReadSettings, console: Console, *, recogniser: bool = True
 ) -> list[tuple[LabelledVideo, VideoFeatures]]:
     """Features of the videos that can be read, in the order of the labels; the others are warned of."""
-    from nsnet_cli.training.features import (
+    from nsnet_cli.labelled.features import (
         Extractor,
         FeatureCache,
         WorkerReader,

@@ -140,8 +140,8 @@ def _extracted(
 ) -> Dataset:
     """Labels are checked against the vocabulary before the first video is read."""
     from nsnet_cli.cli.labelled import gather, read_label_file
+    from nsnet_cli.labelled.labels import label_indices
     from nsnet_cli.training.dataset import from_videos
-    from nsnet_cli.training.labels import label_indices
     from nsnet_cli.types import TagName
     from nsnet_cli.weights.vocabulary import load_vocabulary
 

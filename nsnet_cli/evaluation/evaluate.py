@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from nsnet_cli.evaluation.metrics import inside
 from nsnet_cli.evaluation.policies import (
     Localisation,
     ScoredVideo,
@@ -19,11 +18,12 @@ from nsnet_cli.evaluation.policies import (
     policies_for,
 )
 from nsnet_cli.evaluation.timing import MeasuredCosts, StageSeconds
+from nsnet_cli.labelled.features import VideoFeatures
+from nsnet_cli.labelled.labels import LabelledVideo
+from nsnet_cli.labelled.metrics import inside
 from nsnet_cli.nets.cost import FrameCost
 from nsnet_cli.nets.engine import Engine, TagHead
 from nsnet_cli.selection import confidence
-from nsnet_cli.training.features import VideoFeatures
-from nsnet_cli.training.labels import LabelledVideo
 from nsnet_cli.weights.checkpoint import Checkpoint
 
 REPORT_SCHEMA = 1

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nsnet_cli.evaluation.metrics import average_precision, mean_average_precision, roc_auc, top_k_accuracy
+from nsnet_cli.labelled.metrics import average_precision, mean_average_precision, roc_auc, top_k_accuracy
 from nsnet_cli.selection import PREVIEW_POLICIES, SALIENCY_POLICIES, aggregate, select
 from nsnet_cli.types import POLICIES
 

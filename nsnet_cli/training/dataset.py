@@ -24,9 +24,9 @@ from typing import Any
 import numpy as np
 
 from nsnet_cli.errors import UsageError
-from nsnet_cli.evaluation.metrics import inside
-from nsnet_cli.training.features import VideoFeatures
-from nsnet_cli.training.labels import SPLITS, LabelledVideo, Split, label_indices
+from nsnet_cli.labelled.features import VideoFeatures
+from nsnet_cli.labelled.labels import SPLITS, LabelledVideo, Split, label_indices
+from nsnet_cli.labelled.metrics import inside
 from nsnet_cli.types import TagName
 
 

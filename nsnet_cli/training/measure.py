@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from nsnet_cli.labelled.metrics import roc_auc
 from nsnet_cli.nets.sampler import Sampler
 from nsnet_cli.training.sequences import FeatureSequence, collate
 
@@ -39,18 +40,6 @@ def saliency(sampler: Sampler, sequences: Sequence[FeatureSequence], batch: int 
             out.append(SequenceSaliency(fsm, vgm, combined, video[row]))
     sampler.train(was_training)
     return out
-
-
-def roc_auc(scores: np.ndarray, positive: np.ndarray) -> float:
-    """Chance that a positive scores above a negative, ties one half. nan where one kind is missing."""
-    positive = np.asarray(positive, dtype=bool)
-    n_pos, n_neg = int(positive.sum()), int((~positive).sum())
-    if not n_pos or not n_neg:
-        return float("nan")
-    _, inverse, counts = np.unique(scores, return_inverse=True, return_counts=True)
-    ends = np.cumsum(counts)
-    ranks = (ends - (counts - 1) / 2)[inverse]  # mean rank of each group of ties, from 1
-    return float((ranks[positive].sum() - n_pos * (n_pos + 1) / 2) / (n_pos * n_neg))
 
 
 def known_answers(sampler: Sampler, sequences: Sequence[FeatureSequence]) -> dict[str, float]:

@@ -8,7 +8,6 @@ Rendering is the dear part and is done once a stretch; sequences of every length
 
 from __future__ import annotations
 
-import hashlib
 import io
 import math
 import random
@@ -21,11 +20,6 @@ from PIL import Image, ImageDraw, ImageEnhance, ImageFilter
 
 VIDEO_SUFFIXES = {".mp4", ".mkv", ".avi", ".webm"}
 SIDES_PX = (120, 144, 180, 240, 240, 240, 288)
-
-
-def fold_of(path: Path, folds: int = 5) -> int:
-    """The fold of a photo or clip: by a hash of its name, as the composites' maker has it."""
-    return int(hashlib.sha1(path.stem.encode()).hexdigest(), 16) % folds
 
 
 def clip_frames(path: Path, limit: int = 240, side_px: int = 480) -> tuple[list[Image.Image], float]:

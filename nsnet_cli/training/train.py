@@ -20,13 +20,13 @@ import torch
 
 from nsnet_cli.errors import UsageError
 from nsnet_cli.evaluation.policies import ScoredVideo, accuracy
+from nsnet_cli.labelled.labels import Split
 from nsnet_cli.nets.engine import TagHead
 from nsnet_cli.nets.sampler import Sampler, SamplerConfig
 from nsnet_cli.training.card import model_card
 from nsnet_cli.training.dataset import Dataset, Example
 from nsnet_cli.training.fit import EpochReport, FitOptions, fit
 from nsnet_cli.training.head import FittedHead, fit_head
-from nsnet_cli.training.labels import Split
 from nsnet_cli.training.measure import saliency
 from nsnet_cli.training.sequences import FeatureSequence
 from nsnet_cli.weights.checkpoint import READY_FEATURES, Checkpoint, Kind, network_identity, write_checkpoint

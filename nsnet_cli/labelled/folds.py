@@ -1,0 +1,34 @@
+"""Folds of a data set: what shares a source stays together, so that nothing is judged on what it was fitted to."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+
+def fold_of(path: Path, folds: int = 5) -> int:
+    """The fold of a file by a hash of its name: the same on every machine and in every run."""
+    return int(hashlib.sha1(path.stem.encode()).hexdigest(), 16) % folds
+
+
+def deal_folds(labels: Sequence[int], sources: Sequence[str], folds: int, seed: int) -> np.ndarray:
+    """The fold (N,) of each of N videos: sources whole, big ones first, each to the fold with the fewest of its class.
+
+    `labels`: the class of each video. `sources`: what was filmed; videos of one class and source share a fold.
+    """
+    groups: dict[tuple[int, str], list[int]] = {}
+    for row, key in enumerate(zip(labels, sources, strict=True)):
+        groups.setdefault(key, []).append(row)
+    order = sorted(groups, key=lambda key: (-len(groups[key]), key))
+    rng = np.random.default_rng(seed)
+    order = sorted((order[i] for i in rng.permutation(len(order))), key=lambda key: -len(groups[key]))
+    fold = np.zeros(len(labels), dtype=int)
+    load = np.zeros((folds, 1 + max(labels)))
+    for key in order:
+        chosen = int(np.argmin(load[:, key[0]] * len(labels) + load.sum(1)))
+        fold[groups[key]] = chosen
+        load[chosen, key[0]] += len(groups[key])
+    return fold
