@@ -18,6 +18,7 @@ from nsnet_cli.labelled.labels import label_indices
 from nsnet_cli.labelled.metrics import inside, roc_auc
 from nsnet_cli.nets.engine import softmax
 from nsnet_cli.nets.sampler import Sampler
+from nsnet_cli.policies import Seen, saliency_by_policy
 from nsnet_cli.selection import confidence
 from nsnet_cli.training.measure import saliency
 from nsnet_cli.training.sequences import FeatureSequence
@@ -45,10 +46,7 @@ def scored(sampler: Sampler, sequences: Sequence[FeatureSequence]) -> list[Score
     """As all policies see them. A frame counts as a second."""
     videos = []
     for s, of in zip(sequences, saliency(sampler, sequences), strict=True):
-        found = {
-            "confidence": confidence(np.asarray(s.logits, np.float32)),
-            "nsnet-fsm": of.fsm, "nsnet-vgm": of.vgm, "nsnet": of.combined,
-        }  # fmt: skip
+        found = saliency_by_policy(Seen(confidence(np.asarray(s.logits, np.float32)), of.fsm, of.vgm, of.combined))
         scores = softmax(np.asarray(s.recogniser, np.float32))
         videos.append(ScoredVideo(s.name, s.labels, s.times * len(s), found, scores, s.salient, s.features))
     return videos

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from nsnet_cli.policies import POLICIES
 from nsnet_cli.types import ReadOptions, TagOptions
 from nsnet_cli.weights.checkpoint import Checkpoint
 
 
 def read_options(checkpoint: Checkpoint, options: TagOptions, *, jpegs: bool, threads: int) -> ReadOptions:
-    """What the video room is asked for. `uniform` looks at nothing but the K frames that it recognises."""
+    """What the video room is asked for."""
     network = checkpoint.recogniser.network
-    alone = options.policy == "uniform" and options.budget is None
+    alone = POLICIES[options.policy].known_ahead and options.budget is None
     most = options.frames if alone else options.preview
     defaults = ReadOptions(size_px=checkpoint.recogniser.size_px)
     return replace(

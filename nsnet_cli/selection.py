@@ -13,11 +13,7 @@ from typing import Literal
 import numpy as np
 
 from nsnet_cli.errors import UsageError
-from nsnet_cli.types import Policy
 
-SALIENCY_POLICIES: tuple[Policy, ...] = ("nsnet", "nsnet-fsm", "nsnet-vgm")
-PREVIEW_POLICIES: tuple[Policy, ...] = (*SALIENCY_POLICIES, "confidence")
-"""Policies that look at the preview network's output before they choose."""
 LEAST_SALIENCY = 0.1
 """Saliency is not told apart below this: a frame is not salient, and how little it is says nothing about its tags."""
 SAMENESS_COST = 0.1
@@ -25,35 +21,6 @@ SAMENESS_COST = 0.1
 SURENESS = 3
 """Power of a frame's highest score in its weight: one frame that the recogniser is sure of (0.7) outweighs three of
 which it is not (0.4)."""
-
-
-def select(
-    policy: Policy,
-    saliency: np.ndarray,
-    pts_s: np.ndarray,
-    k: int,
-    *,
-    features: np.ndarray | None = None,
-    seed: int = 0,
-) -> np.ndarray:
-    """Indices (K,) of the frames to recognise, the most wanted first; all T where T <= k.
-
-    saliency (T,) in [0, 1], pts_s (T,) ascending seconds, features (T, D) of the preview. `uniform` takes the frames
-    nearest to the middles of k equal stretches of time, `random` draws by `seed`, `dense` takes every frame,
-    `confidence` the k highest (the earlier frame where two are equal), the others are `spread` over the salient.
-    """
-    if k < 1:
-        raise ValueError(f"k = {k} frames; at least 1")
-    count = len(pts_s)
-    if policy == "dense" or (count <= k and policy in ("uniform", "random")):
-        return np.arange(count)
-    if policy == "uniform":
-        return even_indices(pts_s, k)
-    if policy == "random":
-        return np.sort(np.random.default_rng(seed).choice(count, size=k, replace=False))
-    if policy == "confidence":
-        return np.argsort(-saliency, kind="stable")[:k]
-    return spread(saliency, pts_s, k, features)
 
 
 def spread(saliency: np.ndarray, pts_s: np.ndarray, k: int, features: np.ndarray | None = None) -> np.ndarray:

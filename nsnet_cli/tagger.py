@@ -15,10 +15,10 @@ import numpy as np
 
 from nsnet_cli.errors import UsageError, VideoError
 from nsnet_cli.nets.engine import Engine, Saliency, build_engine
+from nsnet_cli.policies import POLICIES, Seen, select
 from nsnet_cli.reading import read_options
-from nsnet_cli.selection import PREVIEW_POLICIES, SALIENCY_POLICIES, Budget, aggregate, confidence, select, settled
+from nsnet_cli.selection import Budget, aggregate, confidence, settled
 from nsnet_cli.types import (
-    POLICIES,
     SCHEMA_VERSION,
     Cost,
     DecodeReport,
@@ -81,7 +81,7 @@ class Tagger:
         """
         checkpoint = resolve_checkpoint(name)
         options = checked(options or TagOptions(frames=checkpoint.frames, preview=checkpoint.preview_frames))
-        if options.policy in SALIENCY_POLICIES and checkpoint.sampler is None:
+        if POLICIES[options.policy].sampler and checkpoint.sampler is None:
             say(f"{checkpoint.name}: {checkpoint.sampler_note or 'no sampler is trained'}; using --policy confidence")
             options = replace(options, policy="confidence")
         return cls(checkpoint, build_engine(checkpoint, device, say=say), options, jpegs=jpegs, threads=threads)
@@ -115,7 +115,7 @@ class Tagger:
 
     def _preview(self, path: Path, read: Reader) -> _Preview:
         """Read the planned frames; the preview network runs on each batch while the next ones are decoded."""
-        looks = self.options.policy in PREVIEW_POLICIES
+        looks = POLICIES[self.options.policy].looks
         header, report, batches = None, None, []
         waiting: list[Future[_Looked]] = []
         for item in read(path, self.read_options):
@@ -158,10 +158,13 @@ class Tagger:
         if preview.features is None or preview.logits is None:
             return _Scores(np.ones(count), None, None, None, 0.0)
         sure, best = confidence(preview.logits), preview.logits.argmax(1)
-        if self.options.policy == "confidence":
-            return _Scores(sure, None, sure, best, time.perf_counter() - start)
-        out = self.engine.saliency(preview.features, preview.logits, preview.times())
-        saliency = {"nsnet": out.combined, "nsnet-fsm": out.fsm, "nsnet-vgm": out.vgm}[self.options.policy]
+        policy, out, seen = POLICIES[self.options.policy], None, Seen(sure)
+        if policy.sampler:
+            out = self.engine.saliency(preview.features, preview.logits, preview.times())
+            seen = Seen(sure, out.fsm, out.vgm, out.combined)
+        assert policy.score is not None
+        saliency = policy.score(seen)
+        assert saliency is not None
         return _Scores(saliency, out, sure, best, time.perf_counter() - start)
 
     def _choose(self, preview: _Preview, scores: _Scores) -> _Choice:
@@ -268,7 +271,7 @@ def checked(options: TagOptions) -> TagOptions:
     ):
         if value < least:
             raise UsageError(f"--{name} {value} is too small", f"at least {least}")
-    if options.frames > options.preview and options.policy != "uniform":
+    if options.frames > options.preview and not POLICIES[options.policy].known_ahead:
         raise UsageError(
             f"--frames {options.frames} is more than --preview {options.preview}", "recognise fewer frames"
         )

@@ -14,9 +14,6 @@ if TYPE_CHECKING:
 
 SCHEMA_VERSION = 1
 
-Policy = Literal["nsnet", "nsnet-fsm", "nsnet-vgm", "confidence", "uniform", "random", "dense"]
-POLICIES: tuple[Policy, ...] = ("nsnet", "nsnet-fsm", "nsnet-vgm", "confidence", "uniform", "random", "dense")
-
 
 # ---- video in -------------------------------------------------------------------------------------------------------
 
@@ -133,7 +130,8 @@ class DecodeReport:
 class TagOptions:
     """What the user asked of a tagging run. All of it can change a result, so all of it is fingerprinted."""
 
-    policy: Policy = "nsnet"
+    policy: str = "nsnet"
+    """A row of nsnet_cli.policies.POLICIES."""
     frames: int = 4
     """K: frames that the recogniser sees."""
     preview: int = 128

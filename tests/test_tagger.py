@@ -11,8 +11,9 @@ import pytest
 from conftest import noise, write_video
 
 from nsnet_cli.errors import UsageError, VideoError
+from nsnet_cli.policies import POLICIES
 from nsnet_cli.tagger import Tagger
-from nsnet_cli.types import POLICIES, DecodeReport, FrameBatch, ReadOptions, TagOptions, VideoHeader
+from nsnet_cli.types import DecodeReport, FrameBatch, ReadOptions, TagOptions, VideoHeader
 from nsnet_cli.video import read_video
 
 CAT_STRETCH_S = (8.0, 12.0)

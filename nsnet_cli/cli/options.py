@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from typer.core import TyperCommand
 
 from nsnet_cli.errors import UsageError
-from nsnet_cli.types import Policy, TagOptions
+from nsnet_cli.policies import POLICIES
+from nsnet_cli.types import TagOptions
 
 SAMPLING, RUNNING, OUTPUT = "Sampling", "Running", "Output"
 _TAG = TagOptions()
@@ -44,7 +45,13 @@ OPTIONS: dict[str, OptionRow] = {
         "NSNET_CHECKPOINT",
         metavar="NAME",
     ),
-    "policy": OptionRow(("--policy",), _TAG.policy, "How salient frames are chosen.", SAMPLING, "NSNET_POLICY"),
+    "policy": OptionRow(
+        ("--policy",),
+        _TAG.policy,
+        "How frames are chosen: " + "; ".join(f"{row.name}: {row.help}" for row in POLICIES.values()) + ".",
+        SAMPLING,
+        "NSNET_POLICY",
+    ),
     "frames": OptionRow(
         ("--frames", "-K"),
         None,
@@ -123,7 +130,11 @@ def option(name: str, **more: Any) -> Any:
 
 
 CheckpointName = Annotated[str, option("checkpoint")]
-PolicyName = Annotated[Policy, option("policy")]
+if TYPE_CHECKING:
+    PolicyChoice = str
+else:
+    PolicyChoice = Literal[tuple(POLICIES)]
+PolicyName = Annotated[PolicyChoice, option("policy")]
 Frames = Annotated[int | None, option("frames")]
 Preview = Annotated[int | None, option("preview")]
 Budget = Annotated[str | None, option("budget")]

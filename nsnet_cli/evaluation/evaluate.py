@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from nsnet_cli.evaluation.policies import (
+    EVALUATED,
     Localisation,
     ScoredVideo,
     accuracy,
@@ -23,6 +24,7 @@ from nsnet_cli.labelled.labels import LabelledVideo
 from nsnet_cli.labelled.metrics import inside
 from nsnet_cli.nets.cost import FrameCost
 from nsnet_cli.nets.engine import Engine, TagHead
+from nsnet_cli.policies import Seen, saliency_by_policy
 from nsnet_cli.selection import confidence
 from nsnet_cli.weights.checkpoint import Checkpoint
 
@@ -81,16 +83,16 @@ def score_video(
 ) -> ScoredVideo:
     """The numbers that `tag` would have, from cached features: the sampler runs, the image networks do not."""
     assert found.recogniser is not None
-    saliency = {"confidence": confidence(found.preview.outputs)}
+    seen = Seen(confidence(found.preview.outputs))
     if checkpoint.sampler is not None:
         of = engine.saliency(found.preview.features, found.preview.outputs, found.times)
-        saliency |= {"nsnet": of.combined, "nsnet-fsm": of.fsm, "nsnet-vgm": of.vgm}
+        seen = replace(seen, fsm=of.fsm, vgm=of.vgm, combined=of.combined)
     own = checkpoint.head
     return ScoredVideo(
         name=str(video.path),
         labels=labels,
         pts_s=found.pts_s,
-        saliency=saliency,
+        saliency=saliency_by_policy(seen),
         scores=head.scores(found.recogniser.features, np.empty(0)) if own else found.recogniser.outputs,
         salient=inside(found.pts_s, video.segments) if video.segments else None,
         features=found.preview.features,
@@ -100,10 +102,11 @@ def score_video(
 def evaluate(
     videos: Sequence[ScoredVideo], ks: Sequence[int], cost: FrameCost, costs: MeasuredCosts | None, seed: int = 0
 ) -> tuple[Row, ...]:
-    """One row for each policy and K, `dense` once."""
+    """One row for each policy and K; one row for a policy that takes every frame."""
     rows = []
     for policy in policies_for(videos):
-        for k in ks if policy != "dense" else ks[:1]:
+        every_frame = EVALUATED[policy].every_frame
+        for k in ks[:1] if every_frame else ks:
             found = accuracy(videos, policy, k, seed)
             used = [frames_used(video, policy, k) for video in videos]
             previewed, recognised = (float(np.mean([u[i] for u in used])) for i in (0, 1))
@@ -116,7 +119,7 @@ def evaluate(
             rows.append(
                 Row(
                     policy=policy,
-                    k=None if policy == "dense" else k,
+                    k=None if every_frame else k,
                     top1=found.top1,
                     top5=found.top5,
                     map=found.map,

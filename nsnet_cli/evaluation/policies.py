@@ -8,13 +8,20 @@ from dataclasses import dataclass
 import numpy as np
 
 from nsnet_cli.labelled.metrics import average_precision, mean_average_precision, roc_auc, top_k_accuracy
-from nsnet_cli.selection import PREVIEW_POLICIES, SALIENCY_POLICIES, aggregate, select
-from nsnet_cli.types import POLICIES
+from nsnet_cli.policies import POLICIES, Candidates, Policy
+from nsnet_cli.selection import aggregate
+
+
+def _inside_segments(frames: Candidates, k: int) -> np.ndarray:
+    inside = np.flatnonzero(frames.salient) if frames.salient is not None else np.empty(0, int)
+    if not len(inside):  # no preview frame shows it: nothing to know
+        return POLICIES["uniform"].choose(frames, k)
+    return inside if len(inside) <= k else inside[((np.arange(k) + 0.5) / k * len(inside)).astype(int)]
+
 
 ORACLE = "oracle"
-EVALUATED: tuple[str, ...] = (*POLICIES, ORACLE)
-RANDOM_DRAWS = 5
-"""`random` is judged by the mean of this many draws."""
+EVALUATED = {**POLICIES, ORACLE: Policy(ORACLE, "k of the frames inside the segments, evenly", _inside_segments)}
+"""What is judged: the policies, and one that knows the truth."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -37,25 +44,20 @@ def policies_for(videos: Sequence[ScoredVideo]) -> tuple[str, ...]:
     """The policies that can be carried out on all of these videos, in the order of the table."""
     scored = set.intersection(*(set(video.saliency) for video in videos))
     known = any(video.salient is not None for video in videos)
-    return tuple(p for p in EVALUATED if (p not in PREVIEW_POLICIES or p in scored) and (p != ORACLE or known))
+    possible = [name for name, policy in EVALUATED.items() if not policy.looks or name in scored]
+    return tuple(name for name in possible if known or name != ORACLE)
 
 
 def choose(video: ScoredVideo, policy: str, k: int, seed: int = 0) -> np.ndarray:
-    """Indices of the frames that the recogniser sees. `oracle`: k of the frames inside the segments, evenly."""
-    if policy == ORACLE:
-        inside = np.flatnonzero(video.salient) if video.salient is not None else np.empty(0, int)
-        if len(inside):
-            return inside if len(inside) <= k else inside[((np.arange(k) + 0.5) / k * len(inside)).astype(int)]
-        policy = "uniform"  # no preview frame shows it: nothing to know
-    ones = np.ones(len(video))
-    saliency = video.saliency.get(policy, ones)
-    return select(policy, saliency, video.pts_s, k, features=video.features, seed=seed)  # type: ignore[arg-type]
+    """Indices of the frames that the recogniser sees."""
+    saliency = video.saliency.get(policy, np.ones(len(video)))
+    return EVALUATED[policy].choose(Candidates(saliency, video.pts_s, video.features, seed, video.salient), k)
 
 
 def video_scores(video: ScoredVideo, policy: str, k: int, seed: int = 0) -> np.ndarray:
     """The video's scores (C,) as `tag --policy` gives them."""
     chosen = choose(video, policy, k, seed)
-    weights = video.saliency[policy][chosen] if policy in PREVIEW_POLICIES else np.ones(len(chosen))
+    weights = video.saliency[policy][chosen] if EVALUATED[policy].looks else np.ones(len(chosen))
     return aggregate(video.scores[chosen], weights)
 
 
@@ -68,10 +70,10 @@ class Accuracy:
 
 
 def accuracy(videos: Sequence[ScoredVideo], policy: str, k: int, seed: int = 0) -> Accuracy:
-    """Of one policy at one K; `random` as the mean of RANDOM_DRAWS draws."""
+    """Of one policy at one K; the mean over its draws where it draws."""
     labels = [video.labels for video in videos]
     rows = []
-    for draw in range(RANDOM_DRAWS if policy == "random" else 1):
+    for draw in range(EVALUATED[policy].draws):
         scores = np.stack([video_scores(video, policy, k, seed + draw) for video in videos])
         rows.append(
             (
@@ -111,4 +113,4 @@ def coverage(videos: Sequence[ScoredVideo]) -> float:
 def frames_used(video: ScoredVideo, policy: str, k: int) -> tuple[int, int, bool]:
     """Frames that the preview network sees, frames that the recogniser sees, whether the sampler runs."""
     recognised = len(choose(video, policy, k))
-    return (len(video) if policy in PREVIEW_POLICIES else 0), recognised, policy in SALIENCY_POLICIES
+    return (len(video) if EVALUATED[policy].looks else 0), recognised, EVALUATED[policy].sampler

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from nsnet_cli.evaluation.policies import EVALUATED
 from nsnet_cli.nets.engine import Engine
 from nsnet_cli.types import DecodeReport, FrameBatch, ReadOptions, VideoHeader
 
@@ -44,7 +45,7 @@ class MeasuredCosts:
 
     def stages(self, policy: str, k: int, previewed: float, recognised: float, *, sampler: bool) -> StageSeconds:
         """Of a video with so many frames previewed and recognised."""
-        alone = policy == "uniform"
+        alone = EVALUATED[policy].known_ahead
         return StageSeconds(
             decode=self.decode_even_s[k] if alone else self.decode_preview_s,
             preview=previewed * self.preview_frame_s,

@@ -9,12 +9,12 @@ from itertools import pairwise
 from pathlib import Path
 from urllib.parse import quote
 
+from nsnet_cli.policies import POLICIES
 from nsnet_cli.text import harmless
 from nsnet_cli.types import VideoResult
 
 LEAST_KEYWORD_SCORE = 0.05
 """Tags that score less stay out of sidecars: a keyword or a caption is taken as true, a table row as a guess."""
-UNSCORED = ("uniform", "random", "dense")
 
 
 def clock(seconds: float, decimals: int = 1) -> str:
@@ -48,8 +48,9 @@ def spans(result: VideoResult) -> list[tuple[float, float]]:
 
 
 def is_scored(result: VideoResult) -> bool:
-    """Whether the frames' saliency says something: policies that pick frames by time alone score none."""
-    return bool(result.frames) and (result.sampling is None or result.sampling.policy not in UNSCORED)
+    """Whether the frames' saliency says something: policies that look at nothing score none."""
+    policy = POLICIES.get(result.sampling.policy) if result.sampling else None
+    return bool(result.frames) and (policy is None or policy.looks)
 
 
 def saliency_mass(result: VideoResult) -> float | None:

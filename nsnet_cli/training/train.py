@@ -23,6 +23,8 @@ from nsnet_cli.evaluation.policies import ScoredVideo, accuracy
 from nsnet_cli.labelled.labels import Split
 from nsnet_cli.nets.engine import TagHead
 from nsnet_cli.nets.sampler import Sampler, SamplerConfig
+from nsnet_cli.policies import Seen, saliency_by_policy
+from nsnet_cli.selection import confidence
 from nsnet_cli.training.card import model_card
 from nsnet_cli.training.dataset import Dataset, Example
 from nsnet_cli.training.fit import EpochReport, FitOptions, fit
@@ -175,7 +177,7 @@ def score(
             name=example.name,
             labels=example.labels,
             pts_s=example.times,
-            saliency={"nsnet": of.combined, "nsnet-fsm": of.fsm, "nsnet-vgm": of.vgm, **_confidence(example)},
+            saliency=saliency_by_policy(Seen(_confidence(example), of.fsm, of.vgm, of.combined)),
             scores=tagger.scores(_recogniser(example), np.empty(0)),
             salient=example.salient,
             features=example.features,
@@ -189,10 +191,8 @@ def _recogniser(example: Example) -> np.ndarray:
     return np.asarray(example.features if example.recogniser is None else example.recogniser, np.float32)
 
 
-def _confidence(example: Example) -> dict[str, np.ndarray]:
-    from nsnet_cli.selection import confidence
-
-    return {} if example.logits is None else {"confidence": confidence(np.asarray(example.logits, np.float32))}
+def _confidence(example: Example) -> np.ndarray | None:
+    return None if example.logits is None else confidence(np.asarray(example.logits, np.float32))
 
 
 def sequence(example: Example) -> FeatureSequence:
