@@ -8,16 +8,13 @@ from __future__ import annotations
 import logging
 import os
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from typing import IO, Any
 
+from nsnet_cli.cli.progress import PlainProgress, Progress
 from nsnet_cli.errors import EXIT_UNEXPECTED, OutputError
-from nsnet_cli.text import clock, harmless
-
-PLAIN_INTERVAL_S = 10.0
-"""Between two plain progress lines where stderr is no terminal."""
+from nsnet_cli.text import harmless
 
 
 class ReaderGone(Exception):  # noqa: N818
@@ -117,62 +114,17 @@ class Console:
         if self.quiet:
             bar = Progress()
         elif self.interactive:
-            from nsnet_cli.cli.progress import LiveProgress
+            from nsnet_cli.cli.live_progress import LiveProgress
 
             bar = LiveProgress(sys.stderr, label, total, unit)
         else:
-            bar = PlainProgress(self, label, total, unit)
+            bar = PlainProgress(self.info, label, total, unit)
         previous, self._live = self._live, bar if self.interactive else None
         try:
             yield bar
         finally:
             bar.close()
             self._live = previous
-
-
-class Progress:
-    """How far a run is. This one shows nothing; the others show it."""
-
-    def advance(self, count: int = 1) -> None: ...
-
-    def update(
-        self, *, label: str | None = None, total: int | None = None, done: int | None = None, unit: str | None = None
-    ) -> None:
-        """Change the text beside the bar, or the totals (a stage that is measured in frames)."""
-
-    def close(self) -> None: ...
-
-    def pause(self) -> None: ...
-
-    def resume(self) -> None: ...
-
-
-class PlainProgress(Progress):
-    """One line now and then: how many, how fast, how long still."""
-
-    def __init__(self, console: Console, label: str, total: int | None, unit: str) -> None:
-        self.console, self.label, self.total, self.unit = console, label, total, unit
-        self.done = 0
-        self.start = self.last = time.monotonic()
-
-    def advance(self, count: int = 1) -> None:
-        self.done += count
-        now = time.monotonic()
-        if now - self.last >= PLAIN_INTERVAL_S and self.done != self.total:
-            self.last = now
-            rate = self.done / (now - self.start)
-            left = f", {clock((self.total - self.done) / rate)} left" if self.total and rate > 0 else ""
-            of = f"/{self.total}" if self.total else ""
-            self.console.info(f"{self.label}: {self.done}{of} {self.unit}, {rate:.2f} a second{left}")
-
-    def update(
-        self, *, label: str | None = None, total: int | None = None, done: int | None = None, unit: str | None = None
-    ) -> None:
-        self.label = label if label is not None else self.label
-        self.total = total if total is not None else self.total
-        self.unit = unit if unit is not None else self.unit
-        if done is not None:
-            self.advance(done - self.done)
 
 
 class _Handler(logging.Handler):

@@ -1,74 +1,56 @@
-"""The progress bar of a terminal. Apart from console.py because it alone needs rich, which takes 0.1 s to import."""
+"""How far a run is: shown as a plain line now and then, or not at all. The bar of a terminal is in live_progress.py."""
 
 from __future__ import annotations
 
-import threading
-from typing import IO
+import time
+from collections.abc import Callable
 
-from rich.console import Console as RichConsole
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    ProgressColumn,
-    Task,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
-from rich.progress import Progress as RichProgress
-from rich.text import Text
+from nsnet_cli.text import clock
 
-from nsnet_cli.cli.console import Progress
+PLAIN_INTERVAL_S = 10.0
+"""Between two plain progress lines where stderr is no terminal."""
 
 
-class RateColumn(ProgressColumn):
-    """1.42/s, or nothing while it is not known."""
+class Progress:
+    """How far a run is. This one shows nothing; the others show it."""
 
-    def render(self, task: Task) -> Text:
-        speed = task.finished_speed or task.speed
-        return Text(f"{speed:.2f}/s" if speed else "", style="progress.data.speed")
-
-
-class LiveProgress(Progress):
-    """Label, bar, 12/60 files, rate, elapsed and left. Lines written beside it: pause(), write, resume()."""
-
-    def __init__(self, stream: IO[str], label: str, total: int | None, unit: str) -> None:
-        self._lock = threading.RLock()
-        self._rich = RichProgress(
-            TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=None),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[unit]}", markup=False),
-            RateColumn(),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-            console=RichConsole(file=stream),
-            transient=True,
-            redirect_stdout=False,
-            redirect_stderr=False,
-            refresh_per_second=8,
-        )
-        self._task = self._rich.add_task(label, total=total, unit=unit)
-        self._rich.start()
-
-    def advance(self, count: int = 1) -> None:
-        self._rich.advance(self._task, count)
+    def advance(self, count: int = 1) -> None: ...
 
     def update(
         self, *, label: str | None = None, total: int | None = None, done: int | None = None, unit: str | None = None
     ) -> None:
-        if unit is not None:
-            self._rich.update(self._task, unit=unit)
-        self._rich.update(self._task, description=label, total=total, completed=done)
+        """Change the text beside the bar, or the totals (a stage that is measured in frames)."""
 
-    def close(self) -> None:
-        self._rich.stop()
+    def close(self) -> None: ...
 
-    def pause(self) -> None:
-        self._lock.acquire()
-        self._rich.stop()
+    def pause(self) -> None: ...
 
-    def resume(self) -> None:
-        self._rich.start()
-        self._lock.release()
+    def resume(self) -> None: ...
+
+
+class PlainProgress(Progress):
+    """One line now and then: how many, how fast, how long still."""
+
+    def __init__(self, say: Callable[[str], None], label: str, total: int | None, unit: str) -> None:
+        self.say, self.label, self.total, self.unit = say, label, total, unit
+        self.done = 0
+        self.start = self.last = time.monotonic()
+
+    def advance(self, count: int = 1) -> None:
+        self.done += count
+        now = time.monotonic()
+        if now - self.last >= PLAIN_INTERVAL_S and self.done != self.total:
+            self.last = now
+            rate = self.done / (now - self.start)
+            left = f", {clock((self.total - self.done) / rate)} left" if self.total and rate > 0 else ""
+            of = f"/{self.total}" if self.total else ""
+            self.say(f"{self.label}: {self.done}{of} {self.unit}, {rate:.2f} a second{left}")
+
+    def update(
+        self, *, label: str | None = None, total: int | None = None, done: int | None = None, unit: str | None = None
+    ) -> None:
+        self.label = label if label is not None else self.label
+        self.total = total if total is not None else self.total
+        self.unit = unit if unit is not None else self.unit
+        if done is not None:
+            self.advance(done - self.done)
