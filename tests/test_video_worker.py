@@ -110,7 +110,7 @@ def test_a_hang_ends_at_the_deadline_and_the_next_video_is_read(fault: str, clip
         ("segfault", "crashed", "SIGSEGV"),
         ("abort", "crashed", "SIGABRT: codec: assertion failed"),
         ("leak", "out_of_memory", "memory"),
-        ("broken", "unreadable", "ZeroDivisionError"),
+        ("broken", "internal", "ZeroDivisionError"),
     ],
 )
 def test_a_crash_costs_one_video(fault: str, kind: str, words: str, clip: Path) -> None:

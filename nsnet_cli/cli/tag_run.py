@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from nsnet_cli import batch, inputs
 from nsnet_cli.batch import Finished, Job
+from nsnet_cli.bounded import bounded
 from nsnet_cli.cli import signals
 from nsnet_cli.cli.app import exit_code
 from nsnet_cli.cli.console import Console, Progress
@@ -273,6 +274,8 @@ class TagRun:
     def _exit_code(self, usable: int) -> int:
         if self.tally.videos and usable == 0:
             return EXIT_NO_INPUT
+        if self.tally.all_internal:
+            return EXIT_UNEXPECTED
         return EXIT_SOME_FAILED if self.tally.failed or self.tally.failed_before else EXIT_OK
 
 
@@ -322,6 +325,6 @@ class _Workers:
 
 def _fingerprint(tagger: Tagger, path: str) -> str | None:
     try:
-        return tagger.fingerprint(path)
+        return bounded(lambda: tagger.fingerprint(path))
     except (OSError, ValueError):
         return None

@@ -15,6 +15,8 @@ import tempfile
 
 DEFAULT_MEMORY_BYTES = 2 << 30
 DEFAULT_READER = "nsnet_cli.video:read_video"
+GONE_S = 2.0
+"""How long a killed process may take to be gone. One that the kernel holds (a dead network disk) is left behind."""
 
 _BOOT = "import sys; sys.path[:] = {path!r}; from nsnet_cli.video.child import main; main({args})"
 _spares: list[DecodeProcess] = []
@@ -68,16 +70,17 @@ class DecodeProcess:
         return self._process.pid if self._process.poll() is None else None
 
     def end(self) -> None:
-        """Kill it, and close what leads to it."""
+        """Kill it, and close what leads to it. One that cannot die now dies when the kernel lets it go."""
         with contextlib.suppress(OSError):
             self._process.kill()
-        self._process.wait()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(timeout=GONE_S)
         self._close_files()
 
     def last_words(self) -> str:
         """How it ended, and the last line that it wrote."""
         try:
-            code = self._process.wait(timeout=2.0)
+            code = self._process.wait(timeout=GONE_S)
         except subprocess.TimeoutExpired:
             return "it no longer answers"
         how = f"exit code {code}" if code >= 0 else signal.Signals(-code).name
