@@ -79,6 +79,11 @@ def gather(
     finally:
         reader.close()
     _complain([str(error) for error in found.failed.values()], console)
+    if found.failed or labels.missing:
+        asked = len(labels.videos) + len(labels.missing)
+        console.warn(
+            f"all figures are over {len(found.videos)} of the {asked} videos in {harmless(str(labels.source))}"
+        )
     return [(labels.videos[index], features) for index, features in found.videos.items()]
 
 

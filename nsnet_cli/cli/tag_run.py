@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 
 _KEPT: list[Tagger] = []
-"""Until the process ends: taking compiled networks apart takes 30 ms, and nobody waits for the memory."""
+"""Until the process ends: taking compiled networks apart takes 30 ms."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -100,6 +100,8 @@ def serve(sock: socket.socket, reader: Reader, path: Path, options: ReadOptions)
         waiting.put(error)
     except MemoryError:
         waiting.put(VideoError(f"{path}: decoding it needs more memory than allowed", kind="out_of_memory"))
+    except OSError as error:  # the disk's
+        waiting.put(VideoError(f"{path}: cannot be read: {error.strerror or error}", kind="unreadable"))
     except Exception as error:  # a mistake of ours
         fault = VideoError(f"{path}: {type(error).__name__}: {error}", kind="internal")
         fault.add_note(traceback.format_exc())

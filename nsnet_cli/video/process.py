@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import weakref
 
 DEFAULT_MEMORY_BYTES = 2 << 30
 DEFAULT_READER = "nsnet_cli.video:read_video"
@@ -20,6 +21,7 @@ GONE_S = 2.0
 
 _BOOT = "import sys; sys.path[:] = {path!r}; from nsnet_cli.video.child import main; main({args})"
 _spares: list[DecodeProcess] = []
+_all: weakref.WeakSet[DecodeProcess] = weakref.WeakSet()
 
 
 def start_spare() -> None:
@@ -42,6 +44,7 @@ class DecodeProcess:
     """
 
     def __init__(self, memory_bytes: int = DEFAULT_MEMORY_BYTES, reader: str = DEFAULT_READER) -> None:
+        self._owner = os.getpid()
         self.socket, theirs = socket.socketpair()
         life_read, self._life = os.pipe()
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115  closed in _close_files()
@@ -63,14 +66,17 @@ class DecodeProcess:
         finally:
             theirs.close()
             os.close(life_read)
+        _all.add(self)
 
     @property
     def pid(self) -> int | None:
-        """None after its death: others get its number."""
-        return self._process.pid if self._process.poll() is None else None
+        """None after its death: others get its number. None too in a fork of this program, which has no part in it."""
+        return self._process.pid if os.getpid() == self._owner and self._process.poll() is None else None
 
     def end(self) -> None:
         """Kill it, and close what leads to it. One that cannot die now dies when the kernel lets it go."""
+        if os.getpid() != self._owner:
+            return
         with contextlib.suppress(OSError):
             self._process.kill()
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -90,6 +96,18 @@ class DecodeProcess:
         return f"{how}: {lines[-1][:200]}" if lines else how
 
     def _close_files(self) -> None:
+        _all.discard(self)
         self.socket.close()
         os.close(self._life)
         self._stderr.close()
+
+
+def _forget() -> None:
+    """In a fork of this program: let go of what belongs to its parent, or the workers would outlive that."""
+    for process in list(_all):
+        process._close_files()
+    _all.clear()
+    _spares.clear()
+
+
+os.register_at_fork(after_in_child=_forget)
