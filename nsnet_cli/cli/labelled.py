@@ -81,9 +81,7 @@ def gather(
     _complain([str(error) for error in found.failed.values()], console)
     if found.failed or labels.missing:
         asked = len(labels.videos) + len(labels.missing)
-        console.warn(
-            f"all figures are over {len(found.videos)} of the {asked} videos in {harmless(str(labels.source))}"
-        )
+        console.warn(f"going on with {len(found.videos)} of the {asked} videos: every figure is over these alone")
     return [(labels.videos[index], features) for index, features in found.videos.items()]
 
 

@@ -275,6 +275,7 @@ class TagRun:
         if self.tally.videos and usable == 0:
             return EXIT_NO_INPUT
         if self.tally.all_internal:
+            self.console.error("every video met a mistake of nsnet; NSNET_DEBUG=1 shows where")
             return EXIT_UNEXPECTED
         return EXIT_SOME_FAILED if self.tally.failed or self.tally.failed_before else EXIT_OK
 
