@@ -266,13 +266,9 @@ def checked(options: TagOptions) -> TagOptions:
     """The same options, or UsageError naming the one that cannot be carried out."""
     if options.policy not in POLICIES:
         raise UsageError(f"--policy {options.policy!r} is not a policy", f"known: {', '.join(POLICIES)}")
-    for name, value, least in (
-        ("frames", options.frames, 1),
-        ("preview", options.preview, 1),
-        ("top-k", options.top_k, 1),
-    ):
-        if value < least:
-            raise UsageError(f"--{name} {value} is too small", f"at least {least}")
+    for name, value in (("frames", options.frames), ("preview", options.preview), ("top-k", options.top_k)):
+        if value < 1:
+            raise UsageError(f"--{name} {value} is too small", "at least 1")
     if options.frames > options.preview and options.policy != "uniform":
         raise UsageError(
             f"--frames {options.frames} is more than --preview {options.preview}", "recognise fewer frames"

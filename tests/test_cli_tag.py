@@ -21,6 +21,7 @@ from typing import Any
 import av
 import numpy as np
 import pytest
+from hung_disk import hung_disk
 from PIL import Image
 
 from nsnet_cli.errors import VIDEO_ERROR_KINDS
@@ -346,6 +347,15 @@ def test_a_stdout_that_is_full_is_an_error(clip: Path, tmp_path: Path, unbuffere
 
 def _env(unbuffered: str) -> dict[str, str]:
     return {**os.environ, "PYTHONUNBUFFERED": unbuffered}
+
+
+def test_a_disk_that_stops_answering_costs_its_own_video(clip: Path, tmp_path: Path) -> None:
+    good = [shutil.copy(clip, tmp_path / f"{i}.mp4") for i in range(3)]
+    with hung_disk(tmp_path / "disk") as disk:
+        out = nsnet("tag", disk / "hung-open.mp4", *good, "--json", "--timeout", "2", "--jobs", "1", *CHEAP)
+        kinds = {Path(row["path"]).name: row["error"] and row["error"]["kind"] for row in rows(out)}
+    assert out.returncode == 3, out.stderr
+    assert kinds == {"hung-open.mp4": "timeout", "0.mp4": None, "1.mp4": None, "2.mp4": None}
 
 
 BROKEN = """

@@ -143,6 +143,7 @@ def leave(code: int) -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError):
             stream.flush()
+            os.close(stream.fileno())  # where the kernel holds a thread (a dead disk), it would hold the pipe too
     os._exit(code)
 
 

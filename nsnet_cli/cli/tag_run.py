@@ -17,14 +17,7 @@ from nsnet_cli.cli.app import exit_code
 from nsnet_cli.cli.console import Console, Progress
 from nsnet_cli.cli.rows import ROW_FORMATS, Rows, make_rows
 from nsnet_cli.cli.tally import Tally
-from nsnet_cli.errors import (
-    EXIT_NO_INPUT,
-    EXIT_OK,
-    EXIT_SOME_FAILED,
-    EXIT_UNEXPECTED,
-    NoInputError,
-    UsageError,
-)
+from nsnet_cli.errors import EXIT_NO_INPUT, EXIT_OK, EXIT_SOME_FAILED, EXIT_UNEXPECTED, NoInputError, UsageError
 from nsnet_cli.outputs.files import FileOutputs
 from nsnet_cli.outputs.store import output_names
 from nsnet_cli.reading import read_options
