@@ -33,7 +33,7 @@ _LENGTH = struct.Struct("<Q")
 def bounded(call: Callable[[], T], seconds: float = LOOK_S) -> T:
     """What `call` returns or raises. Raises TimeoutError (an OSError) if it has not ended after `seconds` of waiting.
 
-    It costs a thread (0.1 ms) or a fork (1 ms): for many quick looks there is `until_hung`. What `call` returns has to be
+    It costs a thread (0.1 ms) or a fork (1 ms): for many quick looks there is `until_hung`. What `call` returns must be
     plain data, and it must change nothing but its own variables: it may run in another process.
     """
     done, hung = until_hung([call], lambda one: one(), seconds)
