@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -14,11 +15,12 @@ from pathlib import Path
 import numpy as np
 
 from nsnet_cli.errors import UsageError, VideoError
-from nsnet_cli.nets.engine import Engine, Saliency, build_engine
+from nsnet_cli.nets.engine import Engine, Saliency, build_engine, check_not_forked
 from nsnet_cli.policies import POLICIES, Seen, select
 from nsnet_cli.reading import read_options
 from nsnet_cli.selection import Budget, aggregate, confidence, settled
 from nsnet_cli.types import (
+    ALGORITHM_VERSION,
     SCHEMA_VERSION,
     Cost,
     DecodeReport,
@@ -61,6 +63,7 @@ class Tagger:
         self.read_options = read_options(checkpoint, options, jpegs=jpegs, threads=threads)
         preview = checkpoint.preview.network
         self.preview_vocabulary = load_vocabulary(preview.vocabulary)
+        self._made_by = os.getpid()
         self._lanes = ThreadPoolExecutor(engine.lanes, thread_name_prefix="lane")
 
     @classmethod
@@ -88,6 +91,7 @@ class Tagger:
 
     def tag(self, path: str | Path, *, read: Reader = read_video) -> VideoResult:
         """Tag one video. Raises VideoError; `read` is where the frames come from (this process, or a worker's)."""
+        check_not_forked(self._made_by)
         started = time.perf_counter()
         preview = self._preview(Path(path), read)
         saliency = self._saliency(preview)
@@ -106,9 +110,10 @@ class Tagger:
         return ModelInfo(self.checkpoint.name, self.checkpoint.hash)
 
     def fingerprint(self, path: str | Path) -> str:
-        """16 hex digits over all that can change the result: the file's size and mtime, checkpoint, options, schema."""
+        """16 hex digits over all that can change the result: the file's size and mtime, what tags it, and how."""
         stat = Path(path).stat()
-        parts = [stat.st_size, stat.st_mtime_ns, self.checkpoint.hash, asdict(self.options), SCHEMA_VERSION]
+        how = [ALGORITHM_VERSION, self.engine.name, self.engine.precision, SCHEMA_VERSION]
+        parts = [stat.st_size, stat.st_mtime_ns, self.checkpoint.hash, asdict(self.options), *how]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
     # ---- the stages, in order ----
@@ -264,13 +269,9 @@ def checked(options: TagOptions) -> TagOptions:
     """The same options, or UsageError naming the one that cannot be carried out."""
     if options.policy not in POLICIES:
         raise UsageError(f"--policy {options.policy!r} is not a policy", f"known: {', '.join(POLICIES)}")
-    for name, value, least in (
-        ("frames", options.frames, 1),
-        ("preview", options.preview, 1),
-        ("top-k", options.top_k, 1),
-    ):
-        if value < least:
-            raise UsageError(f"--{name} {value} is too small", f"at least {least}")
+    for name, value in (("frames", options.frames), ("preview", options.preview), ("top-k", options.top_k)):
+        if value < 1:
+            raise UsageError(f"--{name} {value} is too small", "at least 1")
     if options.frames > options.preview and not POLICIES[options.policy].known_ahead:
         raise UsageError(
             f"--frames {options.frames} is more than --preview {options.preview}", "recognise fewer frames"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from nsnet_cli.errors import OutputError
-from nsnet_cli.outputs.store import write_atomic
+from nsnet_cli.errors import EXIT_UNEXPECTED, OutputError
+from nsnet_cli.outputs.store import FATAL, write_atomic
 
 
 def save(path: Path, data: bytes) -> None:
@@ -14,4 +14,7 @@ def save(path: Path, data: bytes) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomic(path, data)
     except OSError as error:
-        raise OutputError(f"cannot write {path}: {error.strerror or error}", "choose another place") from error
+        refused = OutputError(f"cannot write {path}: {error.strerror or error}", "choose another place")
+        if error.errno in FATAL:  # the disk, not what was asked for
+            refused.exit_code = EXIT_UNEXPECTED
+        raise refused from error

@@ -1,0 +1,126 @@
+"""What stands over a tag: Egyptian cat < cat < mammal < animal. Pure functions; the table is a file of the package.
+
+A table says the names of nodes and their parents. A hierarchy is a table as one vocabulary sees it. Several parents are
+allowed: a grand piano is a piano, and that is a musical instrument. A node with no name is never shown.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cache, cached_property
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nsnet_cli.errors import UsageError
+from nsnet_cli.types import TagName
+
+if TYPE_CHECKING:
+    import numpy as np  # not at run time: names and parents are wanted where numpy is not loaded
+
+_IMAGENET = Path(__file__).with_name("data") / "imagenet_hierarchy.tsv"
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """Nodes by id. In both, parents come before their children."""
+
+    names: dict[str, str] = field(repr=False)
+    """Empty: the node is never shown."""
+    parents: dict[str, tuple[str, ...]] = field(repr=False)
+
+
+@cache
+def imagenet_table() -> Table:
+    """ImageNet's 1,000 tags and all that stands over them. The script that wrote the file put parents first."""
+    names, parents = {}, {}
+    for line in _IMAGENET.read_text("utf-8").splitlines():
+        if line[0] != "#":
+            identifier, name, over = line.split("\t")
+            names[identifier] = name
+            parents[identifier] = tuple(over.split(";")) if over else ()
+    return Table(names, parents)
+
+
+def own_table(rows: Iterable[tuple[str, str, Sequence[str]]]) -> Table:
+    """A table from rows of id, name and ids of parents, in any order.
+
+    Raises UsageError for an id given twice, a parent that has no row, and a tag that stands over itself.
+    """
+    declared = [(identifier, name, tuple(dict.fromkeys(parents))) for identifier, name, parents in rows]
+    names = {identifier: name for identifier, name, _ in declared}
+    over = {identifier: parents for identifier, _, parents in declared}
+    if len(names) < len(declared):
+        twice = Counter(identifier for identifier, _, _ in declared).most_common(1)[0][0]
+        raise UsageError(f"the tag {twice!r} is declared twice", "declare each tag once, with all its parents")
+    for identifier, parents in over.items():
+        for parent in parents:
+            if parent not in names:
+                message = f"the tag {identifier!r} has the parent {parent!r}, which is not declared"
+                raise UsageError(message, f"declare {parent!r} too, or correct its name")
+    try:
+        order = list(TopologicalSorter(over).static_order())
+    except CycleError as error:
+        ring = error.args[1]  # each stands over the next, the first once more at the end
+        line = " < ".join(reversed(ring))
+        raise UsageError(f"the tag {ring[0]!r} stands over itself: {line}", "take one of these parents away") from error
+    return Table({node: names[node] for node in order}, {node: over[node] for node in order})
+
+
+@dataclass(frozen=True, eq=False)
+class Hierarchy:
+    """A table as one vocabulary sees it. Tags that the table does not know have nothing over them."""
+
+    vocabulary: tuple[TagName, ...] = field(repr=False)
+    """C tags, in the order of the classifier's outputs."""
+    table: Table = field(default_factory=imagenet_table)
+
+    @cached_property
+    def nodes(self) -> tuple[TagName, ...]:
+        """N nodes that can be shown: the C tags in their order, then what stands over them, the most general first."""
+        own = {tag.id for tag in self.vocabulary}
+        over = {node for tag in self.vocabulary for node in self._above.get(tag.id, ())} - own
+        names = self.table.names
+        tags = [TagName(tag.id, names.get(tag.id) or tag.name) for tag in self.vocabulary]
+        return (*tags, *(TagName(node, name) for node, name in names.items() if name and node in over))
+
+    @cached_property
+    def members(self) -> np.ndarray:
+        """(N, C) bool: which tags are the node or stand under it. `scores @ members.T` sums scores (..., C) by node."""
+        import numpy as np
+
+        row = {node.id: n for n, node in enumerate(self.nodes)}
+        members = np.zeros((len(row), len(self.vocabulary)), bool)
+        for column, tag in enumerate(self.vocabulary):
+            rows = [row[node] for node in (tag.id, *self._above.get(tag.id, ())) if node in row]
+            members[rows, column] = True
+        members.flags.writeable = False  # every caller gets this one
+        return members
+
+    def ancestors(self, identifier: str) -> tuple[TagName, ...]:
+        """What stands over a node and has a name, the nearest first: cat, mammal, animal."""
+        names, place = self.table.names, self._place
+        above = sorted(self._above.get(identifier, ()), key=place.__getitem__, reverse=True)
+        return tuple(TagName(node, names[node]) for node in above if names[node])
+
+    def descends(self, identifier: str, over: str) -> bool:
+        """Whether `over` stands over the node. No node stands over itself."""
+        return over in self._above.get(identifier, ())
+
+    @cached_property
+    def _above(self) -> dict[str, frozenset[str]]:
+        """All that stands over each node, the nameless too."""
+        above: dict[str, frozenset[str]] = {}
+        for node, parents in self.table.parents.items():
+            above[node] = frozenset(parents).union(*(above[parent] for parent in parents))
+        return above
+
+    @cached_property
+    def _place(self) -> dict[str, tuple[int, int]]:
+        """Longest way down from the top, then the line in the table: a child's place is after its parents'."""
+        depth: dict[str, int] = {}
+        for node, parents in self.table.parents.items():
+            depth[node] = 1 + max((depth[parent] for parent in parents), default=0)
+        return {node: (steps, line) for line, (node, steps) in enumerate(depth.items())}
