@@ -11,8 +11,9 @@ import pytest
 from PIL import Image
 
 from nsnet_cli.errors import DeviceError
-from nsnet_cli.nets.cpu_engine import PREVIEW_BATCH, RECOGNISER_BATCH, Exports, engine_cache, shrink
+from nsnet_cli.nets.cpu_engine import PREVIEW_BATCH, RECOGNISER_BATCH, shrink
 from nsnet_cli.nets.engine import build_engine
+from nsnet_cli.nets.exports import Exports, engine_cache
 from nsnet_cli.tagger import Tagger
 from nsnet_cli.weights.checkpoint import resolve_checkpoint
 from nsnet_cli.weights.registry import NetworkUse, load_registry

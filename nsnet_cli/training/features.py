@@ -20,10 +20,11 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from nsnet_cli.errors import NoInputError, VideoError
+from nsnet_cli.errors import NoInputError, VideoError, WeightsError
 from nsnet_cli.types import DecodeReport, FrameBatch, ReadOptions, VideoHeader
 from nsnet_cli.video.worker import DecodeWorker
 from nsnet_cli.weights.checkpoint import Checkpoint, network_identity
+from nsnet_cli.weights.folders import CACHE_VARIABLE, cache_folder, write_whole
 from nsnet_cli.weights.registry import NetworkUse
 
 CACHE_SCHEMA = 1
@@ -92,9 +93,8 @@ def content_hash(path: Path) -> str:
 
 
 def default_cache_dir() -> Path:
-    import platformdirs
-
-    return Path(os.environ.get("NSNET_CACHE") or platformdirs.user_cache_dir("nsnet")) / "features"
+    """Raises WeightsError where the user has no place for one."""
+    return cache_folder() / "features"
 
 
 def entry_key(content: str, read: ReadOptions, use: NetworkUse) -> str:
@@ -132,10 +132,12 @@ class FeatureCache:
         from safetensors.numpy import save
 
         path = self.path(key)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        temporary.write_bytes(save(arrays, metadata=metadata))
-        temporary.replace(path)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(path, save(arrays, metadata=metadata))
+        except OSError as error:
+            hint = f"free some space there, or set {CACHE_VARIABLE} to a folder that can be written"
+            raise WeightsError(f"cannot keep features in {self.folder}: {error.strerror or error}", hint) from error
 
 
 # ---- extraction -----------------------------------------------------------------------------------------------------

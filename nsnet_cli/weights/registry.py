@@ -21,6 +21,7 @@ PACKAGE_DIR = Path(__file__).resolve().parents[1]
 USER_VARIABLE = "NSNET_WEIGHTS"
 
 Keys = Literal["timm", "efficientnet-pytorch"]
+Interpolation = Literal["bilinear", "bicubic", "area"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,7 @@ class NetworkRow:
     license: str
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
-    interpolation: str
+    interpolation: Interpolation
     crop: float
     vocabulary: str | tuple[TagName, ...]
     """'imagenet-1k', the absolute path of a file of names, or the tags: `load_vocabulary` takes all three."""

@@ -28,18 +28,17 @@ def parse_rows(data: Mapping[str, Any], file: str, origin: str, folder: Path, on
     version = data.get("schema_version")
     if isinstance(version, int) and version != SCHEMA_VERSION:
         raise top.inside("schema_version").wrong(f"{shown(version)}; this nsnet reads {SCHEMA_VERSION}")
+    for kind, taken in (("networks", onto.networks), ("checkpoints", onto.checkpoints)):
+        named = data.get(kind)
+        for name in named if isinstance(named, dict) else ():
+            if name in taken:
+                raise top.inside(kind, name).wrong(f"the name {name!r} is taken by a row of nsnet; choose another")
     rows = check(data, REGISTRY, top)
     networks, checkpoints = dict(onto.networks), dict(onto.checkpoints)
     for name, row in rows["networks"].items():
-        place = top.inside("networks", name)
-        if name in networks:
-            raise place.wrong(f"the name {name!r} is taken by a row of nsnet; choose another")
-        networks[name] = _network(name, row, place, origin, folder)
+        networks[name] = _network(name, row, top.inside("networks", name), origin, folder)
     for name, row in rows["checkpoints"].items():
-        place = top.inside("checkpoints", name)
-        if name in checkpoints:
-            raise place.wrong(f"the name {name!r} is taken by a row of nsnet; choose another")
-        checkpoints[name] = _checkpoint(name, row, place, origin, folder, networks)
+        checkpoints[name] = _checkpoint(name, row, top.inside("checkpoints", name), origin, folder, networks)
     return Registry(networks, checkpoints)
 
 
