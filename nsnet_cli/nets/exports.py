@@ -132,6 +132,7 @@ class Exports:
                     return  # another process made it meanwhile
                 self.say(f"exporting {export.name} for this machine (once; it takes some seconds) ...")
                 export.make(export.folder)
+                self._held[export.folder] = intact.hold(export.folder)
                 intact.prune(self.root, {export.folder, *self._held})
         except NsnetError:
             raise

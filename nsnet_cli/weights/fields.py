@@ -89,20 +89,20 @@ ANYTHING = Field(object)
 _WORDS = {str: "text", int: "a whole number", float: "a number", bool: "true or false", dict: "a table", list: "a list"}
 
 
-@dataclass(frozen=True, slots=True)
 class Place:
-    """Where a value stands, so that every complaint can say it."""
+    """Where a value stands, so that every complaint can say it. Cheap to make: a vocabulary has two for each tag."""
 
-    file: str
-    hint: str | None
-    kind: str
-    path: tuple[str, ...] = ()
+    __slots__ = ("file", "hint", "kind", "path")
 
-    def inside(self, *keys: str) -> Place:
-        return Place(self.file, self.hint, self.kind, (*self.path, *keys))
+    def __init__(self, file: str, hint: str | None, kind: str, path: tuple[str | int, ...] = ()) -> None:
+        self.file, self.hint, self.kind, self.path = file, hint, kind, path
+
+    def inside(self, *keys: str | int) -> Place:
+        return Place(self.file, self.hint, self.kind, self.path + keys)
 
     def wrong(self, why: str) -> WeightsError:
-        where = ".".join(self.path).replace(".[", "[")
+        steps = (f"[{key}]" if isinstance(key, int) else f".{key}" for key in self.path)
+        where = "".join(steps).removeprefix(".")
         return WeightsError(": ".join(part for part in (self.file, where, why) if part), self.hint, self.kind)
 
 
@@ -124,7 +124,7 @@ def check(value: Any, field: Field, place: Place) -> Any:
         raise place.wrong(f"{length}; {field.least:g} to {field.most:g} are taken")
     if isinstance(value, list):
         assert field.each is not None
-        return [check(entry, field.each, place.inside(f"[{i}]")) for i, entry in enumerate(value)]
+        return [check(entry, field.each, place.inside(i)) for i, entry in enumerate(value)]
     return _checked_text(value, field, place)
 
 

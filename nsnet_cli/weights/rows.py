@@ -43,7 +43,7 @@ def parse_rows(data: Mapping[str, Any], file: str, origin: str, folder: Path, on
 
 
 def _network(name: str, row: Mapping[str, Any], place: Place, origin: str, folder: Path) -> NetworkRow:
-    sources = (_source(source, place.inside("sources", f"[{i}]")) for i, source in enumerate(row["sources"]))
+    sources = (_source(source, place.inside("sources", i)) for i, source in enumerate(row["sources"]))
     return NetworkRow(
         name=name,
         architecture=row["architecture"],
