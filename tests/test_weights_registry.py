@@ -143,7 +143,8 @@ def test_a_sampler_trained_on_other_features_is_not_used(user_registry, tmp_path
 
     folder = tmp_path / "sampler"
     folder.mkdir()
-    config = {"schema_version": 1, "name": "s", "kind": "fixed-vocabulary", "sampler": {}, "vocabulary": "imagenet-1k"}
+    config = {"schema_version": 1, "name": "s", "kind": "fixed-vocabulary", "vocabulary": "imagenet-1k"}
+    config |= {"sampler": {"features": 512}}
     config |= {"preview": {"network": "resnet18", "size_px": 96}, "recogniser": {"network": "resnet50", "size_px": 192}}
     (folder / "config.json").write_text(json.dumps(config))
     user_registry(NETWORK + CHECKPOINT + 'sampler = "./sampler"\n')
@@ -169,7 +170,23 @@ def test_a_sampler_trained_on_other_features_is_not_used(user_registry, tmp_path
         ('["cat", "dog"]', '["cat", "cat"]', "names a tag twice"),
         ("schema_version = 1", "schema_version = 2", "schema_version: 2"),
         ("[networks.mine]", "[networks.resnet50]", "networks.resnet50: the name 'resnet50' is taken"),
-        ('architecture = "resnet18"', "architecture = 18", "networks.mine.architecture: 18 is not of type str"),
+        ('architecture = "resnet18"', "architecture = 18", "networks.mine.architecture: 18 is not text"),
+        (
+            'architecture = "resnet18"',
+            'architecture = "hf-hub:me/mine"',
+            "architecture: 'hf-hub:me/mine' is not the name",
+        ),
+        ('architecture = "resnet18"', 'architecture = "local-dir:/tmp/x"', "is not the name of an architecture"),
+        ("[networks.mine]", '[networks."../../x"]', "networks: '../../x' is not a name"),
+        ("[networks.mine]", '[networks.""]', "networks: '' is not a name"),
+        ('"me/mine"', '"../.."', "repo_id: '../..' is not owner/name"),
+        ('"model.safetensors"', '"a/./model.safetensors"', "is not a path inside"),
+        ('"model.safetensors"', '"a\\u0000b.safetensors"', "is not a path inside"),
+        ("crop = 0.9", 'crop = "wide"', "networks.mine.crop: 'wide' is not a number"),
+        ("crop = 0.9", "crop = nan", "networks.mine.crop: nan is not between"),
+        ("mean = [0.5, 0.5, 0.5]", "mean = [0.5, 0.5, inf]", "networks.mine.mean[2]: inf is not between"),
+        ('"bilinear"', '"nearest"', "'nearest' is none of bilinear, bicubic, area"),
+        ('kind = "hub"', 'kind = "hub"\nsize_bytes = 0x' + "f" * 5000, "size_bytes: a number too long to show"),
     ],
 )
 def test_mistakes_are_named(user_registry, old: str, new: str, named: str) -> None:
