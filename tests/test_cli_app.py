@@ -201,7 +201,8 @@ def test_every_shared_option_says_its_default_range_and_variable() -> None:
 
 def test_budget() -> None:
     assert [check_budget(b) for b in (None, "", "2s", "0.5s", "5%", "8")] == [None, None, "2s", "0.5s", "5%", "8"]
-    for wrong in ("0", "-1s", "2.5", "s", "5 %", "1m"):
+    assert [check_budget(b) for b in (" 5 % ", "8.0", "02.50s", "0.1%")] == ["5%", "8", "2.5s", "0.1%"]
+    for wrong in ("0", "-1s", "2.5", "s", "5 %%", "1m"):
         with pytest.raises(UsageError, match="not a budget"):
             check_budget(wrong)
 
