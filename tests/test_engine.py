@@ -59,6 +59,7 @@ def test_photos_of_scikit_image_get_their_names(tagger: Tagger, photos: dict[str
     np.testing.assert_allclose(scores.sum(1), 1, rtol=1e-4)
 
 
+@pytest.mark.torch
 def test_cpu_engine_agrees_with_torch(tagger: Tagger, photos: dict[str, np.ndarray]) -> None:
     cpu, torch_engine = tagger.engine, build_engine(tagger.checkpoint, "torch-cpu")
     pixels = np.stack([square(Image.fromarray(photo), 256) for photo in photos.values()])
@@ -76,6 +77,7 @@ def test_cpu_engine_agrees_with_torch(tagger: Tagger, photos: dict[str, np.ndarr
 
 
 @pytest.mark.parametrize("side", [128, 112, 256])
+@pytest.mark.torch
 def test_shrink_is_the_area_mean(side: int) -> None:
     import torch
 
@@ -146,6 +148,7 @@ def test_loading_tells_nobody_and_leaves_nothing_at_home(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("name", ["sampler", pytest.param("efficientnet-lite2", marks=pytest.mark.slow)])
+@pytest.mark.torch
 def test_what_is_not_there_is_exported_and_a_damaged_export_made_again(
     name: str, tagger: Tagger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, photos: dict[str, np.ndarray]
 ) -> None:
@@ -175,6 +178,7 @@ def test_what_is_not_there_is_exported_and_a_damaged_export_made_again(
     assert len(said) == 1 and f"exporting {name}" in said[0]
 
 
+@pytest.mark.torch
 def test_unknown_and_absent_devices_are_named() -> None:
     checkpoint = resolve_checkpoint("imagenet-lite")
     with pytest.raises(DeviceError, match="tpu"):
