@@ -95,6 +95,14 @@ def test_help_is_fast() -> None:
     assert help_s < 3 * alone_s
 
 
+def test_windows_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    from nsnet_cli.__main__ import main
+
+    monkeypatch.setattr(sys, "platform", "win32")
+    with pytest.raises(SystemExit, match=r"^nsnet: Windows is not supported: .*\n  use WSL"):
+        main()
+
+
 def test_version_and_help_are_data_and_mistakes_are_not() -> None:
     assert nsnet("--version").stdout == f"nsnet {__version__}\n"
     text = nsnet("--help").stdout
