@@ -61,6 +61,7 @@ def test_photos_of_scikit_image_get_their_names(tagger: Tagger, photos: dict[str
     np.testing.assert_allclose(scores.sum(1), 1, rtol=1e-4)
 
 
+@pytest.mark.torch
 def test_cpu_engine_agrees_with_torch(tagger: Tagger, photos: dict[str, np.ndarray]) -> None:
     cpu, torch_engine = tagger.engine, build_engine(tagger.checkpoint, "torch-cpu")
     pixels = np.stack([square(Image.fromarray(photo), 256) for photo in photos.values()])
@@ -78,6 +79,7 @@ def test_cpu_engine_agrees_with_torch(tagger: Tagger, photos: dict[str, np.ndarr
 
 
 @pytest.mark.parametrize("side", [128, 112, 256])
+@pytest.mark.torch
 def test_shrink_is_the_area_mean(side: int) -> None:
     import torch
 
@@ -148,6 +150,7 @@ def test_loading_tells_nobody_and_leaves_nothing_at_home(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("name", ["sampler", pytest.param("efficientnet-lite2", marks=pytest.mark.slow)])
+@pytest.mark.torch
 def test_what_is_not_there_is_exported_and_a_damaged_export_made_again(
     name: str, tagger: Tagger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, photos: dict[str, np.ndarray]
 ) -> None:
@@ -213,6 +216,7 @@ def test_a_heavy_recogniser_takes_the_gpu_and_says_so(monkeypatch: pytest.Monkey
     assert said == ["efficientnet-lite2 takes 62 GFLOPs a frame: using the GPU (--device cpu does not)"]
 
 
+@pytest.mark.torch
 def test_unknown_and_absent_devices_are_named() -> None:
     checkpoint = resolve_checkpoint("imagenet-lite")
     with pytest.raises(DeviceError, match="tpu"):
