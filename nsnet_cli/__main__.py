@@ -6,6 +6,8 @@ import sys
 
 
 def main() -> None:
+    if sys.platform == "win32":
+        sys.exit("nsnet: Windows is not supported: it decodes with what only Linux and macOS have\n  use WSL there")
     # numpy's threads spin for a tenth of a second after its import, and nothing here is large enough for them
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:

@@ -18,7 +18,7 @@ def read_options(checkpoint: Checkpoint, options: TagOptions, *, jpegs: bool, th
     return replace(
         defaults,
         crop=network.crop,
-        interpolation="bicubic" if network.interpolation == "bicubic" else "bilinear",
+        interpolation=network.interpolation,
         max_frames=most,
         min_frames=min(defaults.min_frames, most),
         even=alone,

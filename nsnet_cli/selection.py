@@ -107,13 +107,21 @@ class Budget:
         """'8' frames, '5%' of recognising every preview frame, '2s' seconds a video. Raises UsageError."""
         match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(s|%|)\s*", text)
         value = float(match[1]) if match else 0.0
-        if match is None or value <= 0 or (match[2] == "" and not value.is_integer()):
-            raise UsageError(f"--budget {text!r} is not a budget", "use 8 (frames), 5% (of dense cost) or 2s (seconds)")
+        if match is None or not 0 < value < math.inf or (match[2] == "" and not value.is_integer()):
+            raise UsageError(
+                f"--budget {text!r} is not a budget", "use 2s (seconds a video), 5% (of dense cost) or 8 (frames)"
+            )
         if match[2] == "s":
             return cls(seconds=value)
         if match[2] == "%":
             return cls(share=value / 100)
         return cls(frames=int(value))
+
+    def __str__(self) -> str:
+        """The one spelling of this budget, as `parse` reads it: 5% for '5.0 %'."""
+        if self.seconds is not None:
+            return f"{self.seconds:.12g}s"
+        return f"{100 * self.share:.12g}%" if self.share is not None else str(self.frames)
 
     def most_frames(self, preview_frames: int) -> int:
         """Frames that the recogniser may see of `preview_frames`; seconds are watched by the clock instead."""

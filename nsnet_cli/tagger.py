@@ -95,7 +95,7 @@ class Tagger:
         started = time.perf_counter()
         preview = self._preview(Path(path), read)
         saliency = self._saliency(preview)
-        chosen = self._choose(preview, saliency)
+        chosen = self._choose(preview, saliency, started)
         return self._result(preview, saliency, chosen, started)
 
     def try_tag(self, path: str | Path, *, read: Reader = read_video) -> VideoResult:
@@ -172,8 +172,12 @@ class Tagger:
         assert saliency is not None
         return _Scores(saliency, out, sure, best, time.perf_counter() - start)
 
-    def _choose(self, preview: _Preview, scores: _Scores) -> _Choice:
-        """Which frames the recogniser sees, and what it says; with a budget, only until the answer is settled."""
+    def _choose(self, preview: _Preview, scores: _Scores, started: float) -> _Choice:
+        """Which frames the recogniser sees, and what it says; with a budget, only until the answer is settled.
+
+        A budget of seconds is told by the clock since the video was `started`: decoding and the preview overlap, so
+        that their seconds do not add up to it.
+        """
         start = time.perf_counter()
         policy, count = self.options.policy, len(preview.pts_s)
         most = self.budget.most_frames(count) if self.budget else self.options.frames
@@ -181,7 +185,7 @@ class Tagger:
         if self.budget is None:
             frame_scores = self._recognise(preview.pixels, order)
             return _Choice(order, frame_scores, None, time.perf_counter() - start)
-        deadline = start - preview.seconds - scores.seconds - preview.report.decode_s + (self.budget.seconds or np.inf)
+        deadline = started + (self.budget.seconds or np.inf)
         frame_scores, stopped = np.empty((0, len(self.checkpoint.vocabulary)), np.float32), self.budget.reason()
         for n in range(len(order)):
             new = self._recognise(preview.pixels, order[n : n + 1])

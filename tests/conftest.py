@@ -17,6 +17,22 @@ from nsnet_cli.types import TagOptions
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
+TORCH = find_spec("torch") is not None
+"""False in the light environments of .ci/run, which try the other dependencies on more Pythons than the first one."""
+NEED_TORCH = ["test_sampler_fit.py", "test_sampler_losses.py", "test_sampler_network.py", "test_train_run.py"]
+"""Test files that import it. A single test that needs it has the mark `torch`."""
+collect_ignore = [] if TORCH else NEED_TORCH
+
+
+def pytest_report_header() -> str | None:
+    return None if TORCH else f"no torch here: without {', '.join(NEED_TORCH)} and tests marked 'torch'"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if not TORCH and item.get_closest_marker("torch"):
+            item.add_marker(pytest.mark.skip(reason="needs torch"))
+
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:

@@ -8,35 +8,21 @@ from typing import Any
 
 import numpy as np
 import pytest
+from checkpoint_files import CONFIG, tensors, written
 
 from nsnet_cli.errors import WeightsError
 from nsnet_cli.weights.checkpoint import read_checkpoint, read_tensors, resolve_checkpoint, write_checkpoint
 
-CONFIG: dict[str, Any] = {
-    "name": "two",
-    "kind": "own-vocabulary",
-    "license": "Apache-2.0",
-    "preview": {"network": "efficientnet-lite0", "size_px": 128},
-    "recogniser": {"network": "efficientnet-lite2", "size_px": 256},
-    "sampler": {"features": 1280, "classes": 2},
-    "vocabulary": [{"id": "a", "name": "A"}, {"id": "b", "name": "B"}],
-    "multi_label": True,
-    "sampling": {"frames": 6, "preview": 64},
-}
-TENSORS = {"head.weight": np.ones((2, 1280), np.float32), "head.bias": np.zeros(2, np.float32)}
-
-
-def written(folder: Path, **changes: Any) -> Path:
-    write_checkpoint(folder, {**CONFIG, **changes}, TENSORS, "# card\n")
-    return folder
-
 
 def test_what_is_written_is_read_back(tmp_path: Path) -> None:
     found = resolve_checkpoint(str(written(tmp_path / "two")))
-    assert (found.name, found.kind, found.head, found.multi_label) == ("two", "own-vocabulary", True, True)
-    assert [tag.name for tag in found.vocabulary] == ["A", "B"] and (found.frames, found.preview_frames) == (6, 64)
+    assert (found.name, found.kind, found.head, found.multi_label) == ("two-tags", "own-vocabulary", True, True)
+    assert [tag.name for tag in found.vocabulary] == ["first", "second"] and (found.frames, found.preview_frames) == (
+        6,
+        64,
+    )
     assert found.preview.network.name == "efficientnet-lite0" and found.recogniser.size_px == 256
-    assert np.array_equal(read_tensors(tmp_path / "two")["head.weight"], TENSORS["head.weight"])
+    assert np.array_equal(read_tensors(tmp_path / "two")["head.weight"], tensors()["head.weight"])
     assert sorted(p.name for p in (tmp_path / "two").iterdir()) == ["README.md", "config.json", "model.safetensors"]
 
 
@@ -46,20 +32,20 @@ def test_the_hash_follows_what_can_change_a_result(tmp_path: Path) -> None:
     assert read_checkpoint(written(tmp_path / "c", multi_label=False)).hash != first.hash
     wider = {"network": "efficientnet-lite2", "size_px": 260}
     assert read_checkpoint(written(tmp_path / "d", recogniser=wider)).hash != first.hash
-    write_checkpoint(tmp_path / "e", CONFIG, {**TENSORS, "head.bias": np.ones(2, np.float32)}, "")
+    write_checkpoint(tmp_path / "e", CONFIG, {**tensors(), "head.bias": np.ones(2, np.float32)}, "")
     assert read_checkpoint(tmp_path / "e").hash != first.hash
 
 
 @pytest.mark.parametrize(
     ("changes", "named"),
     [
-        ({"kind": "other"}, "kind = 'other'"),
-        ({"preview": {"network": "alexnet", "size_px": 128}}, "preview.network = 'alexnet'"),
-        ({"preview": {"network": "efficientnet-lite0", "size_px": 3}}, "preview.size_px = 3"),
+        ({"kind": "other"}, "kind: 'other' is none of"),
+        ({"preview": {"network": "alexnet", "size_px": 128}}, "preview.network: 'alexnet'"),
+        ({"preview": {"network": "efficientnet-lite0", "size_px": 3}}, "preview.size_px: 3"),
         ({"preview": {"network": "features:my.npz", "size_px": 0}}, "ready features my.npz"),
         ({"vocabulary": [{"id": "a", "name": "A"}, {"id": "a", "name": "B"}]}, "names a tag twice"),
-        ({"vocabulary": [{"id": "a"}]}, "needs an id and a name"),
-        ({"vocabulary": 7}, "vocabulary = 7"),
+        ({"vocabulary": [{"id": "a"}]}, "vocabulary[0].name: missing"),
+        ({"vocabulary": 7}, "vocabulary: 7 is not a list"),
     ],
 )
 def test_wrong_fields_are_named(tmp_path: Path, changes: dict[str, Any], named: str) -> None:
@@ -89,7 +75,7 @@ def test_folders_that_are_not_whole(tmp_path: Path) -> None:
 def test_names_and_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     written(tmp_path / "mine")
-    assert resolve_checkpoint("mine").name == "two" == resolve_checkpoint("./mine/").name
+    assert resolve_checkpoint("mine").name == "two-tags" == resolve_checkpoint("./mine/").name
     assert resolve_checkpoint("imagenet-lite").kind == "fixed-vocabulary"
     with pytest.raises(WeightsError, match="no checkpoint folder"):
         resolve_checkpoint("./nowhere")

@@ -96,6 +96,14 @@ def test_help_is_fast() -> None:
     assert help_s < 3 * alone_s
 
 
+def test_windows_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    from nsnet_cli.__main__ import main
+
+    monkeypatch.setattr(sys, "platform", "win32")
+    with pytest.raises(SystemExit, match=r"^nsnet: Windows is not supported: .*\n  use WSL"):
+        main()
+
+
 def test_version_and_help_are_data_and_mistakes_are_not() -> None:
     assert nsnet("--version").stdout == f"nsnet {__version__}\n"
     text = nsnet("--help").stdout
@@ -202,7 +210,8 @@ def test_every_shared_option_says_its_default_range_and_variable() -> None:
 
 def test_budget() -> None:
     assert [check_budget(b) for b in (None, "", "2s", "0.5s", "5%", "8")] == [None, None, "2s", "0.5s", "5%", "8"]
-    for wrong in ("0", "-1s", "2.5", "s", "5 %", "1m"):
+    assert [check_budget(b) for b in (" 5 % ", "8.0", "02.50s", "0.1%")] == ["5%", "8", "2.5s", "0.1%"]
+    for wrong in ("0", "-1s", "2.5", "s", "5 %%", "1m"):
         with pytest.raises(UsageError, match="not a budget"):
             check_budget(wrong)
 

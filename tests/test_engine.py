@@ -11,8 +11,10 @@ import pytest
 from PIL import Image
 
 from nsnet_cli.errors import DeviceError
-from nsnet_cli.nets.cpu_engine import PREVIEW_BATCH, RECOGNISER_BATCH, Exports, engine_cache, shrink
-from nsnet_cli.nets.engine import build_engine
+from nsnet_cli.nets import engine as engines
+from nsnet_cli.nets.cpu_engine import PREVIEW_BATCH, RECOGNISER_BATCH, shrink
+from nsnet_cli.nets.engine import auto_device, build_engine
+from nsnet_cli.nets.exports import Exports, engine_cache
 from nsnet_cli.tagger import Tagger
 from nsnet_cli.weights.checkpoint import resolve_checkpoint
 from nsnet_cli.weights.registry import NetworkUse, load_registry
@@ -59,6 +61,7 @@ def test_photos_of_scikit_image_get_their_names(tagger: Tagger, photos: dict[str
     np.testing.assert_allclose(scores.sum(1), 1, rtol=1e-4)
 
 
+@pytest.mark.torch
 def test_cpu_engine_agrees_with_torch(tagger: Tagger, photos: dict[str, np.ndarray]) -> None:
     cpu, torch_engine = tagger.engine, build_engine(tagger.checkpoint, "torch-cpu")
     pixels = np.stack([square(Image.fromarray(photo), 256) for photo in photos.values()])
@@ -76,6 +79,7 @@ def test_cpu_engine_agrees_with_torch(tagger: Tagger, photos: dict[str, np.ndarr
 
 
 @pytest.mark.parametrize("side", [128, 112, 256])
+@pytest.mark.torch
 def test_shrink_is_the_area_mean(side: int) -> None:
     import torch
 
@@ -114,7 +118,7 @@ def test_threads_that_are_the_first_to_use_the_networks_do_not_wait_for_each_oth
     """OpenVINO's first array takes a lock and needs Python's, which another first array holds while it waits."""
     code = """
 import os, sys, threading, numpy as np
-from nsnet_cli.nets.engine import build_engine
+from nsnet_cli.nets.engine import auto_device, build_engine
 from nsnet_cli.weights.checkpoint import resolve_checkpoint
 engine = build_engine(resolve_checkpoint("imagenet-lite"), "cpu")
 sys.setswitchinterval(1e-6)
@@ -146,6 +150,7 @@ def test_loading_tells_nobody_and_leaves_nothing_at_home(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("name", ["sampler", pytest.param("efficientnet-lite2", marks=pytest.mark.slow)])
+@pytest.mark.torch
 def test_what_is_not_there_is_exported_and_a_damaged_export_made_again(
     name: str, tagger: Tagger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, photos: dict[str, np.ndarray]
 ) -> None:
@@ -175,6 +180,43 @@ def test_what_is_not_there_is_exported_and_a_damaged_export_made_again(
     assert len(said) == 1 and f"exporting {name}" in said[0]
 
 
+@pytest.mark.parametrize(
+    ("gflops", "gpu", "device"),
+    [(4.1, True, "cpu"), (4.1, False, "cpu"), (61.6, True, "cuda"), (61.6, False, "cpu"), (30.0, True, "cuda")],
+)
+def test_auto_takes_a_gpu_for_heavy_recognisers_only(gflops: float, gpu: bool, device: str) -> None:
+    assert auto_device(gflops, gpu=gpu) == device
+
+
+@pytest.mark.usefixtures("tagger")  # exports are there
+def test_auto_beside_a_gpu_runs_the_default_checkpoint_on_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engines, "_cuda_present", lambda: True)
+    checkpoint = resolve_checkpoint("imagenet-lite")
+    assert 0.3 < engines.frame_gflops(checkpoint) < 2  # from its export
+    engine = build_engine(checkpoint, "auto")
+    assert (engine.name, engine.precision) == ("cpu", "f32")
+
+
+def test_the_cost_of_a_network_that_is_not_exported_is_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is downloaded or computed for it: ResNet-50 at 224 px is 4.1 GFLOPs a frame."""
+    monkeypatch.setenv("NSNET_CACHE", str(tmp_path))
+    assert engines.frame_gflops(resolve_checkpoint("imagenet-resnet50")) == pytest.approx(4.1, abs=0.05)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_heavy_recogniser_takes_the_gpu_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    monkeypatch.setattr(engines, "_cuda_present", lambda: True)
+    monkeypatch.setattr(engines, "frame_gflops", lambda checkpoint: 61.6)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    said: list[str] = []
+    with pytest.raises(DeviceError, match="cuda"):
+        build_engine(resolve_checkpoint("imagenet-lite"), "auto", say=said.append)
+    assert said == ["efficientnet-lite2 takes 62 GFLOPs a frame: using the GPU (--device cpu does not)"]
+
+
+@pytest.mark.torch
 def test_unknown_and_absent_devices_are_named() -> None:
     checkpoint = resolve_checkpoint("imagenet-lite")
     with pytest.raises(DeviceError, match="tpu"):

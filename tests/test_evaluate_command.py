@@ -85,6 +85,7 @@ def videos(tmp_path_factory: pytest.TempPathFactory, photos: dict[str, np.ndarra
 
 
 @pytest.mark.timeout(600)
+@pytest.mark.torch
 def test_train_tag_and_evaluate(videos: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     mine = str(tmp_path / "mine")
     labels = str(videos / "labels.csv")

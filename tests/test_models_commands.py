@@ -9,19 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from checkpoint_files import CARD, CONFIG, tensors, written
 
 from nsnet_cli.cli.app import run
 from nsnet_cli.weights.registry import load_registry
-
-FOLDER_CONFIG = {
-    "name": "two-tags",
-    "kind": "own-vocabulary",
-    "license": "MIT",
-    "preview": {"network": "efficientnet-lite0", "size_px": 128},
-    "recogniser": {"network": "efficientnet-lite2", "size_px": 256},
-    "sampler": {},
-    "vocabulary": [{"id": "a", "name": "first"}, {"id": "b", "name": "second"}],
-}
 
 
 @pytest.fixture(autouse=True)
@@ -43,11 +34,7 @@ def models(capsysbinary: pytest.CaptureFixture[bytes], *args: str) -> tuple[int,
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    from nsnet_cli.weights.checkpoint import write_checkpoint
-
-    tensors = {"head.weight": np.zeros((2, 1280), np.float32), "head.bias": np.zeros(2, np.float32)}
-    write_checkpoint(tmp_path / "mine" / "two-tags", FOLDER_CONFIG, tensors, "---\nlicense: mit\n---\n")
-    return tmp_path / "mine" / "two-tags"
+    return written(tmp_path / "mine" / "two-tags")
 
 
 def test_list_names_every_row(capsysbinary) -> None:
@@ -156,19 +143,18 @@ def test_strict_keys_of_a_checkpoint(capsysbinary, folder: Path) -> None:
     from nsnet_cli.weights.checkpoint import write_checkpoint
 
     cases = {
-        "head.bias is missing": {"head.weight": np.zeros((2, 1280), np.float32)},
-        "does not belong": {
-            "head.weight": np.zeros((2, 1280), np.float32),
-            "head.bias": np.zeros(2, np.float32),
-            "extra": np.zeros(1, np.float32),
-        },
-        "the vocabulary has 2 tags": {
-            "head.weight": np.zeros((3, 1280), np.float32),
-            "head.bias": np.zeros(3, np.float32),
-        },
+        "head.bias is missing": {k: v for k, v in tensors().items() if k != "head.bias"},
+        "sampler.attention.1.bias is missing": {k: v for k, v in tensors().items() if k != "sampler.attention.1.bias"},
+        "does not belong": {**tensors(), "extra": np.zeros(1, np.float32)},
+        "the vocabulary has 2 tags": {**tensors(), "head.weight": np.zeros((3, 1280), np.float32)},
+        "config.json asks (8, 1280)": {**tensors(), "sampler.project.weight": np.zeros((8, 1279), np.float32)},
+        "head.weight holds NaN": {**tensors(), "head.weight": np.full((2, 1280), np.nan, np.float32)},
+        "sampler.project.bias holds NaN or infinity": {**tensors(), "sampler.project.bias": np.full(8, 1e300)},
+        "head.bias holds I64": {**tensors(), "head.bias": np.zeros(2, np.int64)},
+        "statistics_std must be above 0": {**tensors(), "sampler.statistics_std": np.zeros(8, np.float32)},
     }
-    for words, tensors in cases.items():
-        write_checkpoint(folder, FOLDER_CONFIG, tensors, "---\nlicense: mit\n---\n")
+    for words, found in cases.items():
+        write_checkpoint(folder, CONFIG, found, CARD)
         code, _, err = models(capsysbinary, "verify", str(folder))
         assert (code, words in err) == (5, True), err
 

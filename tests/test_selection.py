@@ -121,10 +121,23 @@ def test_budget_most_frames_of_48(text: str, most: int) -> None:
     assert Budget.parse(text).most_frames(48) == most
 
 
-@pytest.mark.parametrize("text", ["", "0", "-1", "2.5", "5 %%", "2m", "nan", "fast"])
+@pytest.mark.parametrize("text", ["", "0", "-1", "2.5", "5 %%", "2m", "nan", "fast", "9" * 400 + "%"])
 def test_bad_budget_names_the_value(text: str) -> None:
     with pytest.raises(UsageError, match="--budget"):
         Budget.parse(text)
+
+
+@given(st.from_regex(r"\A[ ]{0,2}[0-9]{1,9}(\.[0-9]{1,6})?[ ]?(s|%|)\Z"))
+def test_a_budget_has_one_spelling(text: str) -> None:
+    try:
+        budget = Budget.parse(text)
+    except UsageError:
+        return
+    again = Budget.parse(str(budget))
+    assert str(again) == str(budget) and " " not in str(budget)
+    np.testing.assert_allclose(
+        again.share or again.seconds or again.frames, budget.share or budget.seconds or budget.frames
+    )
 
 
 def test_settled_needs_a_steady_leader_with_a_margin() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +15,7 @@ from conftest import noise, write_video
 from nsnet_cli import tagger as tagger_module
 from nsnet_cli.errors import NsnetError, UsageError, VideoError
 from nsnet_cli.policies import POLICIES
-from nsnet_cli.tagger import Tagger
+from nsnet_cli.tagger import Reader, Tagger
 from nsnet_cli.types import DecodeReport, FrameBatch, ReadOptions, TagOptions, VideoHeader
 from nsnet_cli.video import read_video
 
@@ -91,6 +92,24 @@ def test_a_budget_of_frames_is_kept_and_says_why_it_stopped(tagger: Tagger, cat_
 def test_a_budget_of_seconds_that_is_over_stops_after_one_frame(tagger: Tagger, tmp_path: Path) -> None:
     video = write_video(tmp_path / "noise.mp4", noise(60))
     sampling = with_options(tagger, budget="0.001s").tag(video).sampling
+    assert sampling and sampling.salient_frames == 1 and sampling.stopped == "time"
+
+
+def test_a_budget_of_seconds_is_wall_time(tagger: Tagger, tmp_path: Path) -> None:
+    def reporting(decode_s: float, wait_s: float) -> Reader:
+        def read(path: Path, options: ReadOptions) -> Iterator[VideoHeader | FrameBatch | DecodeReport]:
+            for item in read_video(path, options):
+                yield replace(item, decode_s=decode_s) if isinstance(item, DecodeReport) else item
+            time.sleep(wait_s)
+
+        return read
+
+    video = write_video(tmp_path / "noise.mp4", noise(60))
+    long = with_options(tagger, budget="600s")  # decoding that overlapped with other work is not charged
+    sampling = long.tag(video, read=reporting(decode_s=3600, wait_s=0)).sampling
+    assert sampling and sampling.salient_frames > 1
+    short = with_options(tagger, budget="0.5s")  # what passed since the video's start is, whatever is reported
+    sampling = short.tag(video, read=reporting(decode_s=0, wait_s=0.6)).sampling
     assert sampling and sampling.salient_frames == 1 and sampling.stopped == "time"
 
 

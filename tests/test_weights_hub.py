@@ -11,8 +11,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
+from checkpoint_files import written
 from hub_faults import NAME, registry_text
 from hub_server import CLOSED_PORT, TOKEN, HubServer
 
@@ -217,31 +217,8 @@ def test_library_calls_use_the_cache_too(client: Client) -> None:
 # ---- checkpoints on the Hub
 
 
-def checkpoint_folder(folder: Path) -> Path:
-    """A whole checkpoint of two tags, its numbers random."""
-    from nsnet_cli.weights.checkpoint import write_checkpoint
-
-    rng = np.random.default_rng(0)
-    config = {
-        "name": "two-tags",
-        "kind": "own-vocabulary",
-        "license": "MIT",
-        "preview": {"network": "efficientnet-lite0", "size_px": 128},
-        "recogniser": {"network": "efficientnet-lite2", "size_px": 256},
-        "sampler": {},
-        "vocabulary": [{"id": "a", "name": "first"}, {"id": "b", "name": "second"}],
-    }
-    tensors = {
-        "head.weight": rng.standard_normal((2, 1280), dtype=np.float32),
-        "head.bias": np.zeros(2, np.float32),
-        "sampler.none": np.zeros(1, np.float32),
-    }
-    write_checkpoint(folder, config, tensors, "---\nlicense: mit\nlibrary_name: nsnet\n---\n# Two tags\n")
-    return folder
-
-
 def test_push_then_use_from_elsewhere(client: Client, tmp_path: Path) -> None:
-    folder = checkpoint_folder(tmp_path / "two-tags")
+    folder = written(tmp_path / "two-tags")
     dry = client.run("models", "push", str(folder), "me/two-tags", "--dry-run")
     assert (dry.returncode, client.hub.requests()) == (0, 0)
     assert "would upload 3 files to me/two-tags" in dry.stderr
@@ -264,7 +241,7 @@ def test_push_then_use_from_elsewhere(client: Client, tmp_path: Path) -> None:
 
 
 def test_push_that_cannot_be(client: Client, tmp_path: Path) -> None:
-    folder = checkpoint_folder(tmp_path / "two-tags")
+    folder = written(tmp_path / "two-tags")
     cases = {
         "no token": {},
         "does not accept the token": {"HF_TOKEN": "hf_wrong"},
@@ -284,7 +261,7 @@ def test_push_that_cannot_be(client: Client, tmp_path: Path) -> None:
 
 
 def test_a_spec_needs_a_full_revision_and_is_told_which(client: Client, tmp_path: Path) -> None:
-    folder = checkpoint_folder(tmp_path / "two-tags")
+    folder = written(tmp_path / "two-tags")
     revision = client.hub.add("me/two-tags", {path.name: path.read_bytes() for path in folder.iterdir()})
     for spec in ("hub:me/two-tags", "hub:me/two-tags@main"):
         done = client.run("models", "pull", spec)

@@ -7,14 +7,12 @@ Flag > NSNET_* environment > default. A command takes them as annotated types:
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from typer.core import TyperCommand
 
-from nsnet_cli.errors import UsageError
 from nsnet_cli.policies import POLICIES
 from nsnet_cli.types import TagOptions
 
@@ -148,19 +146,14 @@ Timeout = Annotated[float, option("timeout")]
 Quiet = Annotated[bool, option("quiet")]
 Verbose = Annotated[bool, option("verbose")]
 
-BUDGET = re.compile(r"(?P<value>\d+(\.\d+)?)(?P<unit>s|%|)")
-
 
 def check_budget(budget: str | None) -> str | None:
-    """`2s`, `5%` or `8`, or a UsageError that says so."""
-    if budget is None or budget == "":
+    """`2s`, `5%` or `8` in its one spelling; None where there is none. Raises UsageError."""
+    if not budget:
         return None
-    match = BUDGET.fullmatch(budget.strip())
-    if match is None or float(match["value"]) <= 0 or (match["unit"] == "" and "." in match["value"]):
-        raise UsageError(
-            f"--budget {budget!r} is not a budget", "use 2s (seconds a video), 5% (of dense cost) or 8 (frames)"
-        )
-    return budget.strip()
+    from nsnet_cli.selection import Budget as Parsed  # numpy comes with it
+
+    return str(Parsed.parse(budget))
 
 
 def tag_options(

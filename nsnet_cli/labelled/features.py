@@ -23,10 +23,10 @@ import numpy as np
 
 from nsnet_cli.bounded import bounded
 from nsnet_cli.errors import EXIT_UNEXPECTED, LOST_KINDS, LostVideosError, NoInputError, OutputError, VideoError
-from nsnet_cli.outputs.store import write_atomic
 from nsnet_cli.types import DecodeReport, FrameBatch, ReadOptions, VideoHeader
 from nsnet_cli.video.worker import DecodeWorker
 from nsnet_cli.weights.checkpoint import Checkpoint, network_identity
+from nsnet_cli.weights.folders import CACHE_VARIABLE, cache_folder, write_whole
 from nsnet_cli.weights.registry import NetworkUse
 
 CACHE_SCHEMA = 1
@@ -97,9 +97,8 @@ def content_hash(path: Path) -> str:
 
 
 def default_cache_dir() -> Path:
-    import platformdirs
-
-    return Path(os.environ.get("NSNET_CACHE") or platformdirs.user_cache_dir("nsnet")) / "features"
+    """Raises WeightsError where the user has no place for one."""
+    return cache_folder() / "features"
 
 
 def entry_key(content: str, read: ReadOptions, use: NetworkUse) -> str:
@@ -139,9 +138,9 @@ class FeatureCache:
         path = self.path(key)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_atomic(path, save(arrays, metadata=metadata))
+            write_whole(path, save(arrays, metadata=metadata))
         except OSError as error:
-            hint = "set NSNET_CACHE to a folder with room: what is done stays"
+            hint = f"free some space there, or set {CACHE_VARIABLE} to a folder that can be written: what is done stays"
             refused = OutputError(f"cannot keep features in {self.folder}: {error.strerror or error}", hint)
             refused.exit_code = EXIT_UNEXPECTED
             raise refused from error

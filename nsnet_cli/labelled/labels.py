@@ -1,35 +1,44 @@
 """Label files and folders: which video shows what, and where known, when.
 
-A label file is a CSV with a header: `path,label[,split][,segments]`, other columns are ignored.
+A label file is a CSV with a header: `path,label[,split][,segments]`, other columns are ignored. UTF-8, or UTF-16 with
+its mark; commas, or tabs throughout (as spreadsheets save "Unicode text").
 
 - path: the video, relative to the CSV's folder (or absolute)
 - label: one tag, or several as `tag;tag`; for a fixed vocabulary WordNet ids or names
 - split: train, val or test; empty = the tool decides
 - segments: when the label can be seen, `start-end;start-end` in seconds from the video's start
 
-A folder is a label file too: each of its folders is a class, the videos in it (at any depth) are its examples.
+A folder is a label file too: each of its folders is a class, the videos in it (at any depth) are its examples. Folders
+named after splits are splits, whether they lie above the classes (`DATA/train/CLASS/...`) or in them.
 """
 
 from __future__ import annotations
 
+import codecs
 import csv
 import difflib
+import io
+import logging
 import math
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from nsnet_cli.errors import NoInputError, UsageError
-from nsnet_cli.inputs import find_videos
+from nsnet_cli.inputs import find_videos, looks_like_video
 from nsnet_cli.types import TagName
+
+log = logging.getLogger(__name__)
 
 Split = Literal["train", "val", "test"]
 SPLITS: dict[str, Split | None] = {
     "": None, "train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "test": "test",
 }  # fmt: skip
+COLUMNS = ("path", "label", "split", "segments")
 SEGMENT = re.compile(r"\s*([0-9.]+)\s*-\s*([0-9.]+)\s*")
 
 
@@ -54,8 +63,14 @@ class LabelSet:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """All labels, sorted."""
-        return tuple(sorted({label for video in self.videos for label in video.labels}))
+        """All labels, sorted: a vocabulary. Raises UsageError where two differ in nothing but case."""
+        first: dict[str, tuple[str, str]] = {}
+        for video in self.videos:
+            for label in video.labels:
+                known, where = first.setdefault(label.casefold(), (label, video.where))
+                if known != label:
+                    raise UsageError(f"{video.where}: label {label!r} is {known!r} at {where}", "spell them the same")
+        return tuple(sorted(known for known, _ in first.values()))
 
     @property
     def multi_label(self) -> bool:
@@ -88,50 +103,131 @@ def read_labels(source: Path) -> LabelSet:
 
 
 def _folder_rows(folder: Path) -> Iterator[LabelledVideo]:
-    for child in sorted(folder.iterdir()):
-        if child.is_dir() and not child.name.startswith("."):
-            for video in find_videos([str(child)]).videos:
-                if video.error is None:
-                    yield LabelledVideo(Path(video.path), (child.name,), video.path)
+    videos: list[tuple[str, tuple[str, ...]]] = []  # each with the folders that it lies in, from the top
+    children = sorted(child for child in folder.iterdir() if not child.name.startswith("."))
+    for child in filter(Path.is_dir, children):
+        for video in find_videos([str(child)]).videos:
+            if video.error is None:
+                videos.append((video.path, Path(video.path).relative_to(folder).parent.parts))
+    if lost := [child.name for child in children if child.is_file() and looks_like_video(child)]:
+        log.info("%s: left out, in no class's folder: %d videos (%s, ...)", folder, len(lost), lost[0])
+    split_at, class_at = _layout(folder, videos)
+    for path, parts in videos:
+        split = None if split_at is None else SPLITS[parts[split_at].lower()]
+        yield LabelledVideo(Path(path), (_label(parts[class_at], path),), path, split)
+
+
+def _layout(folder: Path, videos: list[tuple[str, tuple[str, ...]]]) -> tuple[int | None, int]:
+    """Which of a video's folders names its split (None: no one does) and which its class. Raises UsageError."""
+    tops = {parts[0] for _, parts in videos}
+    splits = {top for top in tops if top.lower() in SPLITS}
+    if splits and splits == tops:
+        for path, parts in videos:
+            if len(parts) < 2:
+                raise UsageError(
+                    f"{path} lies in a split's folder, but in no class's", f"expected {folder / parts[0]}/CLASS/VIDEO"
+                )
+        return 0, 1
+    if len({SPLITS[split.lower()] for split in splits}) > 1:
+        names, others = (", ".join(sorted(group)) for group in (splits, tops - splits))
+        raise UsageError(
+            f"{folder} has folders of splits ({names}) and others with videos in them ({others})",
+            "a folder per split, or a folder per class: move or rename the others",
+        )
+    if videos and all(len(parts) > 1 and parts[1].lower() in SPLITS for _, parts in videos):
+        return 1, 0
+    return None, 0
 
 
 def _csv_rows(source: Path) -> Iterator[LabelledVideo]:
     seen: dict[Path, str] = {}
+    text = _text(source)
+    header = text.split("\n", 1)[0]
+    delimiter = "\t" if "\t" in header and "," not in header else ","
+    reader = csv.DictReader(io.StringIO(text, newline=""), skipinitialspace=True, delimiter=delimiter)
     try:
-        with source.open(newline="", encoding="utf-8-sig") as handle:
-            reader = csv.DictReader(handle, skipinitialspace=True)
-            columns = [column.strip().lower() for column in reader.fieldnames or ()]
-            if not {"path", "label"} <= set(columns):
+        reader.fieldnames = _columns(reader.fieldnames or (), source)
+        for row in reader:
+            where = f"{source} line {reader.line_num}"
+            if not any(cell.strip() for cells in row.values() for cell in cells or ()):
+                continue  # a spreadsheet's emptied row
+            video = _csv_row(row, reader.fieldnames, source.parent, where)
+            real = video.path.resolve()
+            if real in seen:
                 raise UsageError(
-                    f"{source} line 1: the header is {','.join(columns)!r}; it needs the columns path and label",
-                    "path,label[,split][,segments]",
+                    f"{where}: path {row['path']!r} is already at {seen[real]}",
+                    "one line per video; several labels are joined with ';'",
                 )
-            reader.fieldnames = columns
-            for row in reader:
-                where = f"{source} line {reader.line_num}"
-                video = _csv_row(row, source.parent, where)
-                if video.path in seen:
-                    raise UsageError(
-                        f"{where}: path {row['path']!r} is already at {seen[video.path]}",
-                        "one line a video; several labels are joined with ';'",
-                    )
-                seen[video.path] = where
-                yield video
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UsageError(f"cannot read {source}: {error}", "label files are CSV in UTF-8") from error
+            seen[real] = where
+            yield video
+    except csv.Error as error:
+        raise UsageError(f"{source} line {reader.line_num}: {error}", "label files are CSV in UTF-8") from error
 
 
-def _csv_row(row: dict[str, str | None], base: Path, where: str) -> LabelledVideo:
+def _text(source: Path) -> str:
+    try:
+        data = source.read_bytes()
+    except OSError as error:
+        raise UsageError(f"cannot read {source}: {error.strerror}", "give a CSV that can be read") from error
+    encoding = "utf-16" if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
+    try:
+        text = data.decode(encoding)
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise UsageError(
+            f"{source} line {line}: not {encoding.removesuffix('-sig').upper()}", "save it as CSV in UTF-8"
+        ) from error
+    if "\0" in text:
+        raise UsageError(f"{source} is not text: it has NUL characters", "save it as CSV in UTF-8")
+    return text
+
+
+def _columns(header: Sequence[str], source: Path) -> list[str]:
+    """The header's names in small letters. Raises UsageError for what would lose a column without a word."""
+    columns = [column.strip().lower() for column in header]
+    shape, where = "path,label[,split][,segments]", f"{source} line 1"
+    if not {"path", "label"} <= set(columns):
+        raise UsageError(f"{where}: the header is {','.join(columns)!r}; it needs the columns path and label", shape)
+    for column in columns:
+        if column in COLUMNS and columns.count(column) > 1:
+            raise UsageError(f"{where}: two columns are named {column!r}", "rename one; several labels are 'a;b'")
+        near = difflib.get_close_matches(column, COLUMNS, n=1, cutoff=0.8)
+        if column not in COLUMNS and near and near[0] not in columns:
+            raise UsageError(f"{where}: column {column!r} is unknown", f"did you mean {near[0]!r}?")
+    return columns
+
+
+def _csv_row(row: dict[str | None, Any], columns: Sequence[str], base: Path, where: str) -> LabelledVideo:
+    cells = {column: " ".join((row[column] or "").split()) for column in COLUMNS if column in row}
+    for column in COLUMNS:
+        cell = row.get(column) or ""
+        if len(cell.splitlines()) > 1 and not (column == "path" and (base / cell.strip()).is_file()):
+            raise UsageError(f"{where}: the {column} {cell[:40]!r}... has lines in it", "a quote is not closed?")
+    more = [cell for cell in row.get(None) or () if cell.strip()]
+    if more:
+        raise UsageError(
+            f"{where}: {more[0]!r} is in no column, the header has {len(columns)} ({','.join(columns)})",
+            "several labels are 'a;b'; put quotes around a cell with a comma in it",
+        )
     path = (row["path"] or "").strip()
     if not path:
         raise UsageError(f"{where}: the path is empty", "give the video's path, relative to the label file's folder")
-    labels = tuple(dict.fromkeys(part.strip() for part in (row["label"] or "").split(";") if part.strip()))
+    parts = cells["label"].split(";")
+    labels = tuple(dict.fromkeys(_label(part, where) for part in parts if part.strip()))
     if not labels:
         raise UsageError(f"{where}: {path!r} has no label", "give one, several as 'a;b', or take the line out")
-    split = (row.get("split") or "").strip().lower()
+    split = cells.get("split", "").lower()
     if split not in SPLITS:
         raise UsageError(f"{where}: split {split!r} is unknown", "train, val, test or empty")
-    return LabelledVideo(base / path, labels, where, SPLITS[split], parse_segments(row.get("segments") or "", where))
+    return LabelledVideo(base / path, labels, where, SPLITS[split], parse_segments(cells.get("segments", ""), where))
+
+
+def _label(text: str, where: str) -> str:
+    """One spelling of a label: spaces are not told apart, nor are the two ways to write an accent (macOS's folders)."""
+    label = " ".join(unicodedata.normalize("NFC", text).split())
+    if not label.isprintable():
+        raise UsageError(f"{where}: label {label!r} has characters that cannot be printed", "rename it")
+    return label
 
 
 def parse_segments(text: str, where: str) -> tuple[tuple[float, float], ...]:

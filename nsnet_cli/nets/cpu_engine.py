@@ -6,31 +6,22 @@ them) and returns; the graphs are compiled in a thread of their own, and the fir
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from importlib.metadata import version
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from nsnet_cli.errors import WeightsError
 from nsnet_cli.nets.cost import FrameCost
-from nsnet_cli.nets.engine import Saliency, TagHead
-from nsnet_cli.weights.checkpoint import MODEL_FILE, Checkpoint, network_identity
-from nsnet_cli.weights.files import network_file
-from nsnet_cli.weights.registry import NetworkUse
+from nsnet_cli.nets.engine import Saliency, TagHead, check_widths
+from nsnet_cli.nets.exports import Export, Exports, cpu_threads
+from nsnet_cli.weights.checkpoint import Checkpoint
 
 if TYPE_CHECKING:
     import openvino
 
-EXPORT_VERSION = 5
-"""Raised whenever the graphs change: older exports are then made anew."""
 PREVIEW_BATCH = 8
 RECOGNISER_BATCH = 1
 """Frames that a compiled graph takes. Fixed, because a graph for any number prepares itself anew for each it meets
@@ -48,18 +39,20 @@ class CpuEngine:
     def __init__(self, checkpoint: Checkpoint, *, say: Callable[[str], None] = lambda message: None) -> None:
         self.lanes = cpu_threads()
         self._preview_side = checkpoint.preview.size_px
-        exports = Exports(checkpoint, say)
+        self._exports = exports = Exports(checkpoint, say)  # kept: while it lives, its graphs stay in the cache
         preview = exports.classifier(checkpoint.preview, PREVIEW_BATCH)
         recogniser = exports.classifier(checkpoint.recogniser, RECOGNISER_BATCH)
         sampler = exports.sampler() if checkpoint.sampler else None
         self._head = TagHead.of(checkpoint)
+        metas = [exports.meta(preview), exports.meta(recogniser)]
+        check_widths(checkpoint, self._head, metas[0]["widths"][0], metas[1]["widths"][0])
         self.cost = FrameCost(
-            exports.gflops(preview), exports.gflops(sampler) if sampler else 0.0, exports.gflops(recogniser)
+            metas[0]["gflops"], exports.meta(sampler)["gflops"] if sampler else 0.0, metas[1]["gflops"]
         )
         pool = ThreadPoolExecutor(1, thread_name_prefix="compile")  # in the order in which they are needed
-        self._preview = pool.submit(exports.compile, preview)
-        self._sampler = pool.submit(exports.compile, sampler) if sampler else None
-        self._recogniser = pool.submit(exports.compile, recogniser)
+        self._preview = pool.submit(loaded, exports, preview)
+        self._sampler = pool.submit(loaded, exports, sampler) if sampler else None
+        self._recogniser = pool.submit(loaded, exports, recogniser)
         pool.shutdown(wait=False)
 
     def load(self) -> None:
@@ -133,121 +126,18 @@ class Graph:
         return [np.array(outputs[i]) for i in range(self._outputs)]  # copies: the request reuses its buffers
 
 
-@dataclass(frozen=True, slots=True)
-class Export:
-    """One graph of a checkpoint in the cache: its folder, how it is made, the batch that it is compiled for."""
+def loaded(exports: Exports, export: Export) -> Graph:
+    """The graph of an export, ready to run. Raises WeightsError."""
+    import openvino
 
-    name: str
-    folder: Path
-    make: Callable[[Path], None]
-    batch: int | None
-
-    @property
-    def meta(self) -> Path:
-        """The file whose presence says that the export is whole."""
-        return self.folder / "meta.json"
-
-
-class Exports:
-    """The exported graphs of a checkpoint: found in the cache, or made there under a lock."""
-
-    def __init__(self, checkpoint: Checkpoint, say: Callable[[str], None]) -> None:
-        self.checkpoint = checkpoint
-        self.say = say
-        self.root = engine_cache()
-        self._openvino = version("openvino")
-
-    def classifier(self, use: NetworkUse, batch: int) -> Export:
-        def make(folder: Path) -> None:
-            from nsnet_cli.nets.export import export_classifier
-
-            export_classifier(use, folder, batch)
-
-        name = use.network.name
-        export = Export(name, self._folder(name, f"{network_identity(use)}:{batch}"), make, batch)
-        if not export.meta.is_file():
-            network_file(use.network)  # downloads wait outside the lock, in this thread, where an interrupt ends them
-            self._make(export)
-        return export
-
-    def sampler(self) -> Export:
-        assert self.checkpoint.sampler is not None
-        weights = hashlib.sha256((self.checkpoint.sampler / MODEL_FILE).read_bytes()).hexdigest()
-        config = json.dumps(dict(self.checkpoint.sampler_config), sort_keys=True)
-
-        def make(folder: Path) -> None:
-            from nsnet_cli.nets.export import export_sampler
-
-            export_sampler(self.checkpoint, folder)
-
-        export = Export("sampler", self._folder("sampler", weights + config), make, None)
-        if not export.meta.is_file():
-            self._make(export)
-        return export
-
-    def gflops(self, export: Export) -> float:
-        """Of one frame. Raises WeightsError."""
-        try:
-            return float(json.loads(export.meta.read_text())["gflops"])
-        except (OSError, ValueError, KeyError):
-            self._make_again(export)
-            return float(json.loads(export.meta.read_text())["gflops"])
-
-    def compile(self, export: Export) -> Graph:
-        """Ready to run. Raises WeightsError."""
-        try:
-            return self._compile(export)
-        except (RuntimeError, OSError, ValueError):  # a damaged export: make it again, once
-            self._make_again(export)
-            return self._compile(export)
-
-    def _folder(self, name: str, identity: str) -> Path:
-        key = hashlib.sha256(f"{EXPORT_VERSION}:{self._openvino}:{identity}".encode()).hexdigest()[:16]
-        return self.root / f"{name}-{key}"
-
-    def _make_again(self, export: Export) -> None:
-        export.meta.unlink(missing_ok=True)
-        self._make(export)
-
-    def _make(self, export: Export) -> None:
-        from filelock import FileLock
-
-        try:
-            self.root.mkdir(parents=True, exist_ok=True)
-            with FileLock(self.root / "export.lock"):
-                if export.meta.is_file():
-                    return  # another process made it meanwhile
-                self.say(f"exporting {export.name} for this machine (once; it takes some seconds) ...")
-                export.make(export.folder)
-        except OSError as error:
-            hint = "set NSNET_CACHE to a folder that can be written"
-            raise WeightsError(f"cannot write the exported networks to {self.root}: {error}", hint) from error
-
-    def _compile(self, export: Export) -> Graph:
-        import openvino
-
-        # Two threads that make a process's first tensors at the same time can wait for each other for ever (OpenVINO
-        # 2026.4 takes its own lock and Python's in either order): the first one is made here, before there is a graph.
-        openvino.Tensor(np.zeros(1, np.uint8))
-        lanes = cpu_threads() if export.batch else 1  # the sampler runs once a video
-        settings = {
-            # one thread a request, a request a core: cheaper than several threads that wait for each other
-            "NUM_STREAMS": lanes,
-            "INFERENCE_NUM_THREADS": lanes,
-            "CACHE_DIR": str(export.folder / "compiled"),
-            "INFERENCE_PRECISION_HINT": CpuEngine.precision,
-        }
-        return Graph(openvino.Core().compile_model(export.folder / "graph.xml", "CPU", settings), export.batch)
-
-
-def engine_cache() -> Path:
-    """NSNET_CACHE/engine, or the user's cache folder of this platform."""
-    from platformdirs import user_cache_path
-
-    root = os.environ.get("NSNET_CACHE")
-    return (Path(root) if root else user_cache_path("nsnet")) / "engine"
-
-
-def cpu_threads() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    # Two threads that make a process's first tensors at the same time can wait for each other for ever (OpenVINO
+    # 2026.4 takes its own lock and Python's in either order): the first one is made here, before there is a graph.
+    openvino.Tensor(np.zeros(1, np.uint8))
+    lanes = cpu_threads() if export.batch else 1  # the sampler runs once a video
+    settings = {
+        # one thread a request, a request a core: cheaper than several threads that wait for each other
+        "NUM_STREAMS": lanes,
+        "INFERENCE_NUM_THREADS": lanes,
+        "INFERENCE_PRECISION_HINT": CpuEngine.precision,
+    }
+    return Graph(exports.compile(export, settings), export.batch)

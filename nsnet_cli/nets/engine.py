@@ -10,13 +10,16 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from nsnet_cli.errors import DeviceError, NsnetError
+from nsnet_cli.errors import DeviceError, NsnetError, WeightsError
 from nsnet_cli.nets.cost import FrameCost
 
 if TYPE_CHECKING:
     from nsnet_cli.weights.checkpoint import Checkpoint
 
 DEVICES = ("auto", "cpu", "torch-cpu", "cuda", "mps")
+HEAVY_GFLOPS = 30.0
+"""A recogniser of so much a frame is heavy. Starting a GPU takes about 17 s more than a lighter one needs on two cores
+for a dozen videos (ViT-B/16 at 224 px has 17.6, ResNet-50 4.1, ViT-L/16 at 224 px 61.6)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,14 +30,18 @@ class Saliency:
     vgm: np.ndarray
     combined: np.ndarray
 
+    def __post_init__(self) -> None:
+        if not np.isfinite(self.combined).all():
+            raise WeightsError("the sampler's saliency is not a number", "its weights are damaged: nsnet models verify")
+
 
 class Engine(Protocol):
     """Runs a checkpoint's three networks. Safe to call from several threads."""
 
     name: str
-    """Kind of device: 'cpu', 'torch-cuda'."""
+    """The engine and its device: another one gives other rounding, so a result depends on it."""
     precision: str
-    """What the image networks reckon in: 'f32', 'f16'."""
+    """In which the networks compute: 'f32' or 'f16'."""
     cost: FrameCost
     lanes: int
     """Calls that it carries out side by side: a caller with many frames shares them out among so many threads."""
@@ -77,6 +84,10 @@ class TagHead:
         """features (N, D2), logits (N, C2) -> scores (N, C) in [0, 1]: softmax, or sigmoid for multi-label."""
         if self.weight is not None and self.bias is not None:
             logits = features @ self.weight.T + self.bias
+        if not np.isfinite(logits).all():
+            raise WeightsError(
+                "the recogniser's scores are not numbers", "its weights are damaged: nsnet models verify"
+            )
         if self.multi_label:
             return np.asarray(1 / (1 + np.exp(-logits)))
         return softmax(logits)
@@ -93,13 +104,19 @@ def build_engine(
 ) -> Engine:
     """The engine for a device: 'cpu' runs exported networks without torch, 'cuda' / 'mps' / 'torch-cpu' run torch.
 
-    'auto' is 'cuda' where the NVIDIA driver answers, else 'cpu'. `say` is told when the first run has to export (a wait
-    of seconds). Raises DeviceError, WeightsError.
+    'auto' is 'cpu', but 'cuda' for a heavy recogniser where the NVIDIA driver answers. `say` is told that, and when the
+    first run has to export (a wait of seconds). Raises DeviceError, WeightsError.
     """
     if device not in DEVICES:
         raise DeviceError(f"no device named {device!r}", f"known: {', '.join(DEVICES)}")
     if device == "auto":
-        device = "cuda" if _cuda_present() else "cpu"
+        device = "cpu"
+        if _cuda_present():
+            gflops = frame_gflops(checkpoint)
+            device = auto_device(gflops, gpu=True)
+            if device != "cpu":
+                name = checkpoint.recogniser.network.name
+                say(f"{name} takes {gflops:.0f} GFLOPs a frame: using the GPU (--device cpu does not)")
     if device == "cpu":
         from nsnet_cli.nets.cpu_engine import CpuEngine
 
@@ -115,6 +132,50 @@ def check_not_forked(made_by: int) -> None:
         raise NsnetError(
             f"this tagger was made in process {made_by} and came here by a fork, which its networks do not survive",
             'make it in the process that uses it, or start processes by multiprocessing.get_context("spawn")',
+        )
+
+
+def auto_device(recogniser_gflops: float, *, gpu: bool) -> str:
+    """The device of `--device auto`: a GPU is worth its start only where a frame costs much."""
+    return "cuda" if gpu and recogniser_gflops >= HEAVY_GFLOPS else "cpu"
+
+
+def frame_gflops(checkpoint: Checkpoint) -> float:
+    """GFLOPs of a frame of the recogniser: from its export; where there is none, from its architecture (in torch, which
+    the first run on either device needs anyway)."""
+    from nsnet_cli.nets.cpu_engine import RECOGNISER_BATCH
+    from nsnet_cli.nets.exports import Exports
+
+    use = checkpoint.recogniser
+    known = Exports(checkpoint, lambda message: None).known_gflops(use, RECOGNISER_BATCH)
+    if known is not None:
+        return known
+    from nsnet_cli.nets.torch_engine import architecture_gflops
+
+    return architecture_gflops(use)
+
+
+def check_widths(checkpoint: Checkpoint, head: TagHead, preview: int, recogniser: int) -> None:
+    """Whether sampler and head were made for networks of so many features a frame. Raises WeightsError."""
+    from nsnet_cli.weights.checkpoint import CONFIG_FILE, MODEL_FILE
+
+    if checkpoint.sampler is None:
+        return
+    made_for = checkpoint.sampler_config["features"]
+    if made_for != preview:
+        name = checkpoint.preview.network.name
+        raise WeightsError(
+            f"{checkpoint.sampler / CONFIG_FILE}: sampler.features: {made_for}, where {name} gives {preview}",
+            "train or download the checkpoint again",
+            "bad_tensors",
+        )
+    if head.weight is not None and head.weight.shape[1] != recogniser:
+        name = checkpoint.recogniser.network.name
+        raise WeightsError(
+            f"{checkpoint.sampler / MODEL_FILE}: head.weight has shape {head.weight.shape}, {name} gives {recogniser}"
+            " features",
+            "train or download the checkpoint again",
+            "bad_tensors",
         )
 
 

@@ -1,12 +1,13 @@
 """Export: torch modules to OpenVINO graphs in the user's cache, once per network file and sampler.
 
 The only module of the CPU engine that imports torch. A finished export is a folder with graph.xml, graph.bin and
-meta.json; it is written under another name and renamed, so that a folder that is there is whole.
+meta.json, which knows their hashes. It is written under another name, synced and renamed, so that a folder that is
+there is whole; one that fails leaves nothing.
 """
 
 from __future__ import annotations
 
-import json
+import errno
 import logging
 import os
 import shutil
@@ -20,10 +21,14 @@ import openvino
 import torch
 from torch import nn
 
+from nsnet_cli.nets.intact import remove, sync, write_meta
 from nsnet_cli.nets.networks import load_classifier
 from nsnet_cli.nets.torch_engine import SamplerGraph, classifier_gflops, load_sampler, sampler_gflops
 from nsnet_cli.weights.checkpoint import Checkpoint
 from nsnet_cli.weights.registry import NetworkUse
+
+SPARE_BYTES = 2_000_000
+"""Room for what an export has beside its weights."""
 
 
 def export_classifier(use: NetworkUse, folder: Path, batch: int) -> None:
@@ -50,6 +55,7 @@ def _write(
     folder: Path,
     meta: dict[str, Any],
 ) -> None:
+    _check_space(module, folder.parent)
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # the tracer warns of shape checks that are constant here
         logging.getLogger("openvino").setLevel(logging.ERROR)
@@ -57,13 +63,39 @@ def _write(
             module, example, check_trace=False
         )  # checking doubles the wait; tests compare the engines
         graph = _converter()(traced, example_input=example, input=[openvino.PartialShape(list(s)) for s in shapes])
+    shapes_out = [output.partial_shape[-1] for output in graph.outputs]
+    widths = [width.get_length() for width in shapes_out if width.is_static]
     temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
-    openvino.save_model(graph, temporary / "graph.xml", compress_to_fp16=False)
-    (temporary / "meta.json").write_text(json.dumps(meta))
-    shutil.rmtree(folder, ignore_errors=True)  # an unreadable earlier one
-    temporary.replace(folder)
+    try:
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir(parents=True)
+        _save(graph, module, temporary / "graph.xml")
+        write_meta(temporary, {**meta, "widths": widths})
+        remove(folder)  # a damaged earlier one
+        temporary.replace(folder)
+        sync(folder.parent)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+
+
+def _check_space(module: nn.Module, folder: Path) -> None:
+    """Before seconds of work, and to tell a full disk from another fault. Raises OSError."""
+    weights_bytes = sum(value.numel() * value.element_size() for value in module.state_dict().values())
+    free_bytes = shutil.disk_usage(folder).free
+    if free_bytes < weights_bytes + SPARE_BYTES:
+        needed, free = ((size / 1e6) for size in (weights_bytes + SPARE_BYTES, free_bytes))
+        raise OSError(errno.ENOSPC, f"{needed:.1f} MB are needed, {free:.1f} MB are free", str(folder))
+
+
+def _save(graph: openvino.Model, module: nn.Module, path: Path) -> None:
+    """Raises OSError: of a full disk OpenVINO says "iostream error"."""
+    try:
+        openvino.save_model(graph, path, compress_to_fp16=False)
+        openvino.Core().read_model(path)  # refuses a short one
+    except RuntimeError as error:
+        _check_space(module, path.parent)
+        raise OSError(errno.EIO, str(error).strip().splitlines()[0], str(path)) from error
 
 
 def _converter() -> Callable[..., openvino.Model]:

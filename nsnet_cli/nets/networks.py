@@ -12,9 +12,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from nsnet_cli.errors import WeightsError
+from nsnet_cli.weights.fields import regular_size
 from nsnet_cli.weights.files import network_file
 from nsnet_cli.weights.registry import NetworkRow, NetworkUse
 from nsnet_cli.weights.vocabulary import load_vocabulary
+
+MOST_BYTES = 16 << 30
+"""Of a file of weights."""
 
 
 class Classifier(nn.Module):
@@ -49,8 +53,12 @@ def load_classifier(use: NetworkUse) -> Classifier:
     net = create_network(use)
     path, source = network_file(use.network)
     state = read_state(path)
-    if source.keys == "efficientnet-pytorch":
-        state = {efficientnet_key(key, net): value for key, value in state.items()}
+    try:
+        if source.keys == "efficientnet-pytorch":
+            state = {efficientnet_key(key, net): value for key, value in state.items()}
+    except (KeyError, IndexError, ValueError) as error:
+        why = f"a parameter name is not efficientnet_pytorch's: {error}"
+        raise WeightsError(f"{path}: {why}", "correct `keys` in its row", "bad_tensors") from error
     if misfit := _misfit(net.state_dict(), state):
         raise WeightsError(f"{path} does not fit {use.network.architecture}: {misfit}", kind="bad_tensors")
     net.load_state_dict(state, strict=True)
@@ -62,8 +70,11 @@ def create_network(use: NetworkUse) -> Any:
     row = use.network
     try:
         net: Any = timm.create_model(row.architecture, num_classes=len(load_vocabulary(row.vocabulary)))
-    except RuntimeError as error:
-        raise WeightsError(f"the row of {row.name}: {error}", "name an architecture of timm", "bad_registry") from error
+    except WeightsError:
+        raise
+    except Exception as error:  # an unknown name, or an architecture that wants more than a name
+        why = str(error).strip() or type(error).__name__
+        raise WeightsError(f"the row of {row.name}: {why}", "name an architecture of timm", "bad_registry") from error
     if not isinstance(net.get_classifier(), nn.Module):  # distilled transformers have two
         raise WeightsError(f"{row.architecture} has several heads; nsnet reads one", "take another", "bad_registry")
     config: Any = net.default_cfg
@@ -75,7 +86,8 @@ def create_network(use: NetworkUse) -> Any:
 
 
 def _misfit(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> str:
-    """The first parameter that is missing, unknown or of another shape, and how many there are; '' where all fit."""
+    """The first parameter that is missing, unknown, of another shape or no number, and how many there are; '' where all
+    fit."""
     wrong = [f"{key} is missing" for key in wanted if key not in found]
     wrong += [f"{key} is unknown" for key in found if key not in wanted]
     wrong += [
@@ -83,16 +95,25 @@ def _misfit(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> str:
         for key in wanted
         if key in found and found[key].shape != wanted[key].shape
     ]
+    wrong = wrong or [
+        f"{key} holds NaN or infinity" for key, value in found.items() if not value.isfinite().all().item()
+    ]
     return f"{wrong[0]}; {len(wrong)} such" if wrong else ""
 
 
 def read_state(path: Path) -> Mapping[str, Tensor]:
-    """Parameters of a .safetensors or .pth file; pickles only with weights_only."""
-    if path.suffix == ".safetensors":
-        from safetensors.torch import load_file
+    """Parameters of a .safetensors or .pth file; pickles only with weights_only. Raises WeightsError."""
+    from safetensors.torch import load_file
 
-        return load_file(path)
-    state: Mapping[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
+    try:
+        regular_size(path, MOST_BYTES)
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # a damaged pickle ends in whatever its reader stumbles over
+        raise WeightsError(f"cannot read {path}: {error}", "download or install it again", "bad_tensors") from error
+    if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise WeightsError(f"{path} holds no table of tensors", "take another file", "bad_tensors")
     return state
 
 

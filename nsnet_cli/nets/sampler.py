@@ -17,10 +17,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-FRAME_STATISTICS = 5  # of one frame's logits: log-sum-exp, highest, lead over the second, entropy, highest probability
-# Of a frame among the others: likeness to the video's mean, to the frame before, to the frame after; then `recurrence`.
-CONTEXT_STATISTICS = 3 + 5
-LOGIT_CONTEXT_STATISTICS = 2  # log-sum-exp and highest logit above the video's mean of each
+from nsnet_cli.weights.schema import CONTEXT_STATISTICS, FRAME_STATISTICS, LOGIT_CONTEXT_STATISTICS
+
 ALIKE = (0.5, 0.7, 0.85)
 """Cosines from which two frames count as alike: the same sort of scene, the same scene, nearly the same frame."""
 FAR = 0.12
@@ -48,7 +46,8 @@ class SamplerConfig:
     """Whether the classifier also sees how a frame stands out of its video (numbers that carry no label)."""
 
     def __post_init__(self) -> None:
-        if self.features < 1 or self.classes < 0 or self.hidden % (2 * self.heads):
+        wrong = self.features < 1 or self.classes < 0 or self.heads < 1 or self.hidden < 1
+        if wrong or self.hidden % (2 * self.heads):
             raise ValueError(f"features >= 1, classes >= 0 and hidden a multiple of 2 * heads are needed, got {self}")
 
     def to_dict(self) -> dict[str, Any]:

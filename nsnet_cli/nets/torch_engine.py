@@ -12,10 +12,11 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from nsnet_cli.errors import DeviceError, WeightsError
 from nsnet_cli.nets.cost import SAMPLER_COST_FRAMES, FrameCost
-from nsnet_cli.nets.engine import Saliency, TagHead
-from nsnet_cli.nets.networks import Classifier, load_classifier, read_state
+from nsnet_cli.nets.engine import Saliency, TagHead, check_widths
+from nsnet_cli.nets.networks import Classifier, create_network, load_classifier, read_state
 from nsnet_cli.nets.sampler import Sampler, SamplerConfig
 from nsnet_cli.weights.checkpoint import MODEL_FILE, Checkpoint
+from nsnet_cli.weights.registry import NetworkUse
 
 
 class TorchEngine:
@@ -34,6 +35,8 @@ class TorchEngine:
         self._preview = self._placed(load_classifier(checkpoint.preview))
         self._recogniser = self._placed(load_classifier(checkpoint.recogniser))
         self._head = TagHead.of(checkpoint)
+        widths = (int(network.net.head_hidden_size) for network in (self._preview, self._recogniser))
+        check_widths(checkpoint, self._head, *widths)
         self._sampler = load_sampler(checkpoint).to(self.device) if checkpoint.sampler else None
         self.cost = FrameCost(
             preview=classifier_gflops(self._preview),
@@ -94,6 +97,12 @@ def load_sampler(checkpoint: Checkpoint) -> Sampler:
     except (RuntimeError, ValueError, TypeError) as error:
         raise WeightsError(f"{path} does not fit its config.json: {error}", "train or download it again") from error
     return sampler.eval()
+
+
+def architecture_gflops(use: NetworkUse) -> float:
+    """GFLOPs a frame, without weights and without computing anything."""
+    with torch.device("meta"):
+        return classifier_gflops(Classifier(create_network(use), use.network, use.size_px).eval())
 
 
 def classifier_gflops(network: Classifier) -> float:

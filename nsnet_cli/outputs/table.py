@@ -64,7 +64,7 @@ class TableRows:
         from rich.table import Table
         from rich.text import Text
 
-        table = Table.grid(padding=(0, 2))
+        table = Table.grid(padding=(0, 2, 0, 0))
         table.add_column(width=self._path_width, overflow="fold")
         table.add_column(width=7, justify="right")
         table.add_column(min_width=24, overflow="fold")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import io
 import math
-import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from nsnet_cli.nets.sampler import Sampler, SamplerConfig
 from nsnet_cli.training.prototypes import PseudoLabels
+from nsnet_cli.weights.folders import write_whole
 
 STATE_VERSION = 3
 
@@ -86,8 +87,7 @@ def save_state(state: State, config: SamplerConfig, options: FitOptions, path: P
     if path is None or state.pseudo is None:
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    pseudo = state.pseudo
+    pseudo, buffer = state.pseudo, io.BytesIO()  # torch calls a full disk a RuntimeError that names no file
     torch.save(
         {
             "identity": _identity(config, options),
@@ -100,9 +100,9 @@ def save_state(state: State, config: SamplerConfig, options: FitOptions, path: P
             "counters": (state.epoch, state.best_loss, state.stale),
             "history": [asdict(report) for report in state.history],
         },
-        temporary,
+        buffer,
     )
-    temporary.replace(path)
+    write_whole(path, buffer.getvalue())
 
 
 def load_state(state: State, config: SamplerConfig, options: FitOptions, path: Path) -> None:

@@ -18,6 +18,8 @@ import av
 import numpy as np
 from PIL import Image, ImageDraw, ImageEnhance, ImageFilter
 
+from nsnet_cli.video.container import METADATA
+
 VIDEO_SUFFIXES = {".mp4", ".mkv", ".avi", ".webm"}
 SIDES_PX = (120, 144, 180, 240, 240, 240, 288)
 
@@ -26,7 +28,7 @@ def clip_frames(path: Path, limit: int = 240, side_px: int = 480) -> tuple[list[
     """At most `limit` frames of a clip (evenly thinned while decoding), shorter side at most `side_px`, and their
     rate (1/s).
     """
-    with av.open(str(path), metadata_errors="replace") as container:
+    with av.open(str(path), **METADATA) as container:
         stream = container.streams.video[0]
         rate = float(stream.average_rate or 25)
         length = float(container.duration or 0) / av.time_base * rate

@@ -11,8 +11,8 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import weakref
+from typing import IO
 
 DEFAULT_MEMORY_BYTES = 2 << 30
 DEFAULT_READER = "nsnet_cli.video:read_video"
@@ -26,7 +26,8 @@ _all: weakref.WeakSet[DecodeProcess] = weakref.WeakSet()
 
 def start_spare() -> None:
     """Start a process for the first worker that wants one. It ends with this process."""
-    _spares.append(DecodeProcess())
+    with contextlib.suppress(OSError):  # no processes or files left: who asks for a worker later is told
+        _spares.append(DecodeProcess())
 
 
 def take_process(memory_bytes: int, reader: str) -> DecodeProcess:
@@ -35,6 +36,18 @@ def take_process(memory_bytes: int, reader: str) -> DecodeProcess:
         with contextlib.suppress(IndexError):
             return _spares.pop()
     return DecodeProcess(memory_bytes, reader)
+
+
+def _words_file() -> IO[bytes]:
+    """Where a process's error output goes: memory. A read-only system may have no folder for temporary files."""
+    if hasattr(os, "memfd_create"):
+        return os.fdopen(os.memfd_create("nsnet-stderr"), "w+b")
+    import tempfile
+
+    try:
+        return tempfile.TemporaryFile()
+    except OSError:
+        return open(os.devnull, "w+b")  # noqa: PTH123  its last words are lost, how it ended is not
 
 
 class DecodeProcess:
@@ -47,7 +60,7 @@ class DecodeProcess:
         self._owner = os.getpid()
         self.socket, theirs = socket.socketpair()
         life_read, self._life = os.pipe()
-        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115  closed in _close_files()
+        self._stderr = _words_file()
         args = f"{theirs.fileno()}, {life_read}, {memory_bytes}, {reader!r}"
         boot = _BOOT.format(path=[os.path.abspath(entry) for entry in sys.path], args=args)  # noqa: PTH100
         try:

@@ -5,7 +5,6 @@ Nothing here downloads or hashes; only `with_size` asks the Hub.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,10 +12,12 @@ from typing import Literal
 
 from nsnet_cli.errors import WeightsError
 from nsnet_cli.weights.checkpoint import CONFIG_FILE, MODEL_FILE, row_sampler
+from nsnet_cli.weights.fields import read_json
 from nsnet_cli.weights.files import expected_sha256, local_file
 from nsnet_cli.weights.hubspec import PREFIX, hub_sources
 from nsnet_cli.weights.memory import pinned_files
 from nsnet_cli.weights.registry import CheckpointRow, HubSource, NetworkRow, Registry, Source
+from nsnet_cli.weights.schema import CONFIG_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +185,7 @@ def _folder_file(owner: str, path: Path, sha256: str | None) -> FileEntry:
 
 def _config(path: Path) -> dict[str, object]:
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = read_json(path, CONFIG_BYTES)
     except (OSError, ValueError):
         return {}
     return data if isinstance(data, dict) else {}

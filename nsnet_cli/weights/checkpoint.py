@@ -22,16 +22,21 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from nsnet_cli.errors import WeightsError
 from nsnet_cli.types import TagName
-from nsnet_cli.weights.keys import check_tensors
+from nsnet_cli.weights.fields import Place, check, read_json, regular_size, shown
+from nsnet_cli.weights.folders import write_whole
+from nsnet_cli.weights.keys import HINT, check_tensors
+from nsnet_cli.weights.memory import remembered_sha256, sha256_of
 from nsnet_cli.weights.registry import PACKAGE_DIR, CheckpointRow, NetworkUse, Registry, load_registry
+from nsnet_cli.weights.schema import CONFIG, CONFIG_BYTES, MODEL_BYTES, TAGS, VOCABULARY
 from nsnet_cli.weights.vocabulary import load_vocabulary
 
 if TYPE_CHECKING:
     import numpy as np  # not at run time: a decode worker is asked before there is time for it
 
 CHECKPOINT_SCHEMA = 1
+HASHED_EACH_TIME_BYTES = 8 << 20
+"""A model.safetensors up to this size is hashed at each start (some ms), a bigger one when its stamp has changed."""
 CONFIG_FILE, MODEL_FILE, CARD_FILE = "config.json", "model.safetensors", "README.md"
-KINDS = ("fixed-vocabulary", "own-vocabulary")
 READY_FEATURES = "features:"
 """Stands before a file's name in place of a network, where a checkpoint was trained on features of unknown origin."""
 Kind = Literal["fixed-vocabulary", "own-vocabulary"]
@@ -64,6 +69,8 @@ class Checkpoint:
     metrics: Mapping[str, Any] = field(default_factory=dict, hash=False)
     sampler_note: str | None = None
     """Why `sampler` is None, in half a sentence."""
+    model_sha256: str = ""
+    """Of the sampler folder's model.safetensors."""
 
 
 def resolve_checkpoint(spec: str, registry: Registry | None = None) -> Checkpoint:
@@ -87,28 +94,26 @@ def read_checkpoint(folder: Path, registry: Registry | None = None) -> Checkpoin
     """The checkpoint in a folder. Raises WeightsError naming the file and field that is missing or wrong."""
     registry = registry or load_registry()
     config = read_config(folder)
-    kind = config["kind"]
     preview, recogniser = (_network_use(folder, config, key, registry) for key in ("preview", "recogniser"))
-    vocabulary = _vocabulary(folder, config["vocabulary"])
     sha256 = _model_sha256(folder, config)
-    check_tensors(folder / MODEL_FILE, tags=len(vocabulary) if kind == "own-vocabulary" else None)
-    sampling = config.get("sampling", {})
+    _check_fit(folder, config, recogniser)
     return Checkpoint(
-        name=str(config["name"]),
-        hash=_identity(preview, recogniser, vocabulary, config, sha256),
-        license=str(config.get("license", "unknown")),
-        kind=kind,
+        name=config["name"],
+        hash=_identity(preview, recogniser, config["vocabulary"], config, sha256),
+        license=config["license"],
+        kind=config["kind"],
         preview=preview,
         recogniser=recogniser,
         sampler=folder,
-        vocabulary=vocabulary,
-        head=kind == "own-vocabulary",
-        multi_label=bool(config.get("multi_label", False)),
-        frames=int(sampling.get("frames", 4)),
-        preview_frames=int(sampling.get("preview", 128)),
+        vocabulary=config["vocabulary"],
+        head=config["kind"] == "own-vocabulary",
+        multi_label=config["multi_label"],
+        frames=config["sampling"]["frames"],
+        preview_frames=config["sampling"]["preview"],
         sampler_config=config["sampler"],
-        training=config.get("training", {}),
-        metrics=config.get("metrics", {}),
+        training=config["training"],
+        metrics=config["metrics"],
+        model_sha256=sha256,
     )
 
 
@@ -123,6 +128,8 @@ def _from_row(row: CheckpointRow, registry: Registry) -> Checkpoint:
             "reinstall nsnet" if row.origin == "nsnet" else f"correct {row.origin}",
             "hash_mismatch",
         )
+    if folder and not (row.origin == "nsnet" and row.sampler_sha256):  # what is shipped was checked when it was made
+        _check_fit(folder, config, None)
     return Checkpoint(
         name=row.name,
         hash=_identity(row.preview, row.recogniser, vocabulary, config, sha256),
@@ -134,11 +141,12 @@ def _from_row(row: CheckpointRow, registry: Registry) -> Checkpoint:
         vocabulary=vocabulary,
         head=False,
         frames=row.frames,
-        preview_frames=int(config.get("sampling", {}).get("preview", 128)),
+        preview_frames=max(row.frames, config["sampling"]["preview"] if folder else 128),
         sampler_config=config.get("sampler", {}),
         training=config.get("training", {}),
         metrics=config.get("metrics", {}),
         sampler_note=note,
+        model_sha256=sha256,
     )
 
 
@@ -151,7 +159,7 @@ def row_sampler(row: CheckpointRow) -> tuple[Path | None, dict[str, Any], str | 
     if not (folder / CONFIG_FILE).is_file():
         return None, {}, f"its sampler is not installed: {folder}"
     config = read_config(folder)
-    trained = config["preview"].get("network")
+    trained = config["preview"]["network"]
     if trained != used:
         return None, {}, f"its sampler is trained on {trained}, not on {used}"
     return folder, config, None
@@ -161,28 +169,28 @@ def row_sampler(row: CheckpointRow) -> tuple[Path | None, dict[str, Any], str | 
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """config.json of a checkpoint folder, its required fields checked. Raises WeightsError."""
+    """config.json of a checkpoint folder, checked and its defaults filled in. Raises WeightsError."""
     path = folder / CONFIG_FILE
     try:
-        config = json.loads(path.read_text(encoding="utf-8"))
+        config = read_json(path, CONFIG_BYTES)
     except FileNotFoundError:
         raise WeightsError(f"{folder} is not a checkpoint: it has no {CONFIG_FILE}", "nsnet train writes one") from None
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise WeightsError(f"cannot read {path}: {error}", "train or download the checkpoint again") from error
-    if not isinstance(config, dict):
-        raise WeightsError(f"{path} is not a JSON object")
-    wanted = {"name": str, "kind": str, "preview": dict, "recogniser": dict, "sampler": dict, "vocabulary": (str, list)}
-    for key, kind in wanted.items():
-        if not isinstance(config.get(key), kind):  # type: ignore[arg-type]
-            raise WeightsError(f"{path}: {key} = {config.get(key)!r} is missing or of the wrong type")
-    if config.get("schema_version") != CHECKPOINT_SCHEMA:
-        raise WeightsError(
-            f"{path}: schema_version {config.get('schema_version')!r}; this nsnet reads {CHECKPOINT_SCHEMA}",
-            "update nsnet",
-        )
-    if config["kind"] not in KINDS:
-        raise WeightsError(f"{path}: kind = {config['kind']!r}; known: {', '.join(KINDS)}")
-    return config
+    except (OSError, ValueError) as error:
+        raise WeightsError(f"cannot read {path}: {error}", HINT, "bad_config") from error
+    place = Place(str(path), HINT, "bad_config")
+    version = config.get("schema_version") if isinstance(config, dict) else None
+    if isinstance(version, int) and version > CHECKPOINT_SCHEMA:
+        message = f"{path}: schema_version {shown(version)}; this nsnet reads {CHECKPOINT_SCHEMA}"
+        raise WeightsError(message, "update nsnet", "bad_config")
+    checked: dict[str, Any] = check(config, CONFIG, place)
+    sampler = checked["sampler"]
+    if sampler["hidden"] % (2 * sampler["heads"]):
+        why = f"{sampler['hidden']} is not a multiple of 2 x heads = {2 * sampler['heads']}"
+        raise place.inside("sampler", "hidden").wrong(why)
+    if checked["sampling"]["frames"] > checked["sampling"]["preview"]:
+        frames, preview = checked["sampling"]["frames"], checked["sampling"]["preview"]
+        raise place.inside("sampling", "frames").wrong(f"{frames} is more than the {preview} preview frames")
+    return {**checked, "vocabulary": _vocabulary(checked["vocabulary"], place.inside("vocabulary"))}
 
 
 def read_tensors(folder: Path) -> dict[str, np.ndarray]:
@@ -194,60 +202,70 @@ def read_tensors(folder: Path) -> dict[str, np.ndarray]:
     try:
         tensors: dict[str, np.ndarray] = load_file(path)
     except (OSError, SafetensorError) as error:
-        raise WeightsError(f"cannot read {path}: {error}", "train or download the checkpoint again") from error
+        raise WeightsError(f"cannot read {path}: {error}", HINT) from error
     return tensors
 
 
 def _network_use(folder: Path, config: Mapping[str, Any], key: str, registry: Registry) -> NetworkUse:
-    name, size = config[key].get("network"), config[key].get("size_px")
-    if str(name).startswith(READY_FEATURES):
+    name, size = config[key]["network"], config[key]["size_px"]
+    place = Place(str(folder / CONFIG_FILE), HINT, "bad_config", (key,))
+    if name.startswith(READY_FEATURES):
         raise WeightsError(
-            f"{folder} was trained on the ready features {str(name).removeprefix(READY_FEATURES)}; no network of"
+            f"{folder} was trained on the ready features {name.removeprefix(READY_FEATURES)}; no network of"
             " weights.toml makes them, so it cannot tag videos",
             "train on videos, or on features of a checkpoint's own networks",
         )
     if name not in registry.networks:
-        raise WeightsError(
-            f"{folder / CONFIG_FILE}: {key}.network = {name!r} is not a network of weights.toml",
-            f"known: {', '.join(registry.networks)}",
-        )
-    if not isinstance(size, int) or not 16 <= size <= 4096:
-        raise WeightsError(f"{folder / CONFIG_FILE}: {key}.size_px = {size!r} is not a size between 16 and 4096")
+        known = ", ".join(registry.networks)
+        raise place.inside("network").wrong(f"{shown(name)} is not a network of weights.toml; known: {known}")
+    if size < 16:
+        raise place.inside("size_px").wrong(f"{size} is not between 16 and 4096")
     return NetworkUse(registry.networks[name], size)
 
 
-def _vocabulary(folder: Path, value: str | list[Any]) -> tuple[TagName, ...]:
+def _vocabulary(value: Any, place: Place) -> tuple[TagName, ...]:
+    """The tags themselves, or the name of a vocabulary that nsnet has; never a file: a folder names nothing outside."""
     if isinstance(value, str):
-        return load_vocabulary(value)
-    try:
-        tags = tuple(TagName(str(entry["id"]), str(entry["name"])) for entry in value)
-    except (TypeError, KeyError) as error:
-        raise WeightsError(
-            f"{folder / CONFIG_FILE}: each vocabulary entry needs an id and a name ({error!r})"
-        ) from None
-    if not tags or len({tag.id for tag in tags}) != len(tags):
-        raise WeightsError(f"{folder / CONFIG_FILE}: the vocabulary is empty or names a tag twice")
+        return load_vocabulary(check(value, VOCABULARY, place))
+    tags = tuple(TagName(tag["id"], tag["name"]) for tag in check(value, TAGS, place))
+    if len({tag.id for tag in tags}) != len(tags):
+        raise place.wrong("names a tag twice")
     return tags
+
+
+def _check_fit(folder: Path, config: Mapping[str, Any], recogniser: NetworkUse | None) -> None:
+    """Whether vocabulary, sampler and weights of a folder fit each other, and the recogniser."""
+    place, tags = Place(str(folder / CONFIG_FILE), HINT, "bad_config"), len(config["vocabulary"])
+    own = config["kind"] == "own-vocabulary"
+    if (classes := config["sampler"]["classes"]) != (tags if own else 0):
+        why = f"{classes}, where the {config['kind']} of {tags} tags needs {tags if own else 0}"
+        raise place.inside("sampler", "classes").wrong(why)
+    if not own and recogniser and tags != (outputs := len(load_vocabulary(recogniser.network.vocabulary))):
+        raise place.inside("vocabulary").wrong(f"{tags} tags, {recogniser.network.name} tells {outputs} apart")
+    check_tensors(folder / MODEL_FILE, config["sampler"], tags=tags if own else None)
 
 
 def _model_sha256(folder: Path, config: Mapping[str, Any]) -> str:
     """Hash of model.safetensors; where config.json names one, the two must agree (a half-copied folder is noticed)."""
     path = folder / MODEL_FILE
     try:
-        found = hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError as error:
-        raise WeightsError(f"{folder} is not a whole checkpoint: {error}", "train or download it again") from error
-    wanted = config.get("model_sha256")
+        big = regular_size(path, MODEL_BYTES) > HASHED_EACH_TIME_BYTES
+        found = remembered_sha256(path) if big else sha256_of(path)
+    except (OSError, ValueError) as error:
+        message = f"{folder} is not a whole checkpoint: {path}: {error}"
+        raise WeightsError(message, "train or download it again") from error
+    wanted = config["model_sha256"]
     if wanted and wanted != found:
         raise WeightsError(f"{path} has sha256 {found}, {CONFIG_FILE} says {wanted}", "train or download it again")
     return found
 
 
 def network_identity(use: NetworkUse) -> str:
-    """What makes two uses of a network give the same numbers: weights, preprocessing, input size."""
+    """What makes two uses of a network say the same: weights, preprocessing, input size, what its outputs stand for."""
     row = use.network
     hashes = sorted({source.sha256 or f"{getattr(source, 'revision', '')}:{source.file}" for source in row.sources})
-    return json.dumps([row.architecture, hashes, row.mean, row.std, row.interpolation, row.crop, use.size_px])
+    words = [row.vocabulary if row.vocabulary == "imagenet-1k" else [t.id for t in load_vocabulary(row.vocabulary)]]
+    return json.dumps([row.architecture, hashes, row.mean, row.std, row.interpolation, row.crop, use.size_px, words])
 
 
 def _identity(
@@ -280,14 +298,8 @@ def write_checkpoint(folder: Path, config: Mapping[str, Any], tensors: Mapping[s
     full = {"schema_version": CHECKPOINT_SCHEMA, **config, "model_sha256": hashlib.sha256(model).hexdigest()}
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        _write(folder / MODEL_FILE, model)
-        _write(folder / CARD_FILE, card.encode())
-        _write(folder / CONFIG_FILE, (json.dumps(full, indent=2, ensure_ascii=False) + "\n").encode())
+        write_whole(folder / MODEL_FILE, model)
+        write_whole(folder / CARD_FILE, card.encode())
+        write_whole(folder / CONFIG_FILE, (json.dumps(full, indent=2, ensure_ascii=False) + "\n").encode())
     except OSError as error:
         raise WeightsError(f"cannot write the checkpoint {folder}: {error}", "choose another folder with -o") from error
-
-
-def _write(path: Path, data: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_bytes(data)
-    temporary.replace(path)

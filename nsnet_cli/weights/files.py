@@ -6,6 +6,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from nsnet_cli.errors import WeightsError
+from nsnet_cli.weights.folders import hub_cache
 from nsnet_cli.weights.memory import pinned_sha256, remembered_sha256, sha256_of
 from nsnet_cli.weights.registry import HubSource, NetworkRow, PackageSource, Source
 
@@ -49,7 +50,10 @@ def local_file(source: Source) -> Path | None:
 
 def package_file(source: PackageSource) -> Path | None:
     """The file of a package source, or None where the package is not installed."""
-    spec = find_spec(source.module)
+    try:
+        spec = find_spec(source.module)
+    except (ImportError, ValueError):  # "__main__" and the like
+        return None
     if spec is None or not spec.submodule_search_locations:
         return None
     path = Path(spec.submodule_search_locations[0]) / source.file
@@ -61,15 +65,16 @@ def cached_file(source: HubSource) -> Path | None:
 
     Spelt out here because importing the client takes 0.2 s, which a run whose files are here need not pay.
     """
-    path = repo_cache(source.repo_id) / "snapshots" / source.revision / source.file
-    return path if path.is_file() else None
+    try:
+        path = repo_cache(source.repo_id) / "snapshots" / source.revision / source.file
+        return path if path.is_file() else None
+    except (PermissionError, WeightsError):  # of another user; or no home, so no cache
+        return None
 
 
 def repo_cache(repo_id: str) -> Path:
-    """The folder of a model repository in huggingface_hub's cache (HF_HUB_CACHE, HF_HOME)."""
-    from huggingface_hub import constants
-
-    return Path(constants.HF_HUB_CACHE) / f"models--{repo_id.replace('/', '--')}"
+    """The folder of a model repository in huggingface_hub's cache (HF_HUB_CACHE, HF_HOME). Raises WeightsError."""
+    return hub_cache() / f"models--{repo_id.replace('/', '--')}"
 
 
 def expected_sha256(source: Source) -> str | None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from nsnet_cli.errors import WeightsError
-from nsnet_cli.weights.files import hub_file
+from nsnet_cli.weights.files import hub_file, repo_cache
 from nsnet_cli.weights.registry import HubSource
-from nsnet_cli.weights.rows import REPO_ID, REVISION
+from nsnet_cli.weights.schema import REPO_ID, REVISION
 
 PREFIX = "hub:"
 FILES = ("config.json", "model.safetensors")
@@ -29,7 +29,12 @@ def hub_sources(spec: str) -> tuple[HubSource, ...]:
 
 def checkpoint_folder(spec: str, *, download: bool = True) -> Path:
     """The local folder of a Hub checkpoint, downloaded where it is not here. Raises WeightsError."""
-    paths = [hub_file(source, spec, download=download) for source in hub_sources(spec)]
+    sources = hub_sources(spec)
+    paths = [hub_file(source, spec, download=download) for source in sources]
+    cache = repo_cache(sources[0].repo_id).resolve()
+    for path in paths:
+        if not path.resolve().is_relative_to(cache):
+            raise WeightsError(f"{path} leads out of the cache: {path.resolve()}", "remove it", "bad_config")
     return paths[0].parent
 
 

@@ -1,37 +1,72 @@
-"""The strict key check of a checkpoint's model.safetensors: what config.json asks for, nothing less and nothing else.
-
-Reads the file's header alone. The sampler's own parameters are checked one by one where they are loaded.
+"""A checkpoint's model.safetensors against its config.json: every tensor that is asked for, in its shape, of finite
+numbers, and nothing else. Shapes are compared in the file's header, before anything is allocated.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from nsnet_cli.errors import WeightsError
+from nsnet_cli.weights.fields import regular_size
+from nsnet_cli.weights.schema import HEADER_BYTES, MODEL_BYTES, sampler_shapes
+
+NUMBERS = ("F16", "F32", "F64")
+HINT = "train or download the checkpoint again"
 
 
-def check_tensors(path: Path, *, tags: int | None) -> None:
-    """`tags`: size of an own vocabulary, which needs a head of that many rows; None: there must be no head.
-
-    Raises WeightsError (bad_tensors) naming the first key or shape that is wrong.
+def check_tensors(path: Path, sampler: Mapping[str, Any], *, tags: int | None) -> None:
+    """`sampler`: its settings. `tags`: size of an own vocabulary, which needs a head of that many rows; None: there
+    must be no head. Raises WeightsError (bad_tensors) naming the first tensor that is wrong.
     """
     from safetensors import SafetensorError, safe_open
 
+    wanted = {f"sampler.{key}": shape for key, shape in sampler_shapes(sampler).items()}
     try:
+        _check_header_size(path)
         with safe_open(path, framework="numpy") as file:
-            shapes = {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}  # noqa: SIM118
-    except (OSError, SafetensorError) as error:
-        raise WeightsError(f"cannot read {path}: {error}", "train or download it again", "bad_tensors") from error
-    wanted = {"head.weight": 2, "head.bias": 1} if tags is not None else {}
-    for key, rank in wanted.items():
-        if key not in shapes:
-            raise _wrong(path, f"{key} is missing")
-        if len(shapes[key]) != rank or shapes[key][0] != tags:
-            raise _wrong(path, f"{key} has shape {shapes[key]}, the vocabulary has {tags} tags")
-    for key in shapes:
-        if key not in wanted and not key.startswith("sampler."):
-            raise _wrong(path, f"{key} does not belong into it")
+            names = list(file.keys())
+            slices = {key: file.get_slice(key) for key in names}
+            shapes = {key: tuple(part.get_shape()) for key, part in slices.items()}
+            if tags is not None:
+                width = shapes["head.weight"][-1] if shapes.get("head.weight") else 1
+                wanted |= {"head.weight": (tags, width), "head.bias": (tags,)}
+            for key, shape in wanted.items():
+                if key not in shapes:
+                    raise _wrong(path, f"{key} is missing")
+                if shapes[key] != shape:
+                    why = f"the vocabulary has {tags} tags" if key.startswith("head.") else f"config.json asks {shape}"
+                    raise _wrong(path, f"{key} has shape {shapes[key]}, {why}")
+            for key in names:
+                if key not in wanted:
+                    raise _wrong(path, f"{key} does not belong into it")
+                if slices[key].get_dtype() not in NUMBERS:
+                    raise _wrong(path, f"{key} holds {slices[key].get_dtype()}, not one of {', '.join(NUMBERS)}")
+                _check_numbers(path, key, file.get_tensor(key))
+    except (OSError, ValueError, SafetensorError) as error:
+        raise WeightsError(f"cannot read {path}: {error}", HINT, "bad_tensors") from error
+
+
+def _check_header_size(path: Path) -> None:
+    size = regular_size(path, MODEL_BYTES)
+    with path.open("rb") as handle:
+        header = int.from_bytes(handle.read(8), "little")
+    if not 0 < header <= min(size - 8, HEADER_BYTES):
+        raise ValueError(f"its header has {header:,} bytes of {size:,}; at most {HEADER_BYTES:,} are read")
+
+
+def _check_numbers(path: Path, key: str, values: Any) -> None:
+    """As float32, in which everything is computed."""
+    import numpy as np
+
+    with np.errstate(over="ignore"):
+        finite = np.isfinite(values.astype(np.float32, copy=False)).all()
+    if not finite:
+        raise _wrong(path, f"{key} holds NaN or infinity")
+    if key == "sampler.statistics_std" and not (values > 0).all():
+        raise _wrong(path, f"{key} must be above 0")
 
 
 def _wrong(path: Path, why: str) -> WeightsError:
-    return WeightsError(f"{path}: {why}", "train or download the checkpoint again", "bad_tensors")
+    return WeightsError(f"{path}: {why}", HINT, "bad_tensors")

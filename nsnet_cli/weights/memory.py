@@ -1,7 +1,8 @@
 """What this user's machine remembers about weights: hashes of files already checked, and pins of rows without a hash.
 
 - verified.json in the user's cache folder: hashing 100 MB at each start would cost 0.1 s or more, so a file's hash is
-  kept with its size and times, and computed again when one of them changes. Losing this file costs time, nothing else.
+  kept with its size, times and the machine's start, and computed again when one of them changes. Losing this file costs
+  time, nothing else.
 - weights.lock.json in the user's data folder: the sha256 that a row without one had at its first download.
 """
 
@@ -10,11 +11,13 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
+import time
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from nsnet_cli.errors import WeightsError
+from nsnet_cli.weights.folders import cache_folder, data_folder, write_whole
 from nsnet_cli.weights.registry import HubSource
 
 
@@ -24,32 +27,58 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
+def stamp_of(path: Path) -> list[int | str]:
+    """What changes when a file's bytes may have: size, times, the machine's start. Raises OSError.
+
+    A power cut or a bad disk changes bytes and no times: what was checked before the machine's start is checked anew.
+    """
+    status = path.stat()
+    return [status.st_size, status.st_mtime_ns, status.st_ctime_ns, _boot()]
+
+
+@cache
+def _boot() -> str:
+    """Another word after each start of the machine; where the system has none, another one each week."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except (OSError, ValueError):
+        return f"week {int(time.time() // 604_800)}"
+
+
 def remembered_sha256(path: Path) -> str:
-    """sha256 of `path`: remembered while its size and times are the same, else computed and remembered."""
-    real, book = path.resolve(), verified_path()
-    status = real.stat()
-    stamp = [status.st_size, status.st_mtime_ns, status.st_ctime_ns]
-    known = _read(book).get(str(real))
-    if isinstance(known, list) and known[:3] == stamp and isinstance(known[-1], str):
+    """sha256 of `path`: remembered while its stamp is the same, else computed and remembered."""
+    real, book = path.resolve(), _book()
+    stamp = stamp_of(real)
+    known = _read(book).get(str(real)) if book else None
+    if isinstance(known, list) and known[:-1] == stamp and isinstance(known[-1], str):
         return known[-1]
     digest = sha256_of(real)
-    with contextlib.suppress(OSError):  # a read-only home costs a hash at each start, no more
-        _write(book, {**_read(book), str(real): [*stamp, digest]})
+    if book:
+        with contextlib.suppress(OSError):  # a read-only home costs a hash at each start, no more
+            _write(book, {**_read(book), str(real): [*stamp, digest]})
     return digest
 
 
 def forget(path: Path) -> None:
     """Drop what is remembered of a file that is being removed."""
-    book = verified_path()
-    entries = _read(book)
-    if entries.pop(str(path.resolve()), None) is not None:
+    book = _book()
+    entries = _read(book) if book else {}
+    if book and entries.pop(str(path.resolve()), None) is not None:
         with contextlib.suppress(OSError):
             _write(book, entries)
 
 
+def _book() -> Path | None:
+    """verified.json; None where the user has no folder for it."""
+    try:
+        return verified_path()
+    except WeightsError:
+        return None
+
+
 def pinned_sha256(source: HubSource) -> str | None:
     """The sha256 that this user's lock file holds for a source whose row has none."""
-    entry = _read(lock_path()).get(_pin_name(source))
+    entry = _pins().get(_pin_name(source))
     return entry.get("sha256") if isinstance(entry, dict) else None
 
 
@@ -68,20 +97,23 @@ def pin(source: HubSource, sha256: str, size_bytes: int) -> Path:
 
 def pinned_files() -> list[str]:
     """owner/name@revision/file of every pin."""
-    return list(_read(lock_path()))
+    return list(_pins())
+
+
+def _pins() -> dict[str, Any]:
+    try:
+        path = lock_path()
+    except WeightsError:  # a user without a home has no pins; writing one says so
+        return {}
+    return _read(path)
 
 
 def verified_path() -> Path:
-    from platformdirs import user_cache_path
-
-    root = os.environ.get("NSNET_CACHE")
-    return (Path(root) if root else user_cache_path("nsnet")) / "verified.json"
+    return cache_folder() / "verified.json"
 
 
 def lock_path() -> Path:
-    from platformdirs import user_data_path
-
-    return user_data_path("nsnet") / "weights.lock.json"
+    return data_folder() / "weights.lock.json"
 
 
 def _pin_name(source: HubSource) -> str:
@@ -103,8 +135,6 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _write(path: Path, data: dict[str, Any]) -> None:
-    """Whole or not at all. Two writers at once: one entry may be lost and is computed again."""
+    """Two writers at once: one entry may be lost and is computed again."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(json.dumps(data, indent=1, sort_keys=True), encoding="utf-8")
-    temporary.replace(path)
+    write_whole(path, json.dumps(data, indent=1, sort_keys=True).encode())

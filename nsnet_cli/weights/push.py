@@ -9,7 +9,7 @@ from nsnet_cli import __version__
 from nsnet_cli.errors import WeightsError
 from nsnet_cli.weights.checkpoint import CARD_FILE, CONFIG_FILE, MODEL_FILE, read_checkpoint
 from nsnet_cli.weights.registry import HubSource
-from nsnet_cli.weights.rows import REPO_ID
+from nsnet_cli.weights.schema import REPO_ID
 
 FILES = (CONFIG_FILE, MODEL_FILE, CARD_FILE)
 
@@ -28,10 +28,14 @@ def checked_folder(folder: Path, repo_id: str) -> list[Path]:
         raise WeightsError(f"{repo_id!r} is not a repository", "write owner/name", "bad_spec")
     read_checkpoint(folder)
     card = folder / CARD_FILE
-    if not card.is_file() or not card.read_text(encoding="utf-8").startswith("---\n"):
+    if not card.is_file() or not card.read_bytes().startswith(b"---\n"):
         hint = "the Hub needs one for licence and search; nsnet train writes it"
         raise WeightsError(f"{card} is no model card: it has no metadata header", hint, "no_model_card")
-    return [folder / name for name in FILES]
+    files = [folder / name for name in FILES]
+    for path in files:  # what is sent is what is in the folder, not what something in it points at
+        if not path.resolve().is_relative_to(folder.resolve()):
+            raise WeightsError(f"{path} leads out of the folder: {path.resolve()}", "copy it into the folder")
+    return files
 
 
 def push(folder: Path, repo_id: str, *, private: bool = False, message: str | None = None) -> Pushed:

@@ -21,6 +21,7 @@ PACKAGE_DIR = Path(__file__).resolve().parents[1]
 USER_VARIABLE = "NSNET_WEIGHTS"
 
 Keys = Literal["timm", "efficientnet-pytorch"]
+Interpolation = Literal["bilinear", "bicubic", "area"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,7 @@ class NetworkRow:
     license: str
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
-    interpolation: str
+    interpolation: Interpolation
     crop: float
     vocabulary: str | tuple[TagName, ...]
     """'imagenet-1k', the absolute path of a file of names, or the tags: `load_vocabulary` takes all three."""
@@ -122,11 +123,15 @@ def registry_path() -> Path:
 def user_registry_path() -> Path | None:
     """The user's own registry: the file that NSNET_WEIGHTS names, or weights.toml in their configuration folder."""
     if named := os.environ.get(USER_VARIABLE):
-        return Path(named).expanduser().resolve()
-    from platformdirs import user_config_path
+        try:
+            return Path(named).expanduser().resolve()
+        except RuntimeError as error:
+            raise WeightsError(f"{USER_VARIABLE}={named}: {error}", "write its full path", "no_home") from error
+    from nsnet_cli.weights.folders import config_folder
 
-    path = user_config_path("nsnet") / "weights.toml"
-    return path if path.is_file() else None
+    folder = config_folder()
+    path = folder / "weights.toml" if folder is not None else None
+    return path if path is not None and os.path.isfile(path) else None  # noqa: PTH113  False where it may not look
 
 
 def load_registry(path: Path | None = None) -> Registry:
@@ -148,7 +153,14 @@ def _load(shipped: Path, user: Path | None) -> Registry:
 
 
 def _read(path: Path, hint: str) -> dict[str, Any]:
+    from nsnet_cli.weights.fields import read_bytes
+    from nsnet_cli.weights.schema import REGISTRY_BYTES
+
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        return tomllib.loads(read_bytes(path, REGISTRY_BYTES).decode("utf-8-sig"))
+    except RecursionError:
+        raise WeightsError(
+            f"cannot read the registry {path}: too many tables or lists inside each other", hint, "bad_registry"
+        ) from None
+    except (OSError, ValueError) as error:
         raise WeightsError(f"cannot read the registry {path}: {error}", hint, "bad_registry") from error

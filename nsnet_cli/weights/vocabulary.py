@@ -10,6 +10,8 @@ from pathlib import Path
 
 from nsnet_cli.errors import WeightsError
 from nsnet_cli.types import TagName
+from nsnet_cli.weights.fields import read_bytes
+from nsnet_cli.weights.schema import MOST_TAGS, VOCABULARY_BYTES
 
 
 def load_vocabulary(vocabulary: str | tuple[TagName, ...]) -> tuple[TagName, ...]:
@@ -46,12 +48,15 @@ def _imagenet() -> tuple[TagName, ...]:
 @cache
 def _from_file(path: Path) -> tuple[TagName, ...]:
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = read_bytes(path, VOCABULARY_BYTES).decode("utf-8-sig")
         tags = _json_tags(text) if path.suffix == ".json" else _text_tags(text)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        "".join(tag.id + tag.name for tag in tags).encode()  # half a character can be written nowhere
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise WeightsError(
             f"cannot read the vocabulary {path}: {error}", "one tag a line, or a JSON list of names", "bad_vocabulary"
         ) from error
+    if len(tags) > MOST_TAGS:
+        raise WeightsError(f"the vocabulary {path} has {len(tags):,} tags", f"at most {MOST_TAGS:,}", "bad_vocabulary")
     if not tags:
         raise WeightsError(
             f"the vocabulary {path} is empty", "one tag a line, in the order of outputs", "bad_vocabulary"

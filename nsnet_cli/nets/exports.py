@@ -1,0 +1,169 @@
+"""The exported graphs of a checkpoint: found in the user's cache, or made there once, under a lock."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from nsnet_cli.errors import NsnetError, WeightsError
+from nsnet_cli.nets import intact
+from nsnet_cli.weights.checkpoint import Checkpoint, network_identity
+from nsnet_cli.weights.files import network_file
+from nsnet_cli.weights.folders import CACHE_VARIABLE, cache_folder
+from nsnet_cli.weights.registry import NetworkUse
+
+if TYPE_CHECKING:
+    import openvino
+
+EXPORT_VERSION = 6
+"""Raised whenever the graphs change: older exports are then made anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """One graph of a checkpoint in the cache: its folder, how it is made, the batch that it is compiled for."""
+
+    name: str
+    folder: Path
+    make: Callable[[Path], None]
+    batch: int | None
+
+
+class Exports:
+    """The exported graphs of a checkpoint. They stay in the cache as long as this object lives."""
+
+    def __init__(self, checkpoint: Checkpoint, say: Callable[[str], None]) -> None:
+        self.checkpoint = checkpoint
+        self.say = say
+        self.root = engine_cache()
+        self._openvino = version("openvino")
+        self._held: dict[Path, IO[bytes] | None] = {}
+
+    def classifier(self, use: NetworkUse, batch: int) -> Export:
+        """Made here where it is not there yet. Raises WeightsError."""
+
+        def make(folder: Path) -> None:
+            from nsnet_cli.nets.export import export_classifier
+
+            export_classifier(use, folder, batch)
+
+        export = Export(use.network.name, self._classifier_folder(use, batch), make, batch)
+        if not (export.folder / intact.META_FILE).is_file():
+            network_file(use.network)  # downloads wait outside the lock, in this thread, where an interrupt ends them
+        return self._found(export)
+
+    def sampler(self) -> Export:
+        """Made here where it is not there yet. Raises WeightsError."""
+        config = json.dumps(dict(self.checkpoint.sampler_config), sort_keys=True)
+
+        def make(folder: Path) -> None:
+            from nsnet_cli.nets.export import export_sampler
+
+            export_sampler(self.checkpoint, folder)
+
+        folder = self._folder("sampler", self.checkpoint.model_sha256 + config)
+        return self._found(Export("sampler", folder, make, None))
+
+    def meta(self, export: Export) -> dict[str, Any]:
+        """What is known of a graph: `gflops` of a frame, and of a classifier `widths` of its outputs."""
+        meta = intact.read_meta(export.folder)
+        if meta is None:
+            self._make(export)
+            meta = intact.read_meta(export.folder)
+        if meta is None:
+            raise WeightsError(f"cannot read {export.folder / intact.META_FILE}", "remove its folder")
+        return meta
+
+    def known_gflops(self, use: NetworkUse, batch: int) -> float | None:
+        """Of a frame; None where the network is not exported."""
+        meta = intact.read_meta(self._classifier_folder(use, batch))
+        return float(meta["gflops"]) if meta is not None else None
+
+    def compile(self, export: Export, settings: dict[str, Any]) -> openvino.CompiledModel:
+        """Ready to run, its files checked first: a damaged one is made again. Raises WeightsError."""
+        if not intact.is_whole(export.folder):
+            self._make(export)
+        intact.drop_changed_compiled(export.folder)
+        try:
+            cache = {"CACHE_DIR": str(export.folder / intact.COMPILED_FOLDER)}
+            compiled = self._compile(export, {**settings, **cache})
+            intact.note_compiled(export.folder)
+            return compiled
+        except RuntimeError:  # it cannot write what it compiled: a full disk, a read-only one
+            pass
+        try:
+            return self._compile(export, settings)
+        except RuntimeError as error:
+            reason = str(error).strip().splitlines()[0]
+            raise WeightsError(f"OpenVINO cannot load {export.folder}: {reason}", "remove that folder") from error
+
+    def _compile(self, export: Export, settings: dict[str, Any]) -> openvino.CompiledModel:
+        import openvino
+
+        return openvino.Core().compile_model(export.folder / "graph.xml", "CPU", settings)
+
+    def _classifier_folder(self, use: NetworkUse, batch: int) -> Path:
+        return self._folder(use.network.name, f"{network_identity(use)}:{batch}")
+
+    def _folder(self, name: str, identity: str) -> Path:
+        key = hashlib.sha256(f"{EXPORT_VERSION}:{self._openvino}:{identity}".encode()).hexdigest()[:16]
+        return self.root / f"{name}-{key}"
+
+    def _found(self, export: Export) -> Export:
+        if not (export.folder / intact.META_FILE).is_file():
+            self._make(export)
+        self._held[export.folder] = intact.hold(export.folder)
+        return export
+
+    def _make(self, export: Export) -> None:
+        from filelock import FileLock
+
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            with FileLock(self.root / "export.lock"):
+                if intact.is_whole(export.folder):
+                    return  # another process made it meanwhile
+                self.say(f"exporting {export.name} for this machine (once; it takes some seconds) ...")
+                export.make(export.folder)
+                self._held[export.folder] = intact.hold(export.folder)
+                intact.prune(self.root, {export.folder, *self._held})
+        except NsnetError:
+            raise
+        except OSError as error:
+            raise self._unwritable(error) from error
+        except Exception as error:
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            hint = "--device torch-cpu runs it without; NSNET_DEBUG=1 shows where it failed"
+            raise WeightsError(f"cannot export {export.name} for OpenVINO: {reason}", hint, "export") from error
+
+    def _unwritable(self, error: OSError) -> WeightsError:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            hint = f"free some space, or set {CACHE_VARIABLE} to a folder on another disk"
+            return WeightsError(
+                f"cannot keep the exported networks: the disk of {self.root} is full ({error.strerror})",
+                hint,
+                "no_space",
+            )
+        hint = f"set {CACHE_VARIABLE} to a folder that can be written"
+        reason = error.strerror or str(error)
+        where = f": {error.filename}" if error.filename and str(error.filename) != str(self.root) else ""
+        return WeightsError(
+            f"cannot write the exported networks to {self.root}{where}: {reason}", hint, "cache_not_writable"
+        )
+
+
+def engine_cache() -> Path:
+    """The exports' folder in the user's cache. Raises WeightsError where there is no place for one."""
+    return cache_folder() / "engine"
+
+
+def cpu_threads() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

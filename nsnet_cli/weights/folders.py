@@ -1,0 +1,84 @@
+"""The user's folders. A user without a home (HOME unset, no passwd entry) is told what to set, not shown a bug."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from pathlib import Path
+
+from nsnet_cli.errors import WeightsError
+
+CACHE_VARIABLE = "NSNET_CACHE"
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Whole or not at all; nothing is left behind where it fails. Raises OSError that names the file."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.tmp")
+    try:
+        temporary.write_bytes(data)
+        temporary.replace(path)
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename is None:  # a full disk names no file
+            error.filename = str(path)
+        raise
+
+
+def cache_folder() -> Path:
+    """NSNET_CACHE, or the user's cache folder of this platform. Raises WeightsError (no_home)."""
+    if named := os.environ.get(CACHE_VARIABLE):
+        return Path(named)
+    from platformdirs import user_cache_path
+
+    try:
+        return _absolute(user_cache_path("nsnet"))
+    except RuntimeError as error:
+        raise _homeless("cache", CACHE_VARIABLE) from error
+
+
+def data_folder() -> Path:
+    """Where the lock file is. Raises WeightsError (no_home)."""
+    from platformdirs import user_data_path
+
+    try:
+        return _absolute(user_data_path("nsnet"))
+    except RuntimeError as error:
+        raise _homeless("data", "XDG_DATA_HOME") from error
+
+
+def config_folder() -> Path | None:
+    """Where a user's own weights.toml may be; None where the user has no home."""
+    from platformdirs import user_config_path
+
+    try:
+        return _absolute(user_config_path("nsnet"))
+    except RuntimeError:
+        return None
+
+
+def hub_cache() -> Path:
+    """huggingface_hub's cache (HF_HUB_CACHE, HF_HOME). Raises WeightsError (no_home)."""
+    from huggingface_hub import constants
+
+    try:
+        return _absolute(Path(constants.HF_HUB_CACHE))
+    except RuntimeError as error:
+        raise _homeless("Hub cache", "HF_HOME") from error
+
+
+def _absolute(path: Path) -> Path:
+    """Older releases of both libraries leave the ~ of a user without a home where it is: a folder of that name."""
+    if str(path).startswith("~"):
+        raise RuntimeError(path)
+    return path
+
+
+def _homeless(what: str, variable: str) -> WeightsError:
+    user = f"user {os.getuid()}" if hasattr(os, "getuid") else "this user"
+    return WeightsError(
+        f"no {what} folder: {user} has no home folder (HOME is not set)",
+        f"set HOME, or {variable} to a folder that can be written",
+        "no_home",
+    )

@@ -1,0 +1,160 @@
+"""What config.json and weights.toml may hold, field by field, and the shapes that a sampler's settings ask for.
+
+The limits are far above what anybody needs, and low enough that nothing a file says can fill a machine's memory.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from nsnet_cli.weights.fields import ANYTHING, Field, flag, listing, named, number, table, text, whole
+
+MOST_TAGS = 100_000
+MOST_FRAMES = 4096
+CONFIG_BYTES = 32 << 20
+REGISTRY_BYTES = 1 << 20
+VOCABULARY_BYTES = 32 << 20
+MODEL_BYTES = 2 << 30
+HEADER_BYTES = 1 << 20
+"""Of a checkpoint's model.safetensors: names and shapes."""
+
+SHA256 = re.compile(r"[0-9a-f]{64}")
+REVISION = re.compile(r"[0-9a-f]{40}")
+REPO_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")
+NAME = re.compile(r"\w[\w.+-]{0,99}")
+ARCHITECTURE = re.compile(r"\w[\w.-]*")
+"""A name of timm's own; with a scheme ("hf-hub:", "local-dir:") timm would fetch or open what no row says."""
+FILE = re.compile(r"(?!.*(^|/)\.\.?(/|$))[\w.+@ -]+(/[\w.+@ -]+)*")
+MODULE = re.compile(r"[A-Za-z_]\w*")
+
+_HASH = {"pattern": SHA256, "what": "64 lower-case hex digits"}
+_USE = {"network": text(), "size_px": whole(16, 4096)}
+_COLOURS = {"mean": listing(number(-1000, 1000), 3, 3), "std": listing(number(1e-6, 1000), 3, 3)}
+
+# ---- config.json -----------------------------------------------------------------------------------------------------
+
+KINDS = ("fixed-vocabulary", "own-vocabulary")
+COMBINATIONS = ("log-odds", "product", "mean", "fsm", "vgm")
+SAMPLER: Mapping[str, Field] = {
+    "features": whole(1, 65_536),
+    "classes": whole(0, MOST_TAGS, 0),
+    "hidden": whole(2, 4096, 128),
+    "layers": whole(0, 32, 1),
+    "heads": whole(1, 64, 4),
+    "dropout": number(0, 0.99, 0.1),
+    "feature_dropout": number(0, 0.99, 0.1),
+    "combination": text("log-odds", choices=COMBINATIONS),
+    "standing": flag(False),
+}
+"""nets.sampler.SamplerConfig, for who may not import torch."""
+CONFIG = table(
+    {
+        "schema_version": whole(1, 1),
+        "name": text(),
+        "kind": text(choices=KINDS),
+        "license": text("unknown"),
+        "preview": table({**_USE, "size_px": whole(0, 4096)}),  # 0: made of ready features
+        "recogniser": table({**_USE, "size_px": whole(0, 4096)}),
+        "sampler": table(SAMPLER),
+        "vocabulary": ANYTHING,  # a name or a list: VOCABULARY and TAGS
+        "multi_label": flag(False),
+        "sampling": table({"frames": whole(1, MOST_FRAMES, 4), "preview": whole(1, MOST_FRAMES, 128)}, {}),
+        "training": table(None, {}),
+        "metrics": table(None, {}),
+        "model_sha256": text(None, **_HASH),  # type: ignore[arg-type]
+    },
+    others=True,
+)
+VOCABULARY = text(choices=("imagenet-1k",))
+TAGS = listing(table({"id": text(), "name": text()}, others=True), 1, MOST_TAGS)
+
+# ---- weights.toml ----------------------------------------------------------------------------------------------------
+
+_SOURCE: Mapping[str, Field] = {
+    "kind": text(choices=("package", "hub")),
+    "file": text(pattern=FILE, what="a path inside the package or repository"),
+    "sha256": text(None, **_HASH),  # type: ignore[arg-type]
+    "size_bytes": whole(1, 1 << 40, None),
+    "keys": text("timm", choices=("timm", "efficientnet-pytorch")),
+}
+SOURCES = {
+    "package": table(
+        {**_SOURCE, "distribution": text(), "module": text(pattern=MODULE, what="the name of a top-level module")}
+    ),
+    "hub": table(
+        {
+            **_SOURCE,
+            "repo_id": text(pattern=REPO_ID, what="owner/name"),
+            "revision": text(pattern=REVISION, what="a full revision (40 hex digits)"),
+        }
+    ),
+}
+NETWORK = table(
+    {
+        "architecture": text(pattern=ARCHITECTURE, what="the name of an architecture of timm"),
+        "license": text(),
+        **_COLOURS,
+        "interpolation": text(choices=("bilinear", "bicubic", "area")),
+        "crop": number(0.01, 1),
+        "vocabulary": ANYTHING,  # a name, a file or a list
+        "sources": listing(table({"kind": _SOURCE["kind"]}, others=True), 1, 100),  # then SOURCES[kind]
+    }
+)
+NAMES = listing(text(), 1, MOST_TAGS)
+CHECKPOINT = table(
+    {
+        "description": text(),
+        "license": text(),
+        "preview": table(_USE),
+        "recogniser": table(_USE),
+        "sampler": text(None),
+        "sampler_sha256": text(None, **_HASH),  # type: ignore[arg-type]
+        "frames": whole(1, MOST_FRAMES, 4),
+    }
+)
+_NAMED = "a name (letters, digits, _ . + -, at most 100)"
+REGISTRY = table(
+    {
+        "schema_version": whole(1, 1),
+        "networks": named(NETWORK, NAME, _NAMED),
+        "checkpoints": named(CHECKPOINT, NAME, _NAMED),
+    }
+)
+
+# ---- a sampler's tensors ---------------------------------------------------------------------------------------------
+
+FRAME_STATISTICS = 5  # of one frame's logits: log-sum-exp, highest, lead over the second, entropy, highest probability
+# Of a frame among the others: likeness to the video's mean, to the frame before, to the frame after; then five of how
+# often it comes back (nets.sampler.recurrence).
+CONTEXT_STATISTICS = 3 + 5
+LOGIT_CONTEXT_STATISTICS = 2  # log-sum-exp and highest logit above the video's mean of each
+
+
+def sampler_shapes(settings: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
+    """Parameters and buffers of nets.sampler.Sampler by name, of checked settings. Nothing of them is allocated."""
+    h, features, fixed = settings["hidden"], settings["features"], settings["classes"] == 0
+    own = FRAME_STATISTICS * fixed
+    context = CONTEXT_STATISTICS + LOGIT_CONTEXT_STATISTICS * fixed
+    told = own + context * settings["standing"]
+    shapes: dict[str, tuple[int, ...]] = {"project.weight": (h, features), "project.bias": (h,)}
+    if told:
+        shapes["own_statistics.weight"] = (h, told)
+    shapes["context_statistics.weight"] = (h, context)
+    shapes |= {"statistics_mean": (own + context,), "statistics_std": (own + context,)}
+    shapes |= _linear("classifier.1", h, h) | _linear("classifier.4", h, settings["classes"] + 1)
+    shapes |= _linear("attention.1", h, 1)
+    norms = ["classifier.0", "attention.0"]
+    for i in range(settings["layers"]):
+        layer = f"encoder.{i}"
+        norms += [f"{layer}.norm1", f"{layer}.norm2"]
+        shapes |= _linear(f"{layer}.qkv", h, 3 * h) | _linear(f"{layer}.out", h, h)
+        shapes |= _linear(f"{layer}.mlp.0", h, 2 * h) | _linear(f"{layer}.mlp.2", 2 * h, h)
+    for norm in norms:
+        shapes |= {f"{norm}.weight": (h,), f"{norm}.bias": (h,)}
+    return shapes
+
+
+def _linear(name: str, inputs: int, outputs: int) -> dict[str, tuple[int, ...]]:
+    return {f"{name}.weight": (outputs, inputs), f"{name}.bias": (outputs,)}

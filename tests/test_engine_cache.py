@@ -1,0 +1,272 @@
+"""The exports in the cache: damage is noticed, failures leave nothing, what nobody uses goes."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nsnet_cli.errors import WeightsError
+from nsnet_cli.nets import intact
+from nsnet_cli.nets.cpu_engine import loaded
+from nsnet_cli.nets.exports import Exports, engine_cache
+from nsnet_cli.tagger import Tagger
+from nsnet_cli.weights import memory
+from nsnet_cli.weights.checkpoint import resolve_checkpoint
+
+FEATURES = np.random.default_rng(0).standard_normal((16, 1280), np.float32)
+LOGITS = np.random.default_rng(1).standard_normal((16, 1000), np.float32) * 3
+TIMES = np.linspace(0, 1, 16, dtype=np.float32)
+
+
+@pytest.fixture
+def cache(tagger: Tagger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache of its own, the default sampler exported, checked and compiled in it. Returns the export's folder."""
+    monkeypatch.setenv("NSNET_CACHE", str(tmp_path / "there"))
+    monkeypatch.setattr(memory, "_boot", lambda: "first start")
+    exports, _ = run()
+    return exports.sampler().folder
+
+
+def run() -> tuple[Exports, tuple[np.ndarray, list[str]]]:
+    """What a new process does with the sampler: its saliency, and what is said."""
+    said: list[str] = []
+    exports = Exports(resolve_checkpoint("imagenet-lite"), said.append)
+    found = loaded(exports, exports.sampler())(FEATURES, LOGITS, TIMES)[2]
+    return exports, (found, said)
+
+
+def flip(path: Path, *, keep_mtime: bool, at: float = 0.5) -> None:
+    """One byte in the middle becomes another; the size stays."""
+    before = path.stat()
+    data = bytearray(path.read_bytes())
+    data[int(at * len(data))] ^= 0xFF
+    path.chmod(0o644)
+    path.write_bytes(data)
+    if keep_mtime:
+        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+@pytest.mark.parametrize("name", ["graph.bin", "graph.xml"])
+@pytest.mark.parametrize("keep_mtime", [False, True])
+def test_a_damaged_export_of_the_same_size_is_made_again(cache: Path, name: str, keep_mtime: bool) -> None:
+    _, (right, said) = run()
+    assert said == []
+    flip(cache / name, keep_mtime=keep_mtime)
+    _, (found, said) = run()
+    assert said == ["exporting sampler for this machine (once; it takes some seconds) ..."]
+    np.testing.assert_allclose(found, right, atol=1e-5)
+    assert run()[1][1] == []
+
+
+def test_bit_rot_that_no_time_tells_of_is_found_after_the_next_start(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk changes a byte and no stamp. Until the machine starts anew nothing is read again."""
+    run()
+    flip(cache / "graph.bin", keep_mtime=True)
+    book = cache / intact.CHECKED_FILE
+    checks = intact._read(book)
+    checks["graph.bin"][:-1] = memory.stamp_of(cache / "graph.bin")  # as if the change had left no trace
+    intact.write_whole(book, intact.json.dumps(checks).encode())
+    assert intact.is_whole(cache)
+    monkeypatch.setattr(memory, "_boot", lambda: "second start")
+    assert not intact.is_whole(cache)
+    assert len(run()[1][1]) == 1
+
+
+def test_files_are_hashed_once_a_change_of_their_stamp(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run()
+    hashed: list[str] = []
+    real = intact.sha256_of
+    monkeypatch.setattr(intact, "sha256_of", lambda path: hashed.append(path.name) or real(path))
+    assert intact.is_whole(cache) and hashed == []
+    os.utime(cache / "graph.bin")
+    assert intact.is_whole(cache) and intact.is_whole(cache) and hashed == ["graph.bin"]
+    hashed.clear()
+    monkeypatch.setattr(memory, "_boot", lambda: "second start")
+    run()
+    assert sorted(name for name in hashed if name.startswith("graph")) == ["graph.bin", "graph.xml"]
+    assert len(hashed) == 3  # and what OpenVINO compiled
+    hashed.clear()
+    run()
+    assert hashed == []
+
+
+def test_a_damaged_compiled_graph_is_compiled_again(cache: Path) -> None:
+    (blob,) = (cache / "compiled").iterdir()
+    right = blob.read_bytes()
+    for at in (0.1, 0.5, 0.9):
+        flip(blob, keep_mtime=True, at=at)
+        damaged = blob.read_bytes()
+        assert run()[1][1] == []  # the export itself is whole
+        (blob,) = (cache / "compiled").iterdir()
+        assert blob.read_bytes() != damaged and len(blob.read_bytes()) == len(right)
+
+
+def test_a_compiled_graph_that_nobody_noted_is_not_trusted(cache: Path) -> None:
+    (cache / intact.COMPILED_FILE).unlink()
+    (blob,) = (cache / "compiled").iterdir()
+    intact.drop_changed_compiled(cache)
+    assert not blob.exists()
+
+
+def test_a_damaged_meta_file_is_made_again(cache: Path) -> None:
+    right = intact.read_meta(cache)
+    assert right and right["gflops"] > 0 and set(right["files"]) == {"graph.xml", "graph.bin"}
+    flip(cache / "meta.json", keep_mtime=False)
+    assert intact.read_meta(cache) is None
+    exports = Exports(resolve_checkpoint("imagenet-lite"), lambda message: None)
+    assert exports.meta(exports.sampler())["gflops"] == right["gflops"]
+    assert intact.is_whole(cache)
+
+
+def test_the_vocabulary_is_part_of_what_an_export_is_for(tmp_path: Path) -> None:
+    from dataclasses import replace
+
+    from nsnet_cli.types import TagName
+    from nsnet_cli.weights.registry import NetworkUse, load_registry
+
+    exports = Exports(resolve_checkpoint("imagenet-lite"), print)
+    row = load_registry().networks["efficientnet-lite0"]
+    other = replace(row, vocabulary=tuple(TagName(str(i), str(i)) for i in range(1000)))
+    assert exports._classifier_folder(NetworkUse(row, 128), 8) != exports._classifier_folder(NetworkUse(other, 128), 8)
+
+
+def test_a_failed_export_leaves_nothing(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from nsnet_cli.nets import export as exporter
+
+    shutil.rmtree(cache)
+
+    def fail(*args: object) -> None:
+        raise RuntimeError("the converter does not know this")
+
+    monkeypatch.setattr(exporter, "write_meta", fail)
+    with pytest.raises(WeightsError, match=r"cannot export sampler for OpenVINO: the converter does not.*torch-cpu"):
+        run()
+    assert [path.name for path in cache.parent.iterdir()] == ["export.lock"]
+
+
+def test_leftovers_of_killed_exports_go_with_the_next_one(cache: Path) -> None:
+    left = cache.parent / ".efficientnet-lite0-0123456789abcdef.99.tmp"
+    left.mkdir()
+    (left / "graph.bin").write_bytes(b"half")
+    shutil.rmtree(cache)
+    run()
+    assert sorted(path.name for path in cache.parent.iterdir()) == sorted(["export.lock", cache.name])
+
+
+def old(root: Path, name: str, days: float, size_bytes: int) -> Path:
+    folder = root / name
+    folder.mkdir(parents=True)
+    with (folder / "graph.bin").open("wb") as handle:
+        handle.truncate(size_bytes)
+    (folder / "meta.json").write_text("{}")
+    os.utime(folder, (time.time() - days * 86_400,) * 2)
+    return folder
+
+
+def test_the_cache_is_bounded_by_age_and_size(tmp_path: Path) -> None:
+    names = [f"net-{i:016x}" for i in range(6)]
+    ages = [1, 2, 3, 4, 100, 100]
+    folders = [old(tmp_path, name, age, 700 << 20) for name, age in zip(names, ages, strict=True)]
+    foreign = old(tmp_path, "my-photos", 1000, 1)
+    held = intact.hold(folders[3])
+    os.utime(folders[3], (time.time() - 200 * 86_400,) * 2)
+    intact.prune(tmp_path, {folders[4]})
+    assert [folder.exists() for folder in folders] == [True, True, False, True, True, False]
+    assert foreign.exists() and held is not None
+    held.close()
+    intact.prune(tmp_path, set())
+    assert [folder.exists() for folder in folders] == [True, True, False, False, False, False]
+    assert {path.name for path in tmp_path.iterdir()} == {*names[:2], "my-photos"}
+
+
+def test_a_run_marks_what_it_uses(cache: Path) -> None:
+    os.utime(cache, (time.time() - 80 * 86_400,) * 2)
+    exports, _ = run()
+    assert time.time() - cache.stat().st_mtime < 86_400
+    os.utime(cache, (time.time() - 100 * 86_400,) * 2)
+    intact.prune(cache.parent, set())
+    assert cache.is_dir()  # another process would find it in use
+    del exports
+    os.utime(cache, (time.time() - 100 * 86_400,) * 2)
+    intact.prune(cache.parent, set())
+    assert not cache.exists()
+
+
+# ---- disks that are full, or cannot be written
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path):
+    """A tmpfs of 600 kB; the sampler takes 1.4 MB."""
+    place = tmp_path / "small"
+    place.mkdir()
+    if (
+        os.getuid() != 0
+        or subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", "size=600k", "tmpfs", str(place)], capture_output=True
+        ).returncode
+    ):
+        pytest.skip("needs root to mount a small disk")
+    yield place
+    subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_a_full_disk_is_named_with_what_to_set(
+    small_disk: Path, late: bool, monkeypatch: pytest.MonkeyPatch, tagger: Tagger
+) -> None:
+    """`late`: it fills while the graph is written, which OpenVINO calls an "iostream error"."""
+    from nsnet_cli.nets import export as exporter
+
+    monkeypatch.setenv("NSNET_CACHE", str(small_disk))
+    if late:
+        real, calls = exporter._check_space, iter([lambda *args: None])
+        monkeypatch.setattr(exporter, "_check_space", lambda *args: next(calls, real)(*args))
+    with pytest.raises(WeightsError) as raised:
+        run()
+    assert raised.value.kind == "no_space" and raised.value.exit_code == 5
+    assert str(small_disk / "engine") in raised.value.message
+    assert "NSNET_CACHE" in (raised.value.hint or "")
+    assert [path.name for path in (small_disk / "engine").iterdir()] == ["export.lock"]
+
+
+def test_without_room_for_what_is_compiled_it_runs_all_the_same(
+    tagger: Tagger, small_disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = Exports(tagger.checkpoint, print).sampler().folder
+    subprocess.run(["mount", "-o", "remount,size=2m", str(small_disk)], check=True)
+    target = small_disk / "engine" / source.name
+    target.mkdir(parents=True)
+    for name in ("graph.xml", "graph.bin", "meta.json"):
+        shutil.copy(source / name, target)
+    (small_disk / "filler").write_bytes(b"0" * 400_000)
+    monkeypatch.setenv("NSNET_CACHE", str(small_disk))
+    first, second = run()[1], run()[1]
+    assert first[1] == second[1] == []
+    np.testing.assert_array_equal(first[0], second[0])
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    np.testing.assert_array_equal(run()[1][0], first[0])
+
+
+def test_features_on_a_full_disk_name_the_folder(small_disk: Path) -> None:
+    from nsnet_cli.labelled.features import FeatureCache
+
+    with pytest.raises(WeightsError) as raised:
+        FeatureCache(small_disk / "features").store("ab" * 20, {"x": np.zeros(1_000_000, np.float32)}, {})
+    assert str(small_disk / "features") in raised.value.message and "NSNET_CACHE" in (raised.value.hint or "")
+    assert not [path for path in (small_disk / "features").rglob("*") if path.is_file()]
+
+
+def test_the_engine_is_where_the_cache_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NSNET_CACHE", "/some/where")
+    assert engine_cache() == Path("/some/where/engine")
+    assert sys.platform != "linux" or memory._boot.__wrapped__() == memory._boot.__wrapped__()

@@ -1,0 +1,114 @@
+"""On which platforms every dependency has a wheel, so that pip installs there without a compiler: a Markdown table.
+
+    .venv/bin/python tools/check_wheels.py
+
+Asked of pip, platform by platform, for what is in this environment below nsnet and is no pure Python; what torch needs
+for itself (CUDA) is torch's own matter. Downloads nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import PackageNotFoundError, distribution
+
+from packaging.requirements import Requirement
+from project import dependencies, name_of
+
+GLIBC = ("2_31", "2_28", "2_27", "2_26", "2_24", "2_17", "2_12", "2_5")
+"""Newest first: Debian 11, Ubuntu 20.04, RHEL 9 and all later ones have 2.31 or more."""
+PLATFORMS: dict[str, tuple[dict[str, str], tuple[str, ...]]] = {
+    f"Linux {machine}": (
+        {"sys_platform": "linux", "platform_system": "Linux", "platform_machine": machine, "os_name": "posix"},
+        (*(f"manylinux_{glibc}_{machine}" for glibc in GLIBC), f"manylinux2014_{machine}", f"manylinux2010_{machine}"),
+    )
+    for machine in ("x86_64", "aarch64")
+} | {
+    f"macOS {machine}": (
+        {"sys_platform": "darwin", "platform_system": "Darwin", "platform_machine": machine, "os_name": "posix"},
+        (f"macosx_14_0_{machine}",),
+    )
+    for machine in ("arm64", "x86_64")
+}
+PYTHONS = ("3.11", "3.12", "3.13", "3.14")
+OF_TORCH = ("nvidia-", "cuda-", "triton")
+
+
+def markers(platform: str, python: str) -> dict[str, str]:
+    """What PEP 508's markers see there."""
+    return {
+        **PLATFORMS[platform][0],
+        "python_version": python,
+        "python_full_version": f"{python}.0",
+        "implementation_name": "cpython",
+        "platform_python_implementation": "CPython",
+        "extra": "",
+    }
+
+
+def needed(lines: list[str], environment: dict[str, str], seen: dict[str, list[Requirement]]) -> None:
+    """Fill `seen`: all that is installed there, each name with what is asked of its version."""
+    for line in lines:
+        requirement = Requirement(line)
+        name = name_of(requirement.name)
+        if name.startswith(OF_TORCH) or (requirement.marker and not requirement.marker.evaluate(environment)):
+            continue
+        new = name not in seen
+        seen.setdefault(name, []).append(requirement)
+        try:
+            below = distribution(name).requires or [] if new else []
+        except PackageNotFoundError:
+            below = []
+        needed(below, environment, seen)
+
+
+def pure(name: str) -> bool:
+    """Whether its wheel fits every platform."""
+    try:
+        return "-none-any" in (distribution(name).read_text("WHEEL") or "")
+    except PackageNotFoundError:
+        return False
+
+
+def has_wheel(name: str, requirements: list[Requirement], platform: str, python: str) -> bool:
+    command = [sys.executable, "-m", "pip", "index", "versions", "--json", "--only-binary", ":all:", name]
+    command += ["--python-version", python, "--implementation", "cp"]
+    for tag in PLATFORMS[platform][1]:
+        command += ["--platform", tag]
+    found = subprocess.run(command, capture_output=True, encoding="utf-8", check=False)
+    if found.returncode != 0:
+        if "No matching distribution" in found.stderr:
+            return False
+        sys.exit(f"pip index versions {name}: {found.stderr.strip()[-300:]}")
+    versions = json.loads(found.stdout)["versions"]
+    return any(all(r.specifier.contains(version) for r in requirements) for version in versions)
+
+
+def missing(platform: str, python: str, pool: ThreadPoolExecutor) -> Iterator[str]:
+    """Names without a wheel there."""
+    seen: dict[str, list[Requirement]] = {}
+    needed(dependencies(), markers(platform, python), seen)
+    names = sorted(name for name in seen if not pure(name))
+    for name, there in zip(names, pool.map(lambda n: has_wheel(n, seen[n], platform, python), names), strict=True):
+        if not there:
+            yield name
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--platform", action="append", choices=list(PLATFORMS), help="only this one")
+    args = parser.parse_args()
+    sys.stdout.write(f"| | {' | '.join(PYTHONS)} |\n|{' --- |' * (len(PYTHONS) + 1)}\n")
+    with ThreadPoolExecutor(2) as pool:
+        for platform in args.platform or PLATFORMS:
+            lacks = (", ".join(missing(platform, python, pool)) for python in PYTHONS)
+            sys.stdout.write(f"| {platform} | {' | '.join(f'no {names}' if names else 'all' for names in lacks)} |\n")
+            sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()
