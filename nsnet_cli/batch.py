@@ -1,33 +1,35 @@
-"""Many videos: N decode workers, a thread a video in work; every video ends as exactly one row, whatever befalls it.
+"""Many videos: one thread for each that is in work, and exactly one row for each, whatever befalls it.
 
-    thread:  job -> decode in a free worker process -> networks (shared engine) -> Finished -> queue -> the caller
+    thread:  job -> decode in a free process of the pool -> networks (shared engine) -> Finished -> queue -> the caller
 
-A worker is lent for the decoding alone. With one thread more than workers it goes on to the next video while the last
-one is still in the networks. Threads mostly wait (for a worker, or inside the engine, which releases the interpreter
-lock), and memory follows their number, not the number of videos. The caller alone writes, in its own thread.
+A process is lent for the decoding alone. With one thread more than processes it goes on to the next video while the
+last one is still in the networks. Threads mostly wait (for a process, or inside the engine, which releases the
+interpreter lock), and memory follows their number, not the number of videos. Only the caller writes, in its own
+thread.
 """
 
 from __future__ import annotations
 
 import os
 import queue
-import signal
 import threading
 import traceback
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from nsnet_cli.bounded import LOOK_S, bounded
 from nsnet_cli.errors import NsnetError, VideoError
-from nsnet_cli.types import DecodeReport, ErrorInfo, FrameBatch, ReadOptions, VideoHeader, VideoResult
+from nsnet_cli.types import ErrorInfo, FrameBatch, ReadOptions, VideoResult
+
+if TYPE_CHECKING:
+    from nsnet_cli.video.reader import VideoReader
 
 T = TypeVar("T")
-Item = VideoHeader | FrameBatch | DecodeReport
-Watch = Callable[[Item], None]
-"""Told of every item that a decoder gives, as it comes: for a progress bar."""
+Watch = Callable[[str, int], None]
+"""Told how far a video is, for a progress bar: ("planned", T frames), ("decoded", so many more), ("read", 0)."""
 JOIN_S = 1.0
 """How long an interrupted run waits for its threads; their processes are killed by then."""
 
@@ -35,18 +37,19 @@ JOIN_S = 1.0
 class VideoTagger(Protocol):
     """What a batch needs of nsnet_cli.tagger.Tagger."""
 
-    def tag(self, path: Path, *, read: Callable[[Path, ReadOptions], Iterator[Item]]) -> VideoResult: ...
+    def tag(self, path: Path, *, open: Callable[[Path, ReadOptions], VideoReader]) -> VideoResult: ...
 
     def fingerprint(self, path: Path) -> str: ...
 
 
-class Worker(Protocol):
-    """What a batch needs of nsnet_cli.video.worker.DecodeWorker."""
+class Pool(Protocol):
+    """What a batch needs of nsnet_cli.video.pool.DecodePool."""
 
-    @property
-    def pid(self) -> int | None: ...
+    killed: bool
 
-    def read(self, path: Path, options: ReadOptions, timeout_s: float | None = None) -> Iterator[Item]: ...
+    def open(self, path: Path, options: ReadOptions) -> VideoReader: ...
+
+    def kill(self) -> None: ...
 
     def close(self) -> None: ...
 
@@ -69,31 +72,23 @@ class Finished:
     fingerprint: str | None
 
 
-def default_jobs() -> int:
-    """The cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def run(
     tagger: VideoTagger,
     jobs: Iterable[Job],
     *,
+    pool: Pool,
     threads: int,
-    make_worker: Callable[[], Worker],
-    workers: int | None = None,
     timeout_s: float | None = None,
     watch: Watch | None = None,
 ) -> Iterator[Finished]:
-    """Tag all `jobs`, yielding each as it ends, in order of ending: `threads` at once, `workers` (as many) decoding.
+    """Tag all `jobs`, yielding each as it ends, in order of ending: `threads` at once, as many decoding as `pool` has.
 
-    Closing the iterator (or an exception in the caller's loop) kills the workers and drops what is in work. Raises what
-    is no one video's fault (an engine that broke); a video's own faults are rows.
+    The pool is closed at the end. Closing the iterator (or an exception in the caller's loop) kills it and drops what
+    is in work. Raises what is no one video's fault (an engine that broke); a video's own faults are rows. `timeout_s`
+    bounds the looks at a file from this process.
     """
     source, source_lock = iter(jobs), threading.Lock()
     out: queue.Queue[Finished | BaseException | None] = queue.Queue(maxsize=2 * threads)
-    pool = _Pool(make_worker, workers or threads)
     doing = _Work(tagger, pool, timeout_s, watch)
     stop = threading.Event()
 
@@ -139,51 +134,10 @@ def _put(out: queue.Queue[T], item: T, stop: threading.Event) -> None:
             return
 
 
-class _Pool:
-    """The decode workers of a run, each lent to one thread at a time and made when it is first needed."""
-
-    def __init__(self, make: Callable[[], Worker], count: int) -> None:
-        self._make = make
-        self._made: list[Worker] = []
-        self._free: queue.LifoQueue[Worker | None] = queue.LifoQueue()  # one that is up already comes first
-        for _ in range(count):
-            self._free.put(None)
-        self.killed = False
-
-    @contextmanager
-    def lent(self) -> Iterator[Worker]:
-        """Waits for a worker that is free. Raises VideoError once the run has ended."""
-        worker = self._free.get()
-        try:
-            if self.killed:
-                raise VideoError("the run has ended")
-            if worker is None:
-                worker = self._make()
-                self._made.append(worker)
-            yield worker
-        finally:
-            self._free.put(worker)
-
-    def kill(self) -> None:
-        """End the processes, from any thread; the threads that read from them find out."""
-        self.killed = True
-        for worker in list(self._made):
-            if (pid := worker.pid) is not None:
-                with suppress(OSError):
-                    os.kill(pid, signal.SIGKILL)
-
-    def close(self) -> None:
-        """Once no thread reads any more (one that still does keeps its worker: its process is dead)."""
-        while not self._free.empty():
-            if (worker := self._free.get()) is not None:
-                with suppress(OSError):
-                    worker.close()
-
-
 class _Work:
     """What each thread does with a job."""
 
-    def __init__(self, tagger: VideoTagger, pool: _Pool, timeout_s: float | None, watch: Watch | None) -> None:
+    def __init__(self, tagger: VideoTagger, pool: Pool, timeout_s: float | None, watch: Watch | None) -> None:
         self._tagger, self._pool, self._timeout_s, self._watch = tagger, pool, timeout_s, watch
 
     def finish(self, job: Job) -> Finished:
@@ -197,7 +151,7 @@ class _Work:
         if job.error is not None:
             return Finished(job, error_row(job.path, job.error), before)
         try:
-            result = replace(self._tagger.tag(path, read=self._read), path=job.path)
+            result = replace(self._tagger.tag(path, open=self._open), path=job.path)
         except VideoError as error:
             if error.kind == "internal":
                 self._trace(error)
@@ -238,12 +192,32 @@ class _Work:
         except (OSError, ValueError, VideoError):
             return None
 
-    def _read(self, path: Path, options: ReadOptions) -> Iterator[Item]:
-        with self._pool.lent() as worker:
-            for item in worker.read(path, options, timeout_s=self._timeout_s):
-                if self._watch is not None:
-                    self._watch(item)
-                yield item
+    def _open(self, path: Path, options: ReadOptions) -> VideoReader:
+        video = self._pool.open(path, options)
+        return video if self._watch is None else _Watched(video, self._watch)
+
+
+class _Watched:
+    """A reader whose preview is reported as it comes."""
+
+    def __init__(self, video: VideoReader, watch: Watch) -> None:
+        self._video, self._watch = video, watch
+
+    def preview(self) -> Iterator[FrameBatch]:
+        self._watch("planned", len(self._video.plan))
+        for batch in self._video.preview():
+            self._watch("decoded", len(batch))
+            yield batch
+        self._watch("read", 0)
+
+    def __enter__(self) -> _Watched:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._video.close()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._video, name)
 
 
 def error_row(path: str, error: ErrorInfo) -> VideoResult:
@@ -268,16 +242,3 @@ def interruptible(work: Callable[[], T]) -> T:
     if failure:
         raise failure[0]
     return outcome[0]
-
-
-class InProcess:
-    """A decoder in this process, in a Worker's shape: no deadline, no protection. For tests and the library."""
-
-    pid = None
-
-    def read(self, path: Path, options: ReadOptions, timeout_s: float | None = None) -> Iterator[Item]:
-        from nsnet_cli.video import read_video
-
-        return read_video(path, options)
-
-    def close(self) -> None: ...

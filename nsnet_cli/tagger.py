@@ -7,8 +7,8 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -26,7 +26,6 @@ from nsnet_cli.types import (
     DecodeReport,
     ErrorInfo,
     Evidence,
-    FrameBatch,
     FrameScore,
     ModelInfo,
     PreviewPlan,
@@ -37,15 +36,18 @@ from nsnet_cli.types import (
     TagName,
     TagOptions,
     Timings,
-    VideoHeader,
     VideoInfo,
     VideoResult,
 )
-from nsnet_cli.video import read_video
+from nsnet_cli.video import open_video
+from nsnet_cli.video.reader import VideoReader
 from nsnet_cli.weights.checkpoint import Checkpoint, resolve_checkpoint
 from nsnet_cli.weights.vocabulary import load_vocabulary
 
-Reader = Callable[[Path, ReadOptions], Iterator[VideoHeader | FrameBatch | DecodeReport]]
+Opener = Callable[[Path, ReadOptions], VideoReader]
+"""Where videos are read: `open_video` in this process, `DecodePool.open` in processes that can be killed."""
+Views = Callable[[np.ndarray], np.ndarray]
+"""Pixels (K, S, S, 3), or (K, F, S, S, 3) of clips, of the preview frames with these indices (K,)."""
 EVIDENCE_FRAMES = 3
 """Frames named as evidence of a tag, at most."""
 
@@ -89,19 +91,22 @@ class Tagger:
             options = replace(options, policy="confidence")
         return cls(checkpoint, build_engine(checkpoint, device, say=say), options, jpegs=jpegs, threads=threads)
 
-    def tag(self, path: str | Path, *, read: Reader = read_video) -> VideoResult:
-        """Tag one video. Raises VideoError; `read` is where the frames come from (this process, or a worker's)."""
+    def tag(self, path: str | Path, *, open: Opener = open_video) -> VideoResult:
+        """Tag one video. Raises VideoError."""
         check_not_forked(self._made_by)
         started = time.perf_counter()
-        preview = self._preview(Path(path), read)
-        saliency = self._saliency(preview)
-        chosen = self._choose(preview, saliency, started)
+        with open(Path(path), self.read_options) as video:
+            preview = self._preview(Path(path), video)
+            if self.checkpoint.recogniser.input.frames == 1:
+                video.close()  # all pixels are in hand: its process can go on to the next video
+            saliency = self._saliency(preview)
+            chosen = self._choose(preview, saliency, self._views(preview, video), started)
         return self._result(preview, saliency, chosen, started)
 
-    def try_tag(self, path: str | Path, *, read: Reader = read_video) -> VideoResult:
+    def try_tag(self, path: str | Path, *, open: Opener = open_video) -> VideoResult:
         """As `tag`, but a video that cannot be tagged is a result with status 'error'."""
         try:
-            return self.tag(path, read=read)
+            return self.tag(path, open=open)
         except VideoError as error:
             return failed(path, error, self.model)
 
@@ -118,21 +123,15 @@ class Tagger:
 
     # ---- the stages, in order ----
 
-    def _preview(self, path: Path, read: Reader) -> _Preview:
+    def _preview(self, path: Path, video: VideoReader) -> _Preview:
         """Read the planned frames; the preview network runs on each batch while the next ones are decoded."""
         looks = POLICIES[self.options.policy].looks
-        header, report, batches = None, None, []
-        waiting: list[Future[_Looked]] = []
-        for item in read(path, self.read_options):
-            if isinstance(item, VideoHeader):
-                header = item
-            elif isinstance(item, FrameBatch):
-                batches.append(item)
-                if looks:
-                    waiting.append(self._lanes.submit(self._look, item.pixels))
-            else:
-                report = item
-        if header is None or report is None or not batches:
+        batches, waiting = [], []
+        for batch in video.preview():
+            batches.append(batch)
+            if looks:
+                waiting.append(self._lanes.submit(self._look, batch.pixels))
+        if not batches:
             raise VideoError(f"{path}: no frame could be decoded", "is the file whole?", kind="no_frames")
         pts_s = np.concatenate([batch.pts_s for batch in batches])
         order = np.argsort(pts_s, kind="stable")
@@ -141,9 +140,9 @@ class Tagger:
         jpegs = [jpeg for batch in batches for jpeg in batch.jpegs]
         return _Preview(
             path=path,
-            info=header.info,
-            plan=header.plan,
-            report=report,
+            info=video.info,
+            plan=video.plan,
+            report=video.report,
             pixels=tuple(frames[i] for i in order),
             pts_s=pts_s[order],
             jpegs=tuple(jpegs[i] for i in order) if jpegs else (),
@@ -172,7 +171,7 @@ class Tagger:
         assert saliency is not None
         return _Scores(saliency, out, sure, best, time.perf_counter() - start)
 
-    def _choose(self, preview: _Preview, scores: _Scores, started: float) -> _Choice:
+    def _choose(self, preview: _Preview, scores: _Scores, views: Views, started: float) -> _Choice:
         """Which frames the recogniser sees, and what it says; with a budget, only until the answer is settled.
 
         A budget of seconds is told by the clock since the video was `started`: decoding and the preview overlap, so
@@ -183,12 +182,12 @@ class Tagger:
         most = self.budget.most_frames(count) if self.budget else self.options.frames
         order = select(policy, scores.saliency, preview.pts_s, most, features=preview.features, seed=self.options.seed)
         if self.budget is None:
-            frame_scores = self._recognise(preview.pixels, order)
+            frame_scores = self._recognise(views, order)
             return _Choice(order, frame_scores, None, time.perf_counter() - start)
         deadline = started + (self.budget.seconds or np.inf)
         frame_scores, stopped = np.empty((0, len(self.checkpoint.vocabulary)), np.float32), self.budget.reason()
         for n in range(len(order)):
-            new = self._recognise(preview.pixels, order[n : n + 1])
+            new = self._recognise(views, order[n : n + 1])
             frame_scores = np.concatenate([frame_scores, new])
             if settled(frame_scores, scores.saliency[order[: n + 1]]):
                 stopped = "settled"
@@ -197,12 +196,18 @@ class Tagger:
                 break
         return _Choice(order[: len(frame_scores)], frame_scores, stopped, time.perf_counter() - start)
 
-    def _recognise(self, pixels: Sequence[np.ndarray], chosen: np.ndarray) -> np.ndarray:
+    def _views(self, preview: _Preview, video: VideoReader) -> Views:
+        """What the recogniser looks at: single frames are in hand, clips are read around them."""
+        spec = self.checkpoint.recogniser.input
+        if spec.frames == 1:
+            return lambda chosen: np.stack([preview.pixels[i] for i in chosen])
+        return lambda chosen: video.views([float(preview.pts_s[i]) for i in chosen], spec).pixels
+
+    def _recognise(self, views: Views, chosen: np.ndarray) -> np.ndarray:
         """Scores (K, C) of the chosen frames. At most 32 in a batch: a dense policy may choose every frame."""
         parts = np.array_split(chosen, max(min(self.engine.lanes, len(chosen)), math.ceil(len(chosen) / 32)))
-        return np.concatenate(
-            list(self._lanes.map(lambda part: self.engine.recognise(np.stack([pixels[i] for i in part]))[1], parts))
-        )
+        seen = [views(part) for part in parts]
+        return np.concatenate(list(self._lanes.map(lambda pixels: self.engine.recognise(pixels)[1], seen)))
 
     def _result(self, preview: _Preview, scores: _Scores, choice: _Choice, started: float) -> VideoResult:
         chosen, saliency = choice.frames, scores.saliency

@@ -53,7 +53,7 @@ class PlannedFrame:
 class PreviewPlan:
     """Which frames to preview. Data: it is printed, tested and reported in the result."""
 
-    kind: Literal["keys", "keys+fill", "even", "all"]
+    kind: Literal["keys", "keys+fill", "even", "all", "views"]
     frames: tuple[PlannedFrame, ...]
 
     def __len__(self) -> int:

@@ -363,9 +363,6 @@ BROKEN = """
     from nsnet_cli.video import process
 
     process.DEFAULT_READER = "fault_readers:broken"
-    from nsnet_cli.video import worker
-
-    worker.DecodeWorker.__init__.__defaults__ = (worker.DEFAULT_MEMORY_BYTES, "fault_readers:broken")
     from nsnet_cli.cli.app import run
 
     if __name__ == "__main__":

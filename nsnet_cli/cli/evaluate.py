@@ -26,9 +26,9 @@ from nsnet_cli.cli.options import (
 from nsnet_cli.errors import UsageError
 
 if TYPE_CHECKING:
-    from nsnet_cli.cli.labelled import ReadSettings
     from nsnet_cli.evaluation.evaluate import Report
     from nsnet_cli.labelled.features import VideoFeatures
+    from nsnet_cli.labelled.gather import ReadSettings
     from nsnet_cli.labelled.labels import LabelledVideo, LabelSet
     from nsnet_cli.weights.checkpoint import Checkpoint
 
@@ -74,9 +74,10 @@ def evaluate(
     Features are extracted once and kept in the user's cache; all policies are then judged on the same scores, chosen
     and added up as `nsnet tag` does. Where LABELS give segments: how well saliency finds them, and an oracle.
     """
-    from nsnet_cli.cli.labelled import ReadSettings, read_label_file
+    from nsnet_cli.cli.labelled import read_label_file
     from nsnet_cli.evaluation import show
     from nsnet_cli.evaluation.evaluate import to_dict
+    from nsnet_cli.labelled.gather import ReadSettings
     from nsnet_cli.text import harmless, json_text
     from nsnet_cli.weights.checkpoint import resolve_checkpoint
 
@@ -136,10 +137,10 @@ def _run(
     from nsnet_cli.evaluation.evaluate import evaluate as judge
     from nsnet_cli.evaluation.evaluate import report, score_video
     from nsnet_cli.evaluation.timing import measure
-    from nsnet_cli.labelled.features import WorkerReader
     from nsnet_cli.labelled.labels import label_indices
     from nsnet_cli.nets.engine import TagHead, build_engine
     from nsnet_cli.text import harmless
+    from nsnet_cli.video.pool import DecodePool
 
     indices = dict(
         zip((v.path for v in labels.videos), label_indices(labels.videos, checkpoint.vocabulary), strict=True)
@@ -150,12 +151,8 @@ def _run(
     if checkpoint.sampler is None:
         console.warn(f"{checkpoint.name} has no trained sampler: nsnet, nsnet-fsm and nsnet-vgm are left out")
     videos = [score_video(v, indices[v.path], f, checkpoint, engine, head) for v, f in found]
-    reader = WorkerReader()
-    try:
-        paths = [video.path for video, _ in found]
-        sampler = checkpoint.sampler is not None
-        costs = measure(paths, settings.options(checkpoint), ks, engine, reader, sampler=sampler)
-    finally:
-        reader.close()
+    paths, sampler = [video.path for video, _ in found], checkpoint.sampler is not None
+    with DecodePool() as pool:
+        costs = measure(paths, settings.options(checkpoint), ks, engine, pool.open, sampler=sampler)
     rows = judge(videos, ks, engine.cost, costs, seed)
     return report(str(labels.source), checkpoint, videos, rows, costs)

@@ -84,7 +84,7 @@ def explain(
         raise UsageError("--json and --csv both want stdout", "give one of them")
     options = tag_options(checkpoint, policy=policy, frames=frames, preview=preview, budget=budget, seed=seed,
                           top_k=top_k, threshold=threshold, decoder=decoder)  # fmt: skip
-    from nsnet_cli.batch import default_jobs
+    from nsnet_cli.cores import usable_cores
     from nsnet_cli.tagger import Tagger
 
     tagger = Tagger.from_checkpoint(
@@ -92,7 +92,7 @@ def explain(
         options,
         device=device,
         jpegs=png is not None or html is not None,
-        threads=default_jobs(),
+        threads=usable_cores(),
         say=console.info,
     )
     result = tag_one(tagger, video, timeout)
@@ -123,10 +123,10 @@ def explain(
 def tag_one(tagger: Tagger, video: str, timeout_s: float) -> VideoResult:
     """The result of one video, decoded in a process that can be killed; a video's own fault is in `result.error`."""
     from nsnet_cli.batch import Job, run
-    from nsnet_cli.video.worker import DecodeWorker
+    from nsnet_cli.video.pool import DecodePool
 
-    job = Job(video, Path(video).name)
-    with closing(run(tagger, [job], threads=1, make_worker=DecodeWorker, timeout_s=timeout_s or None)) as finished:  # type: ignore[type-var]
+    job, pool = Job(video, Path(video).name), DecodePool(timeout_s=timeout_s or None)
+    with closing(run(tagger, [job], pool=pool, threads=1, timeout_s=timeout_s or None)) as finished:  # type: ignore[type-var]
         return next(finished).result
 
 

@@ -84,7 +84,8 @@ def frames_command(
     --times and let ffmpeg cut them out.
     """
     console = Console(quiet, verbose)
-    from nsnet_cli.batch import Job, default_jobs, run
+    from nsnet_cli.batch import Job, run
+    from nsnet_cli.cores import usable_cores
     from nsnet_cli.inputs import find_videos, relative_name
     from nsnet_cli.outputs.store import output_names
 
@@ -94,15 +95,16 @@ def frames_command(
     options = tag_options(checkpoint, policy=policy, frames=frames, preview=preview, budget=budget, seed=seed,
                           decoder=decoder)  # fmt: skip
     from nsnet_cli.tagger import Tagger
-    from nsnet_cli.video.worker import DecodeWorker
+    from nsnet_cli.video.pool import DecodePool
 
     tagger = Tagger.from_checkpoint(
-        checkpoint, options, device=device, jpegs=not times, threads=default_jobs(), say=console.info
+        checkpoint, options, device=device, jpegs=not times, threads=usable_cores(), say=console.info
     )
     names = output_names(relative_name(video.path, found.base) for video in found.videos)
     jobs = [Job(v.path, name, v.error) for v, name in zip(found.videos, names, strict=True)]
     folder, end, failed, count = out or Path("nsnet-frames"), "\0" if print0 else "\n", 0, 0
-    with closing(run(tagger, jobs, threads=1, make_worker=DecodeWorker, timeout_s=timeout or None)) as finished:  # type: ignore[type-var]
+    pool = DecodePool(timeout_s=timeout or None)
+    with closing(run(tagger, jobs, pool=pool, threads=1, timeout_s=timeout or None)) as finished:  # type: ignore[type-var]
         for item in finished:
             if item.result.error is not None:
                 failed += 1

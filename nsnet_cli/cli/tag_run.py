@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import gc
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nsnet_cli import batch, inputs
+from nsnet_cli import batch, inputs, startup
 from nsnet_cli.batch import Finished, Job
 from nsnet_cli.bounded import bounded
 from nsnet_cli.cli import signals
@@ -17,21 +16,17 @@ from nsnet_cli.cli.app import exit_code
 from nsnet_cli.cli.console import Console, Progress
 from nsnet_cli.cli.rows import ROW_FORMATS, Rows, make_rows
 from nsnet_cli.cli.tally import Tally
+from nsnet_cli.cores import usable_cores
 from nsnet_cli.errors import EXIT_NO_INPUT, EXIT_OK, EXIT_SOME_FAILED, EXIT_UNEXPECTED, NoInputError, UsageError
 from nsnet_cli.outputs.files import FileOutputs
 from nsnet_cli.outputs.store import output_names
 from nsnet_cli.reading import read_options
 from nsnet_cli.text import harmless, printable
-from nsnet_cli.types import DecodeReport, FrameBatch, ReadOptions, TagOptions, VideoHeader, VideoResult
-from nsnet_cli.video.worker import DecodeWorker
+from nsnet_cli.types import TagOptions, VideoResult
 from nsnet_cli.weights.checkpoint import resolve_checkpoint
 
 if TYPE_CHECKING:
     from nsnet_cli.tagger import Tagger
-
-
-_KEPT: list[Tagger] = []
-"""Until the process ends: taking compiled networks apart takes 30 ms."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,25 +67,23 @@ class TagRun:
         )
         self.shard = inputs.parse_shard(request.shard) if request.shard else None
         self.tally = Tally()
-        self._workers_wanted = 1
-        self._workers = _Workers()
+        self._pool = startup.decode_pool(request.timeout_s)
 
     def run(self) -> int:
         jobs = self._find()
         if not self.request.dry_run:
             self.files.open()
         usable = sum(job.error is None for job in jobs)
-        self._workers_wanted = max(1, min(self.request.jobs or batch.default_jobs(), usable))
+        self._processes = max(1, min(self.request.jobs or usable_cores(), usable))
         try:
             tagger = self._load([job for job in jobs if job.error is None]) if usable and self._needs_tagger() else None
-            gc.freeze()  # what was imported stays
-            gc.enable()
+            startup.loaded()
             todo = self._left_to_do(jobs, tagger)
             if self.request.dry_run:
                 return self._show_plan(jobs, todo)
             return self._tag_all(todo, tagger, usable)
         finally:
-            self._workers.close()
+            self._pool.close()
             self.files.close()
 
     # ---- before ----
@@ -137,15 +130,15 @@ class TagRun:
     def _load(self, usable: list[Job]) -> Tagger:
         certain = not self.request.dry_run and (self.request.output_dir is None or self.request.overwrite)
         if certain:
-            self._workers.start(self._workers_wanted)
+            self._pool.start(self._processes)
         alone = len(usable) == 1
-        threads, jpegs = batch.default_jobs() if alone else 1, self.files.need_jpegs
+        threads, jpegs = usable_cores() if alone else 1, self.files.need_jpegs
 
         def load() -> Tagger:
             options = self.options()
             if certain and alone:
                 read = read_options(resolve_checkpoint(self.request.checkpoint), options, jpegs=jpegs, threads=threads)
-                self._workers.ask_ahead(Path(usable[0].path), read)
+                self._pool.open_ahead(Path(usable[0].path), read)
             from nsnet_cli.tagger import Tagger
 
             return Tagger.from_checkpoint(
@@ -158,7 +151,7 @@ class TagRun:
             )
 
         tagger = batch.interruptible(load)
-        _KEPT.append(tagger)
+        startup.keep(tagger)
         return tagger
 
     def _left_to_do(self, jobs: list[Job], tagger: Tagger | None) -> list[Job]:
@@ -237,15 +230,15 @@ class TagRun:
     def _finished(self, todo: list[Job], tagger: Tagger | None, bar: Progress) -> Iterator[Finished]:
         if tagger is None:
             return iter([Finished(job, batch.error_row(job.path, job.error), None) for job in todo if job.error])
-        workers = max(1, min(self._workers_wanted, len(todo)))
-        threads = min(workers + 1, len(todo))  # one more: its networks run while the next video is decoded
+        processes = max(1, min(self._processes, len(todo)))
+        self._pool.resize(processes)
+        threads = min(processes + 1, len(todo))  # one more: its networks run while the next video is decoded
         watch = _Stages(bar).see if len(todo) == 1 else None
         return batch.run(
             tagger,
             todo,
+            pool=self._pool,
             threads=threads,
-            workers=workers,
-            make_worker=self._workers.make,
             timeout_s=self.request.timeout_s,
             watch=watch,
         )
@@ -280,41 +273,14 @@ class _Stages:
         self._bar, self._frames = bar, 0
         bar.update(label="probing")
 
-    def see(self, item: VideoHeader | FrameBatch | DecodeReport) -> None:
-        if isinstance(item, VideoHeader):
-            self._bar.update(label="previewing", total=len(item.plan), done=0, unit="frames")
-        elif isinstance(item, FrameBatch):
-            self._frames += len(item)
+    def see(self, what: str, count: int) -> None:
+        if what == "planned":
+            self._bar.update(label="previewing", total=count, done=0, unit="frames")
+        elif what == "decoded":
+            self._frames += count
             self._bar.update(done=self._frames)
         else:
             self._bar.update(label="recognising")
-
-
-class _Workers:
-    """Decode workers, some of them started ahead, so that they come up while the networks load."""
-
-    def __init__(self) -> None:
-        self._ahead: list[DecodeWorker] = []
-
-    def start(self, count: int) -> None:
-        for _ in range(count):
-            self._ahead.append(DecodeWorker())
-            self._ahead[-1].start()
-
-    def ask_ahead(self, path: Path, options: ReadOptions) -> None:
-        """Begin the one video there is while the networks load."""
-        self._ahead[-1].ask_ahead(path, options)
-
-    def make(self) -> batch.Worker:
-        """One that was started ahead, or another. Several threads ask at once."""
-        try:
-            return self._ahead.pop()
-        except IndexError:
-            return DecodeWorker()
-
-    def close(self) -> None:
-        while self._ahead:
-            self._ahead.pop().close()
 
 
 def _fingerprint(tagger: Tagger, path: str) -> str | None:

@@ -26,7 +26,7 @@ from nsnet_cli.cli.options import (
 from nsnet_cli.errors import UsageError
 
 if TYPE_CHECKING:
-    from nsnet_cli.cli.labelled import ReadSettings
+    from nsnet_cli.labelled.gather import ReadSettings
     from nsnet_cli.training.dataset import Dataset
     from nsnet_cli.training.train import TrainOptions
     from nsnet_cli.weights.checkpoint import Checkpoint, Kind
@@ -100,7 +100,7 @@ def train(
     Features are extracted once and kept in the user's cache; a second run trains in seconds. An interrupted run goes on
     where it was when the same command is given again.
     """
-    from nsnet_cli.cli.labelled import ReadSettings
+    from nsnet_cli.labelled.gather import ReadSettings
     from nsnet_cli.training.train import TrainOptions
     from nsnet_cli.weights.checkpoint import resolve_checkpoint
 

@@ -51,14 +51,21 @@ class DecodePool:
         self._idle: list[DecodeProcess] = []
         self._lent = 0
         self._change = threading.Condition()
+        self._ahead: RemoteReader | None = None
         self._owner = os.getpid()
         self.killed = False
 
     def start(self, size: int | None = None) -> None:
         """Set the size, and start as many processes without waiting until they are up."""
-        self._size = size or self._size
+        self.resize(size or self._size)
         while len(self._idle) + self._lent < self._size:
             self._idle.append(self.new_process())
+
+    def resize(self, size: int) -> None:
+        """Set the size. Processes above it that are up already stay until the pool is closed."""
+        with self._change:
+            self._size = size
+            self._change.notify_all()
 
     def open(self, path: Path, options: ReadOptions) -> RemoteReader:
         """A reader of one video, in a process of its own: waits for one that is free, and has it begin at once.
@@ -68,7 +75,16 @@ class DecodePool:
         """
         from nsnet_cli.video.remote import RemoteReader
 
+        ahead, self._ahead = self._ahead, None
+        if ahead is not None:
+            if (ahead.path, ahead.options) == (path, options):
+                return ahead
+            ahead.close()
         return RemoteReader(path, options, self, self._borrow())
+
+    def open_ahead(self, path: Path, options: ReadOptions) -> None:
+        """Have a process begin before anybody asks. The next `open`, if of the same, goes on from there."""
+        self._ahead = self.open(path, options)
 
     @property
     def pids(self) -> list[int]:
@@ -87,6 +103,9 @@ class DecodePool:
     def close(self) -> None:
         """End the idle processes. One that is lent ends with its reader."""
         self.killed = True
+        ahead, self._ahead = self._ahead, None
+        if ahead is not None:
+            ahead.close()
         while self._idle:
             self.discard(self._idle.pop())
 

@@ -1,8 +1,10 @@
 """One open video: what it is, its preview, and later views of it at given times.
 
-A VideoReader reads in this process (`open_video`) or in a process that can be killed (`DecodePool.open`). A frame source
-is a function `read_frames(path, probe, plan, options, tally) -> Iterator[FrameBatch]`: it decodes a plan's frames in any
-order, never gives a frame under another frame's time, and counts what it decoded and what it could not.
+A VideoReader reads in this process (`open_video`) or in a process that can be killed (`DecodePool.open`).
+
+A frame source is a function `read_frames(path, probe, plan, options, tally) -> Iterator[FrameBatch]`. It decodes a
+plan's frames in any order, never gives a frame under another frame's time, and counts what it decoded and what it could
+not.
 """
 
 from __future__ import annotations

@@ -128,6 +128,8 @@ class RemoteReader:
             try:
                 if self._process is None:
                     self._process = self._pool.new_process()
+                if self._process.pid is None:
+                    raise EOFError
                 if not self._process.ready:
                     wire.receive(self._process.socket, wire.Deadline(START_TIMEOUT_S))
                     self._process.ready = True
