@@ -25,7 +25,8 @@ from nsnet_cli.errors import NsnetError, VideoError
 from nsnet_cli.types import DecodeReport, FrameBatch, ReadOptions, VideoHeader
 from nsnet_cli.video import read_video, wire
 from nsnet_cli.video.child import AHEAD
-from nsnet_cli.video.pool import START_TRIES, DecodePool
+from nsnet_cli.video.pool import DecodePool
+from nsnet_cli.video.process import START_TRIES
 from nsnet_cli.video.remote import MAX_TIMEOUT_S, default_timeout_s
 
 OPTIONS = ReadOptions(size_px=64)

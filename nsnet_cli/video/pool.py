@@ -13,7 +13,7 @@ from contextlib import suppress
 from types import TracebackType
 
 from nsnet_cli.errors import NsnetError, VideoError
-from nsnet_cli.video.process import DEFAULT_MEMORY_BYTES, DEFAULT_READER, DecodeProcess
+from nsnet_cli.video.process import DEFAULT_MEMORY_BYTES, DEFAULT_READER, START_TRIES, DecodeProcess
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from nsnet_cli.types import ReadOptions
     from nsnet_cli.video.remote import RemoteReader
 
-START_TRIES = 3
 VIDEOS_PER_PROCESS = 1000
 """A fresh process now and then, so that leaks in codecs never add up."""
 

@@ -16,6 +16,8 @@ from typing import IO
 
 DEFAULT_MEMORY_BYTES = 2 << 30
 DEFAULT_READER = "nsnet_cli.video:open_video"
+START_TRIES = 3
+"""How often a process is started for a video before it counts as not to be had."""
 GONE_S = 2.0
 """How long a killed process may take to be gone. One that the kernel holds (a dead network disk) is left behind."""
 

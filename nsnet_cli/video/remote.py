@@ -10,17 +10,13 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Protocol, Self
 
 from nsnet_cli.bounded import bounded
-from nsnet_cli.errors import VideoError
+from nsnet_cli.errors import NsnetError, VideoError
 from nsnet_cli.types import DecodeReport, FrameBatch, InputSpec, PreviewPlan, ReadOptions, VideoHeader, VideoInfo
 from nsnet_cli.video import wire
-from nsnet_cli.video.pool import START_TRIES
-from nsnet_cli.video.process import DecodeProcess
-
-if TYPE_CHECKING:
-    from nsnet_cli.video.pool import DecodePool
+from nsnet_cli.video.process import START_TRIES, DecodeProcess
 
 START_TIMEOUT_S = 60.0
 HEADER_TIMEOUT_S = 30.0
@@ -34,12 +30,28 @@ def default_timeout_s(duration_s: float) -> float:
     return min(MAX_TIMEOUT_S, HEADER_TIMEOUT_S + max(0.0, duration_s))
 
 
+class Lender(Protocol):
+    """Whose process a reader uses; DecodePool is one."""
+
+    timeout_s: float | None
+
+    def new_process(self) -> DecodeProcess: ...
+
+    def discard(self, process: DecodeProcess) -> None: ...
+
+    def give_back(self, process: DecodeProcess | None) -> None: ...
+
+    def came_up(self) -> None: ...
+
+    def did_not_come_up(self, path: Path, how: str) -> NsnetError: ...
+
+
 class RemoteReader:
     """See VideoReader. Every call may also raise VideoErrors of the kinds "timeout" and "crashed"."""
 
     report: DecodeReport
 
-    def __init__(self, path: Path, options: ReadOptions, pool: DecodePool, process: DecodeProcess | None) -> None:
+    def __init__(self, path: Path, options: ReadOptions, pool: Lender, process: DecodeProcess | None) -> None:
         """Asks the process for the video; None: one has to be started."""
         self.path, self.options = Path(path), options
         self._pool, self._process, self._asked = pool, process, False
