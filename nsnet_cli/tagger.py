@@ -18,7 +18,6 @@ from nsnet_cli.nets.engine import Engine, Saliency, build_engine
 from nsnet_cli.reading import read_options
 from nsnet_cli.selection import PREVIEW_POLICIES, SALIENCY_POLICIES, Budget, aggregate, confidence, select, settled
 from nsnet_cli.types import (
-    POLICIES,
     SCHEMA_VERSION,
     Cost,
     DecodeReport,
@@ -258,16 +257,7 @@ def failed(path: str | Path, error: VideoError, model: ModelInfo | None = None) 
 
 
 def checked(options: TagOptions) -> TagOptions:
-    """The same options, or UsageError naming the one that cannot be carried out."""
-    if options.policy not in POLICIES:
-        raise UsageError(f"--policy {options.policy!r} is not a policy", f"known: {', '.join(POLICIES)}")
-    for name, value, least in (
-        ("frames", options.frames, 1),
-        ("preview", options.preview, 1),
-        ("top-k", options.top_k, 1),
-    ):
-        if value < least:
-            raise UsageError(f"--{name} {value} is too small", f"at least {least}")
+    """The same options, or UsageError where two of them contradict each other; each checked itself (types.py)."""
     if options.frames > options.preview and options.policy != "uniform":
         raise UsageError(
             f"--frames {options.frames} is more than --preview {options.preview}", "recognise fewer frames"
