@@ -74,7 +74,7 @@ def test_what_nsnet_writes_is_known_as_its_own(tmp_path: Path) -> None:
         assert owner(tmp_path / name) == Owner(True, key)
         with Image.open(tmp_path / name) as image, Image.open(io.BytesIO(data)) as before:
             assert image.tobytes() == before.tobytes()
-    (tmp_path / "x.xmp").write_text(to_xmp(sample()))
+    (tmp_path / "x.xmp").write_text(to_xmp(sample()), "utf-8")
     (tmp_path / "x.vtt").write_text(to_vtt(sample()))
     with ReportWriter(tmp_path) as report:
         report.add(sample())
@@ -121,6 +121,7 @@ def test_own_files_are_renewed(tmp_path: Path, caplog: pytest.LogCaptureFixture)
         files.open()
         files.write("clip.mp4", result_of(source), "f", source)
         files.close()
+        assert all(store._locks for store in files._stores()), "no lock waited for another of this very run"
         names = tree(out)
     assert warnings(caplog) == "" and names == tree(out) and len(names) == 12
 
@@ -179,7 +180,7 @@ def test_runs_side_by_side_do_not_take_each_others_names(tmp_path: Path) -> None
     kept = sources(tmp_path / "out")
     assert sorted(kept.values()) == sorted(source.path for part in given for source in part)
     for name, path in kept.items():
-        assert source_key(path) in (tmp_path / "out" / name.replace(".nsnet.json", ".xmp")).read_text()
+        assert source_key(path) in (tmp_path / "out" / name.replace(".nsnet.json", ".xmp")).read_text("utf-8")
 
 
 def test_without_locks_the_second_still_finds_another_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

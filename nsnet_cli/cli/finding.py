@@ -75,6 +75,8 @@ def left_out_words(left_out: Counter[str]) -> str:
     named: Counter[str] = Counter()
     for ending, count in left_out.items():
         named["without ending" if len(ending) < 2 else ending if len(ending) <= LONGEST_ENDING else "others"] += count
-    rest = named.pop("others", 0) + sum(count for _, count in named.most_common()[MOST_ENDINGS:])
-    words = [f"{count} {ending}" for ending, count in named.most_common(MOST_ENDINGS)]
+    rest = named.pop("others", 0)
+    ranked = sorted(named.items(), key=lambda item: (-item[1], not item[0].startswith("."), item[0]))
+    rest += sum(count for _, count in ranked[MOST_ENDINGS:])
+    words = [f"{count} {ending}" for ending, count in ranked[:MOST_ENDINGS]]
     return "left out: " + ", ".join(words + ([f"{rest} others"] if rest else []))

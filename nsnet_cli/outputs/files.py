@@ -102,7 +102,7 @@ class FileOutputs:
         source = source or Source(os.path.realpath(result.path))
         try:
             with ExitStack() as locks:
-                for store in self._stores() if result.error is None else [self.results] if self.results else []:
+                for store in self._places(name, result):
                     locks.enter_context(store.alone(name))
                 self._write_all(name, result, fingerprint, source)
         except OutputError as error:
@@ -130,6 +130,11 @@ class FileOutputs:
 
             self._report = ReportWriter(self._report_folder)
         self._report.add(result)
+
+    def _places(self, name: str, result: VideoResult) -> list[ResultStore]:
+        """The stores that a result goes to, one of each folder: a lock would wait for its own twin."""
+        stores = self._stores() if result.error is None else [self.results] if self.results is not None else []
+        return list({os.path.realpath(store.path(name).parent): store for store in stores}.values())
 
     def _write_all(self, name: str, result: VideoResult, fingerprint: str | None, source: Source) -> None:
         stored = self.results.look(name, lambda: fingerprint, source) if self.results is not None else None
