@@ -16,24 +16,16 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from nsnet_cli.bounded import bounded
 from nsnet_cli.errors import UsageError
 from nsnet_cli.looking import look_at_each
+from nsnet_cli.search import Search, is_system
 from nsnet_cli.sniffing import OTHER_NAMES, SNIFF_BYTES, VIDEO_NAMES, sniff
 from nsnet_cli.types import ErrorInfo, Source
 
 DEEPEST = 100
 """Folders below what was given. More is no video collection but an attack, or a mistake of a copy."""
-SYSTEM_FOLDERS = frozenset(
-    (
-        "@eadir", "#recycle", "@recycle", "#snapshot", "$recycle.bin", ".thumbnails", "lost+found",
-        "system volume information",
-    )
-)  # fmt: skip
-"""Folders of file managers and network storage: thumbnails, trash, copies. Compared without case; `.Trash*` too."""
-OWN_FOLDER = ".nsnet-tmp"
 HUNG = ErrorInfo("timeout", "the disk does not answer")
 
 
@@ -64,32 +56,6 @@ class FoundInputs:
     @property
     def skipped(self) -> int:
         return self.left_out.total()
-
-
-class Search:
-    """Which entries of folders are looked at. Raises UsageError for a pattern that is none."""
-
-    def __init__(self, exclude: Sequence[str] = (), hidden: bool = False) -> None:
-        """`exclude`: patterns by the rules of .gitignore, from the folder given on. `hidden`: what is hidden (a name
-        that begins with a dot) and the system's folders are looked at too."""
-        self.hidden = hidden
-        self._spec: Any = None
-        if exclude:
-            import pathspec
-
-            try:
-                self._spec = pathspec.GitIgnoreSpec.from_lines(exclude)
-            except ValueError as error:
-                raise UsageError(
-                    f"--exclude {', '.join(exclude)}: {error}", "patterns are those of .gitignore"
-                ) from error
-
-    def skips(self, name: str) -> bool:
-        """Whether an entry of a folder is left out by its name."""
-        return name == OWN_FOLDER or not (self.hidden or not (name.startswith(".") or _is_system(name)))
-
-    def excludes(self, relative: str, folder: bool) -> bool:
-        return self._spec is not None and self._spec.match_file(relative + "/" * folder)
 
 
 def find_videos(given: Sequence[str], search: Search | None = None) -> FoundInputs:
@@ -136,10 +102,6 @@ def relative_name(path: str, base: str) -> str:
 def _absolute(path: str) -> Path:
     """Without resolving links: a tree stays where the user sees it."""
     return Path(os.path.abspath(path))  # noqa: PTH100
-
-
-def _is_system(name: str) -> bool:
-    return name.casefold() in SYSTEM_FOLDERS or name.startswith(".Trash")
 
 
 def _is_glob(text: str, look: _Look | None) -> bool:
@@ -255,7 +217,7 @@ class _Finder:
 
     def _unwanted(self, relative: str, look: _Look | None, pattern: str) -> bool:
         """A match in one of the system's folders (unless the pattern names it), or one to be excluded."""
-        system = any(_is_system(part) and part not in pattern for part in Path(relative).parts)
+        system = any(is_system(part) and part not in pattern for part in Path(relative).parts)
         is_folder = look is not None and look.folder is not None
         return (system and not self._search.hidden) or self._search.excludes(relative, is_folder)
 

@@ -5,16 +5,21 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from nsnet_cli import inputs, lists
 from nsnet_cli.cli.console import Console
 from nsnet_cli.cli.options import RUNNING
-from nsnet_cli.errors import NoInputError
+from nsnet_cli.errors import EXIT_OK, NoInputError
 from nsnet_cli.looking import look_at_each
-from nsnet_cli.text import printable
+from nsnet_cli.outputs.names import apart
+from nsnet_cli.text import json_text, printable
+
+if TYPE_CHECKING:
+    from nsnet_cli.batch import Job
+    from nsnet_cli.outputs.files import FileOutputs
 
 MOST_ENDINGS = 5
 LONGEST_ENDING = 12
@@ -80,3 +85,29 @@ def left_out_words(left_out: Counter[str]) -> str:
     rest += sum(count for _, count in ranked[MOST_ENDINGS:])
     words = [f"{count} {ending}" for ending, count in ranked[:MOST_ENDINGS]]
     return "left out: " + ", ".join(words + ([f"{rest} others"] if rest else []))
+
+
+def show_plan(jobs: list[Job], todo: list[Job], files: FileOutputs, format: str, console: Console) -> int:
+    """What a run would do, one video per line."""
+    waiting, taken = {job.path: job for job in todo}, set[str]()
+    for job in (waiting.get(job.path, job) for job in jobs):
+        action = "skip" if job.path not in waiting else "tag" if job.error is None else "fail"
+        target = _target(job, files, taken)
+        if format in ("jsonl", "json"):
+            console.data(json_text({"path": job.path, "action": action, "output": target}))
+        else:
+            reason = f"  ({job.error.kind})" if job.error else ""
+            console.data(f"{action}\t{printable(job.path)}{reason}" + (f"\t{printable(target)}" if target else ""))
+    console.info(f"{len(todo)} of {len(jobs)} videos to tag; nothing was done (--dry-run)")
+    return EXIT_OK
+
+
+def _target(job: Job, files: FileOutputs, taken: set[str]) -> str | None:
+    """Where the result of a job will lie; `taken`: the names of those before it."""
+    if files.results is None:
+        return None
+    name = files.look(job.name, lambda: None, job.source).name
+    if name in taken and job.source is not None:
+        name = apart(job.name, job.source.path)
+    taken.add(name)
+    return str(files.results.path(name))

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import io
-import os
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -33,7 +32,6 @@ from nsnet_cli.cli.options import (
 )
 from nsnet_cli.errors import EXIT_OK, EXIT_SOME_FAILED, EXIT_UNEXPECTED, OutputError
 from nsnet_cli.text import harmless
-from nsnet_cli.types import Source
 
 if TYPE_CHECKING:
     from nsnet_cli.batch import Finished, Job
@@ -111,7 +109,8 @@ def frames_command(
     jobs = [Job(v.path, output_name(v.name), v.error, v.source) for v in found.videos]
     end, failed, count = "\0" if print0 else "\n", 0, 0
     say = harmless if console.data_is_terminal and not print0 else str  # a program wants names as they are
-    with closing(run(tagger, jobs, threads=1, make_worker=DecodeWorker, timeout_s=timeout or None)) as finished:  # type: ignore[type-var]
+    batch = run(tagger, jobs, threads=1, make_worker=DecodeWorker, timeout_s=timeout or None)
+    with closing(store) if store is not None else nullcontext(), closing(batch) as finished:  # type: ignore[type-var]
         for item in finished:
             lines, error = outcome(item, store, image, say)
             if error is not None:
@@ -120,10 +119,8 @@ def frames_command(
             for line in lines:
                 count += 1
                 console.data(line, end=end)
-    if store is not None:
-        store.close()
-        if count:
-            console.info(f"wrote {count} frames to {store.root} (preview size, at most 320 px)")
+    if store is not None and count:
+        console.info(f"wrote {count} frames to {store.root} (preview size, at most 320 px)")
     if found.left_out:
         console.info(left_out_words(found.left_out))
     return EXIT_SOME_FAILED if failed else EXIT_OK
@@ -156,9 +153,10 @@ def write_frames(result: VideoResult, store: ResultStore, job: Job, image: str) 
 
     Pictures of another video of that name, and files that are not nsnet's, stay as they are.
     """
+    from nsnet_cli.outputs.store import unseen
     from nsnet_cli.outputs.thumbnails import thumbnails
 
-    source = job.source or Source(os.path.realpath(job.path))
+    source = job.source or unseen(job.path)
     pictures = [(suffix.removesuffix(".jpg") + f".{image}", jpeg) for suffix, jpeg in thumbnails(result)]
     with store.alone(job.name):
         name = store.picture_name(job.name, [suffix for suffix, _ in pictures], [source])

@@ -14,7 +14,7 @@ from nsnet_cli.batch import Finished, Job
 from nsnet_cli.cli import signals
 from nsnet_cli.cli.app import exit_code
 from nsnet_cli.cli.console import Console, Progress
-from nsnet_cli.cli.finding import find, left_out_words, listed
+from nsnet_cli.cli.finding import find, left_out_words, listed, show_plan
 from nsnet_cli.cli.rows import ROW_FORMATS, Rows, make_rows
 from nsnet_cli.cli.tally import Tally
 from nsnet_cli.errors import (
@@ -25,7 +25,6 @@ from nsnet_cli.errors import (
     UsageError,
 )
 from nsnet_cli.outputs.files import FileOutputs
-from nsnet_cli.outputs.names import apart
 from nsnet_cli.reading import read_options
 from nsnet_cli.text import harmless, printable
 from nsnet_cli.types import DecodeReport, FrameBatch, ReadOptions, TagOptions, VideoHeader, VideoResult
@@ -96,7 +95,7 @@ class TagRun:
             gc.enable()
             todo = self._left_to_do(jobs, tagger)
             if self.request.dry_run:
-                return self._show_plan(jobs, todo)
+                return show_plan(jobs, todo, self.files, self.request.format, self.console)
             return self._tag_all(todo, tagger, usable)
         finally:
             self._workers.close()
@@ -174,33 +173,6 @@ class TagRun:
             if not self.request.dry_run:
                 self.files.skip(replace(stored.result, path=job.path))  # as it is called now
         return todo
-
-    def _show_plan(self, jobs: list[Job], todo: list[Job]) -> int:
-        waiting, taken = {job.path: job for job in todo}, set[str]()
-        for job in (waiting.get(job.path, job) for job in jobs):
-            action = "skip" if job.path not in waiting else "tag" if job.error is None else "fail"
-            if self.request.format in ("jsonl", "json"):
-                from nsnet_cli.text import json_text
-
-                self.console.data(json_text({"path": job.path, "action": action, "output": self._target(job, taken)}))
-            else:
-                target = self._target(job, taken)
-                reason = f"  ({job.error.kind})" if job.error else ""
-                self.console.data(
-                    f"{action}\t{printable(job.path)}{reason}" + (f"\t{printable(target)}" if target else "")
-                )
-        self.console.info(f"{len(todo)} of {len(jobs)} videos to tag; nothing was done (--dry-run)")
-        return EXIT_OK
-
-    def _target(self, job: Job, taken: set[str]) -> str | None:
-        """Where the result of a job will lie; `taken`: the names of those before it."""
-        if self.files.results is None:
-            return None
-        name = self.files.look(job.name, lambda: None, job.source).name
-        if name in taken and job.source is not None:
-            name = apart(job.name, job.source.path)
-        taken.add(name)
-        return str(self.files.results.path(name))
 
     # ---- the work ----
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from nsnet_cli.errors import EXIT_UNEXPECTED, OutputError
 from nsnet_cli.outputs.names import output_name
 from nsnet_cli.outputs.owner import leave_alone, owner
-from nsnet_cli.outputs.store import ResultStore, Stored, taken
+from nsnet_cli.outputs.store import ResultStore, Stored, taken, unseen
 from nsnet_cli.outputs.thumbnails import thumbnail_suffixes, thumbnails
 from nsnet_cli.types import ErrorInfo, Source, VideoResult
 
@@ -99,7 +99,7 @@ class FileOutputs:
     ) -> VideoResult:
         """Write all that was asked for. Returns the row as it is to be shown: what cannot be written where it belongs
         is this video's error. Raises OutputError where the next video would fare no better."""
-        source = source or Source(os.path.realpath(result.path))
+        source = source or unseen(result.path)
         try:
             with ExitStack() as locks:
                 for store in self._places(name, result):

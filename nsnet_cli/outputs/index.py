@@ -16,6 +16,7 @@ from nsnet_cli.outputs.names import source_key
 from nsnet_cli.outputs.owner import leave_alone, marked, owner
 from nsnet_cli.outputs.page import render
 from nsnet_cli.outputs.save import save
+from nsnet_cli.outputs.store import refused
 from nsnet_cli.outputs.words import clock, columns, duration_s, poster_frame, relative_url, saliency_mass
 from nsnet_cli.text import harmless
 from nsnet_cli.types import VideoResult
@@ -56,9 +57,10 @@ class ReportWriter:
         try:
             (directory / POSTERS).mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise OutputError(
-                f"cannot write the report to {directory}: {error.strerror}", "give --report a folder"
-            ) from error
+            failed = refused(directory, error)
+            failed.message = f"cannot write the report to {directory}: {error.strerror}"
+            raise failed from error
+        check_report(directory)
         self._earlier = {record.get("url"): record for record in read_records(directory / INDEX)}
         self._records: dict[str, Record] = {}
         self._written_at = time.monotonic()

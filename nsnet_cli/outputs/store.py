@@ -75,18 +75,24 @@ class ResultStore:
     def check(self) -> None:
         """Make the folder, prove that it can be written, and sweep out what a killed run left."""
         try:
-            self.root.mkdir(parents=True, exist_ok=True)
-            self._temporary.mkdir(exist_ok=True)
-            probe = self._temporary / unique()
-            probe.write_bytes(b"nsnet")
-            probe.unlink()
-            self._takes_any_name = takes(self._temporary, unique() + ODD_NAME)
+            try:
+                self._prove()
+            except FileNotFoundError:  # another run on this folder ended just now and tidied up
+                self._prove()
         except OSError as error:
             failed = refused(self.root, error)
             if error.errno == errno.EROFS:  # nothing is lost yet: another folder is all it takes
                 failed.exit_code = EXIT_USAGE  # type: ignore[misc]
             raise failed from error
         self._sweep()
+
+    def _prove(self) -> None:
+        self.root.mkdir(parents=True, exist_ok=True)
+        self._temporary.mkdir(exist_ok=True)
+        probe = self._temporary / unique()
+        probe.write_bytes(b"nsnet")
+        self._takes_any_name = takes(self._temporary, unique() + ODD_NAME)  # `probe` keeps the folder where it is
+        probe.unlink()
 
     def _sweep(self) -> None:
         """Remove temporary files of processes on this machine that are no more."""
@@ -133,7 +139,7 @@ class ResultStore:
 
         Last of a video's files to be written: it is what makes the video done.
         """
-        source = source or Source(os.path.realpath(result.path))
+        source = source or unseen(result.path)
         data = (to_line(result, fingerprint, source) + "\n").encode("utf-8")
         for _ in range(9):
             held = self._place(name, source, lambda: fingerprint)
@@ -217,6 +223,11 @@ class ResultStore:
             write_atomic(self.root / name, (json_text(summary, indent=2) + "\n").encode("utf-8"), self._temporary)
         except OSError as error:
             raise refused(self.root / name, error) from error
+
+
+def unseen(path: str) -> Source:
+    """A video that could not be looked at: following its links could take for ever."""
+    return Source(os.path.abspath(path))  # noqa: PTH100
 
 
 def _source_of(row: dict[str, Any]) -> Source:
