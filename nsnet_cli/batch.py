@@ -20,6 +20,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol, TypeVar
 
+from nsnet_cli.bounded import LOOK_S, bounded
 from nsnet_cli.errors import NsnetError, VideoError
 from nsnet_cli.types import DecodeReport, ErrorInfo, FrameBatch, ReadOptions, Source, VideoHeader, VideoResult
 
@@ -190,34 +191,52 @@ class _Work:
     def finish(self, job: Job) -> Finished:
         """The row of one video. Raises only what is not the video's fault."""
         path = Path(job.path)
-        before = self._fingerprint(path)
+        try:
+            before = self._fingerprint(path)
+        except TimeoutError as error:
+            hung = ErrorInfo("timeout", f"the disk does not answer: {error}")
+            return Finished(job, error_row(job.path, job.error or hung), None)
         if job.error is not None:
             return Finished(job, error_row(job.path, job.error), before)
         try:
             result = replace(self._tagger.tag(path, read=self._read), path=job.path)
         except VideoError as error:
+            if error.kind == "internal":
+                self._trace(error)
             result = error_row(job.path, ErrorInfo(error.kind, str(error).removeprefix(f"{path}: ")))
         except (NsnetError, KeyboardInterrupt, SystemExit):
             raise
         except MemoryError:
             result = error_row(job.path, ErrorInfo("out_of_memory", "not enough memory (lower --jobs or --preview)"))
         except Exception as error:  # a fault of ours must not cost the other videos their tags
-            if os.environ.get("NSNET_DEBUG") and not self._pool.killed:
-                traceback.print_exc()
+            self._trace(error)
             result = error_row(job.path, ErrorInfo("internal", f"{type(error).__name__}: {error}"))
         return self._unless_changed(job, path, result, before)
 
+    def _trace(self, error: Exception) -> None:
+        """Where a mistake of ours is, for those who look for it. What came from a worker carries its own as a note."""
+        if os.environ.get("NSNET_DEBUG", "") not in ("", "0") and not self._pool.killed:
+            traceback.print_exception(error)
+
     def _unless_changed(self, job: Job, path: Path, result: VideoResult, before: str | None) -> Finished:
-        after = self._fingerprint(path)
-        if before is None or before == after:
+        if before is None or (result.error is not None and result.error.kind == "timeout"):
+            return Finished(job, result, before)  # nothing to compare, or a disk that may not answer again
+        try:
+            after = self._fingerprint(path)
+        except TimeoutError:
+            after = before  # it was all read before the disk went away
+        if before == after:
             return Finished(job, result, before)
         what = "it was removed" if after is None else "its size or modification time changed"
         changed = ErrorInfo("changed", f"{what} while it was read (run again when it is complete)")
         return Finished(job, error_row(job.path, changed), None)
 
     def _fingerprint(self, path: Path) -> str | None:
+        """None: the file cannot be looked at. Raises TimeoutError where its disk does not answer."""
         try:
-            return self._tagger.fingerprint(path)
+            return bounded(lambda: self._tagger.fingerprint(path), min(self._timeout_s or LOOK_S, LOOK_S))
+        except TimeoutError:
+            raise
         except (OSError, ValueError, VideoError):
             return None
 

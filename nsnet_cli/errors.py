@@ -32,8 +32,8 @@ class NsnetError(Exception):
         return f"{self.message} ({self.hint})" if self.hint else self.message
 
     def __reduce__(self) -> tuple[object, ...]:
-        # Errors cross process borders: keep hint and kind.
-        return (type(self), (self.message, self.hint, self.kind))
+        # Errors cross process borders: keep hint, kind and notes.
+        return (type(self), (self.message, self.hint, self.kind), self.__dict__)
 
 
 class UsageError(NsnetError):
@@ -69,6 +69,17 @@ VIDEO_ERROR_KINDS = (
     "internal",
     "unreadable",
 )
+
+
+LOST_KINDS = frozenset({"timeout", "out_of_memory", "crashed", "internal"})
+"""Of these kinds, those that tell of the machine, the moment or this program, not of the file."""
+
+
+class LostVideosError(NsnetError):
+    """So many videos were lost to something other than the files themselves that a result over the rest misleads."""
+
+    exit_code = EXIT_SOME_FAILED
+    kind = "lost_videos"
 
 
 class NoInputError(NsnetError):

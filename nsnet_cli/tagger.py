@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -14,10 +15,11 @@ from pathlib import Path
 import numpy as np
 
 from nsnet_cli.errors import UsageError, VideoError
-from nsnet_cli.nets.engine import Engine, Saliency, build_engine
+from nsnet_cli.nets.engine import Engine, Saliency, build_engine, check_not_forked
 from nsnet_cli.reading import read_options
 from nsnet_cli.selection import PREVIEW_POLICIES, SALIENCY_POLICIES, Budget, aggregate, confidence, select, settled
 from nsnet_cli.types import (
+    ALGORITHM_VERSION,
     SCHEMA_VERSION,
     Cost,
     DecodeReport,
@@ -60,6 +62,7 @@ class Tagger:
         self.read_options = read_options(checkpoint, options, jpegs=jpegs, threads=threads)
         preview = checkpoint.preview.network
         self.preview_vocabulary = load_vocabulary(preview.vocabulary)
+        self._made_by = os.getpid()
         self._lanes = ThreadPoolExecutor(engine.lanes, thread_name_prefix="lane")
 
     @classmethod
@@ -87,6 +90,7 @@ class Tagger:
 
     def tag(self, path: str | Path, *, read: Reader = read_video) -> VideoResult:
         """Tag one video. Raises VideoError; `read` is where the frames come from (this process, or a worker's)."""
+        check_not_forked(self._made_by)
         started = time.perf_counter()
         preview = self._preview(Path(path), read)
         saliency = self._saliency(preview)
@@ -105,9 +109,10 @@ class Tagger:
         return ModelInfo(self.checkpoint.name, self.checkpoint.hash)
 
     def fingerprint(self, path: str | Path) -> str:
-        """16 hex digits over all that can change the result: the file's size and mtime, checkpoint, options, schema."""
+        """16 hex digits over all that can change the result: the file's size and mtime, what tags it, and how."""
         stat = Path(path).stat()
-        parts = [stat.st_size, stat.st_mtime_ns, self.checkpoint.hash, asdict(self.options), SCHEMA_VERSION]
+        how = [ALGORITHM_VERSION, self.engine.name, self.engine.precision, SCHEMA_VERSION]
+        parts = [stat.st_size, stat.st_mtime_ns, self.checkpoint.hash, asdict(self.options), *how]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
     # ---- the stages, in order ----

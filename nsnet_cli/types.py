@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     import numpy as np  # not at run time: the command line's options need this module, and numpy takes as long as they
 
 SCHEMA_VERSION = 1
+ALGORITHM_VERSION = 2
+"""Raised whenever the same video could get other tags than before: kept results are then done again."""
 
 Policy = Literal["nsnet", "nsnet-fsm", "nsnet-vgm", "confidence", "uniform", "random", "dense"]
 Decoder = Literal["auto", "pyav", "decord"]

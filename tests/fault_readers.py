@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import signal
 import sys
@@ -60,6 +61,28 @@ def many(path: Path, options: ReadOptions) -> Iterator[object]:
     for i in range(1_000_000):
         Path(os.environ["FAULT_READERS_COUNT"]).write_text(str(i))
         yield FrameBatch(np.zeros((16, 256, 256, 3), np.uint8), np.arange(16.0) + 16 * i)
+
+
+def plenty(path: Path, options: ReadOptions) -> Iterator[object]:
+    """More than the socket and the queue hold: it is decoding and sending while its consumer does other things."""
+    messages = list(read_video(path, options))
+    yield messages[0]
+    for i in range(24):
+        yield FrameBatch(np.zeros((16, 256, 256, 3), np.uint8), np.arange(16.0) + 16 * i)
+    yield messages[-1]
+
+
+def unsendable(path: Path, options: ReadOptions) -> Iterator[object]:
+    """What cannot cross the border between the processes."""
+    yield from _sound_start(path, options)
+    yield lambda: None
+    time.sleep(1000)
+
+
+def eio(path: Path, options: ReadOptions) -> Iterator[object]:
+    """A disk that fails in the middle."""
+    yield from _sound_start(path, options)
+    raise OSError(errno.EIO, os.strerror(errno.EIO))
 
 
 def modules(path: Path, options: ReadOptions) -> Iterator[object]:

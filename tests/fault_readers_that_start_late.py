@@ -1,13 +1,17 @@
-"""A reader whose process dies at its first start, as one that the kernel kills when memory is short."""
+"""A reader whose process dies at its first starts, as one that the kernel kills when memory is short.
+
+As many of them as FAULT_READERS_DEATHS says; each leaves a byte in the file FAULT_READERS_COUNT.
+"""
 
 import os
 from pathlib import Path
 
 from nsnet_cli.video import read_video
 
-once = Path(os.environ["FAULT_READERS_COUNT"])
-if not once.exists():
-    once.touch()
+deaths = Path(os.environ["FAULT_READERS_COUNT"])
+if not deaths.exists() or deaths.stat().st_size < int(os.environ.get("FAULT_READERS_DEATHS", "1")):
+    with deaths.open("a") as handle:
+        handle.write("x")
     os._exit(9)
 
 __all__ = ["read_video"]

@@ -199,6 +199,51 @@ def test_a_killed_worker_is_one_row(tmp_path: Path) -> None:
     assert [f.result.error.kind if f.result.error else None for f in finished] == ["crashed", None]
 
 
+def test_a_file_that_cannot_be_looked_at_in_time_is_a_row(tmp_path: Path) -> None:
+    """A disk that stopped answering holds the thread that asks about its file, not the run."""
+    release = threading.Event()
+
+    class Hung(FakeTagger):
+        def fingerprint(self, path: Path) -> str:
+            if path.read_text() == "hung":
+                release.wait(60)
+            return super().fingerprint(path)
+
+    todo = jobs(tmp_path, "good", "hung", "good")
+    finished = {f.job.path: f for f in batch.run(Hung(), todo, threads=1, make_worker=InProcess, timeout_s=0.3)}
+    release.set()
+    rows = [finished[job.path].result for job in todo]
+    assert [row.error.kind if row.error else None for row in rows] == [None, "timeout", None]
+    assert rows[1].error and "does not answer" in rows[1].error.message
+
+
+def test_a_mistake_in_a_reader_shows_where_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """It happens in the worker's process; its traceback crosses the border when it is asked for."""
+    from video_files import make_video
+
+    from nsnet_cli.video.worker import DecodeWorker
+
+    class Reads(FakeTagger):
+        def tag(self, path: Path, *, read: Callable[[Path, ReadOptions], Iterator[Any]]) -> VideoResult:
+            list(read(path, ReadOptions(size_px=64)))
+            raise AssertionError
+
+    make_video(tmp_path / "clip.mp4", frames=20)
+
+    def errors(debug: str) -> str:
+        monkeypatch.setenv("NSNET_DEBUG", debug)
+        todo = [Job(str(tmp_path / "clip.mp4"), "clip.mp4")]
+        make = lambda: DecodeWorker(reader="fault_readers:broken")  # noqa: E731
+        (row,) = batch.run(Reads(), todo, threads=1, make_worker=make)
+        assert row.result.error == ErrorInfo("internal", "ZeroDivisionError: one over nothing")
+        return capfd.readouterr().err
+
+    assert errors("0") == ""
+    assert "fault_readers.py" in (said := errors("1")) and "in broken" in said
+
+
 def test_interruptible_hands_back_value_and_failure() -> None:
     assert batch.interruptible(lambda: 7) == 7
     with pytest.raises(ValueError, match="no"):

@@ -62,6 +62,7 @@ def test_help_imports_no_command_and_nothing_heavy() -> None:
         "nsnet_cli.cli",
         "nsnet_cli.cli.app",
         "nsnet_cli.cli.signals",
+        "nsnet_cli.cli.streams",
         "nsnet_cli.errors",
     }
 

@@ -7,10 +7,12 @@ import fcntl
 import json
 import os
 import re
+import resource
 import shutil
 import signal
 import subprocess
 import sys
+import textwrap
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +21,7 @@ from typing import Any
 import av
 import numpy as np
 import pytest
+from hung_disk import hung_disk
 from PIL import Image
 
 from nsnet_cli.errors import VIDEO_ERROR_KINDS
@@ -283,6 +286,110 @@ def test_a_reader_that_goes_away_is_no_error(many: Callable[[int], Path]) -> Non
     process.stdout.close()
     assert process.wait(120) == 141
     assert "rror" not in process.stderr.read()
+
+
+def test_a_run_that_was_stopped_for_a_while_loses_no_row(many: Callable[[int], Path]) -> None:
+    """Ctrl-Z and fg, a debugger, a container that was frozen: the workers go on in the meantime."""
+    command = [sys.executable, "-m", "nsnet_cli", "tag", str(many(24)), "--json", "--jobs", "2"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8")
+    assert process.stdout is not None
+    lines = [process.stdout.readline()]  # it is at work
+    for _ in range(2):
+        process.send_signal(signal.SIGSTOP)
+        time.sleep(3)
+        process.send_signal(signal.SIGCONT)
+        time.sleep(0.2)
+    out, err = process.communicate(timeout=200)
+    found = [json.loads(line) for line in [*lines, *out.splitlines()]]
+    assert process.returncode == 0, err
+    assert [row["status"] for row in found] == ["ok"] * 24
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_full_pipe_that_does_not_block_loses_no_row(many: Callable[[int], Path], unbuffered: str) -> None:
+    """Whoever shares a pipe with us may have made it non-blocking."""
+    ours, theirs = os.pipe()
+    fcntl.fcntl(theirs, fcntl.F_SETPIPE_SZ, 4096)
+    os.set_blocking(theirs, False)
+    command = [sys.executable, "-m", "nsnet_cli", "tag", str(many(12)), "--json", *CHEAP]
+    process = subprocess.Popen(command, stdout=theirs, stderr=subprocess.PIPE, env=_env(unbuffered))
+    os.close(theirs)
+    time.sleep(3)  # the pipe is full of the first rows by now
+    with open(ours, encoding="utf-8") as pipe:  # noqa: PTH123
+        found = [json.loads(line) for line in pipe]
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
+    assert len({row["path"] for row in found}) == 12
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_stdout_that_is_full_is_an_error(clip: Path, tmp_path: Path, unbuffered: str) -> None:
+    """The row does not fit: the system takes its beginning and says nothing."""
+    limit = 700
+    with (tmp_path / "out.json").open("wb") as out:
+        done = subprocess.run(
+            [sys.executable, "-m", "nsnet_cli", "tag", str(clip), "--json"],
+            stdout=out,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+            env=_env(unbuffered),
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
+        )
+    assert (tmp_path / "out.json").stat().st_size == limit
+    assert done.returncode == 1 and "cannot write to stdout: File too large" in done.stderr
+    with open("/dev/full", "wb") as out:  # noqa: PTH123
+        for command in (["--help"], ["--version"], ["models", "list"]):
+            full = subprocess.run(
+                [sys.executable, "-m", "nsnet_cli", *command], stdout=out, stderr=subprocess.PIPE, env=_env(unbuffered)
+            )
+            assert full.returncode == 1 and b"No space left" in full.stderr, command
+
+
+def _env(unbuffered: str) -> dict[str, str]:
+    return {**os.environ, "PYTHONUNBUFFERED": unbuffered}
+
+
+def test_a_disk_that_stops_answering_costs_its_own_video(clip: Path, tmp_path: Path) -> None:
+    good = [shutil.copy(clip, tmp_path / f"{i}.mp4") for i in range(3)]
+    with hung_disk(tmp_path / "disk") as disk:
+        out = nsnet("tag", disk / "hung-open.mp4", *good, "--json", "--timeout", "2", "--jobs", "1", *CHEAP)
+        kinds = {Path(row["path"]).name: row["error"] and row["error"]["kind"] for row in rows(out)}
+    assert out.returncode == 3, out.stderr
+    assert kinds == {"hung-open.mp4": "timeout", "0.mp4": None, "1.mp4": None, "2.mp4": None}
+
+
+BROKEN = """
+    import sys
+    from nsnet_cli.video import process
+
+    process.DEFAULT_READER = "fault_readers:broken"
+    from nsnet_cli.video import worker
+
+    worker.DecodeWorker.__init__.__defaults__ = (worker.DEFAULT_MEMORY_BYTES, "fault_readers:broken")
+    from nsnet_cli.cli.app import run
+
+    if __name__ == "__main__":
+        sys.exit(run())
+"""
+
+
+def test_a_run_in_which_only_we_are_at_fault_exits_with_1(
+    many: Callable[[int], Path], bad_folder: Path, tmp_path: Path
+) -> None:
+    """A library that changed under us must not look like a folder of bad videos."""
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
+
+    def tag(*args: str | Path, **more: str) -> Out:
+        command = [sys.executable, "-c", textwrap.dedent(BROKEN), "tag", *map(str, args), "--json"]
+        return subprocess.run(command, capture_output=True, encoding="utf-8", env={**env, **more}, timeout=200)
+
+    folder = many(3)
+    out = tag(folder, "-o", tmp_path / "out")
+    assert out.returncode == 1 and {row["error"]["kind"] for row in rows(out)} == {"internal"}
+    assert "NSNET_DEBUG=1" in out.stderr and "Traceback" not in out.stderr
+    assert json.loads((tmp_path / "out" / "run.json").read_text())["exit_code"] == 1
+    assert "fault_readers.py" in tag(folder, NSNET_DEBUG="1").stderr
+    assert tag(folder, bad_folder / "empty.mp4").returncode == 3, "one that is the file's own"
 
 
 def wait_for_results(folder: Path, count: int, process: subprocess.Popen[bytes]) -> None:

@@ -18,6 +18,8 @@ from nsnet_cli.evaluation.policies import ScoredVideo
 from nsnet_cli.evaluation.show import csv_text, notes, plot, table
 from nsnet_cli.evaluation.timing import MeasuredCosts
 from nsnet_cli.nets.cost import FrameCost
+from nsnet_cli.training import features
+from nsnet_cli.video.worker import DecodeWorker
 
 COSTS = MeasuredCosts(3, 0.5, {1: 0.1, 2: 0.2}, 0.01, 0.05, 0.02)
 
@@ -116,3 +118,18 @@ def test_complaints(videos: Path, tmp_path: Path, capfd: pytest.CaptureFixture[s
     assert run(["evaluate", str(labels), "--json", "--csv"]) == 2
     assert run(["evaluate", str(labels), "--split", "val"]) == 2
     assert "no row of split 'val'" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["evaluate", "train"])
+def test_decoders_that_die_are_no_smaller_sample(
+    command: str, videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Real crashes. A figure over the videos that happened to survive is worse than none."""
+    monkeypatch.setattr(features, "default_cache_dir", lambda: tmp_path / "features")
+    monkeypatch.setattr(features, "DecodeWorker", lambda: DecodeWorker(reader="fault_readers:segfault"))
+    labels = tmp_path / "labels.csv"
+    labels.write_text(f"path,label\n{videos / '0.mp4'},tabby\n{videos / '1.mp4'},missile\n")
+    output = ["-o", str(tmp_path / "mine")] if command == "train" else []
+    assert run([command, str(labels), *output, "--device", "cpu"]) == 3
+    out, err = capfd.readouterr()
+    assert out == "" and "2 of 2 videos were lost to something other than the files (2 crashed)" in err

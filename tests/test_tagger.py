@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -10,11 +11,13 @@ import numpy as np
 import pytest
 from conftest import noise, write_video
 
-from nsnet_cli.errors import UsageError, VideoError
+from nsnet_cli import tagger as tagger_module
+from nsnet_cli.errors import NsnetError, UsageError, VideoError
 from nsnet_cli.tagger import Tagger
 from nsnet_cli.types import POLICIES, DecodeReport, FrameBatch, ReadOptions, TagOptions, VideoHeader
 from nsnet_cli.video import read_video
 
+pytestmark = pytest.mark.filterwarnings("ignore:.*use of fork.*:DeprecationWarning")
 CAT_STRETCH_S = (8.0, 12.0)
 
 
@@ -155,3 +158,43 @@ def test_fingerprint_follows_what_can_change_the_result(tagger: Tagger, tmp_path
 def test_options_that_cannot_be_carried_out_are_named(changes: dict[str, object], named: str) -> None:
     with pytest.raises(UsageError, match=named):
         Tagger.from_checkpoint("imagenet-lite", replace(TagOptions(), **changes))  # type: ignore[arg-type]
+
+
+def test_a_tagger_that_came_by_a_fork_says_so(tagger: Tagger, cat_video: Path) -> None:
+    """multiprocessing forks on Linux up to Python 3.13. Networks do not survive that: the child would wait for ever."""
+    context = multiprocessing.get_context("fork")
+    answers = context.SimpleQueue()
+
+    def in_child() -> None:
+        try:
+            answers.put(tagger.try_tag(cat_video).status)
+        except NsnetError as error:
+            answers.put(str(error))
+
+    assert tagger.tag(cat_video).status == "ok"
+    child = context.Process(target=in_child)
+    child.start()
+    child.join(60)
+    stuck = child.is_alive()
+    child.kill()
+    assert not stuck and child.exitcode == 0
+    assert "came here by a fork" in (said := answers.get()) and '"spawn"' in said
+    assert tagger.tag(cat_video).status == "ok", "the parent's still works"
+
+
+def test_the_fingerprint_follows_version_device_and_precision(
+    tagger: Tagger, cat_video: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = tagger.fingerprint(cat_video)
+    assert first == with_options(tagger).fingerprint(cat_video)
+    seen = {first}
+    for owner, name, value in (
+        (tagger_module, "ALGORITHM_VERSION", -1),
+        (tagger_module, "SCHEMA_VERSION", -1),
+        (tagger.engine, "name", "torch-cuda"),
+        (tagger.engine, "precision", "f16"),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setattr(owner, name, value)
+            seen.add(tagger.fingerprint(cat_video))
+    assert len(seen) == 5 and tagger.fingerprint(cat_video) == first

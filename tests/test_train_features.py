@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from nsnet_cli.errors import NoInputError, VideoError
+from nsnet_cli.errors import LostVideosError, NoInputError, OutputError, VideoError
 from nsnet_cli.nets.engine import Engine
 from nsnet_cli.tagger import Tagger, read_options
 from nsnet_cli.training.features import (
@@ -22,7 +23,7 @@ from nsnet_cli.training.features import (
     extract_all,
     headless,
 )
-from nsnet_cli.types import TagOptions
+from nsnet_cli.types import FrameBatch, PlannedFrame, PreviewPlan, TagOptions, VideoHeader, VideoInfo
 from nsnet_cli.video import read_video
 from nsnet_cli.weights.checkpoint import Checkpoint, resolve_checkpoint
 
@@ -135,3 +136,48 @@ def test_one_bad_video_does_not_stop_the_others(
             extract_all([bad], made)
     finally:
         reader.close()
+
+
+def test_videos_lost_to_anything_but_themselves_end_the_run(base: Checkpoint, engine: Engine, tmp_path: Path) -> None:
+    """Twenty files: one that times out is bearable, two are not; any number that are no videos is the user's affair."""
+    paths = [tmp_path / f"{i:02d}.mp4" for i in range(20)]
+    for path in paths:
+        path.write_text(path.name)
+
+    def reader(kinds: dict[int, str]):  # type: ignore[no-untyped-def]
+        def read(path: Path, options: object) -> Iterator[object]:
+            if kind := kinds.get(int(path.stem)):
+                raise VideoError(f"{path}: no", kind=kind)
+            info = VideoInfo(str(path), "mp4", "h264", 64, 64, 0, 10.0, 1.0, 10)
+            yield VideoHeader(info, PreviewPlan("even", (PlannedFrame(0.0, True),)))
+            yield FrameBatch(np.zeros((2, 8, 8, 3), np.uint8), np.arange(2) / 2)
+
+        return read
+
+    class Zeros:
+        def preview(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            return np.zeros((len(pixels), 4)), np.zeros((len(pixels), 3))
+
+        recognise = preview
+
+    def extracted(folder: str, kinds: dict[int, str]) -> int:
+        made = extractor(
+            base, engine, tmp_path / folder, reader=reader(kinds), networks=lambda: Zeros(), recogniser=False
+        )
+        return len(extract_all(paths, made, threads=2).videos)
+
+    assert extracted("a", {3: "timeout"}) == 19
+    assert extracted("b", dict.fromkeys(range(15), "not_a_video")) == 5
+    with pytest.raises(LostVideosError, match=r"2 of 20 videos .*1 timeout, 1 crashed.*03\.mp4.*--jobs") as caught:
+        extracted("c", {3: "timeout", 5: "crashed", 6: "truncated"})
+    assert caught.value.exit_code == 3
+    with pytest.raises(LostVideosError):
+        extracted("d", dict.fromkeys(range(20), "internal"))
+
+
+def test_a_cache_that_cannot_be_written_is_named(
+    base: Checkpoint, engine: Engine, cat_video: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "cache").write_text("a file")
+    with pytest.raises(OutputError, match=f"{tmp_path}/cache.*NSNET_CACHE"):
+        extractor(base, engine, tmp_path / "cache", recogniser=False).video(cat_video)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import multiprocessing
 import os
 import select
 import signal
@@ -16,13 +17,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hung_disk import hung_disk
 from video_files import make_video, number_of
 
 from nsnet_cli.errors import NsnetError, VideoError
 from nsnet_cli.types import DecodeReport, FrameBatch, ReadOptions, VideoHeader
 from nsnet_cli.video import read_video, wire
 from nsnet_cli.video.child import AHEAD
-from nsnet_cli.video.worker import MAX_TIMEOUT_S, DecodeWorker, default_timeout_s
+from nsnet_cli.video.worker import MAX_TIMEOUT_S, START_TRIES, DecodeWorker, default_timeout_s
 
 OPTIONS = ReadOptions(size_px=64)
 
@@ -110,7 +112,9 @@ def test_a_hang_ends_at_the_deadline_and_the_next_video_is_read(fault: str, clip
         ("segfault", "crashed", "SIGSEGV"),
         ("abort", "crashed", "SIGABRT: codec: assertion failed"),
         ("leak", "out_of_memory", "memory"),
-        ("broken", "unreadable", "ZeroDivisionError"),
+        ("broken", "internal", "ZeroDivisionError"),
+        ("unsendable", "crashed", "pickle"),
+        ("eio", "unreadable", "Input/output error"),
     ],
 )
 def test_a_crash_costs_one_video(fault: str, kind: str, words: str, clip: Path) -> None:
@@ -159,6 +163,60 @@ def test_a_start_that_fails_is_tried_again(clip: Path, tmp_path: Path, monkeypat
     monkeypatch.setenv("FAULT_READERS_COUNT", str(tmp_path / "once"))
     with DecodeWorker(reader="fault_readers_that_start_late:read_video") as worker:
         assert numbers(worker.read(clip, OPTIONS))
+
+
+def test_a_worker_that_does_not_start_any_more_costs_one_video(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    count = tmp_path / "deaths"
+    monkeypatch.setenv("FAULT_READERS_COUNT", str(count))
+    monkeypatch.setenv("FAULT_READERS_DEATHS", "0")
+    with DecodeWorker(reader="fault_readers_that_start_late:read_video") as worker:
+        assert numbers(worker.read(clip, OPTIONS))
+    count.unlink(missing_ok=True)
+    monkeypatch.setenv("FAULT_READERS_DEATHS", str(START_TRIES))
+    with DecodeWorker(reader="fault_readers_that_start_late:read_video") as worker:
+        with pytest.raises(VideoError, match=r"does not start, tried 3 times.*exit code 9") as caught:
+            list(worker.read(clip, OPTIONS))
+        assert caught.value.kind == "crashed"
+        assert numbers(worker.read(clip, OPTIONS)), "and the next one is read"
+
+
+def test_a_slow_consumer_loses_nothing(clip: Path) -> None:
+    """A heavy recogniser, a GPU's first batch, a busy machine: the worker waits while nobody listens."""
+    with DecodeWorker(reader="fault_readers:plenty") as worker:
+        batches = 0
+        for message in worker.read(clip, OPTIONS, timeout_s=30.0):
+            batches += isinstance(message, FrameBatch)
+            if batches in (1, 3):
+                time.sleep(2.5)
+        assert batches == 24
+        assert len([m for m in worker.read(clip, OPTIONS) if isinstance(m, FrameBatch)]) == 24
+
+
+def test_a_worker_that_the_kernel_holds_is_left_behind(clip: Path, tmp_path: Path) -> None:
+    """A file on a disk that stopped answering: neither the deadline nor SIGKILL ends the process that opens it."""
+    with hung_disk(tmp_path / "disk") as disk, DecodeWorker() as worker:
+        numbers(worker.read(clip, OPTIONS))
+        pid, started = worker.pid, time.monotonic()
+        with pytest.raises(VideoError, match="hung-open") as caught:
+            list(worker.read(disk / "hung-open.mp4", OPTIONS, timeout_s=1.0))
+        assert caught.value.kind == "timeout" and time.monotonic() - started < 60
+        assert pid is not None and alive(pid), "so this was one that cannot be killed"
+        assert numbers(worker.read(clip, OPTIONS))
+
+
+def test_a_fork_leaves_its_parents_worker_alone(clip: Path) -> None:
+    with DecodeWorker() as worker:
+        assert numbers(worker.read(clip, OPTIONS))
+        pid = worker.pid
+        child = multiprocessing.get_context("fork").Process(
+            target=lambda: sys.exit(not numbers(worker.read(clip, OPTIONS)))
+        )
+        child.start()
+        child.join(60)
+        assert child.exitcode == 0, "the child reads by a worker of its own"
+        assert worker.pid == pid and numbers(worker.read(clip, OPTIONS))
 
 
 def test_the_time_of_a_stopped_process_is_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -27,6 +27,7 @@ from typer.core import TyperGroup
 from nsnet_cli import __version__
 from nsnet_cli.cli import signals
 from nsnet_cli.cli.signals import Terminated
+from nsnet_cli.cli.streams import buffer_stdout, write_all
 from nsnet_cli.errors import (
     EXIT_INTERRUPTED,
     EXIT_OK,
@@ -112,6 +113,7 @@ def run(args: list[str] | None = None) -> int:
     """Run one command line (sys.argv by default) and return its exit code. Never raises for what a user can cause."""
     signals.install()
     _replace_closed_streams()
+    buffer_stdout()
     try:
         group = typer.main.get_command(program)
         code = group.main(args, prog_name="nsnet", standalone_mode=False)
@@ -141,6 +143,7 @@ def leave(code: int) -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError):
             stream.flush()
+            os.close(stream.fileno())  # where the kernel holds a thread (a dead disk), it would hold the pipe too
     os._exit(code)
 
 
@@ -190,7 +193,7 @@ def _usage(error: Exception) -> int:
     """Click's own complaint about options, in our two lines. An empty one is the help for `nsnet` alone."""
     ctx = getattr(error, "ctx", None)
     if type(error).__name__ == "NoArgsIsHelpError" and ctx is not None:
-        sys.stderr.write(ctx.get_help() + "\n")
+        write_all(sys.stderr, (ctx.get_help() + "\n").encode())
         return EXIT_USAGE
     message = error.format_message()  # type: ignore[attr-defined]
     where = ctx.command_path if ctx is not None else "nsnet"
@@ -207,8 +210,7 @@ def _say(message: str, hint: str | None, code: int) -> int:
 
     lines = [f"nsnet: {harmless(message)}"] + ([f"  {harmless(hint)}"] if hint else [])
     with suppress(OSError, ValueError):  # where nobody listens on stderr, the exit code still tells
-        sys.stderr.write("\n".join(lines) + "\n")
-        sys.stderr.flush()
+        write_all(sys.stderr, ("\n".join(lines) + "\n").encode("utf-8", "backslashreplace"))
     return code
 
 

@@ -10,9 +10,10 @@ import os
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from typing import IO, Any
 
+from nsnet_cli.cli.streams import write_all
 from nsnet_cli.errors import EXIT_UNEXPECTED, OutputError
 from nsnet_cli.text import clock, harmless
 
@@ -42,13 +43,7 @@ class Console:
     def data_bytes(self, data: bytes) -> None:
         with self._paused() if self.data_is_terminal else nullcontext():
             try:
-                sys.stdout.flush()
-                stream = getattr(sys.stdout, "buffer", None)
-                if stream is None:  # a test's StringIO
-                    sys.stdout.write(data.decode("utf-8", "replace"))
-                    return
-                stream.write(data)
-                stream.flush()
+                write_all(sys.stdout, data)
             except BrokenPipeError as error:
                 raise ReaderGone from error
             except OSError as error:
@@ -87,15 +82,8 @@ class Console:
 
     def _write(self, message: str) -> None:
         """One line, whatever stands in it."""
-        with self._paused():
-            try:
-                data = (harmless(message) + "\n").encode("utf-8", "backslashreplace")
-                getattr(sys.stderr, "buffer", sys.stderr).write(
-                    data if hasattr(sys.stderr, "buffer") else data.decode()  # type: ignore[arg-type]
-                )
-                sys.stderr.flush()
-            except (OSError, ValueError):
-                pass  # nobody listens; the work goes on
+        with self._paused(), suppress(OSError, ValueError):  # where nobody listens, the work goes on
+            write_all(sys.stderr, (harmless(message) + "\n").encode("utf-8", "backslashreplace"))
 
     @contextmanager
     def _paused(self) -> Iterator[None]:

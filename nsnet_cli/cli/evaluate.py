@@ -96,6 +96,7 @@ def evaluate(
         console.data(show.csv_text(report), end="")
     else:
         console.data(show.table(report))
+        console.info(f"over {report.videos} of the {len(chosen.videos) + len(chosen.missing)} videos asked for")
         for note in show.notes(report):
             console.info(note)
     if plot is not None:
@@ -125,7 +126,7 @@ def _of_split(labels: LabelSet, split: SplitName, console: Console) -> LabelSet:
     videos = tuple(video for video in labels.videos if video.split == split)
     if not videos:
         raise UsageError(f"{labels.source} has no row of split {split!r}", "its column split says which rows are")
-    return replace(labels, videos=videos)
+    return replace(labels, videos=videos, missing=tuple(video for video in labels.missing if video.split == split))
 
 
 def _run(

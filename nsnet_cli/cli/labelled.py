@@ -79,6 +79,9 @@ def gather(
     finally:
         reader.close()
     _complain([str(error) for error in found.failed.values()], console)
+    if found.failed or labels.missing:
+        asked = len(labels.videos) + len(labels.missing)
+        console.warn(f"going on with {len(found.videos)} of the {asked} videos: every figure is over these alone")
     return [(labels.videos[index], features) for index, features in found.videos.items()]
 
 

@@ -11,19 +11,14 @@ from typing import TYPE_CHECKING
 
 from nsnet_cli import batch, inputs
 from nsnet_cli.batch import Finished, Job
+from nsnet_cli.bounded import bounded
 from nsnet_cli.cli import signals
 from nsnet_cli.cli.app import exit_code
 from nsnet_cli.cli.console import Console, Progress
 from nsnet_cli.cli.finding import find, left_out_words, listed, show_plan
 from nsnet_cli.cli.rows import ROW_FORMATS, Rows, make_rows
 from nsnet_cli.cli.tally import Tally
-from nsnet_cli.errors import (
-    EXIT_NO_INPUT,
-    EXIT_OK,
-    EXIT_SOME_FAILED,
-    EXIT_UNEXPECTED,
-    UsageError,
-)
+from nsnet_cli.errors import EXIT_NO_INPUT, EXIT_OK, EXIT_SOME_FAILED, EXIT_UNEXPECTED, UsageError
 from nsnet_cli.outputs.files import FileOutputs
 from nsnet_cli.reading import read_options
 from nsnet_cli.text import harmless, printable
@@ -36,7 +31,7 @@ if TYPE_CHECKING:
 
 
 _KEPT: list[Tagger] = []
-"""Until the process ends: taking compiled networks apart takes 30 ms, and nobody waits for the memory."""
+"""Until the process ends: taking compiled networks apart takes 30 ms."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,6 +242,9 @@ class TagRun:
     def _exit_code(self, usable: int) -> int:
         if self.tally.videos and usable == 0:
             return EXIT_NO_INPUT
+        if self.tally.all_internal:
+            self.console.error("every video met a mistake of nsnet; NSNET_DEBUG=1 shows where")
+            return EXIT_UNEXPECTED
         return EXIT_SOME_FAILED if self.tally.failed or self.tally.failed_before else EXIT_OK
 
 
@@ -296,6 +294,6 @@ class _Workers:
 
 def _fingerprint(tagger: Tagger, path: str) -> str | None:
     try:
-        return tagger.fingerprint(path)
+        return bounded(lambda: tagger.fingerprint(path))
     except (OSError, ValueError):
         return None

@@ -47,6 +47,11 @@ class Tally:
     def not_reached(self) -> int:
         return self.videos - self.done - self.skipped - self.failed.total()
 
+    @property
+    def all_internal(self) -> bool:
+        """Every video that was tried met a mistake of ours: what is broken is this program, not a video."""
+        return not self.done and set(self.failed) == {"internal"}
+
     def summary(self) -> str:
         """One line: how many, how long, what became of them, and why the failed ones failed."""
         parts = [f"{self.done} tagged"]

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from nsnet_cli.errors import VideoError
 from nsnet_cli.nets.engine import Engine
 from nsnet_cli.types import DecodeReport, FrameBatch, ReadOptions, VideoHeader
 
@@ -56,14 +57,23 @@ class MeasuredCosts:
 def measure(
     paths: Sequence[Path], read: ReadOptions, ks: Sequence[int], engine: Engine, reader: Reader, *, sampler: bool
 ) -> MeasuredCosts:
-    """Time the stages on up to TIMED_VIDEOS of `paths`, spread over the list. Raises VideoError."""
+    """Time the stages on up to TIMED_VIDEOS of `paths`, spread over the list, leaving out one whose decoder dies.
+
+    Raises VideoError where that happens to all.
+    """
     chosen = [paths[i] for i in np.unique(np.linspace(0, len(paths) - 1, TIMED_VIDEOS).round().astype(int))]
-    decode, even = [], []
-    preview, saliency, recognise = [], [], []
+    decode: list[float] = []
+    even, preview, saliency, recognise = [], [], [], []
     for path in chosen:
-        seconds, pixels = _decode(reader, path, read)
+        try:
+            seconds, pixels = _decode(reader, path, read)
+            evenly = [_decode(reader, path, replace(read, even=True, max_frames=k, min_frames=k))[0] for k in ks]
+        except VideoError:
+            if path == chosen[-1] and not decode:
+                raise
+            continue
         decode.append(seconds)
-        even.append([_decode(reader, path, replace(read, even=True, max_frames=k, min_frames=k))[0] for k in ks])
+        even.append(evenly)
         few = pixels[: max(4, *ks)]
         features, logits = engine.preview(pixels)
         preview.append(_seconds(engine.preview, pixels) / len(pixels))
@@ -74,7 +84,7 @@ def measure(
             engine.saliency(features, logits, times)
             saliency.append(_seconds(engine.saliency, features, logits, times))
     return MeasuredCosts(
-        videos=len(chosen),
+        videos=len(decode),
         decode_preview_s=float(np.mean(decode)),
         decode_even_s=dict(zip(ks, np.mean(even, axis=0).tolist(), strict=True)),
         preview_frame_s=float(np.mean(preview)),

@@ -43,6 +43,7 @@ class CpuEngine:
     """Runs a checkpoint on the CPU. `say` is told when something has to be exported first."""
 
     name = "cpu"
+    precision = "f32"
 
     def __init__(self, checkpoint: Checkpoint, *, say: Callable[[str], None] = lambda message: None) -> None:
         self.lanes = cpu_threads()
@@ -234,7 +235,7 @@ class Exports:
             "NUM_STREAMS": lanes,
             "INFERENCE_NUM_THREADS": lanes,
             "CACHE_DIR": str(export.folder / "compiled"),
-            "INFERENCE_PRECISION_HINT": "f32",
+            "INFERENCE_PRECISION_HINT": CpuEngine.precision,
         }
         return Graph(openvino.Core().compile_model(export.folder / "graph.xml", "CPU", settings), export.batch)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from nsnet_cli.errors import DeviceError
+from nsnet_cli.errors import DeviceError, NsnetError
 from nsnet_cli.nets.cost import FrameCost
 
 if TYPE_CHECKING:
@@ -31,6 +32,9 @@ class Engine(Protocol):
     """Runs a checkpoint's three networks. Safe to call from several threads."""
 
     name: str
+    """Kind of device: 'cpu', 'torch-cuda'."""
+    precision: str
+    """What the image networks reckon in: 'f32', 'f16'."""
     cost: FrameCost
     lanes: int
     """Calls that it carries out side by side: a caller with many frames shares them out among so many threads."""
@@ -103,6 +107,15 @@ def build_engine(
     from nsnet_cli.nets.torch_engine import TorchEngine
 
     return TorchEngine(checkpoint, "cpu" if device == "torch-cpu" else device)
+
+
+def check_not_forked(made_by: int) -> None:
+    """Networks and threads do not survive a fork: the first call would wait for ever. Raises NsnetError."""
+    if os.getpid() != made_by:
+        raise NsnetError(
+            f"this tagger was made in process {made_by} and came here by a fork, which its networks do not survive",
+            'make it in the process that uses it, or start processes by multiprocessing.get_context("spawn")',
+        )
 
 
 def _cuda_present() -> bool:

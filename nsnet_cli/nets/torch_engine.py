@@ -29,6 +29,7 @@ class TorchEngine:
         ):
             raise DeviceError(f"--device {device}: torch sees no {device} device here", "use --device cpu")
         self.name = f"torch-{device}"
+        self.precision = "f16" if device == "cuda" else "f32"
         self.device = torch.device(device)
         self._preview = self._placed(load_classifier(checkpoint.preview))
         self._recogniser = self._placed(load_classifier(checkpoint.recogniser))
@@ -60,7 +61,7 @@ class TorchEngine:
         return module.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def _classify(self, network: nn.Module, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        half = torch.autocast("cuda", torch.float16) if self.device.type == "cuda" else nullcontext()
+        half = torch.autocast("cuda", torch.float16) if self.precision == "f16" else nullcontext()
         with torch.inference_mode(), half:
             features, logits = network(torch.from_numpy(np.ascontiguousarray(pixels)).to(self.device))
         return features.float().cpu().numpy(), logits.float().cpu().numpy()

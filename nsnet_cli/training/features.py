@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -20,7 +21,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from nsnet_cli.errors import NoInputError, VideoError
+from nsnet_cli.bounded import bounded
+from nsnet_cli.errors import EXIT_UNEXPECTED, LOST_KINDS, LostVideosError, NoInputError, OutputError, VideoError
+from nsnet_cli.outputs.store import write_atomic
 from nsnet_cli.types import DecodeReport, FrameBatch, ReadOptions, VideoHeader
 from nsnet_cli.video.worker import DecodeWorker
 from nsnet_cli.weights.checkpoint import Checkpoint, network_identity
@@ -28,6 +31,8 @@ from nsnet_cli.weights.registry import NetworkUse
 
 CACHE_SCHEMA = 1
 PIECE_BYTES = 8 * 2**20
+MOST_LOST = 0.05
+"""Share of the videos that may be lost to anything but the files themselves before a figure over the rest misleads."""
 
 VideoReader = Callable[[Path, ReadOptions], Iterable[VideoHeader | FrameBatch | DecodeReport]]
 
@@ -128,14 +133,18 @@ class FeatureCache:
         return (arrays, metadata) if whole else None
 
     def store(self, key: str, arrays: dict[str, np.ndarray], metadata: dict[str, str]) -> None:
-        """Write an entry whole or not at all: an interrupted run leaves no half entry."""
+        """Write an entry whole or not at all: an interrupted run leaves no half entry. Raises OutputError."""
         from safetensors.numpy import save
 
         path = self.path(key)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        temporary.write_bytes(save(arrays, metadata=metadata))
-        temporary.replace(path)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_atomic(path, save(arrays, metadata=metadata))
+        except OSError as error:
+            hint = "set NSNET_CACHE to a folder with room: what is done stays"
+            refused = OutputError(f"cannot keep features in {self.folder}: {error.strerror or error}", hint)
+            refused.exit_code = EXIT_UNEXPECTED
+            raise refused from error
 
 
 # ---- extraction -----------------------------------------------------------------------------------------------------
@@ -159,9 +168,9 @@ class Extractor:
     def video(self, path: Path) -> VideoFeatures:
         """Raises VideoError."""
         try:
-            content = content_hash(path)
+            content = bounded(lambda: content_hash(path))
         except OSError as error:
-            raise VideoError(f"cannot read {path}: {error}", kind="not_found") from error
+            raise VideoError(f"cannot read {path}: {error.strerror or error}", kind=_kind(error)) from error
         keys = {"preview": entry_key(content, self.read, self.checkpoint.preview)}
         if self.recogniser:
             keys["recogniser"] = entry_key(content, self.read, self.checkpoint.recogniser)
@@ -199,6 +208,11 @@ class Extractor:
         return entries
 
 
+def _kind(error: OSError) -> str:
+    known = {FileNotFoundError: "not_found", PermissionError: "permission_denied", TimeoutError: "timeout"}
+    return known.get(type(error), "unreadable")
+
+
 def _assemble(entries: dict[str, Any]) -> VideoFeatures:
     arrays, metadata = entries["preview"]
     outputs = {
@@ -225,7 +239,10 @@ class Extraction:
 def extract_all(
     paths: Sequence[Path], extractor: Extractor, *, threads: int = 1, progress: Callable[[], None] = lambda: None
 ) -> Extraction:
-    """Features of many videos; one that cannot be read is kept in `failed`. Raises NoInputError if none can.
+    """Features of many videos; one that cannot be read is kept in `failed`.
+
+    Raises NoInputError if none can be read, LostVideosError where more than MOST_LOST of them were lost to timeouts,
+    crashes, memory or mistakes of ours: the rest is no fair sample of what was asked for.
 
     An interrupt drops the videos in work; those that are done are in the cache. `progress` is called for each one done.
     """
@@ -247,6 +264,14 @@ def extract_all(
             progress()
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
+    lost = [error for error in failed.values() if error.kind in LOST_KINDS]
+    if len(lost) > MOST_LOST * len(paths):
+        kinds = ", ".join(f"{count} {kind}" for kind, count in Counter(error.kind for error in lost).most_common())
+        raise LostVideosError(
+            f"{len(lost)} of {len(paths)} videos were lost to something other than the files ({kinds}); the first:"
+            f" {lost[0]}",
+            "run it again, with a lower --jobs where the machine is busy: what was read is kept",
+        )
     if not videos:
         raise NoInputError(f"none of the {len(paths)} videos can be read; the first: {next(iter(failed.values()))}")
     return Extraction(videos, failed)

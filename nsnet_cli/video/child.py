@@ -16,6 +16,7 @@ import signal
 import socket
 import sys
 import threading
+import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -99,15 +100,24 @@ def serve(sock: socket.socket, reader: Reader, path: Path, options: ReadOptions)
         waiting.put(error)
     except MemoryError:
         waiting.put(VideoError(f"{path}: decoding it needs more memory than allowed", kind="out_of_memory"))
-    except Exception as error:
-        waiting.put(VideoError(f"{path}: cannot be read: {type(error).__name__}: {error}", kind="unreadable"))
+    except OSError as error:  # the disk's
+        waiting.put(VideoError(f"{path}: cannot be read: {error.strerror or error}", kind="unreadable"))
+    except Exception as error:  # a mistake of ours
+        fault = VideoError(f"{path}: {type(error).__name__}: {error}", kind="internal")
+        fault.add_note(traceback.format_exc())
+        waiting.put(fault)
     waiting.put(None)
     sender.join()
 
 
 def _send_all(sock: socket.socket, waiting: queue.Queue[object]) -> None:
-    while (message := waiting.get()) is not None:
-        try:
+    """Ends the process where it cannot go on: the reader would wait for room in `waiting` for ever."""
+    try:
+        while (message := waiting.get()) is not None:
             wire.send(sock, message)
-        except OSError:
-            os._exit(0)  # the parent is gone
+    except ConnectionError:
+        os._exit(0)  # the parent is gone
+    except BaseException:
+        traceback.print_exc()  # its last line is what the parent tells
+        sys.stderr.flush()
+        os._exit(1)

@@ -12,12 +12,16 @@ import socket
 import subprocess
 import sys
 import tempfile
+import weakref
 
 DEFAULT_MEMORY_BYTES = 2 << 30
 DEFAULT_READER = "nsnet_cli.video:read_video"
+GONE_S = 2.0
+"""How long a killed process may take to be gone. One that the kernel holds (a dead network disk) is left behind."""
 
 _BOOT = "import sys; sys.path[:] = {path!r}; from nsnet_cli.video.child import main; main({args})"
 _spares: list[DecodeProcess] = []
+_all: weakref.WeakSet[DecodeProcess] = weakref.WeakSet()
 
 
 def start_spare() -> None:
@@ -40,6 +44,7 @@ class DecodeProcess:
     """
 
     def __init__(self, memory_bytes: int = DEFAULT_MEMORY_BYTES, reader: str = DEFAULT_READER) -> None:
+        self._owner = os.getpid()
         self.socket, theirs = socket.socketpair()
         life_read, self._life = os.pipe()
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115  closed in _close_files()
@@ -61,23 +66,27 @@ class DecodeProcess:
         finally:
             theirs.close()
             os.close(life_read)
+        _all.add(self)
 
     @property
     def pid(self) -> int | None:
-        """None after its death: others get its number."""
-        return self._process.pid if self._process.poll() is None else None
+        """None after its death: others get its number. None too in a fork of this program, which has no part in it."""
+        return self._process.pid if os.getpid() == self._owner and self._process.poll() is None else None
 
     def end(self) -> None:
-        """Kill it, and close what leads to it."""
+        """Kill it, and close what leads to it. One that cannot die now dies when the kernel lets it go."""
+        if os.getpid() != self._owner:
+            return
         with contextlib.suppress(OSError):
             self._process.kill()
-        self._process.wait()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(timeout=GONE_S)
         self._close_files()
 
     def last_words(self) -> str:
         """How it ended, and the last line that it wrote."""
         try:
-            code = self._process.wait(timeout=2.0)
+            code = self._process.wait(timeout=GONE_S)
         except subprocess.TimeoutExpired:
             return "it no longer answers"
         how = f"exit code {code}" if code >= 0 else signal.Signals(-code).name
@@ -87,6 +96,18 @@ class DecodeProcess:
         return f"{how}: {lines[-1][:200]}" if lines else how
 
     def _close_files(self) -> None:
+        _all.discard(self)
         self.socket.close()
         os.close(self._life)
         self._stderr.close()
+
+
+def _forget() -> None:
+    """In a fork of this program: let go of what belongs to its parent, or the workers would outlive that."""
+    for process in list(_all):
+        process._close_files()
+    _all.clear()
+    _spares.clear()
+
+
+os.register_at_fork(after_in_child=_forget)

@@ -1,18 +1,22 @@
-"""Messages between a decode worker and its parent: a pickled object and, beside it, raw pixels that are not pickled."""
+"""Messages between a decode worker and its parent: a pickled object and, beside it, raw pixels that are not pickled.
+
+The sockets stay blocking. A timeout set on one for receiving would hold for sending too, and whoever is then busy for
+longer than that would lose the video.
+"""
 
 from __future__ import annotations
 
 import pickle
+import select
 import socket
 import struct
 import time
 from typing import Any
 
+from nsnet_cli.bounded import SLICE_S
 from nsnet_cli.types import FrameBatch
 
 _LENGTHS = struct.Struct("<QQ")
-SLICE_S = 1.0
-"""Longest single wait. A longer one was no waiting: this process was stopped (Ctrl-Z) or the machine slept."""
 
 
 class Deadline:
@@ -36,7 +40,7 @@ class Deadline:
 
 
 def send(sock: socket.socket, message: object) -> None:
-    """Blocks until the peer has room. Raises OSError when it is gone."""
+    """Blocks until the peer has room, for ever if need be. Raises OSError when it is gone."""
     pixels: bytes | memoryview = b""
     if isinstance(message, FrameBatch):
         import numpy as np  # here and below: a parent starts its workers before it has the time to import numpy
@@ -71,19 +75,20 @@ def _exactly(sock: socket.socket, count: int, deadline: Deadline) -> bytearray:
 
 
 def _fill(sock: socket.socket, view: memoryview, deadline: Deadline) -> None:
+    poll = select.poll()
+    poll.register(sock, select.POLLIN)
     done = 0
     while done < len(view):
         left_s = deadline.timeout()
-        sock.settimeout(SLICE_S if left_s is None else min(left_s, SLICE_S))
         started = time.monotonic()
+        arrived = poll.poll(1000 * (SLICE_S if left_s is None else min(left_s, SLICE_S)))
+        deadline.spend(min(time.monotonic() - started, SLICE_S))
+        if not arrived:
+            continue
         try:
             got = sock.recv_into(view[done:])
-        except TimeoutError:
-            continue
         except ConnectionError:
             got = 0
-        finally:
-            deadline.spend(min(time.monotonic() - started, SLICE_S))
         if not got:
             raise EOFError("the other side is gone")
         done += got

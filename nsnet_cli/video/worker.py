@@ -12,18 +12,23 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 
+from nsnet_cli.bounded import bounded
 from nsnet_cli.errors import NsnetError, VideoError
 from nsnet_cli.types import DecodeReport, FrameBatch, ReadOptions, VideoHeader
 from nsnet_cli.video import wire
 from nsnet_cli.video.process import DEFAULT_MEMORY_BYTES, DEFAULT_READER, DecodeProcess, take_process
 
 START_TIMEOUT_S = 60.0
+START_TRIES = 3
 HEADER_TIMEOUT_S = 30.0
 SLOWEST_READ_BYTES_S = 10e6
 """A file without an index is read whole before its header: it gets the time that a slow disk needs."""
 MAX_TIMEOUT_S = 1800.0
 VIDEOS_PER_PROCESS = 1000
 """A fresh process now and then, so that leaks in codecs never add up."""
+
+_came_up: set[str] = set()
+"""Readers with which any worker has come up: from then on, one that does not is no fault of the installation."""
 
 
 def default_timeout_s(duration_s: float) -> float:
@@ -110,7 +115,8 @@ class DecodeWorker:
         """Send a request. That the process died while it was idle, or was starting, is not this video's doing."""
         if self._ahead not in (None, (path, options)):
             self.close()
-        for last in (False, True):
+        how = ""
+        for _ in range(START_TRIES):
             try:
                 self._wait_until_ready()
                 if self._ahead is None:
@@ -118,14 +124,15 @@ class DecodeWorker:
                 self._ahead = None
                 return
             except (EOFError, OSError) as error:  # TimeoutError is an OSError
-                if last:
-                    how = self._process.last_words() if self._process else str(error)
-                    raise NsnetError(f"the decode worker does not start: {how}", "run `nsnet --version`?") from error
+                how = self._process.last_words() if self._process else str(error)
                 self.close()
+        tried = f"does not start, tried {START_TRIES} times: {how}"
+        if self.reader in _came_up:
+            raise VideoError(f"{path}: the decoder {tried}", "is memory short? lower --jobs", "crashed")
+        raise NsnetError(f"the decode worker {tried}", "run `nsnet --version`?")
 
     def _send(self, path: Path, options: ReadOptions) -> None:
         assert self._process is not None
-        self._process.socket.settimeout(None)
         wire.send(self._process.socket, (os.fsencode(path), options))
 
     def _wait_until_ready(self) -> None:
@@ -134,6 +141,7 @@ class DecodeWorker:
             assert self._process is not None
             wire.receive(self._process.socket, wire.Deadline(START_TIMEOUT_S))
             self._ready = True
+            _came_up.add(self.reader)
 
     def _receive(self, path: Path, deadline: wire.Deadline) -> VideoHeader | FrameBatch | DecodeReport | VideoError:
         assert self._process is not None
@@ -151,6 +159,6 @@ class DecodeWorker:
 
 def _header_timeout_s(path: Path) -> float:
     try:
-        return HEADER_TIMEOUT_S + path.stat().st_size / SLOWEST_READ_BYTES_S
-    except OSError:
+        return HEADER_TIMEOUT_S + bounded(path.stat).st_size / SLOWEST_READ_BYTES_S
+    except OSError:  # the worker finds out what it is
         return HEADER_TIMEOUT_S
