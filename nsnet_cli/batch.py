@@ -22,7 +22,7 @@ from typing import Protocol, TypeVar
 
 from nsnet_cli.bounded import LOOK_S, bounded
 from nsnet_cli.errors import NsnetError, VideoError
-from nsnet_cli.types import DecodeReport, ErrorInfo, FrameBatch, ReadOptions, VideoHeader, VideoResult
+from nsnet_cli.types import DecodeReport, ErrorInfo, FrameBatch, ReadOptions, Source, VideoHeader, VideoResult
 
 T = TypeVar("T")
 Item = VideoHeader | FrameBatch | DecodeReport
@@ -58,6 +58,8 @@ class Job:
     path: str
     name: str
     error: ErrorInfo | None = None
+    source: Source | None = None
+    """The file as it was found. None: it could not be looked at."""
 
 
 @dataclass(frozen=True, slots=True)
