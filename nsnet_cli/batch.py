@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from nsnet_cli.bounded import LOOK_S, bounded
 from nsnet_cli.errors import NsnetError, VideoError
-from nsnet_cli.types import ErrorInfo, FrameBatch, ReadOptions, VideoResult
+from nsnet_cli.types import ErrorInfo, FrameBatch, ReadOptions, Source, VideoResult
 
 if TYPE_CHECKING:
     from nsnet_cli.video.reader import VideoReader
@@ -61,6 +61,8 @@ class Job:
     path: str
     name: str
     error: ErrorInfo | None = None
+    source: Source | None = None
+    """The file as it was found. None: it could not be looked at."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -275,12 +275,9 @@ def failed(path: str | Path, error: VideoError, model: ModelInfo | None = None) 
 
 
 def checked(options: TagOptions) -> TagOptions:
-    """The same options, or UsageError naming the one that cannot be carried out."""
+    """The same options, or UsageError where two of them contradict each other; each checked itself (types.py)."""
     if options.policy not in POLICIES:
         raise UsageError(f"--policy {options.policy!r} is not a policy", f"known: {', '.join(POLICIES)}")
-    for name, value in (("frames", options.frames), ("preview", options.preview), ("top-k", options.top_k)):
-        if value < 1:
-            raise UsageError(f"--{name} {value} is too small", "at least 1")
     if options.frames > options.preview and not POLICIES[options.policy].known_ahead:
         raise UsageError(
             f"--frames {options.frames} is more than --preview {options.preview}", "recognise fewer frames"

@@ -165,6 +165,15 @@ def test_fingerprint_follows_what_can_change_the_result(tagger: Tagger, tmp_path
         ({"frames": 0}, "frames 0"),
         ({"frames": 9, "preview": 8}, "9"),
         ({"budget": "x"}, "x"),
+        ({"budget": 8}, "--budget 8"),
+        ({"decoder": "x"}, "--decoder 'x' is no decoder"),
+        ({"preview": 0}, "preview 0"),
+        ({"preview": "24"}, "preview '24'"),
+        ({"frames": 2.5}, "frames 2.5"),
+        ({"top_k": 0}, "top-k 0"),
+        ({"seed": -1}, "seed -1"),
+        ({"threshold": 1.5}, "threshold 1.5"),
+        ({"threshold": float("nan")}, "threshold nan"),
     ],
 )
 def test_options_that_cannot_be_carried_out_are_named(changes: dict[str, object], named: str) -> None:

@@ -32,6 +32,7 @@ from nsnet_cli.cli.options import (
     tag_options,
 )
 from nsnet_cli.errors import UsageError, VideoError
+from nsnet_cli.text import printable, spreadsheet_cell
 
 if TYPE_CHECKING:
     from nsnet_cli.tagger import Tagger
@@ -82,6 +83,11 @@ def explain(
     console = Console(quiet, verbose)
     if as_json and as_csv:
         raise UsageError("--json and --csv both want stdout", "give one of them")
+    from nsnet_cli.outputs.save import check_target
+
+    for target in (png, html):
+        if target is not None:
+            check_target(target, video)
     options = tag_options(checkpoint, policy=policy, frames=frames, preview=preview, budget=budget, seed=seed,
                           top_k=top_k, threshold=threshold, decoder=decoder)  # fmt: skip
     from nsnet_cli.cores import usable_cores
@@ -161,5 +167,6 @@ def frames_csv(result: VideoResult) -> str:
     for frame in result.frames:
         numbers = [frame.fsm, frame.vgm, frame.saliency, frame.confidence]
         cells = ["" if n is None else f"{n:.6g}" for n in numbers]
-        writer.writerow([f"{frame.pts_s:.6f}", *cells, "true" if frame.chosen else "false", frame.tag or ""])
+        tag = spreadsheet_cell(printable(frame.tag or ""))
+        writer.writerow([f"{frame.pts_s:.6f}", *cells, "true" if frame.chosen else "false", tag])
     return out.getvalue()

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from nsnet_cli.cli.console import Console
+from nsnet_cli.cli.finding import Exclude, Hidden
 from nsnet_cli.cli.options import (
     OPTIONS,
     OUTPUT,
@@ -97,6 +98,8 @@ def tag(
     overwrite: Overwrite = False,
     retry_failed: RetryFailed = False,
     dry_run: DryRun = False,
+    exclude: Exclude = None,
+    hidden: Hidden = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> int:
@@ -124,6 +127,8 @@ def tag(
         overwrite=overwrite,
         retry_failed=retry_failed,
         dry_run=dry_run,
+        exclude=tuple(exclude or ()),
+        hidden=hidden,
     )
     if not request.paths and from_list is None:
         raise UsageError("no video was given", "give files or folders, as in: nsnet tag ./videos")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,12 +14,12 @@ from nsnet_cli.bounded import bounded
 from nsnet_cli.cli import signals
 from nsnet_cli.cli.app import exit_code
 from nsnet_cli.cli.console import Console, Progress
+from nsnet_cli.cli.finding import find, left_out_words, listed, show_plan
 from nsnet_cli.cli.rows import ROW_FORMATS, Rows, make_rows
 from nsnet_cli.cli.tally import Tally
 from nsnet_cli.cores import usable_cores
-from nsnet_cli.errors import EXIT_NO_INPUT, EXIT_OK, EXIT_SOME_FAILED, EXIT_UNEXPECTED, NoInputError, UsageError
+from nsnet_cli.errors import EXIT_NO_INPUT, EXIT_OK, EXIT_SOME_FAILED, EXIT_UNEXPECTED, UsageError
 from nsnet_cli.outputs.files import FileOutputs
-from nsnet_cli.outputs.store import output_names
 from nsnet_cli.reading import read_options
 from nsnet_cli.text import harmless, printable
 from nsnet_cli.types import TagOptions, VideoResult
@@ -49,6 +49,8 @@ class Request:
     overwrite: bool
     retry_failed: bool
     dry_run: bool
+    exclude: tuple[str, ...] = ()
+    hidden: bool = False
 
 
 class TagRun:
@@ -66,13 +68,14 @@ class TagRun:
             report=request.report,
         )
         self.shard = inputs.parse_shard(request.shard) if request.shard else None
+        self._summary = f"run.{self.shard[0]}of{self.shard[1]}.json" if self.shard else "run.json"
         self.tally = Tally()
         self._pool = startup.decode_pool(request.timeout_s)
 
     def run(self) -> int:
         jobs = self._find()
         if not self.request.dry_run:
-            self.files.open()
+            self.files.open(self._summary)
         usable = sum(job.error is None for job in jobs)
         self._processes = max(1, min(self.request.jobs or usable_cores(), usable))
         try:
@@ -80,7 +83,7 @@ class TagRun:
             startup.loaded()
             todo = self._left_to_do(jobs, tagger)
             if self.request.dry_run:
-                return self._show_plan(jobs, todo)
+                return show_plan(jobs, todo, self.files, self.request.format, self.console)
             return self._tag_all(todo, tagger, usable)
         finally:
             self._pool.close()
@@ -89,29 +92,19 @@ class TagRun:
     # ---- before ----
 
     def _find(self) -> list[Job]:
-        """The jobs of this run: named before they are sharded, so that every shard names them alike."""
+        """The jobs of this run, each with a name that follows from the video's path, whatever else is given."""
         request = self.request
-        listed = [name for name in (request.from_list, *("-" for p in request.paths if p == "-")) if name]
+        names = [name for name in (request.from_list, *("-" for p in request.paths if p == "-")) if name]
         given = [path for path in request.paths if path != "-"]
-        given += [path for name in dict.fromkeys(listed) for path in inputs.read_list_file(name)]
-        found = inputs.find_videos(given)
-        for warning in found.warnings:
-            self.console.warn(harmless(warning))
-        if found.skipped:
-            self.console.detail(f"{found.skipped} files that are no videos left out")
-        if found.duplicates:
-            self.console.detail(f"{found.duplicates} videos given more than once, tagged once")
-        if not found.videos:
-            what = ", ".join(given[:3]) + (", ..." if len(given) > 3 else "") or "the list"
-            other = f" ({found.skipped} other files)" if found.skipped else ""
-            raise NoInputError(f"no video in {what}{other}", "give a video file, or a folder that holds some")
-        relative = [inputs.relative_name(video.path, found.base) for video in found.videos]
-        names = output_names(relative)
-        jobs = [Job(v.path, name, v.error) for v, name in zip(found.videos, names, strict=True)]
+        given += [path for name in dict.fromkeys(names) for path in listed(name, self.console)]
+        found = find(given, inputs.Search(request.exclude, request.hidden), self.console)
+        self.tally.left_out = found.left_out
+        jobs = [Job(v.path, self.files.name(v.path, v.name), v.error, v.source) for v in found.videos]
         if self.shard is not None:
             index, count = self.shard
-            jobs = [job for job, name in zip(jobs, relative, strict=True) if inputs.shard_of(name, count) == index]
-            self.console.detail(f"shard {index}/{count}: {len(jobs)} of {len(names)} videos")
+            below = (inputs.relative_name(job.path, found.base) for job in jobs)
+            jobs = [job for job, name in zip(jobs, below, strict=True) if inputs.shard_of(name, count) == index]
+            self.console.detail(f"shard {index}/{count}: {len(jobs)} of {len(found.videos)} videos")
         self._check_format(len(jobs))
         self.tally.videos = len(jobs)
         return jobs
@@ -159,35 +152,15 @@ class TagRun:
             return jobs
         todo = []
         for job in jobs:
-            stored = self.files.look(job.name, lambda path=job.path: _fingerprint(tagger, path))  # type: ignore[misc]
+            stored = self.files.look(job.name, lambda path=job.path: _fingerprint(tagger, path), job.source)  # type: ignore[misc]
             skip = stored.state == "done" or (stored.state == "failed" and not self.request.retry_failed)
             if not skip or stored.result is None:
-                todo.append(job)
+                todo.append(replace(job, error=job.error or stored.error))
                 continue
             self.tally.count_skipped(stored.result)
             if not self.request.dry_run:
-                self.files.skip(stored.result)
+                self.files.skip(replace(stored.result, path=job.path))  # as it is called now
         return todo
-
-    def _show_plan(self, jobs: list[Job], todo: list[Job]) -> int:
-        waiting = {job.path for job in todo}
-        for job in jobs:
-            action = "skip" if job.path not in waiting else "tag" if job.error is None else "fail"
-            if self.request.format in ("jsonl", "json"):
-                from nsnet_cli.text import json_text
-
-                self.console.data(json_text({"path": job.path, "action": action, "output": self._target(job)}))
-            else:
-                target = self._target(job)
-                reason = f"  ({job.error.kind})" if job.error else ""
-                self.console.data(
-                    f"{action}\t{printable(job.path)}{reason}" + (f"\t{printable(target)}" if target else "")
-                )
-        self.console.info(f"{len(todo)} of {len(jobs)} videos to tag; nothing was done (--dry-run)")
-        return EXIT_OK
-
-    def _target(self, job: Job) -> str | None:
-        return str(self.files.results.path(job.name)) if self.files.results else None
 
     # ---- the work ----
 
@@ -204,9 +177,10 @@ class TagRun:
         finally:
             where = f"; results in {printable(str(self.request.output_dir))}" if self.request.output_dir else ""
             self.console.info(self.tally.summary() + where)
+            if self.tally.left_out:
+                self.console.info(left_out_words(self.tally.left_out))
             if self.files.results is not None:
-                name = f"run.{self.shard[0]}of{self.shard[1]}.json" if self.shard else "run.json"
-                self.files.results.write_summary(self.tally.as_dict(code), name)
+                self.files.results.write_summary(self.tally.as_dict(code), self._summary)
 
     def _tag(self, todo: list[Job], tagger: Tagger | None) -> None:
         rows = self._rows(todo)
@@ -215,12 +189,13 @@ class TagRun:
                 if rows is not None:
                     self.console.data(rows.head(), end="")
                 for finished in self._finished(todo, tagger, bar):
+                    job = finished.job
                     with signals.held():
-                        self.files.write(finished.job.name, finished.result, finished.fingerprint)
-                        self.tally.count(finished.result)
+                        result = self.files.write(job.name, finished.result, finished.fingerprint, job.source)
+                        self.tally.count(result)
                     if rows is not None:
-                        self.console.data(rows.row(finished.result), end="")
-                    self._complain(finished.result, rows is not None)
+                        self.console.data(rows.row(result), end="")
+                    self._complain(result, rows is not None)
                     if len(todo) > 1:  # a single one is measured in frames
                         bar.advance()
         finally:
