@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import math
 import os
 import time
@@ -24,7 +25,6 @@ from nsnet_cli.types import (
     SCHEMA_VERSION,
     Cost,
     DecodeReport,
-    ErrorInfo,
     Evidence,
     FrameScore,
     ModelInfo,
@@ -48,6 +48,7 @@ Opener = Callable[[Path, ReadOptions], VideoReader]
 """Where videos are read: `open_video` in this process, `DecodePool.open` in processes that can be killed."""
 Views = Callable[[np.ndarray], np.ndarray]
 """Pixels (K, S, S, 3), or (K, F, S, S, 3) of clips, of the preview frames with these indices (K,)."""
+logger = logging.getLogger(__name__)
 EVIDENCE_FRAMES = 3
 """Frames named as evidence of a tag, at most."""
 
@@ -56,13 +57,14 @@ class Tagger:
     """Tags videos with one checkpoint and one set of options. Safe to use from several threads."""
 
     def __init__(
-        self, checkpoint: Checkpoint, engine: Engine, options: TagOptions, *, jpegs: bool = False, threads: int = 1
+        self, checkpoint: Checkpoint, engine: Engine, options: TagOptions, *, read: ReadOptions | None = None
     ) -> None:
+        """`read`: how videos are read; None follows from checkpoint and options."""
         self.checkpoint = checkpoint
         self.engine = engine
         self.options = options
         self.budget = Budget.parse(options.budget) if options.budget else None
-        self.read_options = read_options(checkpoint, options, jpegs=jpegs, threads=threads)
+        self.read_options = read or read_options(checkpoint, options, jpegs=False, threads=1)
         preview = checkpoint.preview.network
         self.preview_vocabulary = load_vocabulary(preview.vocabulary)
         self._made_by = os.getpid()
@@ -71,28 +73,51 @@ class Tagger:
     @classmethod
     def from_checkpoint(
         cls,
-        name: str = "imagenet-lite",
+        name: str | Checkpoint = "imagenet-lite",
         options: TagOptions | None = None,
         *,
         device: str = "auto",
-        jpegs: bool = False,
-        threads: int = 1,
-        say: Callable[[str], None] = lambda message: None,
+        read: ReadOptions | None = None,
     ) -> Tagger:
-        """A tagger for a registry name, a checkpoint folder or hub:owner/name@revision.
+        """A tagger for a checkpoint: downloads what is not here, exports what this machine has not run yet.
 
-        `say` is told what a person should know before the first video: exports, a policy that fell back. Raises
-        UsageError, WeightsError, DeviceError.
+        Args:
+            name: A registry name, a checkpoint folder, hub:owner/name@revision, or a checkpoint that is resolved.
+            options: How to sample and what to keep; None: as the checkpoint was made for.
+            device: auto, cpu, torch-cpu, cuda or mps.
+            read: How videos are read; None follows from checkpoint and options.
+
+        Raises:
+            UsageError: The options contradict each other.
+            WeightsError: The checkpoint is unknown, missing or damaged.
+            DeviceError: The device is not there.
+
+        Example:
+            tagger = Tagger.from_checkpoint("imagenet-lite", TagOptions(top_k=3))
+            print(tagger.tag("clip.mp4").tags)
         """
-        checkpoint = resolve_checkpoint(name)
+        checkpoint = resolve_checkpoint(name) if isinstance(name, str) else name
         options = checked(options or TagOptions(frames=checkpoint.frames, preview=checkpoint.preview_frames))
         if POLICIES[options.policy].sampler and checkpoint.sampler is None:
-            say(f"{checkpoint.name}: {checkpoint.sampler_note or 'no sampler is trained'}; using --policy confidence")
+            why = checkpoint.sampler_note or "no sampler is trained"
+            logger.info("%s: %s; using --policy confidence", checkpoint.name, why)
             options = replace(options, policy="confidence")
-        return cls(checkpoint, build_engine(checkpoint, device, say=say), options, jpegs=jpegs, threads=threads)
+        return cls(checkpoint, build_engine(checkpoint, device, say=logger.info), options, read=read)
 
     def tag(self, path: str | Path, *, open: Opener = open_video) -> VideoResult:
-        """Tag one video. Raises VideoError."""
+        """Tag one video.
+
+        Args:
+            path: The video.
+            open: What reads it: by default in this process, without protection from damaged files. `DecodePool.open`
+                reads in a process that can be killed.
+
+        Returns:
+            The result, with status "ok".
+
+        Raises:
+            VideoError: The video cannot be tagged; `kind` says why.
+        """
         check_not_forked(self._made_by)
         started = time.perf_counter()
         with open(Path(path), self.read_options) as video:
@@ -108,7 +133,7 @@ class Tagger:
         try:
             return self.tag(path, open=open)
         except VideoError as error:
-            return failed(path, error, self.model)
+            return VideoResult.failed(str(path), error.kind, str(error), self.model)
 
     @property
     def model(self) -> ModelInfo:
@@ -267,11 +292,6 @@ class Tagger:
     def _preview_tag(self, index: int) -> str:
         tag: TagName = self.preview_vocabulary[index]
         return tag.name
-
-
-def failed(path: str | Path, error: VideoError, model: ModelInfo | None = None) -> VideoResult:
-    """The error row of a video that could not be tagged."""
-    return VideoResult(path=str(path), status="error", model=model, error=ErrorInfo(error.kind, str(error)))
 
 
 def checked(options: TagOptions) -> TagOptions:

@@ -347,3 +347,8 @@ class VideoResult:
     info: VideoInfo | None = None
     jpegs: tuple[bytes, ...] = field(default=(), repr=False)
     """As `frames`, the uncropped preview frames as JPEG; empty unless they were asked for."""
+
+    @classmethod
+    def failed(cls, path: str, kind: str, message: str, model: ModelInfo | None = None) -> VideoResult:
+        """The row of a video that could not be tagged. `kind` is one of errors.VIDEO_ERROR_KINDS."""
+        return cls(path, "error", model=model, error=ErrorInfo(kind, message))

@@ -11,11 +11,14 @@ PACKAGE = ROOT / "nsnet_cli"
 LONGEST_MODULE, LONGEST_FUNCTION, LONGEST_LINE = 330, 60, 120
 
 LAYERS = (
-    ("errors", "text", "types", "cores", "bounded", "policies", "startup"),
-    ("atomic", "hierarchy"),
-    ("weights", "selection", "inputs"),
-    ("video", "nets", "outputs"),
-    ("tagger",),
+    ("errors", "text", "cores"),
+    ("bounded", "atomic", "selection", "sniffing", "search"),
+    ("policies",),
+    ("types",),
+    ("hierarchy", "looking", "lists"),
+    ("inputs", "weights"),
+    ("reading", "video", "nets", "outputs"),
+    ("startup", "tagger"),
     ("run",),
     ("labelled",),
     ("evaluation",),

@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 from readers import LocalPool
 
-from nsnet_cli import batch
-from nsnet_cli.batch import Finished, Job
 from nsnet_cli.errors import DeviceError, VideoError
+from nsnet_cli.run import batch
+from nsnet_cli.run.jobs import Finished, Job
 from nsnet_cli.types import ErrorInfo, ReadOptions, Tag, VideoResult
 from nsnet_cli.video.reader import VideoReader
 

@@ -136,15 +136,6 @@ def _replace_closed_streams() -> None:
             setattr(sys, name, os.fdopen(number, "r" if name == "stdin" else "w", encoding="utf-8"))
 
 
-def exit_code(error: BaseException) -> int:
-    """What the program ends with when `error` ends it."""
-    if isinstance(error, KeyboardInterrupt):
-        return EXIT_INTERRUPTED
-    if isinstance(error, Terminated):
-        return EXIT_TERMINATED
-    return error.exit_code if isinstance(error, NsnetError) else EXIT_UNEXPECTED
-
-
 def _report(error: BaseException) -> int:
     """The ordered map from exception to message, next step and exit code: the first that fits wins."""
     debug = os.environ.get("NSNET_DEBUG", "") not in ("", "0")

@@ -8,21 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from nsnet_cli.cli.console import Console
-from nsnet_cli.cli.options import (
-    OPTIONS,
-    OUTPUT,
-    SAMPLING,
-    CheckpointName,
-    Command,
-    Decoder,
-    Device,
-    Jobs,
-    Preview,
-    Quiet,
-    Seed,
-    Verbose,
-    new_app,
-)
+from nsnet_cli.cli.options import OUTPUT, SAMPLING, TALKING, Command, Shared, new_app, shared
 from nsnet_cli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -37,6 +23,7 @@ SplitName = Literal["auto", "all", "train", "val", "test"]
 
 
 @app.command(cls=Command)
+@shared("checkpoint", "preview", "seed", "device", "decoder", "jobs", *TALKING)
 def evaluate(
     labels: Annotated[
         Path,
@@ -60,14 +47,8 @@ def evaluate(
             "--plot", metavar="FILE", help="Write accuracy against GFLOPs and seconds as PNG.", rich_help_panel=OUTPUT
         ),
     ] = None,
-    checkpoint: CheckpointName = OPTIONS["checkpoint"].default,
-    preview: Preview = None,
-    seed: Seed = OPTIONS["seed"].default,
-    device: Device = OPTIONS["device"].default,
-    decoder: Decoder = OPTIONS["decoder"].default,
-    jobs: Jobs = OPTIONS["jobs"].default,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
+    *,
+    shared: Shared,
 ) -> int:
     """Measure accuracy against cost on labelled videos: nsnet, its two parts, and the other policies.
 
@@ -83,14 +64,12 @@ def evaluate(
 
     if json and csv:
         raise UsageError("--json and --csv contradict each other", "give one of them")
-    console = Console(quiet, verbose)
-    ks = _budgets(frames)
-    row = resolve_checkpoint(checkpoint)
+    console, ks, row = shared.console(), _budgets(frames), resolve_checkpoint(shared.checkpoint)
     chosen = _of_split(read_label_file(labels, console), split, console)
     if str(row.training.get("data")) == str(labels) and not any(video.split == "test" for video in chosen.videos):
         console.warn(harmless(f"{row.name} was trained on {labels}: these figures flatter it"))
-    settings = ReadSettings(preview or row.preview_frames, device, decoder, jobs)
-    report = _run(chosen, row, settings, ks, seed, console)
+    settings = ReadSettings(shared.preview or row.preview_frames, shared.device, shared.decoder, shared.jobs)
+    report = _run(chosen, row, settings, ks, shared.seed, console)
     if json:
         console.data(json_text(to_dict(report)))
     elif csv:

@@ -1,8 +1,7 @@
-"""What a command is given, found: paths, lists, patterns; what is left out on the way is said."""
+"""What a command is given: paths, lists, patterns; and a plan that is only shown."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,18 +11,14 @@ import typer
 from nsnet_cli import inputs, lists
 from nsnet_cli.cli.console import Console
 from nsnet_cli.cli.options import RUNNING
-from nsnet_cli.errors import EXIT_OK, NoInputError
+from nsnet_cli.errors import EXIT_OK
 from nsnet_cli.looking import look_at_each
 from nsnet_cli.outputs.names import apart
 from nsnet_cli.text import json_text, printable
 
 if TYPE_CHECKING:
-    from nsnet_cli.batch import Job
     from nsnet_cli.outputs.files import FileOutputs
-
-MOST_ENDINGS = 5
-LONGEST_ENDING = 12
-"""Characters; what is longer is no ending but a name with a dot in it."""
+    from nsnet_cli.run.jobs import Job
 
 Exclude = Annotated[
     list[str] | None,
@@ -44,18 +39,11 @@ Hidden = Annotated[
 ]
 
 
-def find(given: Sequence[str], search: inputs.Search, console: Console) -> inputs.FoundInputs:
-    """The videos of paths, folders and globs. Raises NoInputError where there is none."""
-    found = inputs.find_videos(given, search)
-    for warning in found.warnings:
-        console.warn(warning)
-    if found.duplicates:
-        console.detail(f"{found.duplicates} videos given more than once, tagged once")
-    if not found.videos:
-        what = ", ".join(given[:3]) + (", ..." if len(given) > 3 else "") or "the list"
-        other = f" ({left_out_words(found.left_out)})" if found.skipped else ""
-        raise NoInputError(f"no video in {what}{other}", "give a video file, or a folder that holds some")
-    return found
+def given(paths: Sequence[str], from_list: str | None, console: Console) -> tuple[str, ...]:
+    """What was named on the command line, and what the lists hold that were named there (`-` is one on stdin)."""
+    names = [name for name in (from_list, *("-" for path in paths if path == "-")) if name]
+    named = [path for path in paths if path != "-"]
+    return (*named, *(path for name in dict.fromkeys(names) for path in listed(name, console)))
 
 
 def listed(name: str, console: Console) -> list[str]:
@@ -73,18 +61,6 @@ def listed(name: str, console: Console) -> list[str]:
         return found.paths
     console.warn(f"the list names {count}, left out: {words} (a folder counts on a line of its own)")
     return [path for path, folder in zip(found.paths, is_folder, strict=True) if not folder]
-
-
-def left_out_words(left_out: Counter[str]) -> str:
-    """'left out: 12 .jpg, 3 .txt, 1 without ending': the most common endings."""
-    named: Counter[str] = Counter()
-    for ending, count in left_out.items():
-        named["without ending" if len(ending) < 2 else ending if len(ending) <= LONGEST_ENDING else "others"] += count
-    rest = named.pop("others", 0)
-    ranked = sorted(named.items(), key=lambda item: (-item[1], not item[0].startswith("."), item[0]))
-    rest += sum(count for _, count in ranked[MOST_ENDINGS:])
-    words = [f"{count} {ending}" for ending, count in ranked[:MOST_ENDINGS]]
-    return "left out: " + ", ".join(words + ([f"{rest} others"] if rest else []))
 
 
 def show_plan(jobs: list[Job], todo: list[Job], files: FileOutputs, format: str, console: Console) -> int:

@@ -10,38 +10,22 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from nsnet_cli.cli.console import Console
 from nsnet_cli.cli.explain import complaint
-from nsnet_cli.cli.finding import Exclude, Hidden, find, left_out_words
-from nsnet_cli.cli.options import (
-    OPTIONS,
-    Budget,
-    CheckpointName,
-    Command,
-    Decoder,
-    Device,
-    Frames,
-    PolicyName,
-    Preview,
-    Quiet,
-    Seed,
-    Timeout,
-    Verbose,
-    new_app,
-    tag_options,
-)
+from nsnet_cli.cli.finding import Exclude, Hidden
+from nsnet_cli.cli.options import TAGGING, TALKING, Command, Shared, new_app, shared
 from nsnet_cli.errors import EXIT_OK, EXIT_SOME_FAILED, EXIT_UNEXPECTED, OutputError
 from nsnet_cli.text import harmless
 
 if TYPE_CHECKING:
-    from nsnet_cli.batch import Finished, Job
     from nsnet_cli.outputs.store import ResultStore
+    from nsnet_cli.run.jobs import Finished, Job
     from nsnet_cli.types import VideoResult
 
 app = new_app()
 
 
 @app.command(cls=Command)
+@shared(*TAGGING, *TALKING)
 def frames_command(
     videos: Annotated[list[str], typer.Argument(help="Videos, folders or globs.", metavar="VIDEO...")],
     out: Annotated[
@@ -62,57 +46,42 @@ def frames_command(
         bool,
         typer.Option(
             "--times",
-            help="Write no files; print seconds, saliency and video, parted by tabs.",
+            help="Write no files; print seconds, saliency and video, tab-separated.",
             rich_help_panel="Output",
         ),
     ] = False,
     print0: Annotated[
         bool, typer.Option("--print0", "-0", help="End lines with NUL, for xargs -0.", rich_help_panel="Output")
     ] = False,
-    checkpoint: CheckpointName = OPTIONS["checkpoint"].default,
-    policy: PolicyName = OPTIONS["policy"].default,
-    frames: Frames = None,
-    preview: Preview = None,
-    budget: Budget = None,
-    seed: Seed = OPTIONS["seed"].default,
-    device: Device = OPTIONS["device"].default,
-    decoder: Decoder = OPTIONS["decoder"].default,
-    timeout: Timeout = OPTIONS["timeout"].default,
     exclude: Exclude = None,
     hidden: Hidden = False,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
+    *,
+    shared: Shared,
 ) -> int:
     """Write the salient frames of videos as pictures and print the path of each, best used with xargs.
 
     The pictures have the preview's size: the whole frame, its longest side at most 320 px. For full-size frames take
     --times and let ffmpeg cut them out.
     """
-    console = Console(quiet, verbose)
-    from nsnet_cli.batch import Job, run
     from nsnet_cli.cores import usable_cores
-    from nsnet_cli.inputs import Search
     from nsnet_cli.outputs.names import output_name
     from nsnet_cli.outputs.store import ResultStore
+    from nsnet_cli.run.finding import find, left_out_words
+    from nsnet_cli.run.jobs import Job
+    from nsnet_cli.run.opening import prepare
+    from nsnet_cli.search import Search
 
-    found = find(videos, Search(exclude or (), hidden), console)
+    console = shared.console()
+    found = find(videos, Search(tuple(exclude or ()), hidden))
     store = None if times else ResultStore(out or Path("nsnet-frames"))
     if store is not None:
         store.check()
-    options = tag_options(checkpoint, policy=policy, frames=frames, preview=preview, budget=budget, seed=seed,
-                          decoder=decoder)  # fmt: skip
-    from nsnet_cli.tagger import Tagger
-    from nsnet_cli.video.pool import DecodePool
-
-    tagger = Tagger.from_checkpoint(
-        checkpoint, options, device=device, jpegs=not times, threads=usable_cores(), say=console.info
-    )
+    opening = prepare(shared.asked(), jpegs=not times, threads=usable_cores())
     jobs = [Job(v.path, output_name(v.name), v.error, v.source) for v in found.videos]
     end, failed, count = "\0" if print0 else "\n", 0, 0
     say = harmless if console.data_is_terminal and not print0 else str  # a program wants names as they are
-    pool = DecodePool(timeout_s=timeout or None)
-    batch = run(tagger, jobs, pool=pool, threads=1, timeout_s=timeout or None)
-    with closing(store) if store is not None else nullcontext(), closing(batch) as finished:  # type: ignore[type-var]
+    finished = opening.one_by_one(jobs, shared.timeout_s)
+    with closing(store) if store is not None else nullcontext(), closing(finished):  # type: ignore[type-var]
         for item in finished:
             lines, error = outcome(item, store, image, say)
             if error is not None:

@@ -10,19 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from nsnet_cli.cli.console import Console
-from nsnet_cli.cli.options import (
-    OPTIONS,
-    Command,
-    Decoder,
-    Device,
-    Frames,
-    Jobs,
-    Preview,
-    Quiet,
-    Verbose,
-    new_app,
-    option,
-)
+from nsnet_cli.cli.options import TALKING, Command, Shared, new_app, shared
 from nsnet_cli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -36,6 +24,11 @@ TRAINING = "Training"
 
 
 @app.command(cls=Command)
+@shared(
+    *("frames", "preview", "device", "decoder", "jobs", *TALKING),
+    checkpoint={"help": "Whose preview network and recogniser are used."},
+    seed={"help": "The same seed gives the same weights.", "rich_help_panel": TRAINING, "envvar": None},
+)
 def train(
     output: Annotated[
         Path, typer.Option("--output", "-o", help="Checkpoint folder to write; nsnet tag --checkpoint takes it.")
@@ -62,9 +55,6 @@ def train(
     epochs: Annotated[
         int, typer.Option("--epochs", min=1, help="At most; stops early.", rich_help_panel=TRAINING)
     ] = 40,
-    seed: Annotated[
-        int, option("seed", help="The same seed gives the same weights.", rich_help_panel=TRAINING, envvar=None)
-    ] = 0,
     val_split: Annotated[
         float,
         typer.Option(
@@ -84,16 +74,8 @@ def train(
             show_default=False,
         ),
     ] = None,
-    checkpoint: Annotated[str, option("checkpoint", help="Whose preview network and recogniser are used.")] = OPTIONS[
-        "checkpoint"
-    ].default,
-    frames: Frames = None,
-    preview: Preview = None,
-    device: Device = OPTIONS["device"].default,
-    decoder: Decoder = OPTIONS["decoder"].default,
-    jobs: Jobs = OPTIONS["jobs"].default,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
+    *,
+    shared: Shared,
 ) -> int:
     """Train a sampler and your own tags on your videos, and write them as a checkpoint folder.
 
@@ -106,20 +88,21 @@ def train(
 
     if (labels is None) == (features is None):
         raise UsageError("give LABELS or --features FILE, one of them", "as in: nsnet train labels.csv -o my-tags/")
-    console = Console(quiet, verbose)
-    base = resolve_checkpoint(checkpoint)
+    console, base = shared.console(), resolve_checkpoint(shared.checkpoint)
     kind: Kind = "own-vocabulary" if vocabulary == "own" else "fixed-vocabulary"
     if vocabulary == "imagenet" and base.preview.network.vocabulary != "imagenet-1k":
         raise UsageError(
             f"{base.preview.network.name}, which previews for {base.name}, does not know ImageNet's tags",
             "choose another --checkpoint, or train your own tags",
         )
-    options = TrainOptions(kind, epochs, seed, frames or base.frames, preview or base.preview_frames)
-    settings = ReadSettings(options.preview, device, decoder, jobs)
+    options = TrainOptions(
+        kind, epochs, shared.seed, shared.frames or base.frames, shared.preview or base.preview_frames
+    )
     if features is not None:
         dataset = _ready(features, kind, base, multi_label)
     else:
         assert labels is not None
+        settings = ReadSettings(options.preview, shared.device, shared.decoder, shared.jobs)
         dataset = _extracted(labels, kind, base, settings, multi_label, console)
     _train(dataset, base, options, output, val_split, console)
     return 0

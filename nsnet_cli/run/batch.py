@@ -16,13 +16,14 @@ import threading
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from nsnet_cli.bounded import LOOK_S, bounded
 from nsnet_cli.errors import NsnetError, VideoError
-from nsnet_cli.types import ErrorInfo, FrameBatch, ReadOptions, Source, VideoResult
+from nsnet_cli.run.jobs import Finished, Job
+from nsnet_cli.types import ErrorInfo, FrameBatch, ReadOptions, VideoResult
 
 if TYPE_CHECKING:
     from nsnet_cli.video.reader import VideoReader
@@ -52,26 +53,6 @@ class Pool(Protocol):
     def kill(self) -> None: ...
 
     def close(self) -> None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """One video to tag. `name`: where its result goes in an output tree. `error`: known already, nothing to try."""
-
-    path: str
-    name: str
-    error: ErrorInfo | None = None
-    source: Source | None = None
-    """The file as it was found. None: it could not be looked at."""
-
-
-@dataclass(frozen=True, slots=True)
-class Finished:
-    """One video's row, and the fingerprint under which it may be kept (None: the file could not be looked at)."""
-
-    job: Job
-    result: VideoResult
-    fingerprint: str | None
 
 
 def run(
@@ -148,23 +129,24 @@ class _Work:
         try:
             before = self._fingerprint(path)
         except TimeoutError as error:
-            hung = ErrorInfo("timeout", f"the disk does not answer: {error}")
-            return Finished(job, error_row(job.path, job.error or hung), None)
+            known = job.error or ErrorInfo("timeout", f"the disk does not answer: {error}")
+            return Finished(job, VideoResult.failed(job.path, known.kind, known.message), None)
         if job.error is not None:
-            return Finished(job, error_row(job.path, job.error), before)
+            return Finished(job, VideoResult.failed(job.path, job.error.kind, job.error.message), before)
         try:
             result = replace(self._tagger.tag(path, open=self._open), path=job.path)
         except VideoError as error:
             if error.kind == "internal":
                 self._trace(error)
-            result = error_row(job.path, ErrorInfo(error.kind, str(error).removeprefix(f"{path}: ")))
+            result = VideoResult.failed(job.path, error.kind, str(error).removeprefix(f"{path}: "))
         except (NsnetError, KeyboardInterrupt, SystemExit):
             raise
         except MemoryError:
-            result = error_row(job.path, ErrorInfo("out_of_memory", "not enough memory (lower --jobs or --preview)"))
+            words = "not enough memory (lower --jobs or --preview)"
+            result = VideoResult.failed(job.path, "out_of_memory", words)
         except Exception as error:  # a fault of ours must not cost the other videos their tags
             self._trace(error)
-            result = error_row(job.path, ErrorInfo("internal", f"{type(error).__name__}: {error}"))
+            result = VideoResult.failed(job.path, "internal", f"{type(error).__name__}: {error}")
         return self._unless_changed(job, path, result, before)
 
     def _trace(self, error: Exception) -> None:
@@ -182,8 +164,8 @@ class _Work:
         if before == after:
             return Finished(job, result, before)
         what = "it was removed" if after is None else "its size or modification time changed"
-        changed = ErrorInfo("changed", f"{what} while it was read (run again when it is complete)")
-        return Finished(job, error_row(job.path, changed), None)
+        words = f"{what} while it was read (run again when it is complete)"
+        return Finished(job, VideoResult.failed(job.path, "changed", words), None)
 
     def _fingerprint(self, path: Path) -> str | None:
         """None: the file cannot be looked at. Raises TimeoutError where its disk does not answer."""
@@ -220,10 +202,6 @@ class _Watched:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._video, name)
-
-
-def error_row(path: str, error: ErrorInfo) -> VideoResult:
-    return VideoResult(path=path, status="error", error=error)
 
 
 def interruptible(work: Callable[[], T]) -> T:
