@@ -42,6 +42,7 @@ TESTS: dict[str, str] = {
     "typer": "cli_app cli_tag models_commands",
     "rich": "outputs_views cli_tag cli_rows models_commands evaluate_command",
     "tqdm": "weights_hub",
+    "pathspec": "inputs_find",
     "platformdirs": "weights_files weights_registry engine",
     "filelock": "engine weights_hub",
     "matplotlib": "outputs_views explain_command evaluate_command",
