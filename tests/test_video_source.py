@@ -174,6 +174,16 @@ def test_stills(tmp_path: Path, suffix: str) -> None:
     assert (header.info.width_px, header.info.height_px) == (192, 128)
 
 
+@pytest.mark.parametrize("suffix", ["mp4", "mov", "mkv", "avi", "flv"])
+def test_a_title_in_any_encoding_keeps_no_video_closed(tmp_path: Path, suffix: str) -> None:
+    path = make_video(tmp_path / f"clip.{suffix}", title="Z__rich caf_")
+    data = path.read_bytes()
+    assert b"Z__rich caf_" in data
+    path.write_bytes(data.replace(b"Z__rich caf_", "Züérich café".encode("latin-1")))
+    header, frames, _ = read(path)
+    assert len(frames) == len(header.plan)
+
+
 def test_displayed_size_is_after_rotation_and_pixel_aspect(video: Callable[[str], Path]) -> None:
     for name, size, rotation in [
         ("rotated_90.mp4", (128, 192), 90),

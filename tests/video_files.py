@@ -63,12 +63,15 @@ def make_video(
     audio_s: float | None = None,
     bframes: int | None = None,
     shift_s: float = 0.0,
+    title: str | None = None,
 ) -> Path:
     """Write `frames` numbered frames. times: in 1/1000 s, for an unsteady rate. audio_start_s: adds a silent track."""
     with av.open(str(path), "w", format=format, container_options=container_options or {}) as container:
         stream = container.add_stream(codec, rate=fps, options=options or {})
         stream.width, stream.height, stream.pix_fmt = *size, pix_fmt
         stream.gop_size = gop
+        if title:
+            container.metadata["title"] = stream.metadata["title"] = title
         if bframes is not None:
             stream.max_b_frames = bframes
         if sample_aspect:

@@ -15,6 +15,7 @@ import stat
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import av.container
@@ -33,6 +34,8 @@ VIDEO_FORMATS = (
 )
 AUDIO_FORMATS = "mp3,wav,w64,flac,aac,ac3,eac3,aiff,caf,amr,ape,wv,tta,opus,au,dts,truehd,mpc,mpc8,voc"
 """Known so that they are refused for having no video, not for being unknown."""
+METADATA: dict[str, Any] = {"metadata_errors": "surrogateescape"} if int(av.__version__.split(".")[0]) < 19 else {}
+"""Titles in any encoding must not keep a video from opening. From 19 on PyAV sees to that alone."""
 PLAYLISTS = ((b"#EXTM3U", "an HLS playlist"), (b"ffconcat", "a concat script"), (b"v=0", "an SDP description"))
 
 
@@ -90,7 +93,8 @@ def open_video(path: Path, options: ReadOptions, skip_loop_filter: bool = False)
             for other in container.streams:
                 if other is not stream:
                     other.discard = av.stream.Discard.all
-            time_base = stream.time_base or Fraction(1, av.time_base)
+            given = stream.time_base  # a Fraction, or from PyAV 19 on a number of its own
+            time_base = Fraction(given.numerator, given.denominator) if given else Fraction(1, av.time_base)
             origin = container.start_time
             origin_s = origin / av.time_base if origin is not None else float((stream.start_time or 0) * time_base)
             return OpenVideo(path, fd, identity, container, stream, time_base, origin_s)
@@ -144,7 +148,7 @@ def _open_container(path: Path, fd: int, options: ReadOptions) -> av.container.I
     }
     head = os.pread(fd, 4096, 0)
     try:
-        return av.open("fd:", options=av_options, metadata_errors="replace")
+        return av.open("fd:", options=av_options, **METADATA)
     except (av.error.FFmpegError, ValueError, EOFError, OSError) as error:
         check_memory(error)
         raise _why_not_open(path, head, error) from None
