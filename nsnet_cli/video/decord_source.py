@@ -19,7 +19,8 @@ import numpy as np
 from nsnet_cli.errors import VideoError
 from nsnet_cli.types import FrameBatch, PreviewPlan, ReadOptions
 from nsnet_cli.video.container import open_video
-from nsnet_cli.video.probe import Probe, clocked_packets
+from nsnet_cli.video.packets import sized_packets
+from nsnet_cli.video.probe import Probe
 from nsnet_cli.video.scaling import JPEG_QUALITY
 from nsnet_cli.video.source import BATCH_FRAMES, Tally
 
@@ -48,7 +49,7 @@ def has_open_gops(path: Path, options: ReadOptions) -> bool:
     video = open_video(path, options)
     try:
         key: int | None = None
-        for packet in clocked_packets(video):
+        for packet in sized_packets(video):
             if packet.is_keyframe:
                 key = packet.pts
             elif key is not None and packet.pts is not None and packet.pts < key:
