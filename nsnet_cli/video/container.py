@@ -36,6 +36,9 @@ AUDIO_FORMATS = "mp3,wav,w64,flac,aac,ac3,eac3,aiff,caf,amr,ape,wv,tta,opus,au,d
 """Known so that they are refused for having no video, not for being unknown."""
 METADATA: dict[str, Any] = {"metadata_errors": "surrogateescape"} if int(av.__version__.split(".")[0]) < 19 else {}
 """Titles in any encoding must not keep a video from opening. From 19 on PyAV sees to that alone."""
+NAMED_FORMATS = dict.fromkeys((".264", ".h264", ".avc"), "h264")
+NAMED_FORMATS |= {**dict.fromkeys((".265", ".h265", ".hevc"), "hevc"), ".dav": "dhav"}
+"""Tried where the content alone tells nothing: what cameras write may begin in the middle of a stream."""
 COVER_BYTES = 16 << 20
 """Read of a file with several video streams to tell a cover from a video, where its header does not."""
 PLAYLISTS = ((b"#EXTM3U", "an HLS playlist"), (b"ffconcat", "a concat script"), (b"v=0", "an SDP description"))
@@ -166,8 +169,20 @@ def _open_container(path: Path, fd: int, options: ReadOptions) -> av.container.I
         "threads": "1",
     }
     head = os.pread(fd, 4096, 0)
+    named = NAMED_FORMATS.get(path.suffix.lower())
     try:
-        return av.open("fd:", options=av_options, **METADATA)
+        container = av.open("fd:", options=av_options, **METADATA)
+        if container.streams.video or not named:
+            return container
+        container.close()
+    except (av.error.FFmpegError, OSError) as error:
+        check_memory(error)
+        check_disk(path, fd)
+        if not named:
+            raise _why_not_open(path, head, error) from None
+    os.lseek(fd, 0, os.SEEK_SET)
+    try:
+        return av.open("fd:", format=named, options=av_options, **METADATA)
     except (av.error.FFmpegError, OSError) as error:
         check_memory(error)
         check_disk(path, fd)
@@ -185,6 +200,11 @@ def _why_not_open(path: Path, head: bytes, error: Exception) -> VideoError:
     if head[:4] in (b"RIFF", b"\x1aE\xdf\xa3", b"OggS", b"FLV\x01"):
         return VideoError(f"{path}: cut short or damaged: {_reason(error)}", kind="truncated")
     return VideoError(f"{path}: not a video that this program knows: {_reason(error)}", kind="not_a_video")
+
+
+def is_animated_webp(video: OpenVideo) -> bool:
+    head = os.pread(video.fd, 21, 0)
+    return head[:4] == b"RIFF" and head[8:16] == b"WEBPVP8X" and bool(head[20] & 2)
 
 
 def _reason(error: Exception) -> str:

@@ -17,7 +17,15 @@ import av.error
 from nsnet_cli.errors import VideoError
 from nsnet_cli.types import ReadOptions, VideoInfo
 from nsnet_cli.video.bitstream import keys_are_false
-from nsnet_cli.video.container import FileIdentity, OpenVideo, check_memory, file_identity, open_video, refused_size
+from nsnet_cli.video.container import (
+    FileIdentity,
+    OpenVideo,
+    check_memory,
+    file_identity,
+    is_animated_webp,
+    open_video,
+    refused_size,
+)
 from nsnet_cli.video.packets import clocked_packets, packet_ticks, packets
 from nsnet_cli.video.scaling import orientation
 
@@ -139,6 +147,10 @@ def _first_frame(video: OpenVideo, options: ReadOptions) -> tuple[av.VideoFrame,
             return frames[0], packet
     if tried == 0:
         raise VideoError(f"{video.path}: has a video stream but no frames in it", "was it cut short?", "no_frames")
+    if is_animated_webp(video):
+        raise VideoError(
+            f"{video.path}: animated WebP is not supported", "convert it to MP4 or GIF", "unsupported_codec"
+        )
     claim = None if video.stream.width else refused_size(video.path, options)
     if claim:
         raise VideoError(f"{video.path}: claims {claim} px, more than is accepted", kind="too_large")
@@ -167,10 +179,11 @@ def _lies(video: OpenVideo) -> tuple[bool, bool]:
     if second.is_keyframe:
         following = itertools.chain([second], following)
         return keys_are_false(following, context.codec.canonical_name, context.extradata), False
-    if video.container.format.name not in SAMPLE_INDEXES:
-        return False, False
-    entries = video.stream.index_entries[:8]
-    return False, len(entries) > 1 and all(entry.is_keyframe for entry in entries)
+    index = video.stream.index_entries
+    if video.container.format.name in SAMPLE_INDEXES:
+        return False, len(index) > 1 and all(entry.is_keyframe for entry in index[:8])
+    found = index.search_timestamp(second.pts, any_frame=True) if second.pts is not None else -1
+    return False, found >= 0 and index[found].timestamp == second.pts  # Matroska lists blocks that it calls key frames
 
 
 def _key_times(video: OpenVideo, first_key: av.Packet) -> tuple[list[float], bool, float]:
