@@ -57,6 +57,8 @@ def clocked_packets(video: OpenVideo, false_keys: bool = False) -> Iterator[av.P
     clock = Joined(frame_ticks, second_ticks, leaps=video.container.format.name in LEAPING_FORMATS)
     for count, packet in enumerate(sized_packets(video)):
         ticks = packet.dts if packet.dts is not None else packet.pts
+        if packet.pts is not None and ticks is not None and abs(packet.pts - ticks) > clock.ahead_ticks:
+            packet.pts = ticks  # where parts meet, FFmpeg may fill in the next part's time
         if ticks is None:
             packet.dts = round(count / rate / video.time_base)
         elif shift := clock.shift(ticks):
