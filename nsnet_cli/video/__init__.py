@@ -26,10 +26,14 @@ __all__ = ["read_video"]
 def read_video(path: Path, options: ReadOptions) -> Iterator[VideoHeader | FrameBatch | DecodeReport]:
     """Probe, plan and decode one video in this process. Raises VideoError (kind as in errors.VIDEO_ERROR_KINDS).
 
+    Other errors are mistakes of this program, and pass.
+
     pixels (N, size_px, size_px, 3) uint8 RGB, upright; pts_s counts from the container's start.
     `nsnet_cli.video.worker.DecodeWorker.read` is the same in a process that can be killed.
     """
     from pathlib import Path
+
+    import av.error
 
     from nsnet_cli.errors import VideoError
 
@@ -37,6 +41,9 @@ def read_video(path: Path, options: ReadOptions) -> Iterator[VideoHeader | Frame
         yield from _read(Path(path), options)
     except MemoryError:
         raise VideoError(f"{path}: decoding it needs more memory than there is", kind="out_of_memory") from None
+    except (av.error.FFmpegError, OSError) as error:  # anything else is a mistake of ours, and no video's
+        reason = error.strerror or str(error)
+        raise VideoError(f"{path}: cannot be read: {reason}", "it may be damaged", "unreadable") from None
 
 
 def _read(path: Path, options: ReadOptions) -> Iterator[VideoHeader | FrameBatch | DecodeReport]:
