@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nsnet_cli.atomic import write_whole
 from nsnet_cli.errors import EXIT_UNEXPECTED, EXIT_USAGE, OutputError
-from nsnet_cli.outputs.atomic import write_atomic
 from nsnet_cli.outputs.files import FileOutputs
 from nsnet_cli.outputs.names import fit_name, output_name, spelled, unspelled
 from nsnet_cli.outputs.store import ResultStore
@@ -89,7 +89,7 @@ def test_a_failed_write_leaves_the_old_file_and_no_temporary(tmp_path: Path, mon
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="No space"):
-        write_atomic(target, b"new")
+        write_whole(target, b"new")
     assert target.read_text() == "old" and tree(tmp_path) == ["file"]
 
 
@@ -98,6 +98,7 @@ def test_a_full_disk_is_named_and_ends_the_run_with_its_own_code(tmp_path: Path)
 import resource, sys
 from pathlib import Path
 from nsnet_cli.outputs.store import ResultStore
+from nsnet_cli.atomic import write_whole
 from nsnet_cli.errors import OutputError
 store = ResultStore(Path(sys.argv[1])); store.check()
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))

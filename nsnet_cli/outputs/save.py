@@ -9,8 +9,8 @@ import os
 import stat
 from pathlib import Path
 
+from nsnet_cli.atomic import write_whole
 from nsnet_cli.errors import OutputError
-from nsnet_cli.outputs.atomic import write_atomic
 from nsnet_cli.outputs.store import refused
 from nsnet_cli.sniffing import SNIFF_BYTES, VIDEO_NAMES, sniff
 
@@ -37,6 +37,6 @@ def save(path: Path, data: bytes) -> None:
     check_target(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomic(path, data)
+        write_whole(path, data)
     except OSError as error:
         raise refused(path, error) from error
