@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -34,9 +34,13 @@ from nsnet_cli.cli.options import (
     tag_options,
 )
 from nsnet_cli.errors import UsageError
+from nsnet_cli.outputs.formats import DEFAULT, FORMATS
 
 app = new_app()
-Format = Literal["table", "jsonl", "json", "csv", "vtt", "xmp"]
+if TYPE_CHECKING:
+    Format = str
+else:
+    Format = Literal[tuple(FORMATS)]
 
 
 def _output(*flags: str, help: str, metavar: str | None = None, env: str | None = None) -> Any:
@@ -55,7 +59,15 @@ FromList = Annotated[
 ]
 JsonLines = Annotated[bool, _output("--json", help="One JSON object a line; the same as --format jsonl.")]
 Formats = Annotated[
-    Format | None, _output("--format", "-f", help="What is written. [default: table]", env="NSNET_FORMAT")
+    Format | None,
+    _output(
+        "--format",
+        "-f",
+        help="What is written: "
+        + "; ".join(f"{row.name}: {row.help}" for row in FORMATS.values())
+        + f". [default: {DEFAULT}]",
+        env="NSNET_FORMAT",
+    ),
 ]
 OutputDir = Annotated[
     Path | None,
@@ -150,4 +162,4 @@ def tag(
 def _format(json_lines: bool, format: Format | None) -> Format:
     if json_lines and format not in (None, "jsonl"):
         raise UsageError(f"--json and --format {format} contradict each other", "give one of them")
-    return "jsonl" if json_lines else format or "table"
+    return "jsonl" if json_lines else format or DEFAULT

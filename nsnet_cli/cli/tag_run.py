@@ -15,11 +15,11 @@ from nsnet_cli.cli import signals
 from nsnet_cli.cli.app import exit_code
 from nsnet_cli.cli.console import Console, Progress
 from nsnet_cli.cli.finding import find, left_out_words, listed, show_plan
-from nsnet_cli.cli.rows import ROW_FORMATS, Rows, make_rows
 from nsnet_cli.cli.tally import Tally
 from nsnet_cli.cores import usable_cores
 from nsnet_cli.errors import EXIT_NO_INPUT, EXIT_OK, EXIT_SOME_FAILED, EXIT_UNEXPECTED, UsageError
 from nsnet_cli.outputs.files import FileOutputs
+from nsnet_cli.outputs.formats import FORMATS, Rows, Stdout
 from nsnet_cli.reading import read_options
 from nsnet_cli.text import harmless, printable
 from nsnet_cli.types import TagOptions, VideoResult
@@ -59,10 +59,9 @@ class TagRun:
     def __init__(self, request: Request, options: Callable[[], TagOptions], console: Console) -> None:
         """`options` is asked once the decode workers are starting: it has to look at the checkpoint."""
         self.request, self.options, self.console = request, options, console
-        sidecar = request.format if request.format in ("vtt", "xmp") and request.output_dir else None
         self.files = FileOutputs(
             request.output_dir,
-            sidecar=sidecar,
+            sidecar=request.format,
             thumbnails=request.thumbnails,
             sheets=request.contact_sheet,
             report=request.report,
@@ -110,7 +109,7 @@ class TagRun:
         return jobs
 
     def _check_format(self, count: int) -> None:
-        if self.request.format not in ROW_FORMATS and self.request.output_dir is None and count > 1:
+        if FORMATS[self.request.format].one_document and self.request.output_dir is None and count > 1:
             raise UsageError(
                 f"--format {self.request.format} is one document a video, and {count} videos were given",
                 "add --output-dir DIR",
@@ -221,14 +220,15 @@ class TagRun:
     def _rows(self, todo: list[Job]) -> Rows | None:
         """What writes stdout. With --output-dir the results are there: stdout is silent unless a format was chosen."""
         request = self.request
-        if request.output_dir is not None and (not request.chosen_format or request.format not in ROW_FORMATS):
+        if request.output_dir is not None and (not request.chosen_format or FORMATS[request.format].one_document):
             return None
         width = shutil.get_terminal_size().columns if self.console.data_is_terminal else None
-        return make_rows(request.format, [job.path for job in todo], width, self.console.color)
+        return FORMATS[request.format].rows(Stdout([job.path for job in todo], width, self.console.color))
 
     def _complain(self, result: VideoResult, shown: bool) -> None:
         """A failed video on stderr too, unless its row stands on the same terminal."""
-        if result.error is None or (shown and self.request.format == "table" and self.console.data_is_terminal):
+        told = shown and FORMATS[self.request.format].for_people and self.console.data_is_terminal
+        if result.error is None or told:
             return
         self.console.warn(f"{printable(result.path)}: {result.error.kind}: {harmless(result.error.message)}")
 
