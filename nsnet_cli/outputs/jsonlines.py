@@ -5,7 +5,6 @@ Numbers: times to the microsecond, scores and saliency to 6 significant digits, 
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, fields
@@ -116,14 +115,6 @@ def from_dict(row: Mapping[str, Any]) -> VideoResult:
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"not a result of nsnet: {error!r}") from error
-
-
-def from_line(text: str | bytes) -> tuple[VideoResult, str | None]:
-    """The result and the fingerprint of one JSON object. Raises ValueError."""
-    row = json.loads(text)
-    if not isinstance(row, dict):
-        raise ValueError("not a JSON object")
-    return from_dict(row), row.get("fingerprint")
 
 
 # ---- parts ----------------------------------------------------------------------------------------------------------
