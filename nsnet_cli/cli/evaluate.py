@@ -84,6 +84,7 @@ def evaluate(
     if json and csv:
         raise UsageError("--json and --csv contradict each other", "give one of them")
     console = Console(quiet, verbose)
+    target = None if plot is None else show.plot_target(plot)
     ks = _budgets(frames)
     row = resolve_checkpoint(checkpoint)
     chosen = _of_split(read_label_file(labels, console), split, console)
@@ -100,8 +101,8 @@ def evaluate(
         console.info(f"over {report.videos} of the {len(chosen.videos) + len(chosen.missing)} videos asked for")
         for note in show.notes(report):
             console.info(note)
-    if plot is not None:
-        show.plot(report, plot)
+    if target is not None:
+        show.plot(report, target)
     return 0
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from nsnet_cli.errors import OutputError
 from nsnet_cli.evaluation.evaluate import Report, Row, row_dict
+from nsnet_cli.outputs.save import check_target, save
 
 COLUMNS = ("policy", "K", "top-1", "top-5", "mAP", "AUC", "AP", "preview", "recognised", "GFLOPs", "seconds")
 
@@ -75,6 +76,14 @@ def csv_text(report: Report) -> str:
     return out.getvalue()
 
 
+def plot_target(path: Path) -> Path:
+    """Where the plot goes: a PNG where the name has no ending. Raises OutputError where it must not be replaced."""
+    if not path.suffix:
+        path = path.with_name(path.name.rstrip(".") + ".png")
+    check_target(path)
+    return path
+
+
 def plot(report: Report, path: Path) -> None:
     """PNG (or what the suffix says): top-1 against GFLOPs and against seconds a video. Raises OutputError."""
     import matplotlib
@@ -93,13 +102,14 @@ def plot(report: Report, path: Path) -> None:
     axes[0][0].legend(fontsize=8, loc="best")
     figure.suptitle(f"{report.checkpoint}: {report.videos} videos", fontsize=11)
     figure.tight_layout()
+    out = io.BytesIO()
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path, dpi=120)
-    except (OSError, ValueError) as error:
+        figure.savefig(out, format=path.suffix[1:], dpi=120)
+    except ValueError as error:
         raise OutputError(f"cannot write the plot {path}: {error}", "a name that ends in .png, .svg or .pdf") from error
     finally:
         plt.close(figure)
+    save(path, out.getvalue())
 
 
 def _panel(axis, report: Report, cost) -> None:  # type: ignore[no-untyped-def]
