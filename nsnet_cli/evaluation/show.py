@@ -15,7 +15,7 @@ COLUMNS = ("policy", "K", "top-1", "top-5", "mAP", "AUC", "AP", "preview", "reco
 
 
 def table(report: Report, width: int | None = None) -> str:
-    """For people: one line a policy and K."""
+    """For people: one line per policy and K."""
     from rich.console import Console
     from rich.table import Table
 
@@ -59,7 +59,7 @@ def _cells(row: Row) -> list[str]:
 
 
 def csv_text(report: Report) -> str:
-    """One line a policy and K, stages as columns of their own."""
+    """One line per policy and K, each stage in columns of its own."""
     out = io.StringIO()
     writer: csv.DictWriter[str] | None = None
     for row in report.rows:
@@ -113,7 +113,7 @@ def plot(report: Report, path: Path) -> None:
 
 
 def _panel(axis, report: Report, cost) -> None:  # type: ignore[no-untyped-def]
-    """A line a policy, a dot a K, the K written beside it."""
+    """One line per policy, one dot per K with the K written beside it."""
     for policy in dict.fromkeys(row.policy for row in report.rows):
         rows = [row for row in report.rows if row.policy == policy]
         x, y = [cost(row) for row in rows], [100 * row.top1 for row in rows]

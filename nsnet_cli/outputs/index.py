@@ -38,7 +38,7 @@ def check_report(directory: Path) -> None:
 
 
 class ReportWriter:
-    """Collects one small row a video, writes its poster at once and the page now and then and at the end.
+    """Collects one small row per video. Writes its poster at once, and the page now and then and at the end.
 
     A result without frames (one that an earlier run finished) keeps the poster and the curve of the page that is there.
     """

@@ -66,7 +66,7 @@ def to_dict(result: VideoResult, fingerprint: str | None = None, source: Source 
 
 
 def explain_dict(result: VideoResult) -> dict[str, Any]:
-    """The object of `nsnet explain --json`: the same head, and one entry a preview frame in order of time."""
+    """The object of `nsnet explain --json`: the same head, and one entry per preview frame in order of time."""
     row = to_dict(result)
     row["frames"] = [
         {
@@ -163,7 +163,7 @@ def _seconds(value: float) -> float | None:
 
 
 class JsonLines:
-    """One object a line, as each video ends."""
+    """One object per line, as each video ends."""
 
     def head(self) -> str:
         return ""

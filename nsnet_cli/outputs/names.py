@@ -1,4 +1,7 @@
-"""File names of outputs: never too long, distinct for each video, and such as the target takes. Pure functions."""
+"""File names of outputs: short enough, distinct for each video, spelled as the file system takes them.
+
+Pure functions.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A folder of results: one file a video in a tree that mirrors the inputs', each there whole or not at all.
+"""A folder of results: one file per video in a tree that mirrors the inputs', each there whole or not at all.
 
 `clip.mp4` -> `clip.mp4.nsnet.json`. A result is done when its file parses, it is this very video's and its fingerprint
 is the video's present one. Files are written to `.nsnet-tmp/` in the same folder, synced, and renamed: a kill at any

@@ -1,4 +1,4 @@
-"""The table that people read: one block of lines a video, a line a tag, written as each video ends."""
+"""The table that people read: one block of lines per video, one line per tag, written as each video ends."""
 
 from __future__ import annotations
 

@@ -73,7 +73,7 @@ def sprite(result: VideoResult) -> tuple[bytes, list[tuple[int, int, int, int]]]
 
 
 def thumbnail_cues(result: VideoResult, tiles: list[tuple[int, int, int, int]], url: str) -> str:
-    """One cue a preview frame: `clip.mp4.sprite.jpg#xywh=160,90,160,90`, from half way to its neighbours."""
+    """One cue per preview frame: `clip.mp4.sprite.jpg#xywh=160,90,160,90`, from half way to its neighbours."""
     blocks = [
         f"{_stamp(start)} --> {_stamp(max(end, start + 0.001))}\n{quote(os.fsencode(url))}#xywh={x},{y},{w},{h}\n\n"
         for (start, end), (x, y, w, h) in zip(spans(result), tiles, strict=True)
