@@ -64,6 +64,7 @@ def evaluate(
 
     if json and csv:
         raise UsageError("--json and --csv contradict each other", "give one of them")
+    target = None if plot is None else show.plot_target(plot)
     console, ks, row = shared.console(), _budgets(frames), resolve_checkpoint(shared.checkpoint)
     chosen = _of_split(read_label_file(labels, console), split, console)
     if str(row.training.get("data")) == str(labels) and not any(video.split == "test" for video in chosen.videos):
@@ -79,8 +80,8 @@ def evaluate(
         console.info(f"over {report.videos} of the {len(chosen.videos) + len(chosen.missing)} videos asked for")
         for note in show.notes(report):
             console.info(note)
-    if plot is not None:
-        show.plot(report, plot)
+    if target is not None:
+        show.plot(report, target)
     return 0
 
 

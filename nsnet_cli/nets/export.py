@@ -21,7 +21,8 @@ import openvino
 import torch
 from torch import nn
 
-from nsnet_cli.nets.intact import remove, sync, write_meta
+from nsnet_cli.atomic import sync
+from nsnet_cli.nets.intact import remove, write_meta
 from nsnet_cli.nets.networks import load_classifier
 from nsnet_cli.nets.torch_engine import SamplerGraph, classifier_gflops, load_sampler, sampler_gflops
 from nsnet_cli.weights.checkpoint import Checkpoint
