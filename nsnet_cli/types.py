@@ -6,8 +6,9 @@ Times are presentation times in seconds (`pts_s`), counted from the container's 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 if TYPE_CHECKING:
     import numpy as np  # not at run time: the command line's options need this module, and numpy takes as long as they
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 SCHEMA_VERSION = 1
 ALGORITHM_VERSION = 2
 """Raised whenever the same video could get other tags than before: kept results are then done again."""
+
+Interpolation = Literal["bilinear", "bicubic", "area"]
 
 
 # ---- video in -------------------------------------------------------------------------------------------------------
@@ -58,6 +61,43 @@ class PreviewPlan:
 
 
 @dataclass(frozen=True, slots=True)
+class InputSpec:
+    """What a view is: the pixels that a network looks at once. Raises ValueError, which names the field."""
+
+    size_px: int
+    """Side of the square that the network sees."""
+    crop: float
+    """Share of the shorter side that the centred square keeps."""
+    interpolation: Interpolation
+    mean: tuple[float, float, float]
+    """Red, green, blue on a scale from 0 to 1; subtracted inside the network, from uint8 pixels."""
+    std: tuple[float, float, float]
+    frames: int = 1
+    """F: frames of a view. One is an image, more are a clip."""
+    stride_s: float | Literal["spread"] = 0.0
+    """Seconds between the frames of a clip; "spread": they share the salient spans evenly. One frame has none."""
+
+    def __post_init__(self) -> None:
+        self._check("size_px", self.size_px >= 1, "not at least 1")
+        self._check("crop", 0 < self.crop <= 1, "not above 0 and at most 1")
+        known = get_args(Interpolation)
+        self._check("interpolation", self.interpolation in known, f"none of {', '.join(known)}")
+        self._check("mean", len(self.mean) == 3 and all(map(math.isfinite, self.mean)), "not three numbers")
+        self._check("std", len(self.std) == 3 and all(0 < v < math.inf for v in self.std), "not three numbers above 0")
+        self._check("frames", self.frames >= 1, "not at least 1")
+        if isinstance(self.stride_s, str):
+            self._check("stride_s", self.stride_s == "spread", "neither seconds nor 'spread'")
+        elif self.frames == 1:
+            self._check("stride_s", self.stride_s == 0, "not 0, the stride of a single frame")
+        else:
+            self._check("stride_s", 0 < self.stride_s < math.inf, f"not above 0, as {self.frames} frames need")
+
+    def _check(self, name: str, fits: bool, why: str) -> None:
+        if not fits:
+            raise ValueError(f"{name}: {getattr(self, name)!r} is {why}")
+
+
+@dataclass(frozen=True, slots=True)
 class ReadOptions:
     """How a video is read: the size that the recogniser wants, how many frames, and the limits on what is accepted."""
 
@@ -65,7 +105,7 @@ class ReadOptions:
     """Side of the square that the recogniser sees; frames are decoded straight to (size_px, size_px, 3)."""
     crop: float = 0.875
     """Share of the shorter side that the centred square keeps."""
-    interpolation: Literal["bilinear", "bicubic", "area"] = "bicubic"
+    interpolation: Interpolation = "bicubic"
     max_frames: int = 128
     min_frames: int = 24
     interval_s: float = 1.0
@@ -82,6 +122,11 @@ class ReadOptions:
     max_duration_s: float = 48 * 3600.0
     max_streams: int = 64
 
+    @classmethod
+    def of(cls, spec: InputSpec, **limits: Any) -> ReadOptions:
+        """Frames as a recogniser of this input wants them; `limits` are the other fields."""
+        return cls(size_px=spec.size_px, crop=spec.crop, interpolation=spec.interpolation, **limits)
+
 
 @dataclass(frozen=True, slots=True)
 class VideoHeader:
@@ -93,18 +138,23 @@ class VideoHeader:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class FrameBatch:
-    """Decoded frames and their times. pixels (N, S, S, 3) uint8 RGB; pts_s (N,) float64; jpegs: none or N."""
+    """Decoded frames and their times: N frames, or K views of F frames.
+
+    pixels (N, S, S, 3) or (K, F, S, S, 3) uint8 RGB; pts_s (N,) or (K, F) float64; jpegs: none, or one per frame.
+    """
 
     pixels: np.ndarray
     pts_s: np.ndarray
     jpegs: tuple[bytes, ...] = ()
 
     def __post_init__(self) -> None:
-        n = len(self.pts_s)
-        if self.pixels.ndim != 4 or len(self.pixels) != n or self.pixels.shape[3] != 3 or self.pixels.dtype != "uint8":
-            raise ValueError(f"pixels must be ({n}, S, S, 3) uint8, got {self.pixels.shape} {self.pixels.dtype}")
-        if self.jpegs and len(self.jpegs) != n:
-            raise ValueError(f"{len(self.jpegs)} jpegs for {n} frames")
+        leading, side = self.pts_s.shape, self.pixels.shape[-2:-1]
+        fits = self.pixels.shape == (*leading, *side, *side, 3)
+        if len(leading) not in (1, 2) or not fits or self.pixels.dtype != "uint8":
+            wanted = f"({', '.join(map(str, leading))}, S, S, 3) uint8 for pts_s {leading}"
+            raise ValueError(f"pixels must be {wanted}, got {self.pixels.shape} {self.pixels.dtype}")
+        if self.jpegs and len(self.jpegs) != self.pts_s.size:
+            raise ValueError(f"{len(self.jpegs)} jpegs for {self.pts_s.size} frames")
 
     def __len__(self) -> int:
         return len(self.pts_s)

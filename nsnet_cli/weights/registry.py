@@ -15,13 +15,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from nsnet_cli.errors import WeightsError
-from nsnet_cli.types import TagName
+from nsnet_cli.types import InputSpec, Interpolation, TagName
 
 PACKAGE_DIR = Path(__file__).resolve().parents[1]
 USER_VARIABLE = "NSNET_WEIGHTS"
 
 Keys = Literal["timm", "efficientnet-pytorch"]
-Interpolation = Literal["bilinear", "bicubic", "area"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +74,12 @@ class NetworkUse:
 
     network: NetworkRow
     size_px: int
+
+    @property
+    def input(self) -> InputSpec:
+        """What the network looks at once: one frame, as every timm classifier does."""
+        row = self.network
+        return InputSpec(self.size_px, row.crop, row.interpolation, row.mean, row.std)
 
 
 @dataclass(frozen=True, slots=True)
