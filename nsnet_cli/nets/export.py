@@ -25,7 +25,7 @@ from nsnet_cli.nets.intact import remove, sync, write_meta
 from nsnet_cli.nets.networks import load_classifier
 from nsnet_cli.nets.torch_engine import SamplerGraph, classifier_gflops, load_sampler, sampler_gflops
 from nsnet_cli.weights.checkpoint import Checkpoint
-from nsnet_cli.weights.registry import NetworkUse
+from nsnet_cli.weights.rows import NetworkUse
 
 SPARE_BYTES = 2_000_000
 """Room for what an export has beside its weights."""

@@ -13,8 +13,8 @@ from torch.nn import functional as F
 
 from nsnet_cli.errors import WeightsError
 from nsnet_cli.weights.fields import regular_size
-from nsnet_cli.weights.files import network_file
-from nsnet_cli.weights.registry import NetworkRow, NetworkUse
+from nsnet_cli.weights.obtain import network_file
+from nsnet_cli.weights.rows import NetworkRow, NetworkUse
 from nsnet_cli.weights.vocabulary import load_vocabulary
 
 MOST_BYTES = 16 << 30

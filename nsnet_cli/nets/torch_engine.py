@@ -16,7 +16,7 @@ from nsnet_cli.nets.engine import Saliency, TagHead, check_widths
 from nsnet_cli.nets.networks import Classifier, create_network, load_classifier, read_state
 from nsnet_cli.nets.sampler import Sampler, SamplerConfig
 from nsnet_cli.weights.checkpoint import MODEL_FILE, Checkpoint
-from nsnet_cli.weights.registry import NetworkUse
+from nsnet_cli.weights.rows import NetworkUse
 
 
 class TorchEngine:

@@ -32,7 +32,7 @@ from nsnet_cli.training.head import FittedHead, fit_head
 from nsnet_cli.training.measure import saliency
 from nsnet_cli.training.sequences import FeatureSequence
 from nsnet_cli.weights.checkpoint import READY_FEATURES, Checkpoint, Kind, network_identity, write_checkpoint
-from nsnet_cli.weights.registry import NetworkUse
+from nsnet_cli.weights.rows import NetworkUse
 
 STATE_FOLDER = ".nsnet-train"
 METRIC_POLICIES = ("nsnet", "uniform", "dense")

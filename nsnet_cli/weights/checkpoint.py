@@ -26,7 +26,8 @@ from nsnet_cli.weights.fields import Place, check, read_json, regular_size, show
 from nsnet_cli.weights.folders import write_whole
 from nsnet_cli.weights.keys import HINT, check_tensors
 from nsnet_cli.weights.memory import remembered_sha256, sha256_of
-from nsnet_cli.weights.registry import PACKAGE_DIR, CheckpointRow, NetworkUse, Registry, load_registry
+from nsnet_cli.weights.registry import PACKAGE_DIR, load_registry
+from nsnet_cli.weights.rows import CheckpointRow, NetworkUse, Registry
 from nsnet_cli.weights.schema import CONFIG, CONFIG_BYTES, MODEL_BYTES, TAGS, VOCABULARY
 from nsnet_cli.weights.vocabulary import load_vocabulary
 

@@ -7,9 +7,9 @@ from typing import Any
 from nsnet_cli.errors import WeightsError
 from nsnet_cli.weights.catalog import Entry, FileEntry
 from nsnet_cli.weights.checkpoint import resolve_checkpoint
-from nsnet_cli.weights.files import check
 from nsnet_cli.weights.memory import sha256_of
-from nsnet_cli.weights.registry import Registry
+from nsnet_cli.weights.rows import Registry
+from nsnet_cli.weights.verify import check
 
 
 def entry_dict(entry: Entry) -> dict[str, Any]:
