@@ -16,13 +16,13 @@ from nsnet_cli.cli.labelled import ReadSettings, gather, read_label_file
 from nsnet_cli.evaluation.policies import ScoredVideo, choose, video_scores
 from nsnet_cli.labelled.labels import label_indices
 from nsnet_cli.labelled.metrics import inside, roc_auc
-from nsnet_cli.nets.engine import softmax
 from nsnet_cli.nets.sampler import Sampler
 from nsnet_cli.policies import Seen, saliency_by_policy
 from nsnet_cli.selection import confidence
 from nsnet_cli.training.measure import saliency
 from nsnet_cli.training.sequences import FeatureSequence
 from nsnet_cli.weights.checkpoint import resolve_checkpoint
+from nsnet_cli.weights.heads import softmax
 
 POLICIES = ("uniform", "confidence", "nsnet-fsm", "nsnet-vgm", "nsnet", "oracle")
 
@@ -36,8 +36,7 @@ def read_composites(labels: Path, jobs: int = 1) -> list[FeatureSequence]:
     for (video, of), own in zip(found, indices, strict=True):
         assert of.recogniser is not None
         salient = inside(of.pts_s, video.segments) if video.segments else None
-        teacher = np.log(np.maximum(of.recogniser.outputs, 1e-9))  # its logits but for a constant
-        features, logits = of.preview.features, of.preview.outputs
+        features, logits, teacher = of.preview.features, of.preview.logits, of.recogniser.logits
         sequences.append(FeatureSequence(features, of.times, own, logits, salient, str(own[0]), teacher))
     return sequences
 

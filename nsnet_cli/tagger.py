@@ -15,7 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from nsnet_cli.errors import UsageError, VideoError
-from nsnet_cli.nets.engine import Engine, Saliency, build_engine, check_not_forked
+from nsnet_cli.nets.build import build_engine
+from nsnet_cli.nets.engine import Engine, Saliency, check_not_forked
 from nsnet_cli.policies import POLICIES, Seen, select
 from nsnet_cli.reading import read_options
 from nsnet_cli.selection import Budget, aggregate, confidence, settled
@@ -34,7 +35,6 @@ from nsnet_cli.types import (
     SalientFrame,
     SamplingInfo,
     Tag,
-    TagName,
     TagOptions,
     Timings,
     VideoHeader,
@@ -200,9 +200,10 @@ class Tagger:
     def _recognise(self, pixels: Sequence[np.ndarray], chosen: np.ndarray) -> np.ndarray:
         """Scores (K, C) of the chosen frames. At most 32 in a batch: a dense policy may choose every frame."""
         parts = np.array_split(chosen, max(min(self.engine.lanes, len(chosen)), math.ceil(len(chosen) / 32)))
-        return np.concatenate(
-            list(self._lanes.map(lambda part: self.engine.recognise(np.stack([pixels[i] for i in part]))[1], parts))
-        )
+        return np.concatenate(list(self._lanes.map(lambda part: self._scored([pixels[i] for i in part]), parts)))
+
+    def _scored(self, views: list[np.ndarray]) -> np.ndarray:
+        return self.checkpoint.head.scores(*self.engine.recognise(np.stack(views)))
 
     def _result(self, preview: _Preview, scores: _Scores, choice: _Choice, started: float) -> VideoResult:
         chosen, saliency = choice.frames, scores.saliency
@@ -259,9 +260,9 @@ class Tagger:
             tag=self._preview_tag(int(scores.best[i])) if scores.best is not None else None,
         )
 
-    def _preview_tag(self, index: int) -> str:
-        tag: TagName = self.preview_vocabulary[index]
-        return tag.name
+    def _preview_tag(self, index: int) -> str | None:
+        """None where nobody has named the preview network's classes."""
+        return self.preview_vocabulary[index].name if self.preview_vocabulary else None
 
 
 def failed(path: str | Path, error: VideoError, model: ModelInfo | None = None) -> VideoResult:

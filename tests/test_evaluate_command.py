@@ -17,8 +17,8 @@ from nsnet_cli.evaluation.evaluate import Report, evaluate, to_dict
 from nsnet_cli.evaluation.policies import ScoredVideo
 from nsnet_cli.evaluation.show import csv_text, notes, plot, table
 from nsnet_cli.evaluation.timing import MeasuredCosts
+from nsnet_cli.labelled import features
 from nsnet_cli.nets.cost import FrameCost
-from nsnet_cli.training import features
 from nsnet_cli.video.worker import DecodeWorker
 
 COSTS = MeasuredCosts(3, 0.5, {1: 0.1, 2: 0.2}, 0.01, 0.05, 0.02)

@@ -57,11 +57,11 @@ def test_second_time_from_the_cache_whatever_the_files_name(
     base: Checkpoint, engine: Engine, cat_video: Path, tmp_path: Path
 ) -> None:
     first = extractor(base, engine, tmp_path / "cache").video(cat_video)
-    assert first.preview.features.shape == (24, 1280) and first.preview.outputs.shape == (24, 1000)
-    assert first.recogniser is not None and np.allclose(first.recogniser.outputs.sum(1), 1, atol=1e-2)
+    assert first.preview.features.shape == (24, 1280) and first.preview.logits.shape == (24, 1000)
+    assert first.recogniser is not None and first.recogniser.logits.shape == (24, 1000)
     assert (np.diff(first.pts_s) > 0).all() and first.duration_s == pytest.approx(20, abs=0.2)
     shown = (first.pts_s >= 8) & (first.pts_s < 12)
-    cat = first.recogniser.outputs[:, 281:286].sum(1)
+    cat = base.head.scores(first.recogniser.features, first.recogniser.logits)[:, 281:286].sum(1)
     assert cat[shown].min() > 0.5 > cat[~shown].max()
     copy = tmp_path / "renamed.mp4"
     shutil.copyfile(cat_video, copy)
@@ -76,7 +76,7 @@ def test_features_are_what_tag_computes(base: Checkpoint, engine: Engine, cat_vi
     order = np.argsort(np.concatenate([b.pts_s for b in batches]), kind="stable")
     features, logits = engine.preview(np.concatenate([b.pixels for b in batches])[order])
     assert np.allclose(found.preview.features, features, atol=2e-2, rtol=2e-3)
-    assert np.allclose(found.preview.outputs, logits, atol=2e-2, rtol=2e-3)
+    assert np.allclose(found.preview.logits, logits, atol=2e-2, rtol=2e-3)
 
 
 @pytest.mark.parametrize("damage", [b"", b"not safetensors", None])

@@ -138,7 +138,7 @@ def _run(
     from nsnet_cli.evaluation.timing import measure
     from nsnet_cli.labelled.features import WorkerReader
     from nsnet_cli.labelled.labels import label_indices
-    from nsnet_cli.nets.engine import TagHead, build_engine
+    from nsnet_cli.nets.build import build_engine
     from nsnet_cli.text import harmless
 
     indices = dict(
@@ -146,10 +146,9 @@ def _run(
     )
     found: list[tuple[LabelledVideo, VideoFeatures]] = gather(labels, checkpoint, settings, console)
     engine = build_engine(checkpoint, settings.device, say=lambda message: console.info(harmless(message)))
-    head = TagHead.of(checkpoint)
     if checkpoint.sampler is None:
         console.warn(f"{checkpoint.name} has no trained sampler: nsnet, nsnet-fsm and nsnet-vgm are left out")
-    videos = [score_video(v, indices[v.path], f, checkpoint, engine, head) for v, f in found]
+    videos = [score_video(v, indices[v.path], f, checkpoint, engine) for v, f in found]
     reader = WorkerReader()
     try:
         paths = [video.path for video, _ in found]

@@ -93,7 +93,7 @@ def _once(checkpoint: Checkpoint, device: str, console: Console):  # type: ignor
     built: list[Engine] = []
 
     def networks() -> Engine:
-        from nsnet_cli.nets.engine import build_engine
+        from nsnet_cli.nets.build import build_engine
 
         with lock:
             if not built:

@@ -23,7 +23,7 @@ from nsnet_cli.labelled.features import VideoFeatures
 from nsnet_cli.labelled.labels import LabelledVideo
 from nsnet_cli.labelled.metrics import inside
 from nsnet_cli.nets.cost import FrameCost
-from nsnet_cli.nets.engine import Engine, TagHead
+from nsnet_cli.nets.engine import Engine
 from nsnet_cli.policies import Seen, saliency_by_policy
 from nsnet_cli.selection import confidence
 from nsnet_cli.weights.checkpoint import Checkpoint
@@ -79,21 +79,19 @@ def score_video(
     found: VideoFeatures,
     checkpoint: Checkpoint,
     engine: Engine,
-    head: TagHead,
 ) -> ScoredVideo:
     """The numbers that `tag` would have, from cached features: the sampler runs, the image networks do not."""
     assert found.recogniser is not None
-    seen = Seen(confidence(found.preview.outputs))
+    seen = Seen(confidence(found.preview.logits))
     if checkpoint.sampler is not None:
-        of = engine.saliency(found.preview.features, found.preview.outputs, found.times)
+        of = engine.saliency(found.preview.features, found.preview.logits, found.times)
         seen = replace(seen, fsm=of.fsm, vgm=of.vgm, combined=of.combined)
-    own = checkpoint.head
     return ScoredVideo(
         name=str(video.path),
         labels=labels,
         pts_s=found.pts_s,
         saliency=saliency_by_policy(seen),
-        scores=head.scores(found.recogniser.features, np.empty(0)) if own else found.recogniser.outputs,
+        scores=checkpoint.head.scores(found.recogniser.features, found.recogniser.logits),
         salient=inside(found.pts_s, video.segments) if video.segments else None,
         features=found.preview.features,
     )

@@ -29,7 +29,7 @@ from nsnet_cli.weights.checkpoint import Checkpoint, network_identity
 from nsnet_cli.weights.folders import CACHE_VARIABLE, cache_folder, write_whole
 from nsnet_cli.weights.rows import NetworkUse
 
-CACHE_SCHEMA = 1
+CACHE_SCHEMA = 2
 PIECE_BYTES = 8 * 2**20
 MOST_LOST = 0.05
 """Share of the videos that may be lost to anything but the files themselves before a figure over the rest misleads."""
@@ -43,16 +43,16 @@ class ImageNetworks(Protocol):
     def preview(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(N, S, S, 3) uint8 -> features (N, D), logits (N, C)."""
 
-    def recognise(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """(N, S, S, 3) uint8 -> features (N, D2), scores (N, C2)."""
+    def recognise(self, views: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(N, S, S, 3) uint8 -> features (N, D2), logits (N, C0)."""
 
 
 @dataclass(frozen=True, slots=True)
 class NetworkOutput:
-    """One network on a video's preview frames: features (T, D), outputs (T, C): logits or scores. float32."""
+    """One network on a video's preview frames: features (T, D), logits (T, C) of its own classifier. float32."""
 
     features: np.ndarray
-    outputs: np.ndarray
+    logits: np.ndarray
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +63,8 @@ class VideoFeatures:
     duration_s: float
     plan: str
     preview: NetworkOutput
-    """outputs: the preview network's logits."""
     recogniser: NetworkOutput | None
-    """outputs: the recogniser's scores; None where only the preview was asked for."""
+    """None where only the preview was asked for."""
 
     @property
     def times(self) -> np.ndarray:
@@ -124,7 +123,7 @@ class FeatureCache:
 
         try:
             with safe_open(self.path(key), framework="numpy") as handle:
-                arrays = {name: handle.get_tensor(name) for name in ("pts_s", "features", "outputs")}
+                arrays = {name: handle.get_tensor(name) for name in ("pts_s", "features", "logits")}
                 metadata = dict(handle.metadata() or {})
         except (OSError, SafetensorError):
             return None
@@ -202,8 +201,8 @@ class Extractor:
         metadata = {"duration_s": repr(float(header.info.duration_s)), "plan": header.plan.kind}
         entries = {}
         for role, pairs in made.items():
-            features, outputs = (np.concatenate(part)[order].astype(np.float16) for part in zip(*pairs, strict=True))
-            entries[role] = ({"pts_s": times[order], "features": features, "outputs": outputs}, metadata)
+            features, logits = (np.concatenate(part)[order].astype(np.float16) for part in zip(*pairs, strict=True))
+            entries[role] = ({"pts_s": times[order], "features": features, "logits": logits}, metadata)
         return entries
 
 
@@ -215,7 +214,7 @@ def _kind(error: OSError) -> str:
 def _assemble(entries: dict[str, Any]) -> VideoFeatures:
     arrays, metadata = entries["preview"]
     outputs = {
-        role: NetworkOutput(made["features"].astype(np.float32), made["outputs"].astype(np.float32))
+        role: NetworkOutput(made["features"].astype(np.float32), made["logits"].astype(np.float32))
         for role, (made, _) in entries.items()
     }
     return VideoFeatures(
@@ -296,5 +295,5 @@ class WorkerReader:
 
 
 def headless(checkpoint: Checkpoint) -> Checkpoint:
-    """The two image networks alone: cached scores are the recogniser's own, whatever head is put on it."""
-    return dataclasses.replace(checkpoint, sampler=None, head=False, multi_label=False)
+    """The two image networks alone: what is cached is theirs, whatever sampler and head are put on them."""
+    return dataclasses.replace(checkpoint, sampler=None)

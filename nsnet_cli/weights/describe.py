@@ -42,7 +42,7 @@ def details_of(entry: Entry, registry: Registry) -> dict[str, Any]:
     """What `show` adds: preprocessing of a network, sampler of a checkpoint."""
     if entry.kind == "network":
         row = registry.networks[entry.name]
-        words = row.vocabulary if isinstance(row.vocabulary, str) else [tag.name for tag in row.vocabulary]
+        words = [tag.name for tag in row.vocabulary] if isinstance(row.vocabulary, tuple) else row.vocabulary
         keys = ("architecture", "mean", "std", "interpolation", "crop")
         return {**{key: getattr(row, key) for key in keys}, "vocabulary": words}
     if entry.origin == "hub" and not entry.here:

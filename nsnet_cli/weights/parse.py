@@ -63,7 +63,9 @@ def _triple(values: list[float]) -> tuple[float, float, float]:
     return red, green, blue
 
 
-def _vocabulary(value: Any, place: Place, folder: Path) -> str | tuple[TagName, ...]:
+def _vocabulary(value: Any, place: Place, folder: Path) -> str | tuple[TagName, ...] | None:
+    if value is None:
+        return None
     if isinstance(value, str) and value and "\0" not in value:
         return value if value == "imagenet-1k" else str(_beside(folder, value))
     if not isinstance(value, list):
@@ -95,12 +97,16 @@ def _checkpoint(
         raise place.inside("sampler").wrong(f"{shown(sampler)} is not a folder")
     if sampler is not None and origin != "nsnet" and ("/" in sampler or sampler.startswith(".")):
         sampler = str(_beside(folder, sampler))
+    recogniser = _use(row["recogniser"], place.inside("recogniser"), networks)
+    if recogniser.network.vocabulary is None:
+        why = f"the row networks.{recogniser.network.name} has no vocabulary, which this checkpoint takes its tags from"
+        raise place.inside("recogniser", "network").wrong(why)
     return CheckpointRow(
         name=name,
         description=row["description"],
         license=row["license"],
         preview=_use(row["preview"], place.inside("preview"), networks),
-        recogniser=_use(row["recogniser"], place.inside("recogniser"), networks),
+        recogniser=recogniser,
         sampler=sampler,
         frames=row["frames"],
         sampler_sha256=row["sampler_sha256"],

@@ -50,8 +50,9 @@ class NetworkRow:
     std: tuple[float, float, float]
     interpolation: Interpolation
     crop: float
-    vocabulary: str | tuple[TagName, ...]
-    """'imagenet-1k', the absolute path of a file of names, or the tags: `load_vocabulary` takes all three."""
+    vocabulary: str | tuple[TagName, ...] | None
+    """What the outputs of its own classifier stand for: 'imagenet-1k', the absolute path of a file of names, or the
+    tags (`load_vocabulary` takes all three). None: nobody has named them."""
     sources: tuple[Source, ...]
     origin: str = "nsnet"
     """'nsnet' for a shipped row, else the file that it comes from."""
