@@ -36,7 +36,8 @@ def read_composites(labels: Path, jobs: int = 1) -> list[FeatureSequence]:
     for (video, of), own in zip(found, indices, strict=True):
         assert of.recogniser is not None
         salient = inside(of.pts_s, video.segments) if video.segments else None
-        features, logits, teacher = of.preview.features, of.preview.logits, of.recogniser.logits
+        teacher = np.log(np.maximum(of.recogniser.outputs, 1e-9))  # its logits but for a constant
+        features, logits = of.preview.features, of.preview.outputs
         sequences.append(FeatureSequence(features, of.times, own, logits, salient, str(own[0]), teacher))
     return sequences
 

@@ -57,11 +57,11 @@ def test_second_time_from_the_cache_whatever_the_files_name(
     base: Checkpoint, engine: Engine, cat_video: Path, tmp_path: Path
 ) -> None:
     first = extractor(base, engine, tmp_path / "cache").video(cat_video)
-    assert first.preview.features.shape == (24, 1280) and first.preview.logits.shape == (24, 1000)
-    assert first.recogniser is not None and first.recogniser.logits.shape == (24, 1000)
+    assert first.preview.features.shape == (24, 1280) and first.preview.outputs.shape == (24, 1000)
+    assert first.recogniser is not None and np.allclose(first.recogniser.outputs.sum(1), 1, atol=1e-2)
     assert (np.diff(first.pts_s) > 0).all() and first.duration_s == pytest.approx(20, abs=0.2)
     shown = (first.pts_s >= 8) & (first.pts_s < 12)
-    cat = base.head.scores(first.recogniser.features, first.recogniser.logits)[:, 281:286].sum(1)
+    cat = first.recogniser.outputs[:, 281:286].sum(1)
     assert cat[shown].min() > 0.5 > cat[~shown].max()
     copy = tmp_path / "renamed.mp4"
     shutil.copyfile(cat_video, copy)
@@ -76,7 +76,7 @@ def test_features_are_what_tag_computes(base: Checkpoint, engine: Engine, cat_vi
     order = np.argsort(np.concatenate([b.pts_s for b in batches]), kind="stable")
     features, logits = engine.preview(np.concatenate([b.pixels for b in batches])[order])
     assert np.allclose(found.preview.features, features, atol=2e-2, rtol=2e-3)
-    assert np.allclose(found.preview.logits, logits, atol=2e-2, rtol=2e-3)
+    assert np.allclose(found.preview.outputs, logits, atol=2e-2, rtol=2e-3)
 
 
 @pytest.mark.parametrize("damage", [b"", b"not safetensors", None])
@@ -93,16 +93,17 @@ def test_a_broken_entry_is_made_again(
 
 def test_the_key_follows_content_options_and_network(base: Checkpoint, tmp_path: Path) -> None:
     read = read_options(base, TagOptions(), jpegs=False, threads=1)
-    key = entry_key("c", read, base.preview)
-    assert key == entry_key("c", replace(read, threads=4, jpegs=True), base.preview)
+    key = entry_key("c", read, base.preview, "preview")
+    assert key == entry_key("c", replace(read, threads=4, jpegs=True), base.preview, "preview")
     others = [
-        entry_key("d", read, base.preview),
-        entry_key("c", replace(read, max_frames=7), base.preview),
-        entry_key("c", replace(read, size_px=224), base.preview),
-        entry_key("c", read, base.recogniser),
-        entry_key("c", read, replace(base.preview, size_px=112)),
+        entry_key("d", read, base.preview, "preview"),
+        entry_key("c", replace(read, max_frames=7), base.preview, "preview"),
+        entry_key("c", replace(read, size_px=224), base.preview, "preview"),
+        entry_key("c", read, base.recogniser, "recogniser"),
+        entry_key("c", read, base.preview, "recogniser"),
+        entry_key("c", read, replace(base.preview, size_px=112), "preview"),
     ]
-    assert len({key, *others}) == 6
+    assert len({key, *others}) == 7
 
 
 def test_big_files_are_known_by_their_ends_and_size(tmp_path: Path) -> None:

@@ -253,6 +253,8 @@ def _removed(entry: Entry, file: FileEntry, registry: Any, dry_run: bool, consol
 
 
 def _plain(value: Any) -> str:
+    if value is None:
+        return "none"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, dict):

@@ -27,6 +27,7 @@ from nsnet_cli.nets.engine import Engine
 from nsnet_cli.policies import Seen, saliency_by_policy
 from nsnet_cli.selection import confidence
 from nsnet_cli.weights.checkpoint import Checkpoint
+from nsnet_cli.weights.heads import OwnClassifier
 
 REPORT_SCHEMA = 1
 
@@ -82,16 +83,18 @@ def score_video(
 ) -> ScoredVideo:
     """The numbers that `tag` would have, from cached features: the sampler runs, the image networks do not."""
     assert found.recogniser is not None
-    seen = Seen(confidence(found.preview.logits))
+    seen = Seen(confidence(found.preview.outputs))
     if checkpoint.sampler is not None:
-        of = engine.saliency(found.preview.features, found.preview.logits, found.times)
+        of = engine.saliency(found.preview.features, found.preview.outputs, found.times)
         seen = replace(seen, fsm=of.fsm, vgm=of.vgm, combined=of.combined)
+    head = checkpoint.head
+    own = isinstance(head, OwnClassifier)  # its scores are what is cached; any other head looks at the features
     return ScoredVideo(
         name=str(video.path),
         labels=labels,
         pts_s=found.pts_s,
         saliency=saliency_by_policy(seen),
-        scores=checkpoint.head.scores(found.recogniser.features, found.recogniser.logits),
+        scores=found.recogniser.outputs if own else head.scores(found.recogniser.features, np.empty(0)),
         salient=inside(found.pts_s, video.segments) if video.segments else None,
         features=found.preview.features,
     )

@@ -27,9 +27,10 @@ from nsnet_cli.types import DecodeReport, FrameBatch, ReadOptions, VideoHeader
 from nsnet_cli.video.worker import DecodeWorker
 from nsnet_cli.weights.checkpoint import Checkpoint, network_identity
 from nsnet_cli.weights.folders import CACHE_VARIABLE, cache_folder, write_whole
+from nsnet_cli.weights.heads import probabilities
 from nsnet_cli.weights.rows import NetworkUse
 
-CACHE_SCHEMA = 2
+CACHE_SCHEMA = 1
 PIECE_BYTES = 8 * 2**20
 MOST_LOST = 0.05
 """Share of the videos that may be lost to anything but the files themselves before a figure over the rest misleads."""
@@ -44,15 +45,15 @@ class ImageNetworks(Protocol):
         """(N, S, S, 3) uint8 -> features (N, D), logits (N, C)."""
 
     def recognise(self, views: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """(N, S, S, 3) uint8 -> features (N, D2), logits (N, C0)."""
+        """(N, S, S, 3) uint8 -> features (N, D2), logits (N, C2)."""
 
 
 @dataclass(frozen=True, slots=True)
 class NetworkOutput:
-    """One network on a video's preview frames: features (T, D), logits (T, C) of its own classifier. float32."""
+    """One network on a video's preview frames: features (T, D), outputs (T, C): logits or scores. float32."""
 
     features: np.ndarray
-    logits: np.ndarray
+    outputs: np.ndarray
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +64,10 @@ class VideoFeatures:
     duration_s: float
     plan: str
     preview: NetworkOutput
+    """outputs: the preview network's logits."""
     recogniser: NetworkOutput | None
-    """None where only the preview was asked for."""
+    """outputs: the scores of its own classifier; None where only the preview was asked for. As half-precision scores:
+    of logits in half precision the rounding is large enough to change a video's first tag."""
 
     @property
     def times(self) -> np.ndarray:
@@ -100,11 +103,15 @@ def default_cache_dir() -> Path:
     return cache_folder() / "features"
 
 
-def entry_key(content: str, read: ReadOptions, use: NetworkUse) -> str:
-    """Name of a cache entry. Options that cannot change a pixel (limits, threads, thumbnails) do not enter."""
+def entry_key(content: str, read: ReadOptions, use: NetworkUse, role: str) -> str:
+    """Name of a cache entry. Options that cannot change a pixel (limits, threads, thumbnails) do not enter.
+
+    The role does: one network may be preview and recogniser, with logits kept for the one and scores for the other.
+    """
     same = {"jpegs", "jpeg_side_px", "max_side_px", "max_duration_s", "max_streams", "threads"}
     options = {f.name: getattr(read, f.name) for f in dataclasses.fields(read) if f.name not in same}
-    text = json.dumps([CACHE_SCHEMA, content, options, network_identity(use)], sort_keys=True)
+    what = [network_identity(use), *(["scores"] if role == "recogniser" else [])]
+    text = json.dumps([CACHE_SCHEMA, content, options, *what], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:40]
 
 
@@ -123,7 +130,7 @@ class FeatureCache:
 
         try:
             with safe_open(self.path(key), framework="numpy") as handle:
-                arrays = {name: handle.get_tensor(name) for name in ("pts_s", "features", "logits")}
+                arrays = {name: handle.get_tensor(name) for name in ("pts_s", "features", "outputs")}
                 metadata = dict(handle.metadata() or {})
         except (OSError, SafetensorError):
             return None
@@ -169,9 +176,10 @@ class Extractor:
             content = bounded(lambda: content_hash(path))
         except OSError as error:
             raise VideoError(f"cannot read {path}: {error.strerror or error}", kind=_kind(error)) from error
-        keys = {"preview": entry_key(content, self.read, self.checkpoint.preview)}
+        uses: dict[str, NetworkUse] = {"preview": self.checkpoint.preview}
         if self.recogniser:
-            keys["recogniser"] = entry_key(content, self.read, self.checkpoint.recogniser)
+            uses["recogniser"] = self.checkpoint.recogniser
+        keys = {role: entry_key(content, self.read, use, role) for role, use in uses.items()}
         entries = {role: self.cache.load(key) for role, key in keys.items()}
         absent = [role for role, entry in entries.items() if entry is None]
         if absent:
@@ -183,7 +191,7 @@ class Extractor:
     def _compute(self, path: Path, roles: Sequence[str]) -> dict[str, tuple[dict[str, np.ndarray], dict[str, str]]]:
         """Decode once, run the asked networks on each batch; frames sorted by time."""
         networks = self.networks()
-        run = {"preview": networks.preview, "recogniser": networks.recognise}
+        run = {"preview": networks.preview, "recogniser": lambda pixels: own_scores(*networks.recognise(pixels))}
         header: VideoHeader | None = None
         pts: list[np.ndarray] = []
         made: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {role: [] for role in roles}
@@ -201,9 +209,14 @@ class Extractor:
         metadata = {"duration_s": repr(float(header.info.duration_s)), "plan": header.plan.kind}
         entries = {}
         for role, pairs in made.items():
-            features, logits = (np.concatenate(part)[order].astype(np.float16) for part in zip(*pairs, strict=True))
-            entries[role] = ({"pts_s": times[order], "features": features, "logits": logits}, metadata)
+            features, outputs = (np.concatenate(part)[order].astype(np.float16) for part in zip(*pairs, strict=True))
+            entries[role] = ({"pts_s": times[order], "features": features, "outputs": outputs}, metadata)
         return entries
+
+
+def own_scores(features: np.ndarray, logits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """features (N, D2), logits (N, C2) of a recogniser -> its features, the scores (N, C2) of its own classifier."""
+    return features, probabilities(logits, multi_label=False)
 
 
 def _kind(error: OSError) -> str:
@@ -214,7 +227,7 @@ def _kind(error: OSError) -> str:
 def _assemble(entries: dict[str, Any]) -> VideoFeatures:
     arrays, metadata = entries["preview"]
     outputs = {
-        role: NetworkOutput(made["features"].astype(np.float32), made["logits"].astype(np.float32))
+        role: NetworkOutput(made["features"].astype(np.float32), made["outputs"].astype(np.float32))
         for role, (made, _) in entries.items()
     }
     return VideoFeatures(
@@ -295,5 +308,5 @@ class WorkerReader:
 
 
 def headless(checkpoint: Checkpoint) -> Checkpoint:
-    """The two image networks alone: what is cached is theirs, whatever sampler and head are put on them."""
+    """The two image networks alone: cached scores are the recogniser's own, whatever head is put on it."""
     return dataclasses.replace(checkpoint, sampler=None)

@@ -69,7 +69,7 @@ def from_videos(
             labels=labels,
             times=found.times,
             features=found.preview.features,
-            logits=found.preview.logits,
+            logits=found.preview.outputs,
             recogniser=found.recogniser.features if found.recogniser else None,
             salient=inside(found.pts_s, video.segments) if video.segments else None,
             split=video.split,
