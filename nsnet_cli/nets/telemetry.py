@@ -39,6 +39,6 @@ def no_telemetry() -> Iterator[None]:
         with _lock:
             _inside -= 1
             if _inside == 0:
-                del sys.modules[REPORTS]
+                sys.modules.pop(REPORTS, None)
                 if _before is not ABSENT:
                     sys.modules[REPORTS] = _before  # type: ignore[assignment]
