@@ -12,8 +12,9 @@ from pathlib import Path
 import numpy as np
 
 from nsnet_cli.cli.console import Console
-from nsnet_cli.cli.labelled import ReadSettings, gather, read_label_file
+from nsnet_cli.cli.labelled import gather, read_label_file
 from nsnet_cli.evaluation.policies import ScoredVideo, choose, video_scores
+from nsnet_cli.labelled.gather import ReadSettings
 from nsnet_cli.labelled.labels import label_indices
 from nsnet_cli.labelled.metrics import inside, roc_auc
 from nsnet_cli.nets.sampler import Sampler

@@ -19,10 +19,11 @@ from pathlib import Path
 import numpy as np
 
 from nsnet_cli.cli.console import Console
-from nsnet_cli.cli.labelled import ReadSettings, gather, read_label_file
+from nsnet_cli.cli.labelled import gather, read_label_file
 from nsnet_cli.evaluation.policies import ScoredVideo, accuracy, frames_used
 from nsnet_cli.labelled.features import headless
 from nsnet_cli.labelled.folds import deal_folds
+from nsnet_cli.labelled.gather import ReadSettings
 from nsnet_cli.labelled.labels import label_indices
 from nsnet_cli.nets.build import build_engine
 from nsnet_cli.nets.sampler import Sampler, SamplerConfig

@@ -1,4 +1,4 @@
-"""nsnet as a library: one Tagger, any number of videos; what was seen, when, and what it cost.
+"""nsnet as a library: any number of videos; what was seen, when, and what it cost.
 
 python examples/library_use.py examples/videos/*.mp4
 """
@@ -7,18 +7,14 @@ from __future__ import annotations
 
 import sys
 
-from nsnet_cli.errors import VideoError
-from nsnet_cli.tagger import Tagger
-from nsnet_cli.types import TagOptions
+import nsnet_cli
 
 
 def main(paths: list[str]) -> int:
-    tagger = Tagger.from_checkpoint("imagenet-lite", TagOptions(top_k=3, frames=4))
-    for path in paths:
-        try:
-            result = tagger.tag(path)
-        except VideoError as error:
-            print(f"{path}: {error.kind}: {error}")
+    for result in nsnet_cli.tag_videos(paths, top_k=3, frames=4):
+        path = result.path
+        if result.error is not None:
+            print(f"{path}: {result.error.kind}: {result.error.message}")
             continue
         best = result.tags[0]
         seen = ", ".join(f"{evidence.pts_s:.1f} s" for evidence in best.evidence)

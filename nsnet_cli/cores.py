@@ -1,4 +1,4 @@
-"""How many cores this process may use: the one place that asks."""
+"""How many cores this process may use."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 
 
 def usable_cores() -> int:
-    """Cores that this process may use, which a container or `taskset` can make fewer than the machine has."""
+    """Those that it may run on (a container or `taskset` may allow fewer than there are); at least 1."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

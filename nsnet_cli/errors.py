@@ -63,6 +63,7 @@ VIDEO_ERROR_KINDS = (
     "too_large",
     "unsafe",
     "changed",
+    "output",
     "timeout",
     "out_of_memory",
     "crashed",

@@ -2,7 +2,7 @@
 
 A folder is searched by content, not by name alone: a file is taken when its first bytes are a video container's, or
 when its name says video (if it turns out not to be one, that is an error row, never an absence). What is given by name
-is always taken.
+is always taken. No look at a file may hold the search for ever: one that hangs is a row or a warning.
 """
 
 from __future__ import annotations
@@ -12,28 +12,21 @@ import hashlib
 import os
 import re
 import stat
-import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from nsnet_cli.bounded import bounded
 from nsnet_cli.errors import UsageError
-from nsnet_cli.types import ErrorInfo
+from nsnet_cli.looking import look_at_each
+from nsnet_cli.search import Search, is_system
+from nsnet_cli.sniffing import OTHER_NAMES, SNIFF_BYTES, VIDEO_NAMES, sniff
+from nsnet_cli.types import ErrorInfo, Source
 
-VIDEO_NAMES = frozenset(
-    """.3g2 .3gp .amv .asf .avi .divx .dv .f4v .flv .gif .gxf .h264 .h265 .hevc .ivf .m1v .m2ts .m2v .m4v .mj2 .mjpeg
-    .mjpg .mkv .mov .mp4 .mp4v .mpe .mpeg .mpg .mpv .mxf .nut .obu .ogm .ogv .qt .rm .rmvb .roq .vob .webm .wmv .wtv
-    .y4m""".split()  # noqa: SIM905
-)
-"""Names that promise a video. Not `.ts` and `.mts`: those are TypeScript as often; their content decides."""
-OTHER_NAMES = frozenset(
-    """.aac .aif .aiff .avif .bmp .flac .heic .heif .jpeg .jpg .m4a .m4b .m4p .mka .mp3 .mpa .oga .opus .png .tif .tiff
-    .wav .weba .webp .wma""".split()  # noqa: SIM905
-)
-"""Sound and stills: skipped in folders even where their container could hold a video."""
-SNIFF_BYTES = 1024
 DEEPEST = 100
 """Folders below what was given. More is no video collection but an attack, or a mistake of a copy."""
+HUNG = ErrorInfo("timeout", "the disk does not answer")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,26 +36,37 @@ class FoundVideo:
     path: str
     """As given, or as found below what was given."""
     error: ErrorInfo | None = None
+    name: str = ""
+    """Its path below the folder that was given; the file's name alone where the file was given. Whatever else is given
+    changes nothing about it."""
+    source: Source | None = None
+    """None where the file could not be looked at."""
 
 
 @dataclass(slots=True)
 class FoundInputs:
     videos: list[FoundVideo] = field(default_factory=list)
-    skipped: int = 0
-    """Files in folders that look like no video, by name and by content."""
+    left_out: Counter[str] = field(default_factory=Counter)
+    """Files in folders that look like no video, by name and by content: how many of each ending."""
     duplicates: int = 0
     warnings: list[str] = field(default_factory=list)
     base: str = "."
-    """The folder that all inputs are below; an output tree mirrors what is below it."""
+    """The folder that all inputs are below: shards go by the path below it."""
+
+    @property
+    def skipped(self) -> int:
+        return self.left_out.total()
 
 
-def find_videos(given: Sequence[str]) -> FoundInputs:
+def find_videos(given: Sequence[str], search: Search | None = None) -> FoundInputs:
     """All videos of files, folders and globs, duplicates (the same real file) removed. Never raises for a bad input."""
-    found = FoundInputs(base=common_folder(given))
-    seen: set[str] = set()
-    for text in given:
-        for video in _expand(text, found):
-            real = os.path.realpath(video.path)
+    found, seen = FoundInputs(base=""), set[str]()
+    finder = _Finder(found, search or Search())
+    looks = look_at_each([Path(text) for text in given], lambda path: _look(path, named=True))
+    found.base = _common([_start(text, look) for text, look in zip(given, looks, strict=True)])
+    for text, look in zip(given, looks, strict=True):
+        for video in finder.expand(text, look):
+            real = video.source.path if video.source else os.path.abspath(video.path)  # noqa: PTH100
             if real in seen:
                 found.duplicates += 1
                 continue
@@ -73,16 +77,21 @@ def find_videos(given: Sequence[str]) -> FoundInputs:
 
 def common_folder(given: Sequence[str]) -> str:
     """The deepest folder that holds everything given: a folder given alone is itself that folder."""
-    folders = []
-    for text in given:
-        path = _absolute(text)
-        if _is_glob(text):
-            while _has_magic(str(path)):
-                path = path.parent
-            folders.append(path)
-        else:
-            folders.append(path if _is_dir(path) else path.parent)
+    return _common([_start(text, _look(Path(text), named=True)) for text in given])
+
+
+def _common(folders: Sequence[Path]) -> str:
     return os.path.commonpath(folders) if folders else str(Path.cwd())
+
+
+def _start(text: str, look: _Look | None) -> Path:
+    """The folder that a search for what was given begins in."""
+    path = _absolute(text)
+    if _is_glob(text, look):
+        while _has_magic(str(path)):
+            path = path.parent
+        return path
+    return path if look is not None and look.folder else path.parent
 
 
 def relative_name(path: str, base: str) -> str:
@@ -95,117 +104,65 @@ def _absolute(path: str) -> Path:
     return Path(os.path.abspath(path))  # noqa: PTH100
 
 
-def read_list(data: bytes) -> list[str]:
-    """The paths of a list: separated by NUL if there is one in it, else by newlines; any bytes are a name."""
-    parts = data.split(b"\0") if b"\0" in data else [line.removesuffix(b"\r") for line in data.split(b"\n")]
-    return [os.fsdecode(part) for part in parts if part]
-
-
-def read_list_file(name: str) -> list[str]:
-    """The paths listed in a file, or on stdin for '-'. Raises UsageError."""
-    try:
-        return read_list(sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes())
-    except OSError as error:
-        raise UsageError(f"cannot read the list {name}: {error.strerror}", "give a file, or - for stdin") from error
-
-
-# ---- one thing given ------------------------------------------------------------------------------------------------
-
-
-def _expand(text: str, found: FoundInputs) -> Iterator[FoundVideo]:
-    if _is_dir(Path(text)):
-        yield from _folder(Path(text), found)
-    elif not _is_glob(text):
-        yield FoundVideo(text, _problem(text))
-    else:
-        yield from _glob(text, found)
-
-
-def _glob(pattern: str, found: FoundInputs) -> Iterator[FoundVideo]:
-    """A pattern that the shell left alone. `*.jpg` names what it wants; `*` takes what looks like a video."""
-    matches = sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207
-    if not matches:
-        yield FoundVideo(pattern, ErrorInfo("not_found", "no file matches this pattern"))
-    wanted = Path(pattern).suffix not in ("", ".*") and not _has_magic(Path(pattern).suffix)
-    for match in matches:
-        if _is_dir(Path(match)):
-            if not pattern.endswith("**"):  # which lists the files below by itself
-                yield from _folder(Path(match), found)
-        elif wanted or looks_like_video(Path(match)):
-            yield FoundVideo(match, _problem(match))
-        else:
-            found.skipped += 1
-
-
-def _is_glob(text: str) -> bool:
-    return _has_magic(text) and not os.path.lexists(text)
-
-
-def _is_dir(path: Path) -> bool:
-    try:
-        return path.is_dir()
-    except OSError:  # a name that is too long, a parent that may not be entered
-        return False
+def _is_glob(text: str, look: _Look | None) -> bool:
+    return _has_magic(text) and look is not None and not look.exists
 
 
 def _has_magic(text: str) -> bool:
     return any(char in text for char in "*?[")
 
 
-def _folder(root: Path, found: FoundInputs) -> Iterator[FoundVideo]:
-    videos = list(_walk(root, set(), found))
-    yield from videos or _empty_folder(root)
+# ---- a look at one path ---------------------------------------------------------------------------------------------
 
 
-def _empty_folder(path: Path) -> list[FoundVideo]:
-    """A folder that is named as a video and holds none is a mistake to report."""
-    named = path.suffix.lower() in VIDEO_NAMES
-    return [FoundVideo(str(path), ErrorInfo("is_directory", "a folder, and no video is in it"))] if named else []
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What a path is, found out without opening more than a file's first bytes."""
+
+    exists: bool
+    link: bool = False
+    folder: tuple[int, int] | None = None
+    """Device and inode, of a folder."""
+    wanted: bool = False
+    """To be tagged: given by name, or it looks like a video."""
+    error: ErrorInfo | None = None
+    source: Source | None = None
 
 
-def _walk(folder: Path, entered: set[tuple[int, int]], found: FoundInputs, depth: int = 0) -> Iterator[FoundVideo]:
-    """Depth first, by name; hidden entries left out; each real folder entered once, so that links cannot loop."""
-    if depth > DEEPEST:
-        found.warnings.append(f"not looked into, {DEEPEST} folders deep: {folder}")
-        return
+def _look(path: Path, named: bool) -> _Look:
+    """Never raises. Opening a pipe or a device could block for ever, so that only regular files are opened."""
+    exists, link = os.path.lexists(path), os.path.islink(path)  # noqa: PTH114 (Path's may raise)
     try:
-        status = folder.stat()
-        if (status.st_dev, status.st_ino) in entered:
-            return
-        entered.add((status.st_dev, status.st_ino))
-        paths = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
-    except OSError as error:
-        found.warnings.append(f"cannot look into {folder}: {error.strerror}")
-        return
-    for path in paths:
-        if _is_dir(path):
-            yield from list(_walk(path, entered, found, depth + 1)) or (
-                [] if path.is_symlink() else _empty_folder(path)
-            )
-        elif looks_like_video(path):
-            yield FoundVideo(str(path), _problem(str(path)))
-        else:
-            found.skipped += 1
-
-
-def _problem(path: str) -> ErrorInfo | None:
-    """What keeps `path` from being opened at all, or None. Opening a pipe or a device could block for ever."""
-    try:
-        mode = Path(path).stat().st_mode
+        real = os.path.realpath(path)
+        status = path.stat()
     except FileNotFoundError:
-        broken = Path(path).is_symlink()
-        return ErrorInfo("not_found", "the link leads nowhere" if broken else "no such file or folder")
-    except OSError as error:
-        kind = "permission_denied" if isinstance(error, PermissionError) else "unreadable"
-        return ErrorInfo(kind, error.strerror or str(error))
-    except ValueError as error:
-        return ErrorInfo("not_found", str(error))
-    if not stat.S_ISREG(mode):
-        return ErrorInfo("not_a_video", "not a regular file")
-    return None
+        error = ErrorInfo("not_found", "the link leads nowhere" if link else "no such file or folder")
+        return _Look(exists, link, wanted=named or _named_video(path), error=error, source=Source(real))
+    except OSError as failure:
+        kind = "permission_denied" if isinstance(failure, PermissionError) else "unreadable"
+        error = ErrorInfo(kind, failure.strerror or str(failure))
+        return _Look(exists, wanted=named or _named_video(path), error=error)
+    except ValueError as failure:  # a NUL in the name
+        return _Look(False, wanted=named, error=ErrorInfo("not_found", str(failure)))
+    if stat.S_ISDIR(status.st_mode):
+        return _Look(exists, link, folder=(status.st_dev, status.st_ino))
+    regular = stat.S_ISREG(status.st_mode)
+    return _Look(
+        exists,
+        link,
+        wanted=named or looks_like_video(path),
+        error=None if regular else ErrorInfo("not_a_video", "not a regular file"),
+        source=Source(real, status.st_size, status.st_mtime_ns),
+    )
 
 
-# ---- what looks like a video ----------------------------------------------------------------------------------------
+def is_folder(path: Path) -> bool:
+    """Never raises."""
+    return os.path.isdir(path)  # noqa: PTH112 (Path's may raise)
+
+
+def _named_video(path: Path) -> bool:
+    return path.suffix.lower() in VIDEO_NAMES
 
 
 def looks_like_video(path: Path) -> bool:
@@ -222,44 +179,96 @@ def looks_like_video(path: Path) -> bool:
         return False
 
 
-STILL_BRANDS = (b"avif", b"mif1", b"miaf", b"heic", b"heix", b"M4A ", b"M4B ", b"crx ")
-MP4_BOXES = (b"ftyp", b"moov", b"mdat", b"wide", b"pnot", b"styp", b"moof")
+# ---- one thing given ------------------------------------------------------------------------------------------------
 
 
-def sniff(head: bytes) -> str | None:
-    """The container that the first bytes of a file belong to, or None. Stills and pure sound are None."""
-    if head[4:8] == b"ftyp":
-        return None if head[8:12] in STILL_BRANDS else "mp4"
-    if head[4:8] in MP4_BOXES[1:] or (head[4:8] in (b"free", b"skip") and len(head) > 16):
-        return "mp4"
-    if head[:4] == b"RIFF" and head[8:12] in (b"AVI ", b"AVIX", b"AMV "):
-        return "avi"
-    if head[:4] == b"OggS":
-        return "ogg" if any(mark in head for mark in (b"\x80theora", b"BBCD\0", b"OVP80", b"\x01video\0")) else None
-    for magic, name in PREFIXES:
-        if head.startswith(magic):
-            return name
-    for start, step in ((0, 188), (4, 192), (0, 204)):  # MPEG-TS, M2TS, TS with error correction: a sync byte a packet
-        if len(head) >= start + 4 * step + 1 and all(head[start + step * i] == 0x47 for i in range(5)):
-            return "mpegts"
-    return None
+class _Finder:
+    """Turns each thing that was given into videos; what is left out on the way is noted in `found`."""
+
+    def __init__(self, found: FoundInputs, search: Search) -> None:
+        self._found, self._search = found, search
+
+    def expand(self, text: str, look: _Look | None) -> Iterator[FoundVideo]:
+        path = Path(text)
+        if _is_glob(text, look):
+            yield from self._glob(text)
+        elif look is not None and look.folder:
+            yield from self._folder(path, look)
+        elif look is None:
+            yield FoundVideo(text, HUNG, path.name)
+        else:
+            yield FoundVideo(text, look.error, path.name, look.source)
+
+    def _glob(self, pattern: str) -> Iterator[FoundVideo]:
+        """A pattern that the shell left alone. `*.jpg` names what it wants; `*` takes what looks like a video."""
+        matches = sorted(glob.glob(pattern, recursive=True, include_hidden=self._search.hidden))  # noqa: PTH207
+        if not matches:
+            yield FoundVideo(pattern, ErrorInfo("not_found", "no file matches this pattern"), Path(pattern).name)
+        named = Path(pattern).suffix not in ("", ".*") and not _has_magic(Path(pattern).suffix)
+        start = _start(pattern, _Look(False))
+        paths = [Path(match) for match in matches]
+        for path, look in zip(paths, look_at_each(paths, lambda path: _look(path, named)), strict=True):
+            if self._unwanted(relative_name(str(path), str(start)), look, pattern):
+                continue
+            if look is None or not look.folder:
+                yield from self._file(path, path.name, look)
+            elif not pattern.endswith("**"):  # which lists the files below by itself
+                yield from self._folder(path, look)
+
+    def _unwanted(self, relative: str, look: _Look | None, pattern: str) -> bool:
+        """A match in one of the system's folders (unless the pattern names it), or one to be excluded."""
+        system = any(is_system(part) and part not in pattern for part in Path(relative).parts)
+        is_folder = look is not None and look.folder is not None
+        return (system and not self._search.hidden) or self._search.excludes(relative, is_folder)
+
+    def _file(self, path: Path, name: str, look: _Look | None) -> Iterator[FoundVideo]:
+        if look is None:
+            if _named_video(path):
+                yield FoundVideo(str(path), HUNG, name)
+            else:
+                self._found.warnings.append(f"{path}: left out, {HUNG.message}")
+        elif look.wanted:
+            yield FoundVideo(str(path), look.error, name, look.source)
+        else:
+            self._found.left_out[path.suffix.lower()] += 1
+
+    def _folder(self, root: Path, look: _Look) -> Iterator[FoundVideo]:
+        yield from list(self._walk(root, "", look, set())) or _empty_folder(root, root.name)
+
+    def _walk(
+        self, folder: Path, relative: str, look: _Look, entered: set[tuple[int, int]], depth: int = 0
+    ) -> Iterator[FoundVideo]:
+        """Depth first, by name; each real folder entered once, so that links cannot loop. `relative`: from the root."""
+        if depth > DEEPEST:
+            self._found.warnings.append(f"not looked into, {DEEPEST} folders deep: {folder}")
+            return
+        if look.folder is None or look.folder in entered:
+            return
+        entered.add(look.folder)
+        try:
+            names = bounded(lambda: sorted(os.listdir(folder)))  # noqa: PTH208 (names alone, in one call)
+        except OSError as error:
+            self._found.warnings.append(f"cannot look into {folder}: {error.strerror or error}")
+            return
+        skips, excludes = self._search.skips, self._search.excludes
+        names = [
+            n for n in names if not (skips(n) or all(excludes(relative + n, is_folder) for is_folder in (False, True)))
+        ]
+        for name, there in zip(names, look_at_each(names, lambda n: _look(folder / n, named=False)), strict=True):
+            path, is_folder = folder / name, there is not None and there.folder is not None
+            if excludes(relative + name, is_folder):
+                continue
+            if there is not None and is_folder:
+                below = list(self._walk(path, f"{relative}{name}/", there, entered, depth + 1))
+                yield from below or ([] if there.link else _empty_folder(path, relative + name))
+            else:
+                yield from self._file(path, relative + name, there)
 
 
-PREFIXES: tuple[tuple[bytes, str], ...] = (
-    (b"\x1aE\xdf\xa3", "matroska"),
-    (b"FLV\x01", "flv"),
-    (b"GIF87a", "gif"),
-    (b"GIF89a", "gif"),
-    (b"0&\xb2u\x8ef\xcf\x11", "asf"),
-    (b"\x00\x00\x01\xba", "mpeg-ps"),
-    (b"\x00\x00\x01\xb3", "mpeg-video"),
-    (b"DKIF", "ivf"),
-    (b"YUV4MPEG2 ", "y4m"),
-    (b".RMF", "rm"),
-    (b"\x06\x0e+4\x02\x05\x01\x01\r\x01\x02\x01\x01", "mxf"),
-    (b"nut/multimedia container\0", "nut"),
-    (b"\xb7\xd8\x00 7I\xda\x11", "wtv"),
-)
+def _empty_folder(path: Path, name: str) -> list[FoundVideo]:
+    """A folder that is named as a video and holds none is a mistake to report."""
+    error = ErrorInfo("is_directory", "a folder, and no video is in it")
+    return [FoundVideo(str(path), error, name)] if _named_video(path) else []
 
 
 # ---- shards ---------------------------------------------------------------------------------------------------------

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import math
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -25,9 +26,7 @@ from nsnet_cli.types import (
     SCHEMA_VERSION,
     Cost,
     DecodeReport,
-    ErrorInfo,
     Evidence,
-    FrameBatch,
     FrameScore,
     ModelInfo,
     PreviewPlan,
@@ -37,15 +36,19 @@ from nsnet_cli.types import (
     Tag,
     TagOptions,
     Timings,
-    VideoHeader,
     VideoInfo,
     VideoResult,
 )
-from nsnet_cli.video import read_video
+from nsnet_cli.video import open_video
+from nsnet_cli.video.reader import VideoReader
 from nsnet_cli.weights.checkpoint import Checkpoint, resolve_checkpoint
 from nsnet_cli.weights.vocabulary import load_vocabulary
 
-Reader = Callable[[Path, ReadOptions], Iterator[VideoHeader | FrameBatch | DecodeReport]]
+Opener = Callable[[Path, ReadOptions], VideoReader]
+"""Where videos are read: `open_video` in this process, `DecodePool.open` in processes that can be killed."""
+Views = Callable[[np.ndarray], np.ndarray]
+"""Pixels (K, S, S, 3), or (K, F, S, S, 3) of clips, of the preview frames with these indices (K,)."""
+logger = logging.getLogger(__name__)
 EVIDENCE_FRAMES = 3
 """Frames named as evidence of a tag, at most."""
 
@@ -54,13 +57,14 @@ class Tagger:
     """Tags videos with one checkpoint and one set of options. Safe to use from several threads."""
 
     def __init__(
-        self, checkpoint: Checkpoint, engine: Engine, options: TagOptions, *, jpegs: bool = False, threads: int = 1
+        self, checkpoint: Checkpoint, engine: Engine, options: TagOptions, *, read: ReadOptions | None = None
     ) -> None:
+        """`read`: how videos are read; None follows from checkpoint and options."""
         self.checkpoint = checkpoint
         self.engine = engine
         self.options = options
         self.budget = Budget.parse(options.budget) if options.budget else None
-        self.read_options = read_options(checkpoint, options, jpegs=jpegs, threads=threads)
+        self.read_options = read or read_options(checkpoint, options, jpegs=False, threads=1)
         preview = checkpoint.preview.network
         self.preview_vocabulary = load_vocabulary(preview.vocabulary)
         self._made_by = os.getpid()
@@ -69,41 +73,67 @@ class Tagger:
     @classmethod
     def from_checkpoint(
         cls,
-        name: str = "imagenet-lite",
+        name: str | Checkpoint = "imagenet-lite",
         options: TagOptions | None = None,
         *,
         device: str = "auto",
-        jpegs: bool = False,
-        threads: int = 1,
-        say: Callable[[str], None] = lambda message: None,
+        read: ReadOptions | None = None,
     ) -> Tagger:
-        """A tagger for a registry name, a checkpoint folder or hub:owner/name@revision.
+        """A tagger for a checkpoint: downloads what is not here, exports what this machine has not run yet.
 
-        `say` is told what a person should know before the first video: exports, a policy that fell back. Raises
-        UsageError, WeightsError, DeviceError.
+        Args:
+            name: A registry name, a checkpoint folder, hub:owner/name@revision, or a checkpoint that is resolved.
+            options: How to sample and what to keep; None: as the checkpoint was made for.
+            device: auto, cpu, torch-cpu, cuda or mps.
+            read: How videos are read; None follows from checkpoint and options.
+
+        Raises:
+            UsageError: The options contradict each other.
+            WeightsError: The checkpoint is unknown, missing or damaged.
+            DeviceError: The device is not there.
+
+        Example:
+            tagger = Tagger.from_checkpoint("imagenet-lite", TagOptions(top_k=3))
+            print(tagger.tag("clip.mp4").tags)
         """
-        checkpoint = resolve_checkpoint(name)
+        checkpoint = resolve_checkpoint(name) if isinstance(name, str) else name
         options = checked(options or TagOptions(frames=checkpoint.frames, preview=checkpoint.preview_frames))
         if POLICIES[options.policy].sampler and checkpoint.sampler is None:
-            say(f"{checkpoint.name}: {checkpoint.sampler_note or 'no sampler is trained'}; using --policy confidence")
+            why = checkpoint.sampler_note or "no sampler is trained"
+            logger.info("%s: %s; using --policy confidence", checkpoint.name, why)
             options = replace(options, policy="confidence")
-        return cls(checkpoint, build_engine(checkpoint, device, say=say), options, jpegs=jpegs, threads=threads)
+        return cls(checkpoint, build_engine(checkpoint, device, say=logger.info), options, read=read)
 
-    def tag(self, path: str | Path, *, read: Reader = read_video) -> VideoResult:
-        """Tag one video. Raises VideoError; `read` is where the frames come from (this process, or a worker's)."""
+    def tag(self, path: str | Path, *, open: Opener = open_video) -> VideoResult:
+        """Tag one video.
+
+        Args:
+            path: The video.
+            open: What reads it: by default in this process, without protection from damaged files. `DecodePool.open`
+                reads in a process that can be killed.
+
+        Returns:
+            The result, with status "ok".
+
+        Raises:
+            VideoError: The video cannot be tagged; `kind` says why.
+        """
         check_not_forked(self._made_by)
         started = time.perf_counter()
-        preview = self._preview(Path(path), read)
-        saliency = self._saliency(preview)
-        chosen = self._choose(preview, saliency, started)
+        with open(Path(path), self.read_options) as video:
+            preview = self._preview(Path(path), video)
+            if self.checkpoint.recogniser.input.frames == 1:
+                video.close()  # all pixels are in hand: its process can go on to the next video
+            saliency = self._saliency(preview)
+            chosen = self._choose(preview, saliency, self._views(preview, video), started)
         return self._result(preview, saliency, chosen, started)
 
-    def try_tag(self, path: str | Path, *, read: Reader = read_video) -> VideoResult:
+    def try_tag(self, path: str | Path, *, open: Opener = open_video) -> VideoResult:
         """As `tag`, but a video that cannot be tagged is a result with status 'error'."""
         try:
-            return self.tag(path, read=read)
+            return self.tag(path, open=open)
         except VideoError as error:
-            return failed(path, error, self.model)
+            return VideoResult.failed(str(path), error.kind, str(error), self.model)
 
     @property
     def model(self) -> ModelInfo:
@@ -118,21 +148,15 @@ class Tagger:
 
     # ---- the stages, in order ----
 
-    def _preview(self, path: Path, read: Reader) -> _Preview:
+    def _preview(self, path: Path, video: VideoReader) -> _Preview:
         """Read the planned frames; the preview network runs on each batch while the next ones are decoded."""
         looks = POLICIES[self.options.policy].looks
-        header, report, batches = None, None, []
-        waiting: list[Future[_Looked]] = []
-        for item in read(path, self.read_options):
-            if isinstance(item, VideoHeader):
-                header = item
-            elif isinstance(item, FrameBatch):
-                batches.append(item)
-                if looks:
-                    waiting.append(self._lanes.submit(self._look, item.pixels))
-            else:
-                report = item
-        if header is None or report is None or not batches:
+        batches, waiting = [], []
+        for batch in video.preview():
+            batches.append(batch)
+            if looks:
+                waiting.append(self._lanes.submit(self._look, batch.pixels))
+        if not batches:
             raise VideoError(f"{path}: no frame could be decoded", "is the file whole?", kind="no_frames")
         pts_s = np.concatenate([batch.pts_s for batch in batches])
         order = np.argsort(pts_s, kind="stable")
@@ -141,9 +165,9 @@ class Tagger:
         jpegs = [jpeg for batch in batches for jpeg in batch.jpegs]
         return _Preview(
             path=path,
-            info=header.info,
-            plan=header.plan,
-            report=report,
+            info=video.info,
+            plan=video.plan,
+            report=video.report,
             pixels=tuple(frames[i] for i in order),
             pts_s=pts_s[order],
             jpegs=tuple(jpegs[i] for i in order) if jpegs else (),
@@ -172,7 +196,7 @@ class Tagger:
         assert saliency is not None
         return _Scores(saliency, out, sure, best, time.perf_counter() - start)
 
-    def _choose(self, preview: _Preview, scores: _Scores, started: float) -> _Choice:
+    def _choose(self, preview: _Preview, scores: _Scores, views: Views, started: float) -> _Choice:
         """Which frames the recogniser sees, and what it says; with a budget, only until the answer is settled.
 
         A budget of seconds is told by the clock since the video was `started`: decoding and the preview overlap, so
@@ -183,12 +207,12 @@ class Tagger:
         most = self.budget.most_frames(count) if self.budget else self.options.frames
         order = select(policy, scores.saliency, preview.pts_s, most, features=preview.features, seed=self.options.seed)
         if self.budget is None:
-            frame_scores = self._recognise(preview.pixels, order)
+            frame_scores = self._recognise(views, order)
             return _Choice(order, frame_scores, None, time.perf_counter() - start)
         deadline = started + (self.budget.seconds or np.inf)
         frame_scores, stopped = np.empty((0, len(self.checkpoint.vocabulary)), np.float32), self.budget.reason()
         for n in range(len(order)):
-            new = self._recognise(preview.pixels, order[n : n + 1])
+            new = self._recognise(views, order[n : n + 1])
             frame_scores = np.concatenate([frame_scores, new])
             if settled(frame_scores, scores.saliency[order[: n + 1]]):
                 stopped = "settled"
@@ -197,13 +221,21 @@ class Tagger:
                 break
         return _Choice(order[: len(frame_scores)], frame_scores, stopped, time.perf_counter() - start)
 
-    def _recognise(self, pixels: Sequence[np.ndarray], chosen: np.ndarray) -> np.ndarray:
+    def _views(self, preview: _Preview, video: VideoReader) -> Views:
+        """What the recogniser looks at: single frames are in hand, clips are read around them."""
+        spec = self.checkpoint.recogniser.input
+        if spec.frames == 1:
+            return lambda chosen: np.stack([preview.pixels[i] for i in chosen])
+        return lambda chosen: video.views([float(preview.pts_s[i]) for i in chosen], spec).pixels
+
+    def _recognise(self, views: Views, chosen: np.ndarray) -> np.ndarray:
         """Scores (K, C) of the chosen frames. At most 32 in a batch: a dense policy may choose every frame."""
         parts = np.array_split(chosen, max(min(self.engine.lanes, len(chosen)), math.ceil(len(chosen) / 32)))
-        return np.concatenate(list(self._lanes.map(lambda part: self._scored([pixels[i] for i in part]), parts)))
+        seen = [views(part) for part in parts]
+        return np.concatenate(list(self._lanes.map(self._scored, seen)))
 
-    def _scored(self, views: list[np.ndarray]) -> np.ndarray:
-        return self.checkpoint.head.scores(*self.engine.recognise(np.stack(views)))
+    def _scored(self, views: np.ndarray) -> np.ndarray:
+        return self.checkpoint.head.scores(*self.engine.recognise(views))
 
     def _result(self, preview: _Preview, scores: _Scores, choice: _Choice, started: float) -> VideoResult:
         chosen, saliency = choice.frames, scores.saliency
@@ -265,18 +297,10 @@ class Tagger:
         return self.preview_vocabulary[index].name if self.preview_vocabulary else None
 
 
-def failed(path: str | Path, error: VideoError, model: ModelInfo | None = None) -> VideoResult:
-    """The error row of a video that could not be tagged."""
-    return VideoResult(path=str(path), status="error", model=model, error=ErrorInfo(error.kind, str(error)))
-
-
 def checked(options: TagOptions) -> TagOptions:
-    """The same options, or UsageError naming the one that cannot be carried out."""
+    """The same options, or UsageError where two of them contradict each other; each checked itself (types.py)."""
     if options.policy not in POLICIES:
         raise UsageError(f"--policy {options.policy!r} is not a policy", f"known: {', '.join(POLICIES)}")
-    for name, value in (("frames", options.frames), ("preview", options.preview), ("top-k", options.top_k)):
-        if value < 1:
-            raise UsageError(f"--{name} {value} is too small", "at least 1")
     if options.frames > options.preview and not POLICIES[options.policy].known_ahead:
         raise UsageError(
             f"--frames {options.frames} is more than --preview {options.preview}", "recognise fewer frames"

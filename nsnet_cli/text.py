@@ -6,6 +6,7 @@ both people and programs safe:
 - `printable(text)`, for people (table, CSV): a backslash is doubled, control characters and bytes that are no UTF-8
   become escapes (`\\n`, `\\x1b`, `\\xff`): such a name neither breaks a line nor steers the terminal. `unprintable`
   undoes it. `harmless(text)` is the same for whole messages, backslashes left alone.
+- `spreadsheet_cell(text)`, for CSV: what a spreadsheet would take for a formula begins with an apostrophe.
 - `json_text(object)`, for programs: JSON in UTF-8, with those same characters as `\\uXXXX`. A byte 0xNN that is no
   UTF-8 is `\\udcNN` (PEP 383): Python's `os.fsencode(json.loads(line)["path"])` is the exact name again.
 """
@@ -52,6 +53,24 @@ def _escape(match: re.Match[str]) -> str:
     if 0xDCA0 <= code <= 0xDCFF:  # a byte that is no UTF-8, as PEP 383 spells it
         return f"\\x{code - 0xDC00:02x}"
     return f"\\x{code:02x}" if code < 0xA0 else f"\\u{code:04x}"
+
+
+FORMULA = re.compile("[=+@'\\-\uff1d\uff0b\uff0d\uff20]")
+"""What a formula begins with, wide characters included, and the apostrophe itself."""
+NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+
+
+def spreadsheet_cell(text: str) -> str:
+    """A cell of a CSV file that no spreadsheet takes for a formula: '=1+1' -> "'=1+1". Numbers stay numbers.
+
+    `text` went through `printable`. `spreadsheet_text` undoes it.
+    """
+    return f"'{text}" if FORMULA.match(text) and not NUMBER.fullmatch(text) else text
+
+
+def spreadsheet_text(cell: str) -> str:
+    """What `spreadsheet_cell` was given: one apostrophe at the beginning goes."""
+    return cell.removeprefix("'")
 
 
 def json_text(value: Any, indent: int | None = None) -> str:

@@ -10,6 +10,9 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+from nsnet_cli.errors import UsageError
+from nsnet_cli.policies import POLICIES
+
 if TYPE_CHECKING:
     import numpy as np  # not at run time: the command line's options need this module, and numpy takes as long as they
 
@@ -18,6 +21,18 @@ ALGORITHM_VERSION = 2
 """Raised whenever the same video could get other tags than before: kept results are then done again."""
 
 Interpolation = Literal["bilinear", "bicubic", "area"]
+Decoder = Literal["auto", "pyav", "decord"]
+DECODERS: tuple[Decoder, ...] = ("auto", "pyav", "decord")
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """The file that a result is about: what tells two videos of one name apart, and knows one that was moved."""
+
+    path: str
+    """Absolute, links followed."""
+    size_bytes: int | None = None
+    mtime_ns: int | None = None
 
 
 # ---- video in -------------------------------------------------------------------------------------------------------
@@ -53,7 +68,7 @@ class PlannedFrame:
 class PreviewPlan:
     """Which frames to preview. Data: it is printed, tested and reported in the result."""
 
-    kind: Literal["keys", "keys+fill", "even", "all"]
+    kind: Literal["keys", "keys+fill", "even", "all", "views"]
     frames: tuple[PlannedFrame, ...]
 
     def __len__(self) -> int:
@@ -112,7 +127,7 @@ class ReadOptions:
     """Longest gap between preview frames, while max_frames allows it."""
     even: bool = False
     """Evenly spaced exact frames, exactly max_frames of them where the video has as many (policy `uniform`)."""
-    decoder: Literal["auto", "pyav", "decord"] = "auto"
+    decoder: Decoder = "auto"
     threads: int = 1
     """Decoder contexts that work on one file side by side."""
     jpegs: bool = False
@@ -193,9 +208,29 @@ class TagOptions:
     """Tags below this score are left out."""
     seed: int = 0
     """For the policy `random` alone."""
-    decoder: Literal["auto", "pyav", "decord"] = "auto"
+    decoder: Decoder = "auto"
     budget: str | None = None
     """'2s' (seconds a video), '5%' (of dense cost) or '8' (frames); None: exactly `frames`."""
+
+    def __post_init__(self) -> None:
+        """Raises UsageError naming the field that cannot be carried out. `budget` is read where it is spent."""
+        for name, value, known in (("policy", self.policy, POLICIES), ("decoder", self.decoder, DECODERS)):
+            if value not in known:
+                raise UsageError(f"--{name} {value!r} is no {name}", f"known: {', '.join(known)}")
+        for name, number, least in (
+            ("frames", self.frames, 1),
+            ("preview", self.preview, 1),
+            ("top-k", self.top_k, 1),
+            ("seed", self.seed, 0),
+        ):
+            if not isinstance(number, int) or isinstance(number, bool):
+                raise UsageError(f"--{name} {number!r} is no whole number", f"at least {least}")
+            if number < least:
+                raise UsageError(f"--{name} {number} is too small", f"at least {least}")
+        if not isinstance(self.threshold, int | float) or not 0 <= self.threshold <= 1:
+            raise UsageError(f"--threshold {self.threshold!r} is no score", "from 0 to 1")
+        if self.budget is not None and not isinstance(self.budget, str):
+            raise UsageError(f"--budget {self.budget!r} is no text", "use '8', '5%' or '2s'")
 
 
 # ---- results --------------------------------------------------------------------------------------------------------
@@ -312,3 +347,8 @@ class VideoResult:
     info: VideoInfo | None = None
     jpegs: tuple[bytes, ...] = field(default=(), repr=False)
     """As `frames`, the uncropped preview frames as JPEG; empty unless they were asked for."""
+
+    @classmethod
+    def failed(cls, path: str, kind: str, message: str, model: ModelInfo | None = None) -> VideoResult:
+        """The row of a video that could not be tagged. `kind` is one of errors.VIDEO_ERROR_KINDS."""
+        return cls(path, "error", model=model, error=ErrorInfo(kind, message))

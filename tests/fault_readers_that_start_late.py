@@ -6,7 +6,7 @@ As many of them as FAULT_READERS_DEATHS says; each leaves a byte in the file FAU
 import os
 from pathlib import Path
 
-from nsnet_cli.video import read_video
+from nsnet_cli.video import open_video
 
 deaths = Path(os.environ["FAULT_READERS_COUNT"])
 if not deaths.exists() or deaths.stat().st_size < int(os.environ.get("FAULT_READERS_DEATHS", "1")):
@@ -14,4 +14,4 @@ if not deaths.exists() or deaths.stat().st_size < int(os.environ.get("FAULT_READ
         handle.write("x")
     os._exit(9)
 
-__all__ = ["read_video"]
+__all__ = ["open_video"]

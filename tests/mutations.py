@@ -1,6 +1,6 @@
 """Seeded mutations of real video files, and what becomes of them: the fault corpus.
 
-    python tests/mutations.py --count 10000 --seed 1                  every file through a DecodeWorker
+    python tests/mutations.py --count 10000 --seed 1                  every file through a DecodePool
     python tests/mutations.py --count 10000 --seed 1 --through tag    through `nsnet tag --json`, in portions
     python tests/mutations.py --count 500 --seed 1 --out DIR          only write them
 
@@ -26,11 +26,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from readers import read
 from video_files import make_video
 
 from nsnet_cli.errors import VIDEO_ERROR_KINDS, VideoError
 from nsnet_cli.types import DecodeReport, FrameBatch, ReadOptions, VideoHeader
-from nsnet_cli.video.worker import DecodeWorker
+from nsnet_cli.video.pool import DecodePool
 
 CLIPS = Path(__file__).resolve().parents[2] / "shared" / "data" / "clips"
 LARGEST_CLIP_BYTES = 320_000
@@ -232,11 +233,11 @@ class Outcome:
     seconds: float
 
 
-def read_one(worker: DecodeWorker, path: Path, timeout_s: float) -> Outcome:
+def read_one(pool: DecodePool, path: Path, timeout_s: float) -> Outcome:
     """Read a file as `tag` does and check the order of what comes."""
     started = time.monotonic()
     try:
-        messages = list(worker.read(path, ReadOptions(size_px=64), timeout_s))
+        messages = list(read(pool, path, ReadOptions(size_px=64), timeout_s))
         sound = isinstance(messages[0], VideoHeader) and isinstance(messages[-1], DecodeReport)
         sound = sound and len(messages) > 2 and all(isinstance(m, FrameBatch) for m in messages[1:-1])
         word = "ok" if sound else "FAILED: messages out of order"
@@ -254,13 +255,13 @@ def through_workers(paths: list[Path], timeout_s: float, jobs: int) -> dict[Path
     waiting, outcomes = collections.deque(paths), {}
 
     def work() -> None:
-        with DecodeWorker(memory_bytes=1 << 30) as worker:
+        with DecodePool(memory_bytes=1 << 30) as pool:
             while waiting:
                 try:
                     path = waiting.popleft()
                 except IndexError:
                     return
-                outcomes[path] = read_one(worker, path, timeout_s)
+                outcomes[path] = read_one(pool, path, timeout_s)
 
     threads = [threading.Thread(target=work) for _ in range(jobs)]
     for thread in threads:

@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from readers import LocalPool
 
-from nsnet_cli import batch
-from nsnet_cli.batch import Finished, InProcess, Job
 from nsnet_cli.errors import DeviceError, VideoError
-from nsnet_cli.types import ErrorInfo, ReadOptions, Tag, VideoHeader, VideoResult
+from nsnet_cli.run import batch
+from nsnet_cli.run.jobs import Finished, Job
+from nsnet_cli.types import ErrorInfo, ReadOptions, Tag, VideoResult
+from nsnet_cli.video.reader import VideoReader
 
 
 class FakeTagger:
@@ -32,7 +34,7 @@ class FakeTagger:
         status = path.stat()
         return f"{status.st_size}-{status.st_mtime_ns}"
 
-    def tag(self, path: Path, *, read: Callable[[Path, ReadOptions], Iterator[Any]]) -> VideoResult:
+    def tag(self, path: Path, *, open: Callable[[Path, ReadOptions], VideoReader]) -> VideoResult:
         with self.lock:
             self.active += 1
             self.most_active = max(self.most_active, self.active)
@@ -63,7 +65,7 @@ def jobs(folder: Path, *words: str) -> list[Job]:
 
 
 def run(tagger: FakeTagger, todo: list[Job], threads: int = 2) -> dict[str, Finished]:
-    finished = list(batch.run(tagger, todo, threads=threads, make_worker=InProcess))
+    finished = list(batch.run(tagger, todo, threads=threads, pool=LocalPool()))
     assert len({f.job.path for f in finished}) == len(finished)
     return {Path(f.job.path).name: f for f in finished}
 
@@ -136,7 +138,7 @@ def test_what_is_no_video_s_fault_ends_the_run(tmp_path: Path) -> None:
 def test_leaving_the_loop_ends_the_threads(tmp_path: Path) -> None:
     before = set(threading.enumerate())
     tagger = FakeTagger(slow=lambda path: time.sleep(0.05))
-    for _ in batch.run(tagger, jobs(tmp_path, *["slow"] * 60), threads=4, make_worker=InProcess):
+    for _ in batch.run(tagger, jobs(tmp_path, *["slow"] * 60), threads=4, pool=LocalPool()):
         break
     for thread in set(threading.enumerate()) - before:
         thread.join(60)
@@ -152,7 +154,7 @@ def test_jobs_are_taken_as_they_are_worked_on(tmp_path: Path) -> None:
             taken.append(job)
             yield job
 
-    running = batch.run(FakeTagger(), source(), threads=2, make_worker=InProcess)
+    running = batch.run(FakeTagger(), source(), threads=2, pool=LocalPool())
     next(running)
     time.sleep(0.3)
     assert len(taken) <= 2 + 2 * 2 + 2
@@ -163,23 +165,18 @@ def test_a_killed_worker_is_one_row(tmp_path: Path) -> None:
     """A real decode process, killed from outside in the middle of a video."""
     import signal
 
-    from nsnet_cli.video.worker import DecodeWorker
+    from nsnet_cli.video.pool import DecodePool
 
     class Reads(FakeTagger):
-        def tag(self, path: Path, *, read: Callable[[Path, ReadOptions], Iterator[Any]]) -> VideoResult:
+        def tag(self, path: Path, *, open: Callable[[Path, ReadOptions], VideoReader]) -> VideoResult:
             options = ReadOptions(size_px=256)  # far more pixels than the socket between us holds
-            for item in read(path, options):
-                if path.name == "0.mp4" and isinstance(item, VideoHeader):
-                    assert workers[0].pid is not None
-                    os.kill(workers[0].pid, signal.SIGKILL)
+            with open(path, options) as video:
+                if path.name == "0.mp4" and video.info:
+                    os.kill(pool.pids[0], signal.SIGKILL)
+                list(video.preview())
             return VideoResult(str(path), "ok")
 
-    workers: list[DecodeWorker] = []
-
-    def make() -> DecodeWorker:
-        workers.append(DecodeWorker())
-        return workers[-1]
-
+    pool = DecodePool()
     import av
     import numpy as np
 
@@ -195,7 +192,7 @@ def test_a_killed_worker_is_one_row(tmp_path: Path) -> None:
                 container.mux(stream.encode(frame))
             container.mux(stream.encode())
         todo.append(Job(str(tmp_path / name), name))
-    finished = list(batch.run(Reads(), todo, threads=1, make_worker=make))
+    finished = list(batch.run(Reads(), todo, threads=1, pool=pool))
     assert [f.result.error.kind if f.result.error else None for f in finished] == ["crashed", None]
 
 
@@ -210,7 +207,7 @@ def test_a_file_that_cannot_be_looked_at_in_time_is_a_row(tmp_path: Path) -> Non
             return super().fingerprint(path)
 
     todo = jobs(tmp_path, "good", "hung", "good")
-    finished = {f.job.path: f for f in batch.run(Hung(), todo, threads=1, make_worker=InProcess, timeout_s=0.3)}
+    finished = {f.job.path: f for f in batch.run(Hung(), todo, threads=1, pool=LocalPool(), timeout_s=0.3)}
     release.set()
     rows = [finished[job.path].result for job in todo]
     assert [row.error.kind if row.error else None for row in rows] == [None, "timeout", None]
@@ -223,11 +220,12 @@ def test_a_mistake_in_a_reader_shows_where_it_is(
     """It happens in the worker's process; its traceback crosses the border when it is asked for."""
     from video_files import make_video
 
-    from nsnet_cli.video.worker import DecodeWorker
+    from nsnet_cli.video.pool import DecodePool
 
     class Reads(FakeTagger):
-        def tag(self, path: Path, *, read: Callable[[Path, ReadOptions], Iterator[Any]]) -> VideoResult:
-            list(read(path, ReadOptions(size_px=64)))
+        def tag(self, path: Path, *, open: Callable[[Path, ReadOptions], VideoReader]) -> VideoResult:
+            with open(path, ReadOptions(size_px=64)) as video:
+                list(video.preview())
             raise AssertionError
 
     make_video(tmp_path / "clip.mp4", frames=20)
@@ -235,8 +233,7 @@ def test_a_mistake_in_a_reader_shows_where_it_is(
     def errors(debug: str) -> str:
         monkeypatch.setenv("NSNET_DEBUG", debug)
         todo = [Job(str(tmp_path / "clip.mp4"), "clip.mp4")]
-        make = lambda: DecodeWorker(reader="fault_readers:broken")  # noqa: E731
-        (row,) = batch.run(Reads(), todo, threads=1, make_worker=make)
+        (row,) = batch.run(Reads(), todo, threads=1, pool=DecodePool(reader="fault_readers:broken"))
         assert row.result.error == ErrorInfo("internal", "ZeroDivisionError: one over nothing")
         return capfd.readouterr().err
 

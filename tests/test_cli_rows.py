@@ -12,9 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nsnet_cli.cli.explain import frames_csv
 from nsnet_cli.cli.rows import make_rows
 from nsnet_cli.outputs.jsonlines import explain_dict, from_dict, from_line, to_dict, to_line
 from nsnet_cli.outputs.thumbnails import thumbnail_suffixes, thumbnails
+from nsnet_cli.text import spreadsheet_cell, spreadsheet_text, unprintable
 from nsnet_cli.types import (
     Cost,
     ErrorInfo,
@@ -122,6 +124,32 @@ def test_json_array_is_whole_for_any_number() -> None:
         [to_dict(RESULT)],
         [to_dict(RESULT), to_dict(FAILED)],
     ]
+
+
+NASTY_TAGS = ["=1+1", "+1+1", "-x", "@SUM(A1)", "'a", "\uff1dx", "a\nb", "a\tb", "\t=1", "\r=1", "\ud800", "a\\b"]
+
+
+@pytest.mark.parametrize("name", NASTY_TAGS)
+def test_no_tag_breaks_a_csv_line_or_is_a_formula(name: str) -> None:
+    result = replace(RESULT, path=name, tags=(Tag(name, name, 0.5), Tag(name, name, 0.25)))
+    (row,) = csv.DictReader(io.StringIO(text("csv", result)))
+    (frame,) = csv.DictReader(io.StringIO(frames_csv(replace(result, frames=(FrameScore(1.0, 0.5, True, tag=name),)))))
+    first, second = row["tags"].split("; ")
+    for cell in (row["path"], row["top_tag"], first, second, frame["tag"]):
+        assert cell[0] not in "=+-@\t\r\n\uff1d" and cell.isprintable()
+        assert unprintable(spreadsheet_text(cell)) == name
+
+
+def test_numbers_in_csv_stay_numbers() -> None:
+    for number in ("-0.5", "+1", "1e-05", "-1.5e+3"):
+        assert spreadsheet_cell(number) == number
+    assert spreadsheet_cell("-1+2") == "'-1+2" and spreadsheet_cell("") == ""
+
+
+@pytest.mark.parametrize(("seconds", "length"), [(35_999, "9:59:59"), (36_000, "10:00:00"), (360_000, "100:00:00")])
+def test_long_lengths_are_whole_in_the_table(seconds: float, length: str) -> None:
+    for width in (None, 80):
+        assert f" {length}  tabby" in text("table", replace(RESULT, duration_s=seconds), width=width)
 
 
 def test_csv_is_one_line_a_video() -> None:

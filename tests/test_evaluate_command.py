@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +18,9 @@ from nsnet_cli.evaluation.evaluate import Report, evaluate, to_dict
 from nsnet_cli.evaluation.policies import ScoredVideo
 from nsnet_cli.evaluation.show import csv_text, notes, plot, table
 from nsnet_cli.evaluation.timing import MeasuredCosts
-from nsnet_cli.labelled import features
+from nsnet_cli.labelled import gather
 from nsnet_cli.nets.cost import FrameCost
-from nsnet_cli.video.worker import DecodeWorker
+from nsnet_cli.video.pool import DecodePool
 
 COSTS = MeasuredCosts(3, 0.5, {1: 0.1, 2: 0.2}, 0.01, 0.05, 0.02)
 
@@ -126,8 +127,8 @@ def test_decoders_that_die_are_no_smaller_sample(
     command: str, videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """Real crashes. A figure over the videos that happened to survive is worse than none."""
-    monkeypatch.setattr(features, "default_cache_dir", lambda: tmp_path / "features")
-    monkeypatch.setattr(features, "DecodeWorker", lambda: DecodeWorker(reader="fault_readers:segfault"))
+    monkeypatch.setattr(gather, "default_cache_dir", lambda: tmp_path / "features")
+    monkeypatch.setattr(gather, "DecodePool", partial(DecodePool, reader="fault_readers:segfault"))
     labels = tmp_path / "labels.csv"
     labels.write_text(f"path,label\n{videos / '0.mp4'},tabby\n{videos / '1.mp4'},missile\n")
     output = ["-o", str(tmp_path / "mine")] if command == "train" else []

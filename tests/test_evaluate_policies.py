@@ -87,13 +87,13 @@ def test_evaluate_judges_what_tag_answers(tagger: Tagger, cat_video: Path, tmp_p
     from nsnet_cli.labelled.labels import LabelledVideo
     from nsnet_cli.tagger import read_options
     from nsnet_cli.types import TagOptions
-    from nsnet_cli.video import read_video
+    from nsnet_cli.video import open_video
 
     options = TagOptions(policy=policy, frames=3, preview=24, top_k=5)  # type: ignore[arg-type]
     tagger = Tagger(tagger.checkpoint, tagger.engine, options)
     read = read_options(tagger.checkpoint, TagOptions(preview=24), jpegs=False, threads=1)
     cache = FeatureCache(tmp_path)
-    found = Extractor(tagger.checkpoint, read, lambda: tagger.engine, read_video, cache).video(cat_video)
+    found = Extractor(tagger.checkpoint, read, lambda: tagger.engine, open_video, cache).video(cat_video)
     labelled = LabelledVideo(cat_video, ("tabby",), "here", None, ((8.0, 12.0),))
     scored = score_video(labelled, (281,), found, tagger.checkpoint, tagger.engine)
     if policy not in policies_for([scored]):

@@ -14,7 +14,9 @@ from PIL import Image
 
 from nsnet_cli import inputs
 from nsnet_cli.errors import UsageError
-from nsnet_cli.inputs import find_videos, looks_like_video, read_list, sniff
+from nsnet_cli.inputs import find_videos, looks_like_video, sniff
+from nsnet_cli.lists import PathList, read_list, read_list_file
+from nsnet_cli.types import Source
 
 
 def make_clip(path: Path, format: str | None = None, codec: str = "mpeg4") -> Path:
@@ -157,15 +159,25 @@ def test_names_of_any_bytes(tmp_path: Path) -> None:
     for name in odd:
         Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + name)).write_bytes(clip)
     assert {os.fsencode(name) for name in names(tmp_path)} == {b"clip.mp4", *odd}
-    assert [os.fsencode(p) for p in read_list(b"\0".join(odd))] == odd
+    assert [os.fsencode(p) for p in read_list(b"\0".join(odd)).paths] == odd
 
 
 def test_lists() -> None:
-    assert read_list(b"a.mp4\nb c.mp4\r\n\nd.mp4") == ["a.mp4", "b c.mp4", "d.mp4"]
-    assert read_list(b"a\nb.mp4\0c.mp4\0") == ["a\nb.mp4", "c.mp4"]
-    assert read_list(b"") == []
+    assert read_list(b"a.mp4\nb c.mp4\r\n\nd.mp4") == PathList(["a.mp4", "b c.mp4", "d.mp4"], lines=True)
+    assert read_list(b"a\nb.mp4\0c.mp4\0") == PathList(["a\nb.mp4", "c.mp4"], lines=False)
+    assert read_list(b"").paths == []
     with pytest.raises(UsageError, match="cannot read the list"):
-        inputs.read_list_file("/nowhere/list.txt")
+        read_list_file("/nowhere/list.txt")
+
+
+def test_a_video_s_name_follows_from_its_own_path(tmp_path: Path) -> None:
+    clips = [make_clip(tmp_path / name) for name in ("x/1.mp4", "x/y/2.mp4", "z/1.mp4")]
+    found = find_videos([str(tmp_path / "x"), str(clips[2]), f"{tmp_path}/*/y/*.mp4"])
+    assert [video.name for video in found.videos] == ["1.mp4", "y/2.mp4", "1.mp4"]
+    assert [video.name for video in find_videos([str(tmp_path)]).videos] == ["x/1.mp4", "x/y/2.mp4", "z/1.mp4"]
+    assert [video.name for video in find_videos([str(clips[1])]).videos] == ["2.mp4"]
+    status = clips[0].stat()
+    assert found.videos[0].source == Source(os.path.realpath(clips[0]), status.st_size, status.st_mtime_ns)
 
 
 def test_common_folder(tmp_path: Path) -> None:

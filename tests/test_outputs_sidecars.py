@@ -24,9 +24,9 @@ STAMP = r"(\d\d+):(\d\d):(\d\d)\.(\d{3})"
 
 
 def parse_vtt(text: str) -> list[tuple[float, float, str]]:
-    """Strictly, as the standard has it: signature, blocks between empty lines, a timing line, one payload line."""
-    signature, *blocks = text.rstrip("\n").split("\n\n")
-    assert signature == "WEBVTT"
+    """Strictly, as the standard has it: signature, a note, blocks between empty lines: a timing line, one payload."""
+    signature, note, *blocks = text.rstrip("\n").split("\n\n")
+    assert signature == "WEBVTT" and note == "NOTE written by nsnet"
     cues = []
     for block in blocks:
         timing, payload = block.split("\n")

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import multiprocessing
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from conftest import noise, write_video
+from readers import Scripted, scripted
 
 from nsnet_cli import tagger as tagger_module
 from nsnet_cli.errors import NsnetError, UsageError, VideoError
 from nsnet_cli.policies import POLICIES
-from nsnet_cli.tagger import Reader, Tagger
+from nsnet_cli.tagger import Tagger
 from nsnet_cli.types import DecodeReport, FrameBatch, ReadOptions, TagOptions, VideoHeader
 from nsnet_cli.video import read_video
 
@@ -96,20 +97,20 @@ def test_a_budget_of_seconds_that_is_over_stops_after_one_frame(tagger: Tagger, 
 
 
 def test_a_budget_of_seconds_is_wall_time(tagger: Tagger, tmp_path: Path) -> None:
-    def reporting(decode_s: float, wait_s: float) -> Reader:
+    def reporting(decode_s: float, wait_s: float) -> Callable[[Path, ReadOptions], Scripted]:
         def read(path: Path, options: ReadOptions) -> Iterator[VideoHeader | FrameBatch | DecodeReport]:
             for item in read_video(path, options):
                 yield replace(item, decode_s=decode_s) if isinstance(item, DecodeReport) else item
             time.sleep(wait_s)
 
-        return read
+        return scripted(read)
 
     video = write_video(tmp_path / "noise.mp4", noise(60))
     long = with_options(tagger, budget="600s")  # decoding that overlapped with other work is not charged
-    sampling = long.tag(video, read=reporting(decode_s=3600, wait_s=0)).sampling
+    sampling = long.tag(video, open=reporting(decode_s=3600, wait_s=0)).sampling
     assert sampling and sampling.salient_frames > 1
     short = with_options(tagger, budget="0.5s")  # what passed since the video's start is, whatever is reported
-    sampling = short.tag(video, read=reporting(decode_s=0, wait_s=0.6)).sampling
+    sampling = short.tag(video, open=reporting(decode_s=0, wait_s=0.6)).sampling
     assert sampling and sampling.salient_frames == 1 and sampling.stopped == "time"
 
 
@@ -126,7 +127,7 @@ def test_batches_may_come_in_any_order(tagger: Tagger, cat_video: Path) -> None:
         yield from reversed(singles)
         yield items[-1]
 
-    straight, reversed_ = tagger.tag(cat_video), tagger.tag(cat_video, read=backwards)
+    straight, reversed_ = tagger.tag(cat_video), tagger.tag(cat_video, open=scripted(backwards))
     assert [f.pts_s for f in straight.salient_frames] == [f.pts_s for f in reversed_.salient_frames]
     assert [t.id for t in straight.tags] == [t.id for t in reversed_.tags]
 
@@ -164,6 +165,15 @@ def test_fingerprint_follows_what_can_change_the_result(tagger: Tagger, tmp_path
         ({"frames": 0}, "frames 0"),
         ({"frames": 9, "preview": 8}, "9"),
         ({"budget": "x"}, "x"),
+        ({"budget": 8}, "--budget 8"),
+        ({"decoder": "x"}, "--decoder 'x' is no decoder"),
+        ({"preview": 0}, "preview 0"),
+        ({"preview": "24"}, "preview '24'"),
+        ({"frames": 2.5}, "frames 2.5"),
+        ({"top_k": 0}, "top-k 0"),
+        ({"seed": -1}, "seed -1"),
+        ({"threshold": 1.5}, "threshold 1.5"),
+        ({"threshold": float("nan")}, "threshold nan"),
     ],
 )
 def test_options_that_cannot_be_carried_out_are_named(changes: dict[str, object], named: str) -> None:

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from readers import scripted
 
 from nsnet_cli.errors import LostVideosError, NoInputError, OutputError, VideoError
 from nsnet_cli.labelled.features import (
     PIECE_BYTES,
     Extractor,
     FeatureCache,
-    WorkerReader,
     content_hash,
     entry_key,
     extract_all,
@@ -24,7 +24,8 @@ from nsnet_cli.labelled.features import (
 from nsnet_cli.nets.engine import Engine
 from nsnet_cli.tagger import Tagger, read_options
 from nsnet_cli.types import FrameBatch, PlannedFrame, PreviewPlan, TagOptions, VideoHeader, VideoInfo
-from nsnet_cli.video import read_video
+from nsnet_cli.video import open_video, read_video
+from nsnet_cli.video.pool import DecodePool
 from nsnet_cli.weights.checkpoint import Checkpoint, resolve_checkpoint
 
 
@@ -43,7 +44,7 @@ def extractor(base: Checkpoint, engine: Engine, folder: Path, **changes: object)
         checkpoint=base,
         read=read_options(base, TagOptions(preview=24), jpegs=False, threads=1),
         networks=lambda: engine,
-        reader=read_video,
+        open=open_video,
         cache=FeatureCache(folder),
     )
     return replace(made, **changes)  # type: ignore[arg-type]
@@ -127,16 +128,14 @@ def test_one_bad_video_does_not_stop_the_others(
 ) -> None:
     bad = tmp_path / "bad.mp4"
     bad.write_bytes(b"not a video" * 100)
-    reader, done = WorkerReader(), []
-    try:
-        made = extractor(base, engine, tmp_path / "cache", reader=reader, recogniser=False)
+    done: list[int] = []
+    with DecodePool(2) as pool:
+        made = extractor(base, engine, tmp_path / "cache", open=pool.open, recogniser=False)
         found = extract_all([bad, cat_video, tmp_path / "gone.mp4"], made, threads=2, progress=lambda: done.append(1))
         assert list(found.videos) == [1] and sorted(found.failed) == [0, 2] and len(done) == 3
         assert isinstance(found.failed[0], VideoError) and str(bad) in str(found.failed[0])
         with pytest.raises(NoInputError, match="none of the 1 videos"):
             extract_all([bad], made)
-    finally:
-        reader.close()
 
 
 def test_videos_lost_to_anything_but_themselves_end_the_run(base: Checkpoint, engine: Engine, tmp_path: Path) -> None:
@@ -163,7 +162,7 @@ def test_videos_lost_to_anything_but_themselves_end_the_run(base: Checkpoint, en
 
     def extracted(folder: str, kinds: dict[int, str]) -> int:
         made = extractor(
-            base, engine, tmp_path / folder, reader=reader(kinds), networks=lambda: Zeros(), recogniser=False
+            base, engine, tmp_path / folder, open=scripted(reader(kinds)), networks=lambda: Zeros(), recogniser=False
         )
         return len(extract_all(paths, made, threads=2).videos)
 

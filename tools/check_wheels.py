@@ -19,21 +19,12 @@ from importlib.metadata import PackageNotFoundError, distribution
 from packaging.requirements import Requirement
 from project import dependencies, name_of
 
-GLIBC = ("2_31", "2_28", "2_27", "2_26", "2_24", "2_17", "2_12", "2_5")
-"""Newest first: Debian 11, Ubuntu 20.04, RHEL 9 and all later ones have 2.31 or more."""
-PLATFORMS: dict[str, tuple[dict[str, str], tuple[str, ...]]] = {
-    f"Linux {machine}": (
-        {"sys_platform": "linux", "platform_system": "Linux", "platform_machine": machine, "os_name": "posix"},
-        (*(f"manylinux_{glibc}_{machine}" for glibc in GLIBC), f"manylinux2014_{machine}", f"manylinux2010_{machine}"),
-    )
-    for machine in ("x86_64", "aarch64")
-} | {
-    f"macOS {machine}": (
-        {"sys_platform": "darwin", "platform_system": "Darwin", "platform_machine": machine, "os_name": "posix"},
-        (f"macosx_14_0_{machine}",),
-    )
-    for machine in ("arm64", "x86_64")
+PLATFORMS: dict[str, dict[str, str]] = {
+    f"{name} {machine}": {"sys_platform": kernel.lower(), "platform_system": kernel, "platform_machine": machine}
+    for name, kernel, machines in (("Linux", "Linux", ("x86_64", "aarch64")), ("macOS", "Darwin", ("arm64", "x86_64")))
+    for machine in machines
 }
+"""What markers see of each; the machines as they name themselves."""
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")
 OF_TORCH = ("nvidia-", "cuda-", "triton")
 
@@ -41,13 +32,23 @@ OF_TORCH = ("nvidia-", "cuda-", "triton")
 def markers(platform: str, python: str) -> dict[str, str]:
     """What PEP 508's markers see there."""
     return {
-        **PLATFORMS[platform][0],
+        **PLATFORMS[platform],
+        "os_name": "posix",
         "python_version": python,
         "python_full_version": f"{python}.0",
         "implementation_name": "cpython",
         "platform_python_implementation": "CPython",
         "extra": "",
     }
+
+
+def tags(platform: str, glibc: int) -> list[str]:
+    """What pip may take there, on Linux with glibc 2.`glibc`."""
+    system, machine = platform.split()
+    if system == "macOS":
+        return [f"macosx_14_0_{machine}"]
+    old = ["manylinux2014", "manylinux2010"] if machine == "x86_64" else ["manylinux2014"]
+    return [f"{name}_{machine}" for name in (*(f"manylinux_2_{minor}" for minor in range(glibc, 4, -1)), *old)]
 
 
 def needed(lines: list[str], environment: dict[str, str], seen: dict[str, list[Requirement]]) -> None:
@@ -74,10 +75,10 @@ def pure(name: str) -> bool:
         return False
 
 
-def has_wheel(name: str, requirements: list[Requirement], platform: str, python: str) -> bool:
+def has_wheel(name: str, requirements: list[Requirement], python: str, platform_tags: list[str]) -> bool:
     command = [sys.executable, "-m", "pip", "index", "versions", "--json", "--only-binary", ":all:", name]
     command += ["--python-version", python, "--implementation", "cp"]
-    for tag in PLATFORMS[platform][1]:
+    for tag in platform_tags:
         command += ["--platform", tag]
     found = subprocess.run(command, capture_output=True, encoding="utf-8", check=False)
     if found.returncode != 0:
@@ -88,12 +89,13 @@ def has_wheel(name: str, requirements: list[Requirement], platform: str, python:
     return any(all(r.specifier.contains(version) for r in requirements) for version in versions)
 
 
-def missing(platform: str, python: str, pool: ThreadPoolExecutor) -> Iterator[str]:
+def missing(platform: str, python: str, glibc: int, pool: ThreadPoolExecutor) -> Iterator[str]:
     """Names without a wheel there."""
     seen: dict[str, list[Requirement]] = {}
     needed(dependencies(), markers(platform, python), seen)
     names = sorted(name for name in seen if not pure(name))
-    for name, there in zip(names, pool.map(lambda n: has_wheel(n, seen[n], platform, python), names), strict=True):
+    found = pool.map(lambda name: has_wheel(name, seen[name], python, tags(platform, glibc)), names)
+    for name, there in zip(names, found, strict=True):
         if not there:
             yield name
 
@@ -101,11 +103,12 @@ def missing(platform: str, python: str, pool: ThreadPoolExecutor) -> Iterator[st
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--platform", action="append", choices=list(PLATFORMS), help="only this one")
+    parser.add_argument("--glibc", type=int, default=35, metavar="N", help="2.N; 35 is Debian 12's and Ubuntu 22.04's")
     args = parser.parse_args()
     sys.stdout.write(f"| | {' | '.join(PYTHONS)} |\n|{' --- |' * (len(PYTHONS) + 1)}\n")
     with ThreadPoolExecutor(2) as pool:
         for platform in args.platform or PLATFORMS:
-            lacks = (", ".join(missing(platform, python, pool)) for python in PYTHONS)
+            lacks = (", ".join(missing(platform, python, args.glibc, pool)) for python in PYTHONS)
             sys.stdout.write(f"| {platform} | {' | '.join(f'no {names}' if names else 'all' for names in lacks)} |\n")
             sys.stdout.flush()
 

@@ -42,6 +42,7 @@ TESTS: dict[str, str] = {
     "typer": "cli_app cli_tag models_commands",
     "rich": "outputs_views cli_tag cli_rows models_commands evaluate_command",
     "tqdm": "weights_hub",
+    "pathspec": "inputs_find",
     "platformdirs": "weights_files weights_registry engine",
     "filelock": "engine weights_hub",
     "matplotlib": "outputs_views explain_command evaluate_command",
@@ -111,7 +112,10 @@ def _tag(python: Path, env: dict[str, str], setting: Setting) -> str:
 
 def _tests(python: Path, env: dict[str, str], names: list[str], setting: Setting) -> str:
     files = [ROOT / "tests" / f"test_{name}.py" for name in names]
-    done = _run([str(python), "-m", "pytest", "-q", "-p", "no:cacheprovider", *map(str, files)], env, setting)
+    # by name: of a package that is there twice pytest would load the hidden release's plugins too
+    plain = ["-p", "pytest_timeout", "-p", "no:cacheprovider"]
+    env = {**env, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    done = _run([str(python), "-m", "pytest", "-q", *plain, *map(str, files)], env, setting)
     counts = re.findall(r"(\d+ (?:passed|failed|errors?|skipped))", (done.stdout.splitlines() or [""])[-1])
     failed = re.findall(r"^(?:FAILED|ERROR) \S*?test_\w+\.py(?:::(\S+))?", done.stdout, re.MULTILINE)
     words = ", ".join(counts) or f"pytest: exit {done.returncode}"

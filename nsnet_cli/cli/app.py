@@ -19,7 +19,7 @@ import os
 import sys
 from contextlib import suppress
 from importlib import import_module
-from typing import Annotated, Any, NoReturn, TextIO
+from typing import Annotated, Any, TextIO
 
 import typer
 from typer.core import TyperGroup
@@ -134,26 +134,6 @@ def _replace_closed_streams() -> None:
                 os.dup2(null, number)
                 os.close(null)
             setattr(sys, name, os.fdopen(number, "r" if name == "stdin" else "w", encoding="utf-8"))
-
-
-def leave(code: int) -> NoReturn:
-    """End the program at once: threads may still be inside native code, which a teardown would pull away from under
-    them, and taking the interpreter apart takes longer than a clip's networks.
-    """
-    for stream in (sys.stdout, sys.stderr):
-        with suppress(OSError, ValueError):
-            stream.flush()
-            os.close(stream.fileno())  # where the kernel holds a thread (a dead disk), it would hold the pipe too
-    os._exit(code)
-
-
-def exit_code(error: BaseException) -> int:
-    """What the program ends with when `error` ends it."""
-    if isinstance(error, KeyboardInterrupt):
-        return EXIT_INTERRUPTED
-    if isinstance(error, Terminated):
-        return EXIT_TERMINATED
-    return error.exit_code if isinstance(error, NsnetError) else EXIT_UNEXPECTED
 
 
 def _report(error: BaseException) -> int:

@@ -1,6 +1,6 @@
 """The one output sink: stdout carries data, stderr everything else; no other file writes to either.
 
-Names in messages go through `printable` (nsnet_cli/text.py): no file name can break a line or steer the terminal.
+Messages go through `harmless` (nsnet_cli/text.py): no file name in them can break a line or steer the terminal.
 """
 
 from __future__ import annotations
@@ -78,9 +78,9 @@ class Console:
         self._write(f"error: {message}")
 
     def _write(self, message: str) -> None:
-        """Newlines in `message` are ours; names inside it went through `printable`."""
+        """One line, whatever stands in it."""
         with self._paused(), suppress(OSError, ValueError):  # where nobody listens, the work goes on
-            write_all(sys.stderr, (message + "\n").encode("utf-8", "backslashreplace"))
+            write_all(sys.stderr, (harmless(message) + "\n").encode("utf-8", "backslashreplace"))
 
     @contextmanager
     def _paused(self) -> Iterator[None]:
@@ -136,7 +136,7 @@ class _Handler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         if self.console is None:
             return
-        message = harmless(record.getMessage())
+        message = record.getMessage()
         if record.levelno >= logging.ERROR:
             self.console.error(message)
         elif record.levelno >= logging.WARNING:

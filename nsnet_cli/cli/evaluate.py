@@ -8,27 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from nsnet_cli.cli.console import Console
-from nsnet_cli.cli.options import (
-    OPTIONS,
-    OUTPUT,
-    SAMPLING,
-    CheckpointName,
-    Command,
-    Decoder,
-    Device,
-    Jobs,
-    Preview,
-    Quiet,
-    Seed,
-    Verbose,
-    new_app,
-)
+from nsnet_cli.cli.options import OUTPUT, SAMPLING, TALKING, Command, Shared, new_app, shared
 from nsnet_cli.errors import UsageError
 
 if TYPE_CHECKING:
-    from nsnet_cli.cli.labelled import ReadSettings
     from nsnet_cli.evaluation.evaluate import Report
     from nsnet_cli.labelled.features import VideoFeatures
+    from nsnet_cli.labelled.gather import ReadSettings
     from nsnet_cli.labelled.labels import LabelledVideo, LabelSet
     from nsnet_cli.weights.checkpoint import Checkpoint
 
@@ -37,6 +23,7 @@ SplitName = Literal["auto", "all", "train", "val", "test"]
 
 
 @app.command(cls=Command)
+@shared("checkpoint", "preview", "seed", "device", "decoder", "jobs", *TALKING)
 def evaluate(
     labels: Annotated[
         Path,
@@ -60,36 +47,29 @@ def evaluate(
             "--plot", metavar="FILE", help="Write accuracy against GFLOPs and seconds as PNG.", rich_help_panel=OUTPUT
         ),
     ] = None,
-    checkpoint: CheckpointName = OPTIONS["checkpoint"].default,
-    preview: Preview = None,
-    seed: Seed = OPTIONS["seed"].default,
-    device: Device = OPTIONS["device"].default,
-    decoder: Decoder = OPTIONS["decoder"].default,
-    jobs: Jobs = OPTIONS["jobs"].default,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
+    *,
+    shared: Shared,
 ) -> int:
     """Measure accuracy against cost on labelled videos: nsnet, its two parts, and the other policies.
 
     Features are extracted once and kept in the user's cache; all policies are then judged on the same scores, chosen
     and added up as `nsnet tag` does. Where LABELS give segments: how well saliency finds them, and an oracle.
     """
-    from nsnet_cli.cli.labelled import ReadSettings, read_label_file
+    from nsnet_cli.cli.labelled import read_label_file
     from nsnet_cli.evaluation import show
     from nsnet_cli.evaluation.evaluate import to_dict
+    from nsnet_cli.labelled.gather import ReadSettings
     from nsnet_cli.text import harmless, json_text
     from nsnet_cli.weights.checkpoint import resolve_checkpoint
 
     if json and csv:
         raise UsageError("--json and --csv contradict each other", "give one of them")
-    console = Console(quiet, verbose)
-    ks = _budgets(frames)
-    row = resolve_checkpoint(checkpoint)
+    console, ks, row = shared.console(), _budgets(frames), resolve_checkpoint(shared.checkpoint)
     chosen = _of_split(read_label_file(labels, console), split, console)
     if str(row.training.get("data")) == str(labels) and not any(video.split == "test" for video in chosen.videos):
         console.warn(harmless(f"{row.name} was trained on {labels}: these figures flatter it"))
-    settings = ReadSettings(preview or row.preview_frames, device, decoder, jobs)
-    report = _run(chosen, row, settings, ks, seed, console)
+    settings = ReadSettings(shared.preview or row.preview_frames, shared.device, shared.decoder, shared.jobs)
+    report = _run(chosen, row, settings, ks, shared.seed, console)
     if json:
         console.data(json_text(to_dict(report)))
     elif csv:
@@ -136,10 +116,10 @@ def _run(
     from nsnet_cli.evaluation.evaluate import evaluate as judge
     from nsnet_cli.evaluation.evaluate import report, score_video
     from nsnet_cli.evaluation.timing import measure
-    from nsnet_cli.labelled.features import WorkerReader
     from nsnet_cli.labelled.labels import label_indices
     from nsnet_cli.nets.build import build_engine
     from nsnet_cli.text import harmless
+    from nsnet_cli.video.pool import DecodePool
 
     indices = dict(
         zip((v.path for v in labels.videos), label_indices(labels.videos, checkpoint.vocabulary), strict=True)
@@ -149,12 +129,8 @@ def _run(
     if checkpoint.sampler is None:
         console.warn(f"{checkpoint.name} has no trained sampler: nsnet, nsnet-fsm and nsnet-vgm are left out")
     videos = [score_video(v, indices[v.path], f, checkpoint, engine) for v, f in found]
-    reader = WorkerReader()
-    try:
-        paths = [video.path for video, _ in found]
-        sampler = checkpoint.sampler is not None
-        costs = measure(paths, settings.options(checkpoint), ks, engine, reader, sampler=sampler)
-    finally:
-        reader.close()
+    paths, sampler = [video.path for video, _ in found], checkpoint.sampler is not None
+    with DecodePool() as pool:
+        costs = measure(paths, settings.options(checkpoint), ks, engine, pool.open, sampler=sampler)
     rows = judge(videos, ks, engine.cost, costs, seed)
     return report(str(labels.source), checkpoint, videos, rows, costs)

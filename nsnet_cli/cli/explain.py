@@ -12,29 +12,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nsnet_cli.cli.console import Console
-from nsnet_cli.cli.options import (
-    OPTIONS,
-    Budget,
-    CheckpointName,
-    Command,
-    Decoder,
-    Device,
-    Frames,
-    PolicyName,
-    Preview,
-    Quiet,
-    Seed,
-    Threshold,
-    Timeout,
-    TopK,
-    Verbose,
-    new_app,
-    tag_options,
-)
+from nsnet_cli.cli.options import TAGGING, TALKING, Command, Shared, new_app, shared
 from nsnet_cli.errors import UsageError, VideoError
+from nsnet_cli.text import printable, spreadsheet_cell
 
 if TYPE_CHECKING:
-    from nsnet_cli.tagger import Tagger
     from nsnet_cli.types import VideoResult
 
 app = new_app()
@@ -43,13 +25,16 @@ COLUMNS = ("pts_s", "fsm", "vgm", "saliency", "confidence", "chosen", "tag")
 
 
 @app.command(cls=Command)
+@shared("top_k", "threshold", *TAGGING, *TALKING)
 def explain(
     video: Annotated[str, typer.Argument(help="The video.", metavar="VIDEO")],
     as_json: Annotated[
         bool,
         typer.Option("--json", help="One JSON object: the result, and every preview frame.", rich_help_panel="Output"),
     ] = False,
-    as_csv: Annotated[bool, typer.Option("--csv", help="One line a preview frame.", rich_help_panel="Output")] = False,
+    as_csv: Annotated[
+        bool, typer.Option("--csv", help="One line per preview frame.", rich_help_panel="Output")
+    ] = False,
     png: Annotated[
         Path | None, typer.Option(help="Write a plot with thumbnails.", metavar="FILE", rich_help_panel="Output")
     ] = None,
@@ -61,41 +46,22 @@ def explain(
             rich_help_panel="Output",
         ),
     ] = None,
-    checkpoint: CheckpointName = OPTIONS["checkpoint"].default,
-    policy: PolicyName = OPTIONS["policy"].default,
-    frames: Frames = None,
-    preview: Preview = None,
-    budget: Budget = None,
-    seed: Seed = OPTIONS["seed"].default,
-    top_k: TopK = OPTIONS["top_k"].default,
-    threshold: Threshold = OPTIONS["threshold"].default,
-    device: Device = OPTIONS["device"].default,
-    decoder: Decoder = OPTIONS["decoder"].default,
-    timeout: Timeout = OPTIONS["timeout"].default,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
+    *,
+    shared: Shared,
 ) -> None:
     """Show why: the saliency timeline of one video, the frames that were kept, the tags and what they rest on.
 
     On a terminal as a chart; --json, --csv, --png and --html give the same as data, plot and page.
     """
-    console = Console(quiet, verbose)
     if as_json and as_csv:
         raise UsageError("--json and --csv both want stdout", "give one of them")
-    options = tag_options(checkpoint, policy=policy, frames=frames, preview=preview, budget=budget, seed=seed,
-                          top_k=top_k, threshold=threshold, decoder=decoder)  # fmt: skip
-    from nsnet_cli.batch import default_jobs
-    from nsnet_cli.tagger import Tagger
+    from nsnet_cli.outputs.save import check_target
 
-    tagger = Tagger.from_checkpoint(
-        checkpoint,
-        options,
-        device=device,
-        jpegs=png is not None or html is not None,
-        threads=default_jobs(),
-        say=console.info,
-    )
-    result = tag_one(tagger, video, timeout)
+    for target in (png, html):
+        if target is not None:
+            check_target(target, video)
+    console = shared.console()
+    result = tag_one(video, shared, jpegs=png is not None or html is not None)
     if as_json:
         from nsnet_cli.outputs.jsonlines import explain_dict
         from nsnet_cli.text import json_text
@@ -105,6 +71,24 @@ def explain(
         raise VideoError(complaint(result), kind=result.error.kind)
     if as_csv:
         console.data(frames_csv(result), end="")
+    write_files(result, png, html, console)
+    if not (as_json or as_csv or png or html):
+        show(result, console)
+
+
+def tag_one(video: str, shared: Shared, *, jpegs: bool) -> VideoResult:
+    """The result of one video, decoded in a process that can be killed; a video's own fault is in `result.error`."""
+    from nsnet_cli.cores import usable_cores
+    from nsnet_cli.run.jobs import Job
+    from nsnet_cli.run.opening import prepare
+
+    opening = prepare(shared.asked(), jpegs=jpegs, threads=usable_cores())
+    with closing(opening.one_by_one([Job(video, Path(video).name)], shared.timeout_s)) as finished:  # type: ignore[type-var]
+        return next(finished).result
+
+
+def write_files(result: VideoResult, png: Path | None, html: Path | None, console: Console) -> None:
+    """The plot and the page, where they were asked for."""
     if png is not None:
         from nsnet_cli.outputs.plot import plot_png
         from nsnet_cli.outputs.save import save
@@ -116,18 +100,6 @@ def explain(
 
         write_page(result, html)
         console.info(f"wrote {html}")
-    if not (as_json or as_csv or png or html):
-        show(result, console)
-
-
-def tag_one(tagger: Tagger, video: str, timeout_s: float) -> VideoResult:
-    """The result of one video, decoded in a process that can be killed; a video's own fault is in `result.error`."""
-    from nsnet_cli.batch import Job, run
-    from nsnet_cli.video.worker import DecodeWorker
-
-    job = Job(video, Path(video).name)
-    with closing(run(tagger, [job], threads=1, make_worker=DecodeWorker, timeout_s=timeout_s or None)) as finished:  # type: ignore[type-var]
-        return next(finished).result
 
 
 def complaint(result: VideoResult) -> str:
@@ -151,7 +123,7 @@ def speaks_unicode() -> bool:
 
 
 def frames_csv(result: VideoResult) -> str:
-    """One line a preview frame in order of time; what the policy did not compute is empty."""
+    """One line per preview frame in order of time; what the policy did not compute is empty."""
     import csv
     import io
 
@@ -161,5 +133,6 @@ def frames_csv(result: VideoResult) -> str:
     for frame in result.frames:
         numbers = [frame.fsm, frame.vgm, frame.saliency, frame.confidence]
         cells = ["" if n is None else f"{n:.6g}" for n in numbers]
-        writer.writerow([f"{frame.pts_s:.6f}", *cells, "true" if frame.chosen else "false", frame.tag or ""])
+        tag = spreadsheet_cell(printable(frame.tag or ""))
+        writer.writerow([f"{frame.pts_s:.6f}", *cells, "true" if frame.chosen else "false", tag])
     return out.getvalue()

@@ -3,144 +3,149 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from nsnet_cli.cli.console import Console
 from nsnet_cli.cli.explain import complaint
-from nsnet_cli.cli.options import (
-    OPTIONS,
-    Budget,
-    CheckpointName,
-    Command,
-    Decoder,
-    Device,
-    Frames,
-    PolicyName,
-    Preview,
-    Quiet,
-    Seed,
-    Timeout,
-    Verbose,
-    new_app,
-    tag_options,
-)
-from nsnet_cli.errors import EXIT_OK, EXIT_SOME_FAILED, NoInputError
+from nsnet_cli.cli.finding import Exclude, Hidden
+from nsnet_cli.cli.options import OUTPUT, TAGGING, TALKING, Command, Shared, new_app, shared
+from nsnet_cli.errors import EXIT_OK, EXIT_SOME_FAILED, EXIT_UNEXPECTED, OutputError
 from nsnet_cli.text import harmless
 
 if TYPE_CHECKING:
+    from nsnet_cli.outputs.store import ResultStore
+    from nsnet_cli.run.jobs import Finished, Job
     from nsnet_cli.types import VideoResult
 
 app = new_app()
 
 
+Videos = Annotated[list[str], typer.Argument(help="Videos, folders or globs.", metavar="VIDEO...")]
+Out = Annotated[
+    Path | None,
+    typer.Option(
+        "--out",
+        "-o",
+        help="Write them here. [default: nsnet-frames]",
+        show_default=False,
+        metavar="DIR",
+        rich_help_panel=OUTPUT,
+    ),
+]
+Image = Annotated[Literal["jpg", "png"], typer.Option("--format", help="What to write.", rich_help_panel=OUTPUT)]
+Times = Annotated[
+    bool,
+    typer.Option(
+        "--times",
+        help="Write no files; print seconds, saliency and video, tab-separated.",
+        rich_help_panel=OUTPUT,
+    ),
+]
+Print0 = Annotated[
+    bool, typer.Option("--print0", "-0", help="End lines with NUL, for xargs -0.", rich_help_panel=OUTPUT)
+]
+
+
 @app.command(cls=Command)
+@shared(*TAGGING, *TALKING)
 def frames_command(
-    videos: Annotated[list[str], typer.Argument(help="Videos, folders or globs.", metavar="VIDEO...")],
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            "--out",
-            "-o",
-            help="Write them here. [default: nsnet-frames]",
-            show_default=False,
-            metavar="DIR",
-            rich_help_panel="Output",
-        ),
-    ] = None,
-    image: Annotated[
-        Literal["jpg", "png"], typer.Option("--format", help="What to write.", rich_help_panel="Output")
-    ] = "jpg",
-    times: Annotated[
-        bool,
-        typer.Option(
-            "--times",
-            help="Write no files; print seconds, saliency and video, parted by tabs.",
-            rich_help_panel="Output",
-        ),
-    ] = False,
-    print0: Annotated[
-        bool, typer.Option("--print0", "-0", help="End lines with NUL, for xargs -0.", rich_help_panel="Output")
-    ] = False,
-    checkpoint: CheckpointName = OPTIONS["checkpoint"].default,
-    policy: PolicyName = OPTIONS["policy"].default,
-    frames: Frames = None,
-    preview: Preview = None,
-    budget: Budget = None,
-    seed: Seed = OPTIONS["seed"].default,
-    device: Device = OPTIONS["device"].default,
-    decoder: Decoder = OPTIONS["decoder"].default,
-    timeout: Timeout = OPTIONS["timeout"].default,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
+    videos: Videos,
+    out: Out = None,
+    image: Image = "jpg",
+    times: Times = False,
+    print0: Print0 = False,
+    exclude: Exclude = None,
+    hidden: Hidden = False,
+    *,
+    shared: Shared,
 ) -> int:
     """Write the salient frames of videos as pictures and print the path of each, best used with xargs.
 
     The pictures have the preview's size: the whole frame, its longest side at most 320 px. For full-size frames take
     --times and let ffmpeg cut them out.
     """
-    console = Console(quiet, verbose)
-    from nsnet_cli.batch import Job, default_jobs, run
-    from nsnet_cli.inputs import find_videos, relative_name
-    from nsnet_cli.outputs.store import output_names
+    from nsnet_cli.cores import usable_cores
+    from nsnet_cli.outputs.names import output_name
+    from nsnet_cli.outputs.store import ResultStore
+    from nsnet_cli.run.finding import find, left_out_words
+    from nsnet_cli.run.jobs import Job
+    from nsnet_cli.run.opening import prepare
+    from nsnet_cli.search import Search
 
-    found = find_videos(videos)
-    if not found.videos:
-        raise NoInputError(f"no video in {', '.join(videos)}", "give a video, a folder of videos or a glob")
-    options = tag_options(checkpoint, policy=policy, frames=frames, preview=preview, budget=budget, seed=seed,
-                          decoder=decoder)  # fmt: skip
-    from nsnet_cli.tagger import Tagger
-    from nsnet_cli.video.worker import DecodeWorker
-
-    tagger = Tagger.from_checkpoint(
-        checkpoint, options, device=device, jpegs=not times, threads=default_jobs(), say=console.info
-    )
-    names = output_names(relative_name(video.path, found.base) for video in found.videos)
-    jobs = [Job(v.path, name, v.error) for v, name in zip(found.videos, names, strict=True)]
-    folder, end, failed, count = out or Path("nsnet-frames"), "\0" if print0 else "\n", 0, 0
-    with closing(run(tagger, jobs, threads=1, make_worker=DecodeWorker, timeout_s=timeout or None)) as finished:  # type: ignore[type-var]
+    console = shared.console()
+    found = find(videos, Search(tuple(exclude or ()), hidden))
+    store = None if times else ResultStore(out or Path("nsnet-frames"))
+    if store is not None:
+        store.check()
+    opening = prepare(shared.asked(), jpegs=not times, threads=usable_cores())
+    jobs = [Job(v.path, output_name(v.name), v.error, v.source) for v in found.videos]
+    end, failed, count = "\0" if print0 else "\n", 0, 0
+    say = harmless if console.data_is_terminal and not print0 else str  # a program wants names as they are
+    finished = opening.one_by_one(jobs, shared.timeout_s)
+    with closing(store) if store is not None else nullcontext(), closing(finished):  # type: ignore[type-var]
         for item in finished:
-            if item.result.error is not None:
+            lines, error = outcome(item, store, image, say)
+            if error is not None:
                 failed += 1
-                console.error(harmless(complaint(item.result)))
-                continue
-            lines = time_lines(item.result) if times else write_frames(item.result, folder, item.job.name, image)
+                console.error(error)
             for line in lines:
                 count += 1
                 console.data(line, end=end)
-    if not times and count:
-        console.info(f"wrote {count} frames to {folder} (preview size, at most 320 px)")
+    if store is not None and count:
+        console.info(f"wrote {count} frames to {store.root} (preview size, at most 320 px)")
+    if found.left_out:
+        console.info(left_out_words(found.left_out))
     return EXIT_SOME_FAILED if failed else EXIT_OK
 
 
-def time_lines(result: VideoResult) -> Iterator[str]:
-    """'12.400<TAB>0.97<TAB>clip.mp4' for each salient frame, in order of time."""
+def outcome(
+    item: Finished, store: ResultStore | None, image: str, say: Callable[[str], str]
+) -> tuple[list[str], str | None]:
+    """The lines to print for one video, and what is wrong with it. `say` spells a path."""
+    if item.result.error is not None:
+        return [], complaint(item.result)
+    if store is None:
+        return list(time_lines(item.result, say)), None
+    try:
+        return [say(str(path)) for path in write_frames(item.result, store, item.job, image)], None
+    except OutputError as error:
+        if error.exit_code == EXIT_UNEXPECTED:  # a full disk is every video's
+            raise
+        return [], f"{item.result.path}: {error}"
+
+
+def time_lines(result: VideoResult, say: Callable[[str], str] = str) -> Iterator[str]:
+    """'12.400<TAB>0.97<TAB>clip.mp4' for each salient frame, in order of time. `say` spells the path."""
     for frame in result.salient_frames:
-        yield f"{frame.pts_s:.6f}\t{frame.saliency:.4f}\t{result.path}"
+        yield f"{frame.pts_s:.6f}\t{frame.saliency:.4f}\t{say(result.path)}"
 
 
-def write_frames(result: VideoResult, folder: Path, name: str, image: str) -> Iterator[str]:
-    """Write each salient frame as `folder`/`name`.00012.400s.jpg and yield its path."""
-    from nsnet_cli.outputs.save import save
-    from nsnet_cli.outputs.store import fit_name
+def write_frames(result: VideoResult, store: ResultStore, job: Job, image: str) -> list[Path]:
+    """Write each salient frame below `store` as `job.name`.00012.400s.jpg; the paths. Raises OutputError.
+
+    Pictures of another video of that name, and files that are not nsnet's, stay as they are.
+    """
+    from nsnet_cli.outputs.store import unseen
     from nsnet_cli.outputs.thumbnails import thumbnails
 
-    parent, _, stem = name.rpartition("/")
-    for suffix, jpeg in thumbnails(result):
-        suffix = suffix.removesuffix(".jpg") + f".{image}"
-        path = folder / parent / fit_name(stem, suffix)
-        save(path, jpeg if image == "jpg" else to_png(jpeg))
-        yield str(path)
+    source = job.source or unseen(job.path)
+    pictures = [(suffix.removesuffix(".jpg") + f".{image}", jpeg) for suffix, jpeg in thumbnails(result)]
+    with store.alone(job.name):
+        name = store.picture_name(job.name, [suffix for suffix, _ in pictures], [source])
+        written = [
+            store.put(name, jpeg if image == "jpg" else to_png(jpeg), suffix, source) for suffix, jpeg in pictures
+        ]
+    return [path for path in written if path is not None]
 
 
 def to_png(jpeg: bytes) -> bytes:
     """The same pixels as PNG."""
-    from PIL import Image
+    from PIL import Image as Pillow
 
     out = io.BytesIO()
-    Image.open(io.BytesIO(jpeg)).save(out, "PNG")
+    Pillow.open(io.BytesIO(jpeg)).save(out, "PNG")
     return out.getvalue()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nsnet_cli.cli.console import Console
-from nsnet_cli.cli.options import Command, Quiet, Verbose, new_app
+from nsnet_cli.cli.options import TALKING, Command, Shared, new_app, shared
 from nsnet_cli.errors import EXIT_OK, EXIT_WEIGHTS, UsageError, WeightsError
 from nsnet_cli.text import json_text
 
@@ -35,18 +35,19 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be done
 
 
 @app.command("list", cls=Command)
+@shared(*TALKING)
 def list_(
     folders: Annotated[list[Path] | None, typer.Argument(help="Also the checkpoints in these folders.")] = None,
     as_json: AsJson = False,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
+    *,
+    shared: Shared,
 ) -> int:
     """List checkpoints and networks: role, size, licence, where they come from, whether they are here."""
     from nsnet_cli.weights.catalog import catalog
     from nsnet_cli.weights.describe import entry_dict
     from nsnet_cli.weights.registry import load_registry
 
-    console = Console(quiet, verbose)
+    console = shared.console()
     entries = catalog(load_registry(), folders or ())
     if as_json:
         for entry in entries:
@@ -59,13 +60,14 @@ def list_(
 
 
 @app.command("show", cls=Command)
-def show(name: Name, as_json: AsJson = False, quiet: Quiet = False, verbose: Verbose = False) -> int:
+@shared(*TALKING)
+def show(name: Name, as_json: AsJson = False, *, shared: Shared) -> int:
     """Show one checkpoint or network: its files, hashes, preprocessing and sampler."""
     from nsnet_cli.weights.catalog import find
     from nsnet_cli.weights.describe import details_of, entry_dict
     from nsnet_cli.weights.registry import load_registry
 
-    console = Console(quiet, verbose)
+    console = shared.console()
     registry = load_registry()
     entry = find(name, registry)
     details = {**entry_dict(entry), **details_of(entry, registry)}
@@ -86,18 +88,19 @@ def show(name: Name, as_json: AsJson = False, quiet: Quiet = False, verbose: Ver
 
 
 @app.command("pull", cls=Command)
+@shared(*TALKING)
 def pull(
     names: SomeNames = None,
     everything: Annotated[bool, typer.Option("--all", help="All rows of the registry.")] = False,
     dry_run: DryRun = False,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
+    *,
+    shared: Shared,
 ) -> int:
     """Download what is not here yet, every file's sha256 checked."""
     from nsnet_cli.weights.catalog import catalog, find, missing_files, with_size
     from nsnet_cli.weights.registry import load_registry
 
-    console = Console(quiet, verbose)
+    console = shared.console()
     registry = load_registry()
     if bool(names) == everything:
         raise UsageError("say which checkpoints or networks to pull", "nsnet models list shows them; --all takes all")
@@ -120,13 +123,14 @@ def pull(
 
 
 @app.command("verify", cls=Command)
-def verify(names: SomeNames = None, as_json: AsJson = False, quiet: Quiet = False, verbose: Verbose = False) -> int:
+@shared(*TALKING)
+def verify(names: SomeNames = None, as_json: AsJson = False, *, shared: Shared) -> int:
     """Hash files anew and compare them with their rows; without NAMES, all that are here."""
     from nsnet_cli.weights.catalog import catalog, find
     from nsnet_cli.weights.describe import verified
     from nsnet_cli.weights.registry import load_registry
 
-    console = Console(quiet, verbose)
+    console = shared.console()
     registry = load_registry()
     entries = [find(name, registry) for name in names] if names else catalog(registry)
     files = list({(f.owner, f.file): f for e in entries for f in e.files if names or f.path is not None}.values())
@@ -144,12 +148,13 @@ def verify(names: SomeNames = None, as_json: AsJson = False, quiet: Quiet = Fals
 
 
 @app.command("path", cls=Command)
-def path(name: Name, quiet: Quiet = False, verbose: Verbose = False) -> int:
+@shared(*TALKING)
+def path(name: Name, *, shared: Shared) -> int:
     """Print where the files of a checkpoint or network are, one a line."""
     from nsnet_cli.weights.catalog import find
     from nsnet_cli.weights.registry import load_registry
 
-    console = Console(quiet, verbose)
+    console = shared.console()
     entry = find(name, load_registry())
     if entry.missing:
         missing = ", ".join(file.owner for file in entry.missing)
@@ -160,12 +165,13 @@ def path(name: Name, quiet: Quiet = False, verbose: Verbose = False) -> int:
 
 
 @app.command("remove", cls=Command)
-def remove(names: Names, dry_run: DryRun = False, quiet: Quiet = False, verbose: Verbose = False) -> int:
+@shared(*TALKING)
+def remove(names: Names, dry_run: DryRun = False, *, shared: Shared) -> int:
     """Remove downloaded files from the cache. A checkpoint's networks stay where another checkpoint needs them."""
     from nsnet_cli.weights.catalog import find
     from nsnet_cli.weights.registry import load_registry
 
-    console = Console(quiet, verbose)
+    console = shared.console()
     registry = load_registry()
     entries = [find(name, registry) for name in names]
     freed = sum(_removed(entry, file, registry, dry_run, console) for entry in entries for file in entry.files)
@@ -174,19 +180,20 @@ def remove(names: Names, dry_run: DryRun = False, quiet: Quiet = False, verbose:
 
 
 @app.command("push", cls=Command)
+@shared(*TALKING)
 def push(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A checkpoint folder, as nsnet train writes it.")],
     repo_id: Annotated[str, typer.Argument(metavar="OWNER/NAME", help="The repository on the Hub; made if it is new.")],
     private: Annotated[bool, typer.Option("--private", help="A new repository is private.")] = False,
     message: Annotated[str | None, typer.Option("--message", "-m", help="Commit message.")] = None,
     dry_run: DryRun = False,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
+    *,
+    shared: Shared,
 ) -> int:
     """Upload a checkpoint folder to the Hub, and print what --checkpoint takes to use it."""
     from nsnet_cli.weights import push as pushing
 
-    console = Console(quiet, verbose)
+    console = shared.console()
     files = pushing.checked_folder(folder, repo_id)
     if dry_run:
         console.data(_table(("FILE", "SIZE"), [(str(file), _size(file.stat().st_size)) for file in files]))

@@ -1,20 +1,28 @@
 """The options that commands share: one table owns each one's default, range, help and environment variable.
 
-Flag > NSNET_* environment > default. A command takes them as annotated types:
+Flag > NSNET_* environment > default. A command takes those that it names:
 
-    def tag(top_k: TopK = OPTIONS["top_k"].default, ...)
+    @app.command(cls=Command)
+    @shared(*TAGGING, *TALKING)
+    def explain(video: ..., *, shared: Shared) -> None:
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 
 import typer
 from typer.core import TyperCommand
 
+from nsnet_cli.cli.console import Console
 from nsnet_cli.policies import POLICIES
-from nsnet_cli.types import TagOptions
+from nsnet_cli.types import Decoder, TagOptions
+
+if TYPE_CHECKING:
+    from nsnet_cli.run.opening import Asked
 
 SAMPLING, RUNNING, OUTPUT = "Sampling", "Running", "Output"
 _TAG = TagOptions()
@@ -127,24 +135,82 @@ def option(name: str, **more: Any) -> Any:
     return typer.Option(*row.flags, **{**values, **more})
 
 
-CheckpointName = Annotated[str, option("checkpoint")]
 if TYPE_CHECKING:
-    PolicyChoice = str
+    PolicyName = str
 else:
-    PolicyChoice = Literal[tuple(POLICIES)]
-PolicyName = Annotated[PolicyChoice, option("policy")]
-Frames = Annotated[int | None, option("frames")]
-Preview = Annotated[int | None, option("preview")]
-Budget = Annotated[str | None, option("budget")]
-Seed = Annotated[int, option("seed")]
-TopK = Annotated[int, option("top_k")]
-Threshold = Annotated[float, option("threshold")]
-Device = Annotated[str, option("device")]
-Decoder = Annotated[Literal["auto", "pyav", "decord"], option("decoder")]
-Jobs = Annotated[int, option("jobs")]
-Timeout = Annotated[float, option("timeout")]
-Quiet = Annotated[bool, option("quiet")]
-Verbose = Annotated[bool, option("verbose")]
+    PolicyName = Literal[tuple(POLICIES)]
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """The values of the shared options. A command that does not take one has its default."""
+
+    checkpoint: str = OPTIONS["checkpoint"].default
+    policy: PolicyName = OPTIONS["policy"].default
+    frames: int | None = OPTIONS["frames"].default
+    preview: int | None = OPTIONS["preview"].default
+    budget: str | None = OPTIONS["budget"].default
+    seed: int = OPTIONS["seed"].default
+    top_k: int = OPTIONS["top_k"].default
+    threshold: float = OPTIONS["threshold"].default
+    device: str = OPTIONS["device"].default
+    decoder: Decoder = OPTIONS["decoder"].default
+    jobs: int = OPTIONS["jobs"].default
+    timeout: float = OPTIONS["timeout"].default
+    quiet: bool = OPTIONS["quiet"].default
+    verbose: bool = OPTIONS["verbose"].default
+
+    @property
+    def timeout_s(self) -> float | None:
+        return self.timeout or None
+
+    def console(self) -> Console:
+        return Console(self.quiet, self.verbose)
+
+    def asked(self) -> Asked:
+        """What a tagger is opened with. Raises UsageError for a budget that cannot be read."""
+        from nsnet_cli.run.opening import Asked
+
+        values = {field.name: getattr(self, field.name) for field in fields(Asked)}
+        return Asked(**{**values, "budget": check_budget(self.budget)})
+
+
+TAGGING = ("checkpoint", "policy", "frames", "preview", "budget", "seed", "device", "decoder", "timeout")
+"""The options of every command that tags videos."""
+TALKING = ("quiet", "verbose")
+
+
+def shared(*names: str, **changes: dict[str, Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Give a command these shared options; it gets their values as one argument, `shared: Shared`.
+
+    `changes` are options too, with what is different about them here (another help text).
+    """
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        hints = get_type_hints(command, include_extras=True)
+        kinds = get_type_hints(Shared)
+        own = [p.replace(annotation=hints[p.name]) for p in inspect.signature(command).parameters.values()]
+        more = [
+            inspect.Parameter(
+                name,
+                inspect.Parameter.KEYWORD_ONLY,
+                default=OPTIONS[name].default,
+                annotation=Annotated[kinds[name], option(name, **changes.get(name, {}))],
+            )
+            for name in (*names, *changes)
+        ]
+        parameters = [p for p in own if p.name != "shared"] + more
+
+        def called(**values: Any) -> Any:
+            taken = {p.name: values.pop(p.name) for p in more}
+            return command(**values, shared=Shared(**taken))
+
+        called.__name__, called.__doc__, called.__module__ = command.__name__, command.__doc__, command.__module__
+        called.__annotations__ = {p.name: p.annotation for p in parameters} | {"return": hints.get("return")}
+        called.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        return called
+
+    return decorate
 
 
 def check_budget(budget: str | None) -> str | None:
@@ -154,21 +220,6 @@ def check_budget(budget: str | None) -> str | None:
     from nsnet_cli.selection import Budget as Parsed  # numpy comes with it
 
     return str(Parsed.parse(budget))
-
-
-def tag_options(
-    checkpoint: str, *, frames: int | None = None, preview: int | None = None, budget: str | None = None, **others: Any
-) -> TagOptions:
-    """The options of a run: what was asked, and the checkpoint's own number of frames where nothing was."""
-    from nsnet_cli.weights.checkpoint import resolve_checkpoint
-
-    row = resolve_checkpoint(checkpoint)
-    return TagOptions(
-        frames=frames or row.frames,
-        preview=preview or max(row.preview_frames, frames or 0),
-        budget=check_budget(budget),
-        **others,
-    )
 
 
 # ---- how every command is made ---------------------------------------------------------------------------------------

@@ -7,6 +7,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from nsnet_cli.errors import EXIT_INTERRUPTED, EXIT_TERMINATED, EXIT_UNEXPECTED, NsnetError
+
 
 class Terminated(BaseException):
     """SIGTERM arrived. Like KeyboardInterrupt, no `except Exception` swallows it."""
@@ -47,3 +49,12 @@ def held() -> Iterator[None]:
         error, _pending = _pending, None
         if error is not None:
             raise error
+
+
+def exit_code(error: BaseException) -> int:
+    """What the program ends with when `error` ends it."""
+    if isinstance(error, KeyboardInterrupt):
+        return EXIT_INTERRUPTED
+    if isinstance(error, Terminated):
+        return EXIT_TERMINATED
+    return error.exit_code if isinstance(error, NsnetError) else EXIT_UNEXPECTED

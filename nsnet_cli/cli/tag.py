@@ -2,36 +2,14 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
 
-from nsnet_cli.cli.console import Console
-from nsnet_cli.cli.options import (
-    OPTIONS,
-    OUTPUT,
-    RUNNING,
-    Budget,
-    CheckpointName,
-    Command,
-    Decoder,
-    Device,
-    Frames,
-    Jobs,
-    PolicyName,
-    Preview,
-    Quiet,
-    Seed,
-    Threshold,
-    Timeout,
-    TopK,
-    Verbose,
-    check_budget,
-    new_app,
-    tag_options,
-)
+from nsnet_cli.cli.finding import Exclude, Hidden, given
+from nsnet_cli.cli.options import OUTPUT, RUNNING, TAGGING, TALKING, Command, Shared, new_app, shared
+from nsnet_cli.cli.rows import ROW_FORMATS
 from nsnet_cli.errors import UsageError
 
 app = new_app()
@@ -50,9 +28,9 @@ Paths = Annotated[
     list[str] | None, typer.Argument(help="Videos, folders, globs; - is a list on stdin.", metavar="PATHS")
 ]
 FromList = Annotated[
-    str | None, _running("--from", "Paths in a file, one a line or parted by NUL; - is stdin.", "FILE")
+    str | None, _running("--from", "Paths in a file, one per line or NUL-separated; - is stdin.", "FILE")
 ]
-JsonLines = Annotated[bool, _output("--json", help="One JSON object a line; the same as --format jsonl.")]
+JsonLines = Annotated[bool, _output("--json", help="One JSON object per line; the same as --format jsonl.")]
 Formats = Annotated[
     Format | None, _output("--format", "-f", help="What is written. [default: table]", env="NSNET_FORMAT")
 ]
@@ -63,15 +41,16 @@ OutputDir = Annotated[
     ),
 ]
 Thumbnails = Annotated[Path | None, _output("--thumbnails", help="Write the salient frames as JPEG.", metavar="DIR")]
-Sheets = Annotated[Path | None, _output("--contact-sheet", help="Write a contact sheet a video.", metavar="DIR")]
+Sheets = Annotated[Path | None, _output("--contact-sheet", help="Write one contact sheet per video.", metavar="DIR")]
 Report = Annotated[Path | None, _output("--report", help="Write a page over all videos.", metavar="DIR")]
 Shard = Annotated[str | None, _running("--shard", "Only the I-th of N parts of the videos.", "I/N")]
 Overwrite = Annotated[bool, _running("--overwrite", "Tag videos again that are done.")]
 RetryFailed = Annotated[bool, _running("--retry-failed", "Try videos again that failed.")]
-DryRun = Annotated[bool, _running("--dry-run", "Say what would be done, and do nothing.")]
+DryRun = Annotated[bool, _running("--dry-run", "Print the plan without running it.")]
 
 
 @app.command(cls=Command)
+@shared("top_k", "threshold", *TAGGING, "jobs", *TALKING)
 def tag(
     paths: Paths = None,
     from_list: FromList = None,
@@ -81,65 +60,45 @@ def tag(
     thumbnails: Thumbnails = None,
     contact_sheet: Sheets = None,
     report: Report = None,
-    top_k: TopK = OPTIONS["top_k"].default,
-    threshold: Threshold = OPTIONS["threshold"].default,
-    checkpoint: CheckpointName = OPTIONS["checkpoint"].default,
-    policy: PolicyName = OPTIONS["policy"].default,
-    frames: Frames = None,
-    preview: Preview = None,
-    budget: Budget = None,
-    seed: Seed = OPTIONS["seed"].default,
-    device: Device = OPTIONS["device"].default,
-    decoder: Decoder = OPTIONS["decoder"].default,
-    jobs: Jobs = OPTIONS["jobs"].default,
-    timeout: Timeout = OPTIONS["timeout"].default,
     shard: Shard = None,
     overwrite: Overwrite = False,
     retry_failed: RetryFailed = False,
     dry_run: DryRun = False,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
+    exclude: Exclude = None,
+    hidden: Hidden = False,
+    *,
+    shared: Shared,
 ) -> int:
     """Tag videos: files, folders (searched by content), globs or lists.
 
-    One result a video on stdout, everything else on stderr. Exit code: 0 all done, 3 some videos failed, 4 no video
+    One result per video on stdout, everything else on stderr. Exit code: 0 all done, 3 some videos failed, 4 no video
     found, 2 usage, 5 weights or device unavailable, 130 interrupted.
     """
-    from nsnet_cli.cli.tag_run import Request, TagRun
+    from nsnet_cli.cli.tag_run import TagRun
+    from nsnet_cli.inputs import parse_shard
+    from nsnet_cli.run.tagging import Request
+    from nsnet_cli.search import Search
 
+    console, chosen = shared.console(), _format(json_lines, format)
+    if not paths and from_list is None:
+        raise UsageError("no video was given", "give files or folders, as in: nsnet tag ./videos")
     request = Request(
-        paths=tuple(paths or ()),
-        from_list=from_list,
-        format=_format(json_lines, format),
-        chosen_format=json_lines or format is not None,
+        given=given(paths or (), from_list, console),
+        asked=shared.asked(),
+        search=Search(tuple(exclude or ()), hidden),
+        shard=parse_shard(shard) if shard else None,
         output_dir=output_dir,
+        sidecar=chosen if output_dir and chosen not in ROW_FORMATS else None,
         thumbnails=thumbnails,
         contact_sheet=contact_sheet,
         report=report,
-        checkpoint=checkpoint,
-        device=device,
-        jobs=jobs,
-        timeout_s=timeout or None,
-        shard=shard,
+        jobs=shared.jobs,
+        timeout_s=shared.timeout_s,
         overwrite=overwrite,
         retry_failed=retry_failed,
-        dry_run=dry_run,
+        dry=dry_run,
     )
-    if not request.paths and from_list is None:
-        raise UsageError("no video was given", "give files or folders, as in: nsnet tag ./videos")
-    options = partial(
-        tag_options,
-        checkpoint,
-        frames=frames,
-        preview=preview,
-        budget=check_budget(budget),
-        policy=policy,
-        top_k=top_k,
-        threshold=threshold,
-        seed=seed,
-        decoder=decoder,
-    )
-    return TagRun(request, options, Console(quiet, verbose)).run()
+    return TagRun(request, chosen, json_lines or format is not None, console).run()
 
 
 def _format(json_lines: bool, format: Format | None) -> Format:

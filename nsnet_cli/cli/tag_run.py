@@ -1,276 +1,104 @@
-"""One run of `nsnet tag`, from what was asked to the exit code."""
+"""One run of `nsnet tag` as its user sees it: rows on stdout, progress and complaints on stderr, an exit code."""
 
 from __future__ import annotations
 
-import gc
 import shutil
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING
 
-from nsnet_cli import batch, inputs
-from nsnet_cli.batch import Finished, Job
-from nsnet_cli.bounded import bounded
+from nsnet_cli import startup
 from nsnet_cli.cli import signals
-from nsnet_cli.cli.app import exit_code
-from nsnet_cli.cli.console import Console, Progress
+from nsnet_cli.cli.console import Console
+from nsnet_cli.cli.finding import show_plan
+from nsnet_cli.cli.progress import Progress
 from nsnet_cli.cli.rows import ROW_FORMATS, Rows, make_rows
-from nsnet_cli.cli.tally import Tally
-from nsnet_cli.errors import EXIT_NO_INPUT, EXIT_OK, EXIT_SOME_FAILED, EXIT_UNEXPECTED, NoInputError, UsageError
-from nsnet_cli.outputs.files import FileOutputs
-from nsnet_cli.outputs.store import output_names
-from nsnet_cli.reading import read_options
-from nsnet_cli.text import harmless, printable
-from nsnet_cli.types import DecodeReport, FrameBatch, ReadOptions, TagOptions, VideoHeader, VideoResult
-from nsnet_cli.video.worker import DecodeWorker
-from nsnet_cli.weights.checkpoint import resolve_checkpoint
-
-if TYPE_CHECKING:
-    from nsnet_cli.tagger import Tagger
-
-
-_KEPT: list[Tagger] = []
-"""Until the process ends: taking compiled networks apart takes 30 ms."""
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What was asked on the command line, apart from the options that change results."""
-
-    paths: tuple[str, ...]
-    from_list: str | None
-    format: str
-    chosen_format: bool
-    output_dir: Path | None
-    thumbnails: Path | None
-    contact_sheet: Path | None
-    report: Path | None
-    checkpoint: str
-    device: str
-    jobs: int
-    timeout_s: float | None
-    shard: str | None
-    overwrite: bool
-    retry_failed: bool
-    dry_run: bool
+from nsnet_cli.errors import EXIT_NO_INPUT, EXIT_OK, EXIT_SOME_FAILED, EXIT_UNEXPECTED, UsageError
+from nsnet_cli.run.finding import left_out_words
+from nsnet_cli.run.tagging import Request, TaggingRun
+from nsnet_cli.text import printable
+from nsnet_cli.types import VideoResult
 
 
 class TagRun:
-    """The steps of `run`, in order; each is one method."""
+    """A TaggingRun and what is said of it. `chosen`: the format was asked for, not the default."""
 
-    def __init__(self, request: Request, options: Callable[[], TagOptions], console: Console) -> None:
-        """`options` is asked once the decode workers are starting: it has to look at the checkpoint."""
-        self.request, self.options, self.console = request, options, console
-        sidecar = request.format if request.format in ("vtt", "xmp") and request.output_dir else None
-        self.files = FileOutputs(
-            request.output_dir,
-            sidecar=sidecar,
-            thumbnails=request.thumbnails,
-            sheets=request.contact_sheet,
-            report=request.report,
-        )
-        self.shard = inputs.parse_shard(request.shard) if request.shard else None
-        self.tally = Tally()
-        self._workers_wanted = 1
-        self._workers = _Workers()
+    def __init__(self, request: Request, format: str, chosen: bool, console: Console) -> None:
+        self.request, self.format, self.chosen, self.console = request, format, chosen, console
+        self._run = TaggingRun(request, pool=startup.decode_pool(request.timeout_s), hold=signals.held)
 
     def run(self) -> int:
-        jobs = self._find()
-        if not self.request.dry_run:
-            self.files.open()
-        usable = sum(job.error is None for job in jobs)
-        self._workers_wanted = max(1, min(self.request.jobs or batch.default_jobs(), usable))
         try:
-            tagger = self._load([job for job in jobs if job.error is None]) if usable and self._needs_tagger() else None
-            gc.freeze()  # what was imported stays
-            gc.enable()
-            todo = self._left_to_do(jobs, tagger)
-            if self.request.dry_run:
-                return self._show_plan(jobs, todo)
-            return self._tag_all(todo, tagger, usable)
+            jobs = self._run.find()
+            self._check_format(len(jobs))
+            todo = self._run.plan()
+            startup.loaded()
+            if self.request.dry:
+                return show_plan(jobs, todo, self._run.files, self.format, self.console)
+            return self._tag_all()
         finally:
-            self._workers.close()
-            self.files.close()
-
-    # ---- before ----
-
-    def _find(self) -> list[Job]:
-        """The jobs of this run: named before they are sharded, so that every shard names them alike."""
-        request = self.request
-        listed = [name for name in (request.from_list, *("-" for p in request.paths if p == "-")) if name]
-        given = [path for path in request.paths if path != "-"]
-        given += [path for name in dict.fromkeys(listed) for path in inputs.read_list_file(name)]
-        found = inputs.find_videos(given)
-        for warning in found.warnings:
-            self.console.warn(harmless(warning))
-        if found.skipped:
-            self.console.detail(f"{found.skipped} files that are no videos left out")
-        if found.duplicates:
-            self.console.detail(f"{found.duplicates} videos given more than once, tagged once")
-        if not found.videos:
-            what = ", ".join(given[:3]) + (", ..." if len(given) > 3 else "") or "the list"
-            other = f" ({found.skipped} other files)" if found.skipped else ""
-            raise NoInputError(f"no video in {what}{other}", "give a video file, or a folder that holds some")
-        relative = [inputs.relative_name(video.path, found.base) for video in found.videos]
-        names = output_names(relative)
-        jobs = [Job(v.path, name, v.error) for v, name in zip(found.videos, names, strict=True)]
-        if self.shard is not None:
-            index, count = self.shard
-            jobs = [job for job, name in zip(jobs, relative, strict=True) if inputs.shard_of(name, count) == index]
-            self.console.detail(f"shard {index}/{count}: {len(jobs)} of {len(names)} videos")
-        self._check_format(len(jobs))
-        self.tally.videos = len(jobs)
-        return jobs
+            self._run.close()
 
     def _check_format(self, count: int) -> None:
-        if self.request.format not in ROW_FORMATS and self.request.output_dir is None and count > 1:
+        if self.format not in ROW_FORMATS and self.request.output_dir is None and count > 1:
             raise UsageError(
-                f"--format {self.request.format} is one document a video, and {count} videos were given",
+                f"--format {self.format} is one document per video, and {count} videos were given",
                 "add --output-dir DIR",
             )
 
-    def _needs_tagger(self) -> bool:
-        """A dry run needs it only to compare fingerprints."""
-        return not self.request.dry_run or bool(self.request.output_dir and self.request.output_dir.exists())
-
-    def _load(self, usable: list[Job]) -> Tagger:
-        certain = not self.request.dry_run and (self.request.output_dir is None or self.request.overwrite)
-        if certain:
-            self._workers.start(self._workers_wanted)
-        alone = len(usable) == 1
-        threads, jpegs = batch.default_jobs() if alone else 1, self.files.need_jpegs
-
-        def load() -> Tagger:
-            options = self.options()
-            if certain and alone:
-                read = read_options(resolve_checkpoint(self.request.checkpoint), options, jpegs=jpegs, threads=threads)
-                self._workers.ask_ahead(Path(usable[0].path), read)
-            from nsnet_cli.tagger import Tagger
-
-            return Tagger.from_checkpoint(
-                self.request.checkpoint,
-                options,
-                device=self.request.device,
-                jpegs=jpegs,
-                threads=threads,
-                say=lambda message: self.console.info(harmless(message)),
-            )
-
-        tagger = batch.interruptible(load)
-        _KEPT.append(tagger)
-        return tagger
-
-    def _left_to_do(self, jobs: list[Job], tagger: Tagger | None) -> list[Job]:
-        if self.request.output_dir is None or self.request.overwrite or tagger is None:
-            return jobs
-        todo = []
-        for job in jobs:
-            stored = self.files.look(job.name, lambda path=job.path: _fingerprint(tagger, path))  # type: ignore[misc]
-            skip = stored.state == "done" or (stored.state == "failed" and not self.request.retry_failed)
-            if not skip or stored.result is None:
-                todo.append(job)
-                continue
-            self.tally.count_skipped(stored.result)
-            if not self.request.dry_run:
-                self.files.skip(stored.result)
-        return todo
-
-    def _show_plan(self, jobs: list[Job], todo: list[Job]) -> int:
-        waiting = {job.path for job in todo}
-        for job in jobs:
-            action = "skip" if job.path not in waiting else "tag" if job.error is None else "fail"
-            if self.request.format in ("jsonl", "json"):
-                from nsnet_cli.text import json_text
-
-                self.console.data(json_text({"path": job.path, "action": action, "output": self._target(job)}))
-            else:
-                target = self._target(job)
-                reason = f"  ({job.error.kind})" if job.error else ""
-                self.console.data(
-                    f"{action}\t{printable(job.path)}{reason}" + (f"\t{printable(target)}" if target else "")
-                )
-        self.console.info(f"{len(todo)} of {len(jobs)} videos to tag; nothing was done (--dry-run)")
-        return EXIT_OK
-
-    def _target(self, job: Job) -> str | None:
-        return str(self.files.results.path(job.name)) if self.files.results else None
-
-    # ---- the work ----
-
-    def _tag_all(self, todo: list[Job], tagger: Tagger | None, usable: int) -> int:
+    def _tag_all(self) -> int:
         """Tag, and leave the summary and run.json whatever ends the run."""
-        code = EXIT_UNEXPECTED
+        code, tally = EXIT_UNEXPECTED, self._run.tally
         try:
-            self._tag(todo, tagger)
-            code = self._exit_code(usable)
+            self._tag()
+            code = self._exit_code()
             return code
         except BaseException as error:
-            code = exit_code(error)
+            code = signals.exit_code(error)
             raise
         finally:
             where = f"; results in {printable(str(self.request.output_dir))}" if self.request.output_dir else ""
-            self.console.info(self.tally.summary() + where)
-            if self.files.results is not None:
-                name = f"run.{self.shard[0]}of{self.shard[1]}.json" if self.shard else "run.json"
-                self.files.results.write_summary(self.tally.as_dict(code), name)
+            self.console.info(tally.summary() + where)
+            if tally.left_out:
+                self.console.info(left_out_words(tally.left_out))
+            self._run.finish(code)
 
-    def _tag(self, todo: list[Job], tagger: Tagger | None) -> None:
-        rows = self._rows(todo)
+    def _tag(self) -> None:
+        rows, todo = self._rows(), self._run.todo
         try:
             with self.console.progress("tagging", len(todo)) as bar:
                 if rows is not None:
                     self.console.data(rows.head(), end="")
-                for finished in self._finished(todo, tagger, bar):
-                    with signals.held():
-                        self.files.write(finished.job.name, finished.result, finished.fingerprint)
-                        self.tally.count(finished.result)
+                alone = len(todo) == 1  # then its frames are counted, not the videos
+                results = self._run.results(_Stages(bar).see if alone else None)
+                for result in results:
                     if rows is not None:
-                        self.console.data(rows.row(finished.result), end="")
-                    self._complain(finished.result, rows is not None)
-                    if len(todo) > 1:  # a single one is measured in frames
+                        self.console.data(rows.row(result), end="")
+                    self._complain(result, rows is not None)
+                    if not alone:
                         bar.advance()
         finally:
             if rows is not None and (tail := rows.tail()):
                 self.console.data(tail, end="")
 
-    def _finished(self, todo: list[Job], tagger: Tagger | None, bar: Progress) -> Iterator[Finished]:
-        if tagger is None:
-            return iter([Finished(job, batch.error_row(job.path, job.error), None) for job in todo if job.error])
-        workers = max(1, min(self._workers_wanted, len(todo)))
-        threads = min(workers + 1, len(todo))  # one more: its networks run while the next video is decoded
-        watch = _Stages(bar).see if len(todo) == 1 else None
-        return batch.run(
-            tagger,
-            todo,
-            threads=threads,
-            workers=workers,
-            make_worker=self._workers.make,
-            timeout_s=self.request.timeout_s,
-            watch=watch,
-        )
-
-    def _rows(self, todo: list[Job]) -> Rows | None:
+    def _rows(self) -> Rows | None:
         """What writes stdout. With --output-dir the results are there: stdout is silent unless a format was chosen."""
-        request = self.request
-        if request.output_dir is not None and (not request.chosen_format or request.format not in ROW_FORMATS):
+        if self.request.output_dir is not None and (not self.chosen or self.format not in ROW_FORMATS):
             return None
         width = shutil.get_terminal_size().columns if self.console.data_is_terminal else None
-        return make_rows(request.format, [job.path for job in todo], width, self.console.color)
+        return make_rows(self.format, [job.path for job in self._run.todo], width, self.console.color)
 
     def _complain(self, result: VideoResult, shown: bool) -> None:
         """A failed video on stderr too, unless its row stands on the same terminal."""
-        if result.error is None or (shown and self.request.format == "table" and self.console.data_is_terminal):
+        if result.error is None or (shown and self.format == "table" and self.console.data_is_terminal):
             return
-        self.console.warn(f"{printable(result.path)}: {result.error.kind}: {harmless(result.error.message)}")
+        self.console.warn(f"{printable(result.path)}: {result.error.kind}: {result.error.message}")
 
-    def _exit_code(self, usable: int) -> int:
-        if self.tally.videos and usable == 0:
+    def _exit_code(self) -> int:
+        tally = self._run.tally
+        if tally.videos and not self._run.usable:
             return EXIT_NO_INPUT
-        if self.tally.all_internal:
+        if tally.all_internal:
             self.console.error("every video met a mistake of nsnet; NSNET_DEBUG=1 shows where")
             return EXIT_UNEXPECTED
-        return EXIT_SOME_FAILED if self.tally.failed or self.tally.failed_before else EXIT_OK
+        return EXIT_SOME_FAILED if tally.failed or tally.failed_before else EXIT_OK
 
 
 class _Stages:
@@ -280,45 +108,11 @@ class _Stages:
         self._bar, self._frames = bar, 0
         bar.update(label="probing")
 
-    def see(self, item: VideoHeader | FrameBatch | DecodeReport) -> None:
-        if isinstance(item, VideoHeader):
-            self._bar.update(label="previewing", total=len(item.plan), done=0, unit="frames")
-        elif isinstance(item, FrameBatch):
-            self._frames += len(item)
+    def see(self, what: str, count: int) -> None:
+        if what == "planned":
+            self._bar.update(label="previewing", total=count, done=0, unit="frames")
+        elif what == "decoded":
+            self._frames += count
             self._bar.update(done=self._frames)
         else:
             self._bar.update(label="recognising")
-
-
-class _Workers:
-    """Decode workers, some of them started ahead, so that they come up while the networks load."""
-
-    def __init__(self) -> None:
-        self._ahead: list[DecodeWorker] = []
-
-    def start(self, count: int) -> None:
-        for _ in range(count):
-            self._ahead.append(DecodeWorker())
-            self._ahead[-1].start()
-
-    def ask_ahead(self, path: Path, options: ReadOptions) -> None:
-        """Begin the one video there is while the networks load."""
-        self._ahead[-1].ask_ahead(path, options)
-
-    def make(self) -> batch.Worker:
-        """One that was started ahead, or another. Several threads ask at once."""
-        try:
-            return self._ahead.pop()
-        except IndexError:
-            return DecodeWorker()
-
-    def close(self) -> None:
-        while self._ahead:
-            self._ahead.pop().close()
-
-
-def _fingerprint(tagger: Tagger, path: str) -> str | None:
-    try:
-        return bounded(lambda: tagger.fingerprint(path))
-    except (OSError, ValueError):
-        return None

@@ -10,23 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from nsnet_cli.cli.console import Console
-from nsnet_cli.cli.options import (
-    OPTIONS,
-    Command,
-    Decoder,
-    Device,
-    Frames,
-    Jobs,
-    Preview,
-    Quiet,
-    Verbose,
-    new_app,
-    option,
-)
+from nsnet_cli.cli.options import TALKING, Command, Shared, new_app, shared
 from nsnet_cli.errors import UsageError
 
 if TYPE_CHECKING:
-    from nsnet_cli.cli.labelled import ReadSettings
+    from nsnet_cli.labelled.gather import ReadSettings
     from nsnet_cli.training.dataset import Dataset
     from nsnet_cli.training.train import TrainOptions
     from nsnet_cli.weights.checkpoint import Checkpoint, Kind
@@ -35,91 +23,93 @@ app = new_app()
 TRAINING = "Training"
 
 
+Output = Annotated[
+    Path, typer.Option("--output", "-o", help="Checkpoint folder to write; nsnet tag --checkpoint takes it.")
+]
+Labels = Annotated[
+    Path | None,
+    typer.Argument(help="CSV with path,label[;label...][,split][,segments], or a folder per class.", metavar="LABELS"),
+]
+Features = Annotated[
+    Path | None,
+    typer.Option(
+        "--features",
+        metavar="FILE",
+        help="Ready features instead of LABELS: .npz or .safetensors with features (N, T, D), labels (N,) and"
+        " optionally times, names, split, logits, recogniser_features.",
+    ),
+]
+Vocabulary = Annotated[
+    Literal["own", "imagenet"],
+    typer.Option("--vocabulary", help="own: the labels become the tags; imagenet: a sampler for ImageNet's 1000."),
+]
+Epochs = Annotated[
+    int, typer.Option("--epochs", min=1, help="Most epochs; training stops early.", rich_help_panel=TRAINING)
+]
+ValSplit = Annotated[
+    float,
+    typer.Option(
+        "--val-split",
+        min=0.0,
+        max=0.9,
+        help="Share of the videos held out to stop early, where LABELS name none; 0 holds out none.",
+        rich_help_panel=TRAINING,
+    ),
+]
+MultiLabel = Annotated[
+    bool | None,
+    typer.Option(
+        "--multi-label/--single-label",
+        help="Whether a video can have several tags. [default: if one of them has]",
+        rich_help_panel=TRAINING,
+        show_default=False,
+    ),
+]
+
+
 @app.command(cls=Command)
+@shared(
+    *("frames", "preview", "device", "decoder", "jobs", *TALKING),
+    checkpoint={"help": "Whose preview network and recogniser are used."},
+    seed={"help": "The same seed gives the same weights.", "rich_help_panel": TRAINING, "envvar": None},
+)
 def train(
-    output: Annotated[
-        Path, typer.Option("--output", "-o", help="Checkpoint folder to write; nsnet tag --checkpoint takes it.")
-    ],
-    labels: Annotated[
-        Path | None,
-        typer.Argument(
-            help="CSV with path,label[;label...][,split][,segments], or a folder per class.", metavar="LABELS"
-        ),
-    ] = None,
-    features: Annotated[
-        Path | None,
-        typer.Option(
-            "--features",
-            metavar="FILE",
-            help="Ready features instead of LABELS: .npz or .safetensors with features (N, T, D), labels (N,) and"
-            " optionally times, names, split, logits, recogniser_features.",
-        ),
-    ] = None,
-    vocabulary: Annotated[
-        Literal["own", "imagenet"],
-        typer.Option("--vocabulary", help="own: the labels become the tags; imagenet: a sampler for ImageNet's 1000."),
-    ] = "own",
-    epochs: Annotated[
-        int, typer.Option("--epochs", min=1, help="At most; stops early.", rich_help_panel=TRAINING)
-    ] = 40,
-    seed: Annotated[
-        int, option("seed", help="The same seed gives the same weights.", rich_help_panel=TRAINING, envvar=None)
-    ] = 0,
-    val_split: Annotated[
-        float,
-        typer.Option(
-            "--val-split",
-            min=0.0,
-            max=0.9,
-            help="Share of the videos held out to stop early, where LABELS name none; 0 holds out none.",
-            rich_help_panel=TRAINING,
-        ),
-    ] = 0.2,
-    multi_label: Annotated[
-        bool | None,
-        typer.Option(
-            "--multi-label/--single-label",
-            help="Tags that can hold together. [default: if a video has several]",
-            rich_help_panel=TRAINING,
-            show_default=False,
-        ),
-    ] = None,
-    checkpoint: Annotated[str, option("checkpoint", help="Whose preview network and recogniser are used.")] = OPTIONS[
-        "checkpoint"
-    ].default,
-    frames: Frames = None,
-    preview: Preview = None,
-    device: Device = OPTIONS["device"].default,
-    decoder: Decoder = OPTIONS["decoder"].default,
-    jobs: Jobs = OPTIONS["jobs"].default,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
+    output: Output,
+    labels: Labels = None,
+    features: Features = None,
+    vocabulary: Vocabulary = "own",
+    epochs: Epochs = 40,
+    val_split: ValSplit = 0.2,
+    multi_label: MultiLabel = None,
+    *,
+    shared: Shared,
 ) -> int:
     """Train a sampler and your own tags on your videos, and write them as a checkpoint folder.
 
     Features are extracted once and kept in the user's cache; a second run trains in seconds. An interrupted run goes on
     where it was when the same command is given again.
     """
-    from nsnet_cli.cli.labelled import ReadSettings
+    from nsnet_cli.labelled.gather import ReadSettings
     from nsnet_cli.training.train import TrainOptions
     from nsnet_cli.weights.checkpoint import resolve_checkpoint
 
     if (labels is None) == (features is None):
         raise UsageError("give LABELS or --features FILE, one of them", "as in: nsnet train labels.csv -o my-tags/")
-    console = Console(quiet, verbose)
-    base = resolve_checkpoint(checkpoint)
+    console, base = shared.console(), resolve_checkpoint(shared.checkpoint)
     kind: Kind = "own-vocabulary" if vocabulary == "own" else "fixed-vocabulary"
     if vocabulary == "imagenet" and base.preview.network.vocabulary != "imagenet-1k":
         raise UsageError(
             f"{base.preview.network.name}, which previews for {base.name}, does not know ImageNet's tags",
             "choose another --checkpoint, or train your own tags",
         )
-    options = TrainOptions(kind, epochs, seed, frames or base.frames, preview or base.preview_frames)
-    settings = ReadSettings(options.preview, device, decoder, jobs)
+    options = TrainOptions(
+        kind, epochs, shared.seed, shared.frames or base.frames, shared.preview or base.preview_frames
+    )
     if features is not None:
         dataset = _ready(features, kind, base, multi_label)
     else:
         assert labels is not None
+        settings = ReadSettings(options.preview, shared.device, shared.decoder, shared.jobs)
         dataset = _extracted(labels, kind, base, settings, multi_label, console)
     _train(dataset, base, options, output, val_split, console)
     return 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,11 +11,11 @@ import numpy as np
 
 from nsnet_cli.errors import VideoError
 from nsnet_cli.evaluation.policies import EVALUATED
+from nsnet_cli.labelled.features import Opener
 from nsnet_cli.nets.engine import Engine
-from nsnet_cli.types import DecodeReport, FrameBatch, ReadOptions, VideoHeader
+from nsnet_cli.types import ReadOptions
 
 TIMED_VIDEOS = 3
-Reader = Callable[[Path, ReadOptions], Iterable[VideoHeader | FrameBatch | DecodeReport]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class MeasuredCosts:
 
 
 def measure(
-    paths: Sequence[Path], read: ReadOptions, ks: Sequence[int], engine: Engine, reader: Reader, *, sampler: bool
+    paths: Sequence[Path], read: ReadOptions, ks: Sequence[int], engine: Engine, open: Opener, *, sampler: bool
 ) -> MeasuredCosts:
     """Time the stages on up to TIMED_VIDEOS of `paths`, spread over the list, leaving out one whose decoder dies.
 
@@ -67,8 +67,8 @@ def measure(
     even, preview, saliency, recognise = [], [], [], []
     for path in chosen:
         try:
-            seconds, pixels = _decode(reader, path, read)
-            evenly = [_decode(reader, path, replace(read, even=True, max_frames=k, min_frames=k))[0] for k in ks]
+            seconds, pixels = _decode(open, path, read)
+            evenly = [_decode(open, path, replace(read, even=True, max_frames=k, min_frames=k))[0] for k in ks]
         except VideoError:
             if path == chosen[-1] and not decode:
                 raise
@@ -94,15 +94,11 @@ def measure(
     )
 
 
-def _decode(reader: Reader, path: Path, read: ReadOptions) -> tuple[float, np.ndarray]:
+def _decode(open: Opener, path: Path, read: ReadOptions) -> tuple[float, np.ndarray]:
     """Seconds that the decoder worked, pixels (T, S, S, 3)."""
-    seconds, batches = 0.0, []
-    for item in reader(path, read):
-        if isinstance(item, FrameBatch):
-            batches.append(item.pixels)
-        elif isinstance(item, DecodeReport):
-            seconds = item.decode_s
-    return seconds, np.concatenate(batches)
+    with open(path, read) as video:
+        batches = [batch.pixels for batch in video.preview()]
+    return video.report.decode_s, np.concatenate(batches)
 
 
 def _seconds(call: Callable[..., object], *arguments: np.ndarray) -> float:

@@ -11,9 +11,8 @@ import dataclasses
 import hashlib
 import json
 import os
-import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,8 +22,8 @@ import numpy as np
 
 from nsnet_cli.bounded import bounded
 from nsnet_cli.errors import EXIT_UNEXPECTED, LOST_KINDS, LostVideosError, NoInputError, OutputError, VideoError
-from nsnet_cli.types import DecodeReport, FrameBatch, ReadOptions, VideoHeader
-from nsnet_cli.video.worker import DecodeWorker
+from nsnet_cli.types import ReadOptions
+from nsnet_cli.video.reader import VideoReader
 from nsnet_cli.weights.checkpoint import Checkpoint, network_identity
 from nsnet_cli.weights.folders import CACHE_VARIABLE, cache_folder, write_whole
 from nsnet_cli.weights.heads import probabilities
@@ -35,7 +34,8 @@ PIECE_BYTES = 8 * 2**20
 MOST_LOST = 0.05
 """Share of the videos that may be lost to anything but the files themselves before a figure over the rest misleads."""
 
-VideoReader = Callable[[Path, ReadOptions], Iterable[VideoHeader | FrameBatch | DecodeReport]]
+Opener = Callable[[Path, ReadOptions], VideoReader]
+"""Where videos are read: `open_video` in this process, `DecodePool.open` in processes that can be killed."""
 
 
 class ImageNetworks(Protocol):
@@ -165,7 +165,7 @@ class Extractor:
     checkpoint: Checkpoint
     read: ReadOptions
     networks: Callable[[], ImageNetworks]
-    reader: VideoReader
+    open: Opener
     cache: FeatureCache
     recogniser: bool = True
     """Also run the recogniser on every preview frame; training a fixed vocabulary's sampler does not need it."""
@@ -192,21 +192,18 @@ class Extractor:
         """Decode once, run the asked networks on each batch; frames sorted by time."""
         networks = self.networks()
         run = {"preview": networks.preview, "recogniser": lambda pixels: own_scores(*networks.recognise(pixels))}
-        header: VideoHeader | None = None
         pts: list[np.ndarray] = []
         made: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {role: [] for role in roles}
-        for item in self.reader(path, self.read):
-            if isinstance(item, VideoHeader):
-                header = item
-            elif isinstance(item, FrameBatch):
-                pts.append(item.pts_s)
+        with self.open(path, self.read) as video:
+            for batch in video.preview():
+                pts.append(batch.pts_s)
                 for role in roles:
-                    made[role].append(run[role](item.pixels))
-        if header is None or not pts:
+                    made[role].append(run[role](batch.pixels))
+        if not pts:
             raise VideoError(f"{path} gave no frames", kind="no_frames")
         times = np.concatenate(pts)
         order = np.argsort(times, kind="stable")
-        metadata = {"duration_s": repr(float(header.info.duration_s)), "plan": header.plan.kind}
+        metadata = {"duration_s": repr(float(video.info.duration_s)), "plan": video.plan.kind}
         entries = {}
         for role, pairs in made.items():
             features, outputs = (np.concatenate(part)[order].astype(np.float16) for part in zip(*pairs, strict=True))
@@ -286,25 +283,6 @@ def extract_all(
     if not videos:
         raise NoInputError(f"none of the {len(paths)} videos can be read; the first: {next(iter(failed.values()))}")
     return Extraction(videos, failed)
-
-
-class WorkerReader:
-    """Reads videos in processes that can be killed, one for each thread that asks."""
-
-    def __init__(self) -> None:
-        self._local = threading.local()
-        self._workers: list[DecodeWorker] = []
-
-    def __call__(self, path: Path, options: ReadOptions) -> Iterator[VideoHeader | FrameBatch | DecodeReport]:
-        if not hasattr(self._local, "worker"):
-            self._local.worker = DecodeWorker()
-            self._workers.append(self._local.worker)
-        worker: DecodeWorker = self._local.worker
-        return worker.read(path, options)
-
-    def close(self) -> None:
-        for worker in self._workers:
-            worker.close()
 
 
 def headless(checkpoint: Checkpoint) -> Checkpoint:

@@ -1,7 +1,9 @@
 """Comma-separated values (RFC 4180, LF): one line a video, tags best first and separated by '; '.
 
-In paths and messages control characters and bytes that are no UTF-8 are escaped (nsnet_cli/text.py), so that a row is
-always one line; JSON has them exactly.
+In all text control characters and bytes that are no UTF-8 are escaped, so that a row is always one line; and what a
+spreadsheet would take for a formula (it begins with = + - or @) begins with an apostrophe instead, as does what begins
+with an apostrophe: taking one away and undoing the escapes (nsnet_cli/text.py) gives the text again. Each tag of a list
+is spelled so by itself. JSON has everything exactly.
 """
 
 from __future__ import annotations
@@ -9,7 +11,7 @@ from __future__ import annotations
 import csv
 import io
 
-from nsnet_cli.text import printable
+from nsnet_cli.text import printable, spreadsheet_cell
 from nsnet_cli.types import VideoResult
 
 COLUMNS = (
@@ -42,26 +44,30 @@ class CsvRows:
         top = result.tags[0] if result.tags else None
         return _line(
             (
-                printable(result.path),
+                _text(result.path),
                 result.status,
                 "" if result.duration_s is None else f"{result.duration_s:.3f}",
-                top.name if top else "",
+                _text(top.name) if top else "",
                 f"{top.score:.6g}" if top else "",
-                SEPARATOR.join(tag.name for tag in result.tags),
+                SEPARATOR.join(_text(tag.name) for tag in result.tags),
                 SEPARATOR.join(f"{tag.score:.6g}" for tag in result.tags),
-                SEPARATOR.join(tag.id for tag in result.tags),
+                SEPARATOR.join(_text(tag.id) for tag in result.tags),
                 SEPARATOR.join(f"{frame.pts_s:.3f}" for frame in result.salient_frames),
                 result.sampling.policy if result.sampling else "",
-                result.model.checkpoint if result.model else "",
+                _text(result.model.checkpoint) if result.model else "",
                 f"{result.cost.gflops:.6g}" if result.cost else "",
                 f"{result.timings.total_s:.3f}" if result.timings else "",
                 result.error.kind if result.error else "",
-                printable(result.error.message) if result.error else "",
+                _text(result.error.message) if result.error else "",
             )
         )
 
     def tail(self) -> str:
         return ""
+
+
+def _text(text: str) -> str:
+    return spreadsheet_cell(printable(text))
 
 
 def _line(cells: tuple[str, ...]) -> str:

@@ -5,13 +5,19 @@ A video's `.nsnet.json` is written last: where it stands, all that was asked for
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nsnet_cli.outputs.store import ResultStore, Stored, fit_name
+from nsnet_cli.errors import EXIT_UNEXPECTED, OutputError
+from nsnet_cli.outputs.names import output_name
+from nsnet_cli.outputs.owner import leave_alone, owner
+from nsnet_cli.outputs.store import ResultStore, Stored, taken, unseen
 from nsnet_cli.outputs.thumbnails import thumbnail_suffixes, thumbnails
-from nsnet_cli.types import VideoResult
+from nsnet_cli.types import ErrorInfo, Source, VideoResult
 
 if TYPE_CHECKING:
     from nsnet_cli.outputs.index import ReportWriter
@@ -46,14 +52,19 @@ class FileOutputs:
             self._thumbnails or self._sheets or self._report_folder or (self.results and self._sidecar == "vtt")
         )
 
-    def open(self) -> None:
+    def open(self, summary: str = "run.json") -> None:
         """Prove that every folder can be written, before any work."""
         for store in self._stores():
             store.check()
+        if self.results is not None and owner(self.results.root / summary).ours is False:
+            leave_alone(self.results.root / summary)
         if self._report_folder is not None:
+            from nsnet_cli.outputs.index import check_report
+
             page = ResultStore(self._report_folder)
             page.check()
             page.close()
+            check_report(self._report_folder)
 
     def close(self) -> None:
         """Finish the report page and tidy up. Also after an interruption: what is finished stays."""
@@ -62,27 +73,49 @@ class FileOutputs:
         if self._report is not None:
             self._report.close()
 
-    def look(self, name: str, fingerprint: Callable[[], str | None]) -> Stored:
+    def name(self, path: str, name: str) -> str:
+        """The output name of a video that was found as `name`. One that lies below the folder of results has its files
+        beside it: sidecars belong there."""
+        if self.results is None:
+            return output_name(name)
+        below = Path(os.path.relpath(os.path.abspath(path), os.path.abspath(self.results.root)))  # noqa: PTH100
+        return output_name(name if below.parts[:1] == (os.pardir,) else below.as_posix())
+
+    def look(self, name: str, fingerprint: Callable[[], str | None], source: Source | None = None) -> Stored:
         """What is there of the video with output name `name`; 'stale' where a file that was asked for is missing."""
         if self.results is None:
             return Stored("missing")
-        stored = self.results.look(name, fingerprint)
-        if stored.state == "done" and stored.result is not None and not self._complete(name, stored.result):
-            return Stored("stale", stored.result)
+        stored = self.results.look(name, fingerprint, source)
+        if stored.state == "done" and stored.result is not None and not self._complete(name, stored, source):
+            return replace(stored, state="stale")
         return stored
 
     def skip(self, result: VideoResult) -> None:
         """A result that an earlier run kept: it still belongs on the page."""
         self._add_to_report(result)
 
-    def write(self, name: str, result: VideoResult, fingerprint: str | None) -> None:
-        if result.error is None:
-            self._write_pictures(name, result)
-        if self.results is not None:
-            if result.error is None:
-                self._write_sidecar(self.results, name, result)
-            self.results.save(name, result, fingerprint)
+    def write(
+        self, name: str, result: VideoResult, fingerprint: str | None, source: Source | None = None
+    ) -> VideoResult:
+        """Write all that was asked for. Returns the row as it is to be shown: what cannot be written where it belongs
+        is this video's error. Raises OutputError where the next video would fare no better."""
+        source = source or unseen(result.path)
+        try:
+            with ExitStack() as locks:
+                for store in self._places(name, result):
+                    locks.enter_context(store.alone(name))
+                self._write_all(name, result, fingerprint, source)
+        except OutputError as error:
+            if error.exit_code == EXIT_UNEXPECTED:
+                raise
+            for store in self._stores():
+                store.check()
+            result = VideoResult(path=result.path, status="error", error=ErrorInfo("output", str(error)))
+            if self.results is not None:
+                with suppress(OutputError):  # without a fingerprint: the next run tries again
+                    self.results.save(name, result, None, source)
         self._add_to_report(result)
+        return result
 
     # ---- parts ----
 
@@ -98,37 +131,62 @@ class FileOutputs:
             self._report = ReportWriter(self._report_folder)
         self._report.add(result)
 
-    def _write_pictures(self, name: str, result: VideoResult) -> None:
+    def _places(self, name: str, result: VideoResult) -> list[ResultStore]:
+        """The stores that a result goes to, one of each folder: a lock would wait for its own twin."""
+        stores = self._stores() if result.error is None else [self.results] if self.results is not None else []
+        return list({os.path.realpath(store.path(name).parent): store for store in stores}.values())
+
+    def _write_all(self, name: str, result: VideoResult, fingerprint: str | None, source: Source) -> None:
+        stored = self.results.look(name, lambda: fingerprint, source) if self.results is not None else None
+        if stored is not None and stored.state == "taken":
+            raise taken(self.results.path(stored.name))  # type: ignore[union-attr]
+        own = [source, stored.source] if stored is not None and stored.source is not None else [source]
+        if result.error is None:
+            self._write_pictures(stored.name if stored else name, result, own)
+            if self.results is not None and stored is not None:
+                self._write_sidecar(self.results, stored.name, result, source)
+        if self.results is not None:
+            self.results.save(name, result, fingerprint, source)
+
+    def _write_pictures(self, name: str, result: VideoResult, own: list[Source]) -> None:
         if self._thumbnails is not None:
-            for suffix, jpeg in thumbnails(result):
-                self._thumbnails.write(name, jpeg, suffix)
+            pictures = thumbnails(result)
+            chosen = self._thumbnails.picture_name(name, [suffix for suffix, _ in pictures], own)
+            for suffix, jpeg in pictures:
+                self._thumbnails.put(chosen, jpeg, suffix, own[0])
         if self._sheets is not None:
             from nsnet_cli.outputs.sheet import contact_sheet
 
-            self._sheets.write(name, contact_sheet(result), SHEET)
+            chosen = self._sheets.picture_name(name, [SHEET], own)
+            self._sheets.put(chosen, contact_sheet(result), SHEET, own[0])
 
-    def _write_sidecar(self, store: ResultStore, name: str, result: VideoResult) -> None:
+    def _write_sidecar(self, store: ResultStore, name: str, result: VideoResult, source: Source) -> None:
         if self._sidecar == "xmp":
             from nsnet_cli.outputs.xmp import to_xmp
 
-            store.write(name, to_xmp(result).encode("utf-8"), XMP)
+            store.put(name, to_xmp(result).encode("utf-8"), XMP, source)
         elif self._sidecar == "vtt":
             from nsnet_cli.outputs.vtt import sprite, thumbnail_cues, to_vtt
 
             if result.jpegs:
                 jpeg, tiles = sprite(result)
-                sheet = fit_name(name.rpartition("/")[2], VTT_SPRITE)
-                store.write(name, jpeg, VTT_SPRITE)
-                store.write(name, thumbnail_cues(result, tiles, sheet).encode("utf-8"), VTT_THUMBNAILS)
-            store.write(name, to_vtt(result).encode("utf-8"), VTT_TAGS)
+                sheet = store.put(name, jpeg, VTT_SPRITE, source)
+                if sheet is not None:
+                    cues = thumbnail_cues(result, tiles, sheet.name)
+                    store.put(name, cues.encode("utf-8"), VTT_THUMBNAILS, source)
+            store.put(name, to_vtt(result).encode("utf-8"), VTT_TAGS, source)
 
-    def _complete(self, name: str, result: VideoResult) -> bool:
+    def _complete(self, name: str, stored: Stored, source: Source | None) -> bool:
+        """Whether all that was asked for is there, of whomever: what is not ours stays, and is not missing."""
+        result, own = stored.result, [s for s in (source, stored.source) if s is not None]
+        if result is None or not own:
+            return False
         expected = []
         if self.results is not None and self._sidecar is not None:
             suffix = {"xmp": XMP, "vtt": VTT_TAGS}[self._sidecar]
-            expected.append(self.results.path(name, suffix))
-        if self._sheets is not None:
-            expected.append(self._sheets.path(name, SHEET))
-        if self._thumbnails is not None:
-            expected += [self._thumbnails.path(name, suffix) for suffix in thumbnail_suffixes(result)]
-        return all(path.exists() for path in expected)
+            expected.append(self.results.path(stored.name, suffix))
+        for store, suffixes in ((self._sheets, [SHEET]), (self._thumbnails, thumbnail_suffixes(result))):
+            if store is not None:
+                chosen = store.picture_name(stored.name, suffixes, own)
+                expected += [store.path(chosen, suffix) for suffix in suffixes]
+        return all(os.path.lexists(path) for path in expected)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
@@ -13,8 +12,11 @@ from types import TracebackType
 from typing import Any
 
 from nsnet_cli.errors import OutputError
+from nsnet_cli.outputs.names import source_key
+from nsnet_cli.outputs.owner import leave_alone, marked, owner
 from nsnet_cli.outputs.page import render
 from nsnet_cli.outputs.save import save
+from nsnet_cli.outputs.store import refused
 from nsnet_cli.outputs.words import clock, columns, duration_s, poster_frame, relative_url, saliency_mass
 from nsnet_cli.text import harmless
 from nsnet_cli.types import VideoResult
@@ -27,6 +29,14 @@ REFRESH_S = 10.0
 """While a run goes on, the page is written anew this often, so that one can look in."""
 
 Record = dict[str, Any]
+
+
+def check_report(directory: Path) -> None:
+    """Raises OutputError where the page cannot be written without harm to what is there."""
+    if owner(directory / INDEX).ours is False:
+        raise OutputError(f"{directory / INDEX} was not written by nsnet", "give --report another folder")
+    if os.path.lexists(directory / POSTERS) and not (directory / POSTERS).is_dir():
+        raise OutputError(f"{directory / POSTERS} is no folder", "give --report another folder")
 
 
 def write_report(directory: Path, results: Iterable[VideoResult]) -> None:
@@ -47,10 +57,11 @@ class ReportWriter:
         try:
             (directory / POSTERS).mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise OutputError(
-                f"cannot write the report to {directory}: {error.strerror}", "give --report a folder"
-            ) from error
-        self._earlier = {record["path"]: record for record in read_records(directory / INDEX)}  # path: as on the page
+            failed = refused(directory, error)
+            failed.message = f"cannot write the report to {directory}: {error.strerror}"
+            raise failed from error
+        check_report(directory)
+        self._earlier = {record.get("url"): record for record in read_records(directory / INDEX)}
         self._records: dict[str, Record] = {}
         self._written_at = time.monotonic()
 
@@ -58,7 +69,7 @@ class ReportWriter:
         record = to_record(result, self.directory)
         if result.frames:
             self._write_poster(result, record)
-        elif result.error is None and (earlier := self._earlier.get(record["path"])) is not None:
+        elif result.error is None and (earlier := self._earlier.get(record["url"])) is not None:
             record |= {key: earlier.get(key) for key in ("poster", "curve", "dots", "mass", "at_s")}
         self._records[result.path] = record
         if time.monotonic() - self._written_at > REFRESH_S:
@@ -84,8 +95,12 @@ class ReportWriter:
         best = poster_frame(result)
         if best is None or best >= len(result.jpegs):
             return
-        name = f"{POSTERS}/{hashlib.sha256(result.path.encode('utf-8', 'surrogateescape')).hexdigest()[:16]}.jpg"
-        save(self.directory / name, result.jpegs[best])
+        key = source_key(os.path.realpath(result.path))
+        name = f"{POSTERS}/{key}.jpg"
+        if owner(self.directory / name).ours is False:
+            leave_alone(self.directory / name)
+            return
+        save(self.directory / name, marked(result.jpegs[best], key))
         record["poster"] = name
 
 

@@ -21,6 +21,7 @@ from nsnet_cli.types import (
     ModelInfo,
     SalientFrame,
     SamplingInfo,
+    Source,
     Tag,
     Timings,
     VideoInfo,
@@ -30,8 +31,9 @@ from nsnet_cli.types import (
 T = TypeVar("T")
 
 
-def to_dict(result: VideoResult, fingerprint: str | None = None) -> dict[str, Any]:
-    """The object of `nsnet tag --json`, in its documented order. `fingerprint` is added where the result is kept."""
+def to_dict(result: VideoResult, fingerprint: str | None = None, source: Source | None = None) -> dict[str, Any]:
+    """The object of `nsnet tag --json`, in its documented order. `source` and `fingerprint` are added where the result
+    is kept."""
     row: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,
         "path": result.path,
@@ -57,6 +59,8 @@ def to_dict(result: VideoResult, fingerprint: str | None = None) -> dict[str, An
         "error": asdict(result.error) if result.error else None,
         "video": _video(result.info) if result.info else None,
     }
+    if source is not None:
+        row |= {"source": source.path, "source_size_bytes": source.size_bytes, "source_mtime_ns": source.mtime_ns}
     if fingerprint is not None:
         row["fingerprint"] = fingerprint
     return row
@@ -80,9 +84,9 @@ def explain_dict(result: VideoResult) -> dict[str, Any]:
     return row
 
 
-def to_line(result: VideoResult, fingerprint: str | None = None) -> str:
+def to_line(result: VideoResult, fingerprint: str | None = None, source: Source | None = None) -> str:
     """One result as one line of JSON, without the newline."""
-    return json_text(to_dict(result, fingerprint))
+    return json_text(to_dict(result, fingerprint, source))
 
 
 def from_dict(row: Mapping[str, Any]) -> VideoResult:

@@ -1,20 +1,42 @@
-"""One file written whole or not at all, its folder made where it is missing."""
+"""One file that the user named, written whole or not at all, its folder made where it is missing.
+
+Such a file is replaced, as everywhere; a folder or a video is not: nobody means that.
+"""
 
 from __future__ import annotations
 
+import os
+import stat
 from pathlib import Path
 
-from nsnet_cli.errors import EXIT_UNEXPECTED, OutputError
-from nsnet_cli.outputs.store import FATAL, write_atomic
+from nsnet_cli.errors import OutputError
+from nsnet_cli.outputs.atomic import write_atomic
+from nsnet_cli.outputs.store import refused
+from nsnet_cli.sniffing import SNIFF_BYTES, VIDEO_NAMES, sniff
+
+
+def check_target(path: Path, video: str | None = None) -> None:
+    """Raises OutputError where `path` must not be replaced. `video`: the input."""
+    try:
+        mode = path.stat().st_mode
+        if stat.S_ISDIR(mode):
+            raise OutputError(f"cannot write {path}: it is a folder", "give a file")
+        if not stat.S_ISREG(mode):
+            raise OutputError(f"cannot write {path}: it is a pipe or a device, not a file", "give a file")
+        with path.open("rb") as handle:
+            is_video = sniff(handle.read(SNIFF_BYTES)) is not None
+        is_input = video is not None and os.path.samefile(path, video)  # noqa: PTH121
+    except (OSError, ValueError):
+        return  # nothing there, or nothing to be known about it
+    if is_video or is_input or path.suffix.lower() in VIDEO_NAMES:
+        raise OutputError(f"cannot write {path}: it is a video, and would be lost", "give another name")
 
 
 def save(path: Path, data: bytes) -> None:
     """Write `data` to `path`. Raises OutputError."""
+    check_target(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomic(path, data)
     except OSError as error:
-        refused = OutputError(f"cannot write {path}: {error.strerror or error}", "choose another place")
-        if error.errno in FATAL:  # the disk, not what was asked for
-            refused.exit_code = EXIT_UNEXPECTED
-        raise refused from error
+        raise refused(path, error) from error

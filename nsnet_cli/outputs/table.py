@@ -66,7 +66,8 @@ class TableRows:
 
         table = Table.grid(padding=(0, 2, 0, 0))
         table.add_column(width=self._path_width, overflow="fold")
-        table.add_column(width=7, justify="right")
+        longest = max(len(line[1]) for line in lines)
+        table.add_column(width=max(7, longest), justify="right")  # a rare 10 hours push one row aside
         table.add_column(min_width=24, overflow="fold")
         table.add_column(min_width=5, justify="right")
         table.add_column(overflow="fold")

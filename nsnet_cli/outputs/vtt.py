@@ -8,11 +8,13 @@ import os
 from pathlib import Path
 from urllib.parse import quote
 
+from nsnet_cli.outputs.owner import NOTE
 from nsnet_cli.outputs.save import save
 from nsnet_cli.outputs.words import LEAST_KEYWORD_SCORE, spans
 from nsnet_cli.text import harmless
 from nsnet_cli.types import Tag, VideoResult
 
+HEAD = f"WEBVTT\n\nNOTE {NOTE}\n\n"
 TILE_PX = 160
 """Longest side of a thumbnail on the sprite."""
 COLUMNS = 10
@@ -29,7 +31,7 @@ def to_vtt(result: VideoResult) -> str:
     cues = [(start, end, tag) for tag in tags for start, end in seen(result, tag)]
     cues.sort(key=lambda cue: (cue[0], -cue[2].score))
     blocks = [f"{_stamp(start)} --> {_stamp(end)}\n{_escape(tag.name)} ({tag.score:.2f})" for start, end, tag in cues]
-    return "WEBVTT\n\n" + "".join(block + "\n\n" for block in blocks)
+    return HEAD + "".join(block + "\n\n" for block in blocks)
 
 
 def seen(result: VideoResult, tag: Tag) -> list[tuple[float, float]]:
@@ -92,7 +94,7 @@ def thumbnail_cues(result: VideoResult, tiles: list[tuple[int, int, int, int]], 
         f"{_stamp(start)} --> {_stamp(max(end, start + 0.001))}\n{quote(os.fsencode(url))}#xywh={x},{y},{w},{h}\n\n"
         for (start, end), (x, y, w, h) in zip(spans(result), tiles, strict=True)
     ]
-    return "WEBVTT\n\n" + "".join(blocks)
+    return HEAD + "".join(blocks)
 
 
 def _stamp(seconds: float) -> str:

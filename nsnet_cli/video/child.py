@@ -1,6 +1,10 @@
-"""The decode worker's own process: takes requests, sends back what `read_video` gives, dies with its parent.
+"""The decode process itself: takes requests, sends back what its VideoReader gives, dies with its parent.
 
-Imports nothing but numpy, PyAV (or decord) and the video room: no torch, no terminal libraries.
+    ("open", path, options)   header, batches of the preview, report; the video stays open
+    ("views", at_s, spec)     a FrameBatch of the open video
+
+A VideoError in place of any of these ends the answer. Imports nothing but numpy, PyAV (or decord) and the video
+package: no torch, no terminal libraries.
 """
 
 from __future__ import annotations
@@ -19,26 +23,30 @@ import threading
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nsnet_cli.errors import VideoError
-from nsnet_cli.types import ReadOptions
+from nsnet_cli.types import ReadOptions, VideoHeader
 from nsnet_cli.video import wire
+
+if TYPE_CHECKING:
+    from nsnet_cli.video.reader import VideoReader
 
 AHEAD = 8
 """Batches that may wait to be sent while decoding goes on."""
 F_SETSIG = 10  # Linux; fcntl.F_SETSIG is not there in every build
 
-Reader = Callable[[Path, ReadOptions], Iterator[object]]
+OpenVideo = Callable[[Path, ReadOptions], "VideoReader"]
 
 
 def main(socket_fd: int, life_fd: int, memory_bytes: int, reader_name: str) -> None:
-    """Serve requests until the parent closes the socket. `reader_name`: a "module:function" that acts as read_video."""
+    """Serve requests until the parent closes the socket. `reader_name`: a "module:function" that acts as open_video."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
     die_with_parent(life_fd)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     gc.disable()  # while so much is imported
     module, name = reader_name.split(":")
-    reader: Reader = getattr(importlib.import_module(module), name)
+    open_video: OpenVideo = getattr(importlib.import_module(module), name)
     if reader_name.startswith("nsnet_cli."):
         import nsnet_cli.video.pyav_source  # noqa: F401  what every video needs, before the first one comes
     gc.freeze()
@@ -47,9 +55,7 @@ def main(socket_fd: int, life_fd: int, memory_bytes: int, reader_name: str) -> N
     sock = socket.socket(fileno=socket_fd)
     with contextlib.suppress(EOFError, OSError):
         wire.send(sock, "ready")
-        while True:
-            path, options = wire.receive(sock)
-            serve(sock, reader, Path(os.fsdecode(path)), options)
+        serve(sock, open_video)
 
 
 def die_with_parent(life_fd: int) -> None:
@@ -88,13 +94,38 @@ def limit_memory(memory_bytes: int) -> None:
         Path("/proc/self/oom_score_adj").write_text("500")  # if the machine runs out, this process first
 
 
-def serve(sock: socket.socket, reader: Reader, path: Path, options: ReadOptions) -> None:
-    """Answer one request: what the reader gives, or the VideoError that it ends in."""
+def serve(sock: socket.socket, open_video: OpenVideo) -> None:
+    """Answer requests until the socket ends (EOFError). The last video stays open until the next one is asked for."""
+    video: VideoReader | None = None
+    path = Path()
+    while True:
+        request, *details = wire.receive(sock)
+        if request == "open":
+            if video is not None:
+                video.close()
+            video = None
+            path, options = Path(os.fsdecode(details[0])), details[1]
+
+            def opened(path: Path = path, options: ReadOptions = options) -> Iterator[object]:
+                nonlocal video
+                video = open_video(path, options)
+                yield VideoHeader(video.info, video.plan)
+                yield from video.preview()
+                yield video.report
+
+            answer(sock, path, opened())
+        elif video is not None:
+            at_s, spec = details
+            answer(sock, path, (video.views(at_s, spec) for _ in (None,)))
+
+
+def answer(sock: socket.socket, path: Path, messages: Iterator[object]) -> None:
+    """Send what `messages` gives, or the VideoError that it ends in."""
     waiting: queue.Queue[object] = queue.Queue(maxsize=AHEAD)
     sender = threading.Thread(target=_send_all, args=(sock, waiting), daemon=True)
     sender.start()
     try:
-        for message in reader(path, options):
+        for message in messages:
             waiting.put(message)
     except VideoError as error:
         waiting.put(error)

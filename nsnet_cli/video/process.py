@@ -1,4 +1,4 @@
-"""A decode worker's process, as its parent holds it: a socket to it, its error output, and a pipe that it dies with.
+"""A decode process, as its parent holds it: a socket to it, its error output, a pipe whose closing ends it.
 
 Imports little: `nsnet tag` starts one before anything else, so that it comes up while the command line is read.
 """
@@ -15,27 +15,14 @@ import weakref
 from typing import IO
 
 DEFAULT_MEMORY_BYTES = 2 << 30
-DEFAULT_READER = "nsnet_cli.video:read_video"
+DEFAULT_READER = "nsnet_cli.video:open_video"
+START_TRIES = 3
+"""How often a process is started for a video before it counts as not to be had."""
 GONE_S = 2.0
 """How long a killed process may take to be gone. One that the kernel holds (a dead network disk) is left behind."""
 
 _BOOT = "import sys; sys.path[:] = {path!r}; from nsnet_cli.video.child import main; main({args})"
-_spares: list[DecodeProcess] = []
 _all: weakref.WeakSet[DecodeProcess] = weakref.WeakSet()
-
-
-def start_spare() -> None:
-    """Start a process for the first worker that wants one. It ends with this process."""
-    with contextlib.suppress(OSError):  # no processes or files left: who asks for a worker later is told
-        _spares.append(DecodeProcess())
-
-
-def take_process(memory_bytes: int, reader: str) -> DecodeProcess:
-    """The spare, if it is as asked, or a new one. Safe to call from several threads."""
-    if (memory_bytes, reader) == (DEFAULT_MEMORY_BYTES, DEFAULT_READER):
-        with contextlib.suppress(IndexError):
-            return _spares.pop()
-    return DecodeProcess(memory_bytes, reader)
 
 
 def _words_file() -> IO[bytes]:
@@ -53,11 +40,15 @@ def _words_file() -> IO[bytes]:
 class DecodeProcess:
     """Starts at once, without waiting until it is up: it says "ready" on `socket` then.
 
-    `memory_bytes`: what decoding may allocate. `reader`: where the child finds `read_video` ("module:function").
+    `memory_bytes`: what decoding may allocate. `reader`: where the child finds `open_video` ("module:function").
     """
 
     def __init__(self, memory_bytes: int = DEFAULT_MEMORY_BYTES, reader: str = DEFAULT_READER) -> None:
         self._owner = os.getpid()
+        self.ready = False
+        """Whether it has said that it is up."""
+        self.served = 0
+        """Videos that it was asked for."""
         self.socket, theirs = socket.socketpair()
         life_read, self._life = os.pipe()
         self._stderr = _words_file()
@@ -120,7 +111,6 @@ def _forget() -> None:
     for process in list(_all):
         process._close_files()
     _all.clear()
-    _spares.clear()
 
 
 os.register_at_fork(after_in_child=_forget)

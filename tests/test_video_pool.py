@@ -1,4 +1,4 @@
-"""The decode worker: what goes wrong inside it costs one video, and it never outlives the one who started it."""
+"""The pool of decode processes: what goes wrong inside one costs one video, and none outlives who started it."""
 
 from __future__ import annotations
 
@@ -18,13 +18,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hung_disk import hung_disk
+from readers import process_of, read
 from video_files import make_video, number_of
 
 from nsnet_cli.errors import NsnetError, VideoError
 from nsnet_cli.types import DecodeReport, FrameBatch, ReadOptions, VideoHeader
 from nsnet_cli.video import read_video, wire
 from nsnet_cli.video.child import AHEAD
-from nsnet_cli.video.worker import MAX_TIMEOUT_S, START_TRIES, DecodeWorker, default_timeout_s
+from nsnet_cli.video.pool import DecodePool
+from nsnet_cli.video.process import START_TRIES
+from nsnet_cli.video.remote import MAX_TIMEOUT_S, default_timeout_s
 
 OPTIONS = ReadOptions(size_px=64)
 
@@ -35,8 +38,8 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def worker() -> Iterator[DecodeWorker]:
-    with DecodeWorker() as shared:
+def pool() -> Iterator[DecodePool]:
+    with DecodePool() as shared:
         yield shared
 
 
@@ -61,9 +64,9 @@ def wait_until(condition: Callable[[], bool], seconds: float = 60.0) -> bool:
     return condition()
 
 
-def test_it_gives_what_reading_in_process_gives(worker: DecodeWorker, clip: Path) -> None:
+def test_it_gives_what_reading_in_process_gives(pool: DecodePool, clip: Path) -> None:
     options = ReadOptions(size_px=64, jpegs=True)
-    theirs, ours = list(worker.read(clip, options)), list(read_video(clip, options))
+    theirs, ours = list(read(pool, clip, options)), list(read_video(clip, options))
     assert theirs[0] == ours[0]
     for one, other in zip(theirs[1:-1], ours[1:-1], strict=True):
         assert isinstance(one, FrameBatch)
@@ -74,36 +77,37 @@ def test_it_gives_what_reading_in_process_gives(worker: DecodeWorker, clip: Path
     assert isinstance(theirs[-1], DecodeReport)
 
 
-def test_one_process_serves_many_videos_good_and_bad(worker: DecodeWorker, clip: Path, tmp_path: Path) -> None:
-    numbers(worker.read(clip, OPTIONS))
-    pid = worker.pid
+def test_one_process_serves_many_videos_good_and_bad(pool: DecodePool, clip: Path, tmp_path: Path) -> None:
+    numbers(read(pool, clip, OPTIONS))
+    pid = process_of(pool)
     (tmp_path / "empty.mp4").touch()
     for _ in range(3):
         with pytest.raises(VideoError) as caught:
-            list(worker.read(tmp_path / "empty.mp4", OPTIONS))
+            list(read(pool, tmp_path / "empty.mp4", OPTIONS))
         assert (caught.value.kind, caught.value.message) == ("empty_file", f"{tmp_path}/empty.mp4: is empty (0 bytes)")
-        assert numbers(worker.read(clip, OPTIONS))
-    assert worker.pid == pid
+        assert numbers(read(pool, clip, OPTIONS))
+    assert process_of(pool) == pid
 
 
-def test_names_that_are_not_utf8_reach_the_worker(worker: DecodeWorker, clip: Path, tmp_path: Path) -> None:
+def test_names_that_are_not_utf8_reach_the_worker(pool: DecodePool, clip: Path, tmp_path: Path) -> None:
     path = tmp_path / os.fsdecode(b"n\xff\nm.mp4")
     path.write_bytes(clip.read_bytes())
-    assert numbers(worker.read(path, OPTIONS))
+    assert numbers(read(pool, path, OPTIONS))
 
 
 @pytest.mark.parametrize("fault", ["hang", "stop"])
 def test_a_hang_ends_at_the_deadline_and_the_next_video_is_read(fault: str, clip: Path) -> None:
-    with DecodeWorker(reader=f"fault_readers:{fault}") as worker:
-        pid, started = worker.pid, time.monotonic()
+    with DecodePool(reader=f"fault_readers:{fault}") as pool:
+        pool.start()
+        pid, started = process_of(pool), time.monotonic()
         with pytest.raises(VideoError, match=f"{clip}.*--timeout") as caught:
-            list(worker.read(clip, OPTIONS, timeout_s=1.0))
+            list(read(pool, clip, OPTIONS, timeout_s=1.0))
         assert caught.value.kind == "timeout"
         assert time.monotonic() - started < 60, "the deadline, and the start of a process on a busy machine; not 1000 s"
         assert pid is not None
         assert not alive(pid)
-        worker.reader = "nsnet_cli.video:read_video"
-        assert numbers(worker.read(clip, OPTIONS))
+        pool.reader = "nsnet_cli.video:open_video"
+        assert numbers(read(pool, clip, OPTIONS))
 
 
 @pytest.mark.parametrize(
@@ -118,51 +122,53 @@ def test_a_hang_ends_at_the_deadline_and_the_next_video_is_read(fault: str, clip
     ],
 )
 def test_a_crash_costs_one_video(fault: str, kind: str, words: str, clip: Path) -> None:
-    with DecodeWorker(memory_bytes=256 << 20, reader=f"fault_readers:{fault}") as worker:
+    with DecodePool(memory_bytes=256 << 20, reader=f"fault_readers:{fault}") as pool:
         for _ in range(2):
             with pytest.raises(VideoError, match=words) as caught:
-                list(worker.read(clip, OPTIONS, timeout_s=100))
+                list(read(pool, clip, OPTIONS, timeout_s=100))
             assert caught.value.kind == kind
 
 
-def test_killed_from_outside(worker: DecodeWorker, clip: Path) -> None:
-    messages = worker.read(clip, ReadOptions(size_px=64, max_frames=100, even=True))
+def test_killed_from_outside(pool: DecodePool, clip: Path) -> None:
+    messages = read(pool, clip, ReadOptions(size_px=64, max_frames=100, even=True))
     next(messages)
-    assert worker.pid is not None
-    os.kill(worker.pid, signal.SIGKILL)
+    assert process_of(pool) is not None
+    os.kill(process_of(pool), signal.SIGKILL)
     with pytest.raises(VideoError, match="SIGKILL") as caught:
         list(messages)
     assert caught.value.kind == "crashed"
-    assert numbers(worker.read(clip, OPTIONS))
+    assert numbers(read(pool, clip, OPTIONS))
 
 
-def test_killed_between_two_videos(worker: DecodeWorker, clip: Path) -> None:
-    numbers(worker.read(clip, OPTIONS))
-    assert worker.pid is not None
-    os.kill(worker.pid, signal.SIGKILL)
-    assert wait_until(lambda: worker.pid is None), "who kills by number must not meet another process of that number"
-    assert numbers(worker.read(clip, OPTIONS))
+def test_killed_between_two_videos(pool: DecodePool, clip: Path) -> None:
+    numbers(read(pool, clip, OPTIONS))
+    assert process_of(pool) is not None
+    os.kill(process_of(pool), signal.SIGKILL)
+    assert wait_until(lambda: process_of(pool) is None), (
+        "who kills by number must not meet another process of that number"
+    )
+    assert numbers(read(pool, clip, OPTIONS))
 
 
-def test_killed_just_when_it_is_asked(worker: DecodeWorker, clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    numbers(worker.read(clip, OPTIONS))
-    pid, send = worker.pid, wire.send
+def test_killed_just_when_it_is_asked(pool: DecodePool, clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    numbers(read(pool, clip, OPTIONS))
+    pid, send = process_of(pool), wire.send
 
     def kill_and_send(sock: socket.socket, message: object) -> None:
-        if worker.pid == pid and pid is not None:
+        if process_of(pool) == pid and pid is not None:
             os.kill(pid, signal.SIGKILL)
             assert wait_until(lambda: bool(select.select([sock], [], [], 0)[0])), "its end of the socket is closed"
         send(sock, message)
 
     monkeypatch.setattr(wire, "send", kill_and_send)
-    assert numbers(worker.read(clip, OPTIONS))
-    assert worker.pid != pid
+    assert numbers(read(pool, clip, OPTIONS))
+    assert process_of(pool) != pid
 
 
 def test_a_start_that_fails_is_tried_again(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FAULT_READERS_COUNT", str(tmp_path / "once"))
-    with DecodeWorker(reader="fault_readers_that_start_late:read_video") as worker:
-        assert numbers(worker.read(clip, OPTIONS))
+    with DecodePool(reader="fault_readers_that_start_late:open_video") as pool:
+        assert numbers(read(pool, clip, OPTIONS))
 
 
 def test_a_worker_that_does_not_start_any_more_costs_one_video(
@@ -171,52 +177,52 @@ def test_a_worker_that_does_not_start_any_more_costs_one_video(
     count = tmp_path / "deaths"
     monkeypatch.setenv("FAULT_READERS_COUNT", str(count))
     monkeypatch.setenv("FAULT_READERS_DEATHS", "0")
-    with DecodeWorker(reader="fault_readers_that_start_late:read_video") as worker:
-        assert numbers(worker.read(clip, OPTIONS))
+    with DecodePool(reader="fault_readers_that_start_late:open_video") as pool:
+        assert numbers(read(pool, clip, OPTIONS))
     count.unlink(missing_ok=True)
     monkeypatch.setenv("FAULT_READERS_DEATHS", str(START_TRIES))
-    with DecodeWorker(reader="fault_readers_that_start_late:read_video") as worker:
+    with DecodePool(reader="fault_readers_that_start_late:open_video") as pool:
         with pytest.raises(VideoError, match=r"does not start, tried 3 times.*exit code 9") as caught:
-            list(worker.read(clip, OPTIONS))
+            list(read(pool, clip, OPTIONS))
         assert caught.value.kind == "crashed"
-        assert numbers(worker.read(clip, OPTIONS)), "and the next one is read"
+        assert numbers(read(pool, clip, OPTIONS)), "and the next one is read"
 
 
 def test_a_slow_consumer_loses_nothing(clip: Path) -> None:
     """A heavy recogniser, a GPU's first batch, a busy machine: the worker waits while nobody listens."""
-    with DecodeWorker(reader="fault_readers:plenty") as worker:
+    with DecodePool(reader="fault_readers:plenty") as pool:
         batches = 0
-        for message in worker.read(clip, OPTIONS, timeout_s=30.0):
+        for message in read(pool, clip, OPTIONS, timeout_s=30.0):
             batches += isinstance(message, FrameBatch)
             if batches in (1, 3):
                 time.sleep(2.5)
         assert batches == 24
-        assert len([m for m in worker.read(clip, OPTIONS) if isinstance(m, FrameBatch)]) == 24
+        assert len([m for m in read(pool, clip, OPTIONS) if isinstance(m, FrameBatch)]) == 24
 
 
 def test_a_worker_that_the_kernel_holds_is_left_behind(clip: Path, tmp_path: Path) -> None:
     """A file on a disk that stopped answering: neither the deadline nor SIGKILL ends the process that opens it."""
-    with hung_disk(tmp_path / "disk") as disk, DecodeWorker() as worker:
-        numbers(worker.read(clip, OPTIONS))
-        pid, started = worker.pid, time.monotonic()
+    with hung_disk(tmp_path / "disk") as disk, DecodePool() as pool:
+        numbers(read(pool, clip, OPTIONS))
+        pid, started = process_of(pool), time.monotonic()
         with pytest.raises(VideoError, match="hung-open") as caught:
-            list(worker.read(disk / "hung-open.mp4", OPTIONS, timeout_s=1.0))
+            list(read(pool, disk / "hung-open.mp4", OPTIONS, timeout_s=1.0))
         assert caught.value.kind == "timeout" and time.monotonic() - started < 60
         assert pid is not None and alive(pid), "so this was one that cannot be killed"
-        assert numbers(worker.read(clip, OPTIONS))
+        assert numbers(read(pool, clip, OPTIONS))
 
 
 def test_a_fork_leaves_its_parents_worker_alone(clip: Path) -> None:
-    with DecodeWorker() as worker:
-        assert numbers(worker.read(clip, OPTIONS))
-        pid = worker.pid
+    with DecodePool() as pool:
+        assert numbers(read(pool, clip, OPTIONS))
+        pid = process_of(pool)
         child = multiprocessing.get_context("fork").Process(
-            target=lambda: sys.exit(not numbers(worker.read(clip, OPTIONS)))
+            target=lambda: sys.exit(not numbers(read(pool, clip, OPTIONS)))
         )
         child.start()
         child.join(60)
         assert child.exitcode == 0, "the child reads by a worker of its own"
-        assert worker.pid == pid and numbers(worker.read(clip, OPTIONS))
+        assert process_of(pool) == pid and numbers(read(pool, clip, OPTIONS))
 
 
 def test_the_time_of_a_stopped_process_is_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -243,39 +249,39 @@ def test_memory_is_capped_for_real_media(tmp_path: Path) -> None:
     path = tmp_path / "big.gif"
     size = (11000).to_bytes(2, "little") + (10000).to_bytes(2, "little")
     path.write_bytes(b"GIF89a" + size + b"\x80\0\0\0\0\0\xff\xff\xff,\0\0\0\0" + size + b"\0\x02\x02D\x01\0;")
-    with DecodeWorker(memory_bytes=200 << 20) as worker, pytest.raises(VideoError) as caught:
-        list(worker.read(path, OPTIONS, timeout_s=60))
+    with DecodePool(memory_bytes=200 << 20) as pool, pytest.raises(VideoError) as caught:
+        list(read(pool, path, OPTIONS, timeout_s=60))
     assert caught.value.kind == "out_of_memory"
 
 
-def test_an_iterator_closed_early_leaves_the_worker_usable(worker: DecodeWorker, clip: Path) -> None:
-    messages = worker.read(clip, ReadOptions(size_px=64, max_frames=100, even=True))
+def test_an_iterator_closed_early_leaves_the_worker_usable(pool: DecodePool, clip: Path) -> None:
+    messages = read(pool, clip, ReadOptions(size_px=64, max_frames=100, even=True))
     next(messages)
     messages.close()  # type: ignore[attr-defined]
-    assert len(numbers(worker.read(clip, OPTIONS))) == 24
+    assert len(numbers(read(pool, clip, OPTIONS))) == 24
 
 
 def test_a_video_that_was_asked_for_ahead(clip: Path, tmp_path: Path) -> None:
-    with DecodeWorker() as worker:
-        worker.ask_ahead(clip, OPTIONS)
-        assert len(numbers(worker.read(clip, OPTIONS))) == 24
-        worker.ask_ahead(tmp_path / "another.mp4", OPTIONS)  # and then not wanted
-        assert len(numbers(worker.read(clip, OPTIONS))) == 24
-        worker.ask_ahead(clip, OPTIONS)
-        assert worker.pid is not None
-        os.kill(worker.pid, signal.SIGKILL)  # before anybody read
-        assert wait_until(lambda: worker.pid is None)
-        assert len(numbers(worker.read(clip, OPTIONS))) == 24
-        worker.ask_ahead(tmp_path / "gone.mp4", OPTIONS)
+    with DecodePool() as pool:
+        pool.open_ahead(clip, OPTIONS)
+        assert len(numbers(read(pool, clip, OPTIONS))) == 24
+        pool.open_ahead(tmp_path / "another.mp4", OPTIONS)  # and then not wanted
+        assert len(numbers(read(pool, clip, OPTIONS))) == 24
+        pool.open_ahead(clip, OPTIONS)
+        assert process_of(pool) is not None
+        os.kill(process_of(pool), signal.SIGKILL)  # before anybody read
+        assert wait_until(lambda: process_of(pool) is None)
+        assert len(numbers(read(pool, clip, OPTIONS))) == 24
+        pool.open_ahead(tmp_path / "gone.mp4", OPTIONS)
         with pytest.raises(VideoError, match="gone"):
-            list(worker.read(tmp_path / "gone.mp4", OPTIONS))
+            list(read(pool, tmp_path / "gone.mp4", OPTIONS))
 
 
 def test_a_worker_waits_for_a_slow_consumer(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     count = tmp_path / "count"
     monkeypatch.setenv("FAULT_READERS_COUNT", str(count))
-    with DecodeWorker(reader="fault_readers:many") as worker:
-        messages = worker.read(clip, OPTIONS, timeout_s=30.0)
+    with DecodePool(reader="fault_readers:many") as pool:
+        messages = read(pool, clip, OPTIONS, timeout_s=30.0)
         for _ in range(4):
             next(messages)
         assert wait_until(lambda: int(count.read_text() or "0") >= 2), "decodes ahead"
@@ -284,22 +290,20 @@ def test_a_worker_waits_for_a_slow_consumer(clip: Path, tmp_path: Path, monkeypa
         messages.close()  # type: ignore[attr-defined]
 
 
-def test_the_consumers_own_time_is_not_counted(
-    worker: DecodeWorker, clip: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_consumers_own_time_is_not_counted(pool: DecodePool, clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real, spent_s = time.monotonic, 0.0
     monkeypatch.setattr(time, "monotonic", lambda: real() + spent_s)
-    for _ in worker.read(clip, OPTIONS, timeout_s=60):
+    for _ in read(pool, clip, OPTIONS, timeout_s=60):
         spent_s += 100.0
     assert spent_s > 200
 
 
 def test_a_worker_that_cannot_start_is_not_the_videos_fault(clip: Path) -> None:
     with (
-        DecodeWorker(reader="no_such_module:read") as worker,
+        DecodePool(reader="no_such_module:read") as pool,
         pytest.raises(NsnetError, match="no_such_module") as caught,
     ):
-        list(worker.read(clip, OPTIONS))
+        list(read(pool, clip, OPTIONS))
     assert not isinstance(caught.value, VideoError)
 
 
@@ -309,8 +313,8 @@ def test_the_default_deadline_follows_the_length() -> None:
 
 
 def test_the_worker_imports_neither_torch_nor_terminal_libraries(clip: Path) -> None:
-    with DecodeWorker(reader="fault_readers:modules") as worker, pytest.raises(VideoError) as caught:
-        list(worker.read(clip, OPTIONS))
+    with DecodePool(reader="fault_readers:modules") as pool, pytest.raises(VideoError) as caught:
+        list(read(pool, clip, OPTIONS))
     roots = {name.split(".")[0] for name in caught.value.message.split()}
     assert {"av", "numpy", "nsnet_cli"} <= roots
     assert not roots & {"torch", "torchvision", "timm", "typer", "click", "rich", "openvino", "PIL", "decord", "tqdm"}
@@ -320,14 +324,15 @@ PARENT = """
     import sys
     from pathlib import Path
     from nsnet_cli.types import ReadOptions
-    from nsnet_cli.video.worker import DecodeWorker
+    from readers import process_of, read
+    from nsnet_cli.video.pool import DecodePool
 
     if __name__ == "__main__":
-        with DecodeWorker(reader=sys.argv[2]) as worker:
-            messages = worker.read(Path(sys.argv[1]), ReadOptions(64), timeout_s=100)
+        with DecodePool(reader=sys.argv[2]) as pool:
+            messages = read(pool, Path(sys.argv[1]), ReadOptions(64), timeout_s=100)
             next(messages)
             try:
-                print(worker.pid, flush=True)
+                print(process_of(pool), flush=True)
                 list(messages)
             except KeyboardInterrupt:
                 print("interrupted", flush=True)

@@ -23,6 +23,8 @@ class Tally:
     done: int = 0
     skipped: int = 0
     failed: Counter[str] = field(default_factory=Counter)
+    left_out: Counter[str] = field(default_factory=Counter)
+    """Files in folders that are no videos, by ending."""
     failed_before: Counter[str] = field(default_factory=Counter)
     """Of the skipped ones: failed in an earlier run, and not tried again."""
 
@@ -79,5 +81,6 @@ class Tally:
             "failed_by_reason": dict((self.failed + self.failed_before).most_common()),
             "failed_before": self.failed_before.total(),
             "not_reached": self.not_reached,
+            "left_out": dict(self.left_out.most_common()),
             "exit_code": code,
         }

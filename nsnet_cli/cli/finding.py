@@ -1,0 +1,89 @@
+"""What a command is given: paths, lists, patterns; and a plan that is only shown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from nsnet_cli import inputs, lists
+from nsnet_cli.cli.console import Console
+from nsnet_cli.cli.options import RUNNING
+from nsnet_cli.errors import EXIT_OK
+from nsnet_cli.looking import look_at_each
+from nsnet_cli.outputs.names import apart
+from nsnet_cli.text import json_text, printable
+
+if TYPE_CHECKING:
+    from nsnet_cli.outputs.files import FileOutputs
+    from nsnet_cli.run.jobs import Job
+
+Exclude = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--exclude",
+        help="Leave out what matches, in folders and globs, by the rules of .gitignore. Repeatable.",
+        metavar="PATTERN",
+        rich_help_panel=RUNNING,
+    ),
+]
+Hidden = Annotated[
+    bool,
+    typer.Option(
+        "--hidden",
+        help="Search hidden entries and the system's folders (@eaDir, #recycle, .Trash) too.",
+        rich_help_panel=RUNNING,
+    ),
+]
+
+
+def given(paths: Sequence[str], from_list: str | None, console: Console) -> tuple[str, ...]:
+    """What was named on the command line, and what the lists hold that were named there (`-` is one on stdin)."""
+    names = [name for name in (from_list, *("-" for path in paths if path == "-")) if name]
+    named = [path for path in paths if path != "-"]
+    return (*named, *(path for name in dict.fromkeys(names) for path in listed(name, console)))
+
+
+def listed(name: str, console: Console) -> list[str]:
+    """The paths of a list. Its folders are told before any work: a line too many could mean a whole disk."""
+    found = lists.read_list_file(name)
+    paths = [Path(path) for path in found.paths]
+    is_folder = look_at_each(paths, inputs.is_folder)
+    folders = [path for path, folder in zip(found.paths, is_folder, strict=True) if folder]
+    if not folders:
+        return found.paths
+    words = ", ".join(printable(path) for path in folders[:3]) + (", ..." if len(folders) > 3 else "")
+    count = f"{len(folders)} folder{'s' if len(folders) > 1 else ''}"
+    if found.lines:
+        console.info(f"the list names {count} to search: {words}")
+        return found.paths
+    console.warn(f"the list names {count}, left out: {words} (a folder counts on a line of its own)")
+    return [path for path, folder in zip(found.paths, is_folder, strict=True) if not folder]
+
+
+def show_plan(jobs: list[Job], todo: list[Job], files: FileOutputs, format: str, console: Console) -> int:
+    """What a run would do, one video per line."""
+    waiting, taken = {job.path: job for job in todo}, set[str]()
+    for job in (waiting.get(job.path, job) for job in jobs):
+        action = "skip" if job.path not in waiting else "tag" if job.error is None else "fail"
+        target = _target(job, files, taken)
+        if format in ("jsonl", "json"):
+            console.data(json_text({"path": job.path, "action": action, "output": target}))
+        else:
+            reason = f"  ({job.error.kind})" if job.error else ""
+            console.data(f"{action}\t{printable(job.path)}{reason}" + (f"\t{printable(target)}" if target else ""))
+    console.info(f"{len(todo)} of {len(jobs)} videos to tag; nothing was done (--dry-run)")
+    return EXIT_OK
+
+
+def _target(job: Job, files: FileOutputs, taken: set[str]) -> str | None:
+    """Where the result of a job will lie; `taken`: the names of those before it."""
+    if files.results is None:
+        return None
+    name = files.look(job.name, lambda: None, job.source).name
+    if name in taken and job.source is not None:
+        name = apart(job.name, job.source.path)
+    taken.add(name)
+    return str(files.results.path(name))

@@ -1,0 +1,91 @@
+"""The features of labelled videos, from the cache or extracted as `nsnet tag` reads videos."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from nsnet_cli.cores import usable_cores
+from nsnet_cli.errors import VideoError
+from nsnet_cli.labelled.features import (
+    Extractor,
+    FeatureCache,
+    VideoFeatures,
+    default_cache_dir,
+    extract_all,
+    headless,
+)
+from nsnet_cli.labelled.labels import LabelledVideo, LabelSet
+from nsnet_cli.nets.build import build_engine
+from nsnet_cli.nets.engine import Engine
+from nsnet_cli.reading import read_options
+from nsnet_cli.types import ReadOptions, TagOptions
+from nsnet_cli.video.pool import DecodePool
+from nsnet_cli.weights.checkpoint import Checkpoint
+
+
+@dataclass(frozen=True, slots=True)
+class ReadSettings:
+    """How labelled videos are read. `jobs` 0: as many side by side as there are cores."""
+
+    preview: int
+    device: str
+    decoder: str
+    jobs: int
+
+    def options(self, checkpoint: Checkpoint) -> ReadOptions:
+        options = TagOptions(preview=self.preview, decoder=self.decoder)  # type: ignore[arg-type]
+        return read_options(checkpoint, options, jpegs=False, threads=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """The videos that could be read, in the order of the labels, and why the others could not."""
+
+    videos: list[tuple[LabelledVideo, VideoFeatures]]
+    failed: list[VideoError]
+
+
+def gather(
+    labels: LabelSet,
+    checkpoint: Checkpoint,
+    settings: ReadSettings,
+    *,
+    recogniser: bool = True,
+    say: Callable[[str], None] = lambda message: None,
+    progress: Callable[[], None] = lambda: None,
+) -> Gathered:
+    """Features of all labelled videos that can be read; `progress` is called for each one that is done.
+
+    Raises NoInputError where none can be read, LostVideosError where too many were lost to something else than the
+    files.
+    """
+    base, jobs = headless(checkpoint), settings.jobs or usable_cores()
+    with DecodePool(jobs) as pool:
+        extractor = Extractor(
+            checkpoint=base,
+            read=settings.options(checkpoint),
+            networks=_once(partial(build_engine, base, settings.device, say=say)),
+            open=pool.open,
+            cache=FeatureCache(default_cache_dir()),
+            recogniser=recogniser,
+        )
+        found = extract_all([video.path for video in labels.videos], extractor, threads=jobs, progress=progress)
+    pairs = [(labels.videos[index], features) for index, features in found.videos.items()]
+    return Gathered(pairs, list(found.failed.values()))
+
+
+def _once(build: Callable[[], Engine]) -> Callable[[], Engine]:
+    """The networks, built by the first thread that needs them; a run on cached features builds none."""
+    lock = threading.Lock()
+    built: list[Engine] = []
+
+    def networks() -> Engine:
+        with lock:
+            if not built:
+                built.append(build())
+        return built[0]
+
+    return networks

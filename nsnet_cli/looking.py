@@ -1,0 +1,22 @@
+"""Many quick looks at files, none of which may hold the caller for ever (see nsnet_cli/bounded.py)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from nsnet_cli.bounded import LOOK_S, until_hung
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+def look_at_each(items: Sequence[T], look: Callable[[T], R], seconds: float | None = None) -> list[R | None]:
+    """`look(item)` of each, in order; None for one that hangs (`seconds` without an answer). `look` must not raise."""
+    seen: list[R | None] = []
+    while len(seen) < len(items):
+        done, hung = until_hung(items[len(seen) :], look, LOOK_S if seconds is None else seconds)
+        seen += done
+        if hung:
+            seen.append(None)
+    return seen

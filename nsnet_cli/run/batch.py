@@ -1,0 +1,224 @@
+"""Many videos: one thread for each that is in work, and exactly one row for each, whatever befalls it.
+
+    thread:  job -> decode in a free process of the pool -> networks (shared engine) -> Finished -> queue -> the caller
+
+A process is lent for the decoding alone. With one thread more than processes it goes on to the next video while the
+last one is still in the networks. Threads mostly wait (for a process, or inside the engine, which releases the
+interpreter lock), and memory follows their number, not the number of videos. Only the caller writes, in its own
+thread.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import threading
+import traceback
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from nsnet_cli.bounded import LOOK_S, bounded
+from nsnet_cli.errors import NsnetError, VideoError
+from nsnet_cli.run.jobs import Finished, Job
+from nsnet_cli.types import ErrorInfo, FrameBatch, ReadOptions, VideoResult
+
+if TYPE_CHECKING:
+    from nsnet_cli.video.reader import VideoReader
+
+T = TypeVar("T")
+Watch = Callable[[str, int], None]
+"""Told how far a video is, for a progress bar: ("planned", T frames), ("decoded", so many more), ("read", 0)."""
+JOIN_S = 1.0
+"""How long an interrupted run waits for its threads; their processes are killed by then."""
+
+
+class VideoTagger(Protocol):
+    """What a batch needs of nsnet_cli.tagger.Tagger."""
+
+    def tag(self, path: Path, *, open: Callable[[Path, ReadOptions], VideoReader]) -> VideoResult: ...
+
+    def fingerprint(self, path: Path) -> str: ...
+
+
+class Pool(Protocol):
+    """What a batch needs of nsnet_cli.video.pool.DecodePool."""
+
+    killed: bool
+
+    def open(self, path: Path, options: ReadOptions) -> VideoReader: ...
+
+    def kill(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+def run(
+    tagger: VideoTagger,
+    jobs: Iterable[Job],
+    *,
+    pool: Pool,
+    threads: int,
+    timeout_s: float | None = None,
+    watch: Watch | None = None,
+) -> Iterator[Finished]:
+    """Tag all `jobs`, yielding each as it ends, in order of ending: `threads` at once, as many decoding as `pool` has.
+
+    The pool is closed at the end. Closing the iterator (or an exception in the caller's loop) kills it and drops what
+    is in work. Raises what is no one video's fault (an engine that broke); a video's own faults are rows. `timeout_s`
+    bounds the looks at a file from this process.
+    """
+    source, source_lock = iter(jobs), threading.Lock()
+    out: queue.Queue[Finished | BaseException | None] = queue.Queue(maxsize=2 * threads)
+    doing = _Work(tagger, pool, timeout_s, watch)
+    stop = threading.Event()
+
+    def work() -> None:
+        try:
+            while not stop.is_set():
+                with source_lock:
+                    job = next(source, None)
+                if job is None:
+                    break
+                _put(out, doing.finish(job), stop)
+        except BaseException as error:
+            _put(out, error, stop)
+        finally:
+            _put(out, None, stop)
+
+    crew = [threading.Thread(target=work, name=f"video-{i}", daemon=True) for i in range(threads)]
+    try:
+        for thread in crew:
+            thread.start()
+        working = threads
+        while working:
+            item = out.get()
+            if item is None:
+                working -= 1
+            elif isinstance(item, Finished):
+                yield item
+            else:
+                raise item
+    finally:
+        stop.set()
+        pool.kill()
+        for thread in crew:
+            thread.join(JOIN_S / threads)
+        pool.close()
+
+
+def _put(out: queue.Queue[T], item: T, stop: threading.Event) -> None:
+    """Hand on, or give up once nobody takes any more."""
+    while not stop.is_set():
+        with suppress(queue.Full):
+            out.put(item, timeout=0.2)
+            return
+
+
+class _Work:
+    """What each thread does with a job."""
+
+    def __init__(self, tagger: VideoTagger, pool: Pool, timeout_s: float | None, watch: Watch | None) -> None:
+        self._tagger, self._pool, self._timeout_s, self._watch = tagger, pool, timeout_s, watch
+
+    def finish(self, job: Job) -> Finished:
+        """The row of one video. Raises only what is not the video's fault."""
+        path = Path(job.path)
+        try:
+            before = self._fingerprint(path)
+        except TimeoutError as error:
+            known = job.error or ErrorInfo("timeout", f"the disk does not answer: {error}")
+            return Finished(job, VideoResult.failed(job.path, known.kind, known.message), None)
+        if job.error is not None:
+            return Finished(job, VideoResult.failed(job.path, job.error.kind, job.error.message), before)
+        try:
+            result = replace(self._tagger.tag(path, open=self._open), path=job.path)
+        except VideoError as error:
+            if error.kind == "internal":
+                self._trace(error)
+            result = VideoResult.failed(job.path, error.kind, str(error).removeprefix(f"{path}: "))
+        except (NsnetError, KeyboardInterrupt, SystemExit):
+            raise
+        except MemoryError:
+            words = "not enough memory (lower --jobs or --preview)"
+            result = VideoResult.failed(job.path, "out_of_memory", words)
+        except Exception as error:  # a fault of ours must not cost the other videos their tags
+            self._trace(error)
+            result = VideoResult.failed(job.path, "internal", f"{type(error).__name__}: {error}")
+        return self._unless_changed(job, path, result, before)
+
+    def _trace(self, error: Exception) -> None:
+        """Where a mistake of ours is, for those who look for it. What came from a worker carries its own as a note."""
+        if os.environ.get("NSNET_DEBUG", "") not in ("", "0") and not self._pool.killed:
+            traceback.print_exception(error)
+
+    def _unless_changed(self, job: Job, path: Path, result: VideoResult, before: str | None) -> Finished:
+        if before is None or (result.error is not None and result.error.kind == "timeout"):
+            return Finished(job, result, before)  # nothing to compare, or a disk that may not answer again
+        try:
+            after = self._fingerprint(path)
+        except TimeoutError:
+            after = before  # it was all read before the disk went away
+        if before == after:
+            return Finished(job, result, before)
+        what = "it was removed" if after is None else "its size or modification time changed"
+        words = f"{what} while it was read (run again when it is complete)"
+        return Finished(job, VideoResult.failed(job.path, "changed", words), None)
+
+    def _fingerprint(self, path: Path) -> str | None:
+        """None: the file cannot be looked at. Raises TimeoutError where its disk does not answer."""
+        try:
+            return bounded(lambda: self._tagger.fingerprint(path), min(self._timeout_s or LOOK_S, LOOK_S))
+        except TimeoutError:
+            raise
+        except (OSError, ValueError, VideoError):
+            return None
+
+    def _open(self, path: Path, options: ReadOptions) -> VideoReader:
+        video = self._pool.open(path, options)
+        return video if self._watch is None else _Watched(video, self._watch)
+
+
+class _Watched:
+    """A reader whose preview is reported as it comes."""
+
+    def __init__(self, video: VideoReader, watch: Watch) -> None:
+        self._video, self._watch = video, watch
+
+    def preview(self) -> Iterator[FrameBatch]:
+        self._watch("planned", len(self._video.plan))
+        for batch in self._video.preview():
+            self._watch("decoded", len(batch))
+            yield batch
+        self._watch("read", 0)
+
+    def __enter__(self) -> _Watched:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._video.close()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._video, name)
+
+
+def interruptible(work: Callable[[], T]) -> T:
+    """Run `work` in a thread, so that a signal ends the wait at once even while it is inside native code."""
+    outcome: list[T] = []
+    failure: list[BaseException] = []
+
+    def target() -> None:
+        try:
+            outcome.append(work())
+        except BaseException as error:
+            failure.append(error)
+
+    thread = threading.Thread(target=target, name="interruptible", daemon=True)
+    thread.start()
+    while thread.is_alive():
+        thread.join(0.1)
+    if failure:
+        raise failure[0]
+    return outcome[0]

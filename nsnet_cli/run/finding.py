@@ -1,0 +1,43 @@
+"""From what was given to the videos of a run; what is left out on the way is said."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Sequence
+
+from nsnet_cli.errors import NoInputError
+from nsnet_cli.inputs import FoundInputs, find_videos
+from nsnet_cli.search import Search
+
+MOST_ENDINGS = 5
+LONGEST_ENDING = 12
+"""Characters; what is longer is no ending but a name with a dot in it."""
+
+logger = logging.getLogger(__name__)
+
+
+def find(given: Sequence[str], search: Search) -> FoundInputs:
+    """The videos of paths, folders and globs. Raises NoInputError where there is none."""
+    found = find_videos(given, search)
+    for warning in found.warnings:
+        logger.warning("%s", warning)
+    if found.duplicates:
+        logger.debug("%d videos given more than once, tagged once", found.duplicates)
+    if not found.videos:
+        what = ", ".join(given[:3]) + (", ..." if len(given) > 3 else "") or "the list"
+        other = f" ({left_out_words(found.left_out)})" if found.skipped else ""
+        raise NoInputError(f"no video in {what}{other}", "give a video file, or a folder that holds some")
+    return found
+
+
+def left_out_words(left_out: Counter[str]) -> str:
+    """'left out: 12 .jpg, 3 .txt, 1 without ending': the most common endings."""
+    named: Counter[str] = Counter()
+    for ending, count in left_out.items():
+        named["without ending" if len(ending) < 2 else ending if len(ending) <= LONGEST_ENDING else "others"] += count
+    rest = named.pop("others", 0)
+    ranked = sorted(named.items(), key=lambda item: (-item[1], not item[0].startswith("."), item[0]))
+    rest += sum(count for _, count in ranked[MOST_ENDINGS:])
+    words = [f"{count} {ending}" for ending, count in ranked[:MOST_ENDINGS]]
+    return "left out: " + ", ".join(words + ([f"{rest} others"] if rest else []))

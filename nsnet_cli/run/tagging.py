@@ -1,0 +1,246 @@
+"""A tagging run: its videos found and planned, tagged side by side, each result written as it comes."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, closing, nullcontext
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nsnet_cli import inputs
+from nsnet_cli.bounded import bounded
+from nsnet_cli.cores import usable_cores
+from nsnet_cli.outputs.files import FileOutputs
+from nsnet_cli.run import batch
+from nsnet_cli.run.finding import find
+from nsnet_cli.run.jobs import Finished, Job
+from nsnet_cli.run.opening import Asked, prepare
+from nsnet_cli.run.tally import Tally
+from nsnet_cli.search import Search
+from nsnet_cli.types import Decoder, VideoResult
+from nsnet_cli.video.pool import DecodePool
+
+if TYPE_CHECKING:
+    from nsnet_cli.tagger import Tagger
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What to tag, with what, and what to keep of it."""
+
+    given: tuple[str, ...]
+    """Files, folders and globs."""
+    asked: Asked = field(default_factory=Asked)
+    search: Search = field(default_factory=Search)
+    shard: tuple[int, int] | None = None
+    output_dir: Path | None = None
+    sidecar: str | None = None
+    """A format that is written beside each kept result."""
+    thumbnails: Path | None = None
+    contact_sheet: Path | None = None
+    report: Path | None = None
+    jobs: int = 0
+    """Videos worked on side by side; 0: as many as there are cores."""
+    timeout_s: float | None = None
+    overwrite: bool = False
+    retry_failed: bool = False
+    dry: bool = False
+    """Nothing is tagged or written: the plan is all that is wanted."""
+
+
+class TaggingRun:
+    """The steps in order: `plan`, `results`, `finish`; and `close`, whatever ends it.
+
+    `pool`: decode processes that were started already. `hold`: what is done inside it is not interrupted.
+    """
+
+    def __init__(
+        self,
+        request: Request,
+        *,
+        pool: DecodePool | None = None,
+        hold: Callable[[], AbstractContextManager[None]] = nullcontext,
+    ) -> None:
+        self.request, self._hold = request, hold
+        self.pool = pool or DecodePool(timeout_s=request.timeout_s)
+        self.files = FileOutputs(
+            request.output_dir,
+            sidecar=request.sidecar,
+            thumbnails=request.thumbnails,
+            sheets=request.contact_sheet,
+            report=request.report,
+        )
+        shard = request.shard
+        self._summary = f"run.{shard[0]}of{shard[1]}.json" if shard else "run.json"
+        self.tally = Tally()
+        self.jobs: list[Job] = []
+        """All videos of the run."""
+        self.todo: list[Job] = []
+        """Those that are left to do."""
+        self.usable = 0
+        """Videos of which nothing is known that keeps them from being tagged."""
+        self._tagger: Tagger | None = None
+
+    def find(self) -> list[Job]:
+        """The videos, each with a name that follows from its own path, whatever else is given. Raises NoInputError."""
+        found = find(self.request.given, self.request.search)
+        self.tally.left_out = found.left_out
+        jobs = [Job(v.path, self.files.name(v.path, v.name), v.error, v.source) for v in found.videos]
+        if self.request.shard is not None:
+            index, count = self.request.shard
+            below = [inputs.relative_name(job.path, found.base) for job in jobs]
+            jobs = [job for job, name in zip(jobs, below, strict=True) if inputs.shard_of(name, count) == index]
+            logger.debug("shard %d/%d: %d of %d videos", index, count, len(jobs), len(found.videos))
+        self.jobs, self.tally.videos = jobs, len(jobs)
+        self.usable = sum(job.error is None for job in jobs)
+        return jobs
+
+    def plan(self) -> list[Job]:
+        """The videos that are left to do. Opens outputs and tagger; raises what keeps the run from starting."""
+        if not self.request.dry:
+            self.files.open(self._summary)
+        kept = self.request.output_dir is not None and os.path.isdir(self.request.output_dir)  # noqa: PTH112
+        if self.usable and (kept or not self.request.dry):  # a dry run needs it only to compare fingerprints
+            self._tagger = batch.interruptible(self._open_tagger)
+        self.todo = self._left_to_do()
+        return self.todo
+
+    def results(self, watch: batch.Watch | None = None) -> Iterator[VideoResult]:
+        """Tag what is left to do, and yield each result once it is written, in order of ending.
+
+        Closing the iterator drops what is in work. Raises what is no one video's fault.
+        """
+        with closing(self._finished(watch)) as finished:  # type: ignore[type-var]
+            for item in finished:
+                with self._hold():
+                    result = self.files.write(item.job.name, item.result, item.fingerprint, item.job.source)
+                    self.tally.count(result)
+                yield result
+
+    def finish(self, exit_code: int) -> None:
+        """Keep the summary beside the results. Call it however the run ends."""
+        if self.files.results is not None:
+            self.files.results.write_summary(self.tally.as_dict(exit_code), self._summary)
+
+    def close(self) -> None:
+        self.pool.close()
+        self.files.close()
+
+    # ---- parts ----
+
+    @property
+    def _processes(self) -> int:
+        return max(1, min(self.request.jobs or usable_cores(), self.usable))
+
+    def _open_tagger(self) -> Tagger:
+        request, usable = self.request, [job for job in self.jobs if job.error is None]
+        certain = not request.dry and (request.output_dir is None or request.overwrite)
+        if certain:
+            self.pool.start(self._processes)
+        alone = len(usable) == 1
+        opening = prepare(request.asked, jpegs=self.files.need_jpegs, threads=usable_cores() if alone else 1)
+        if certain and alone:
+            self.pool.open_ahead(Path(usable[0].path), opening.read)
+        return opening.tagger()
+
+    def _left_to_do(self) -> list[Job]:
+        tagger = self._tagger
+        if self.request.output_dir is None or self.request.overwrite or tagger is None:
+            return self.jobs
+        todo = []
+        for job in self.jobs:
+            stored = self.files.look(job.name, lambda path=job.path: _fingerprint(tagger, path), job.source)  # type: ignore[misc]
+            skip = stored.state == "done" or (stored.state == "failed" and not self.request.retry_failed)
+            if not skip or stored.result is None:
+                todo.append(replace(job, error=job.error or stored.error))
+                continue
+            self.tally.count_skipped(stored.result)
+            if not self.request.dry:
+                self.files.skip(replace(stored.result, path=job.path))  # as it is called now
+        return todo
+
+    def _finished(self, watch: batch.Watch | None) -> Iterator[Finished]:
+        if self._tagger is None:
+            for job in self.todo:
+                if job.error is not None:
+                    yield Finished(job, VideoResult.failed(job.path, job.error.kind, job.error.message), None)
+            return
+        processes = max(1, min(self._processes, len(self.todo)))
+        self.pool.resize(processes)
+        yield from batch.run(
+            self._tagger,
+            self.todo,
+            pool=self.pool,
+            threads=min(processes + 1, len(self.todo)),  # one more: its networks run while the next one is decoded
+            timeout_s=self.request.timeout_s,
+            watch=watch if len(self.todo) == 1 else None,
+        )
+
+
+def tag_videos(
+    paths: Sequence[str | os.PathLike[str]],
+    *,
+    checkpoint: str = "imagenet-lite",
+    policy: str = "nsnet",
+    frames: int | None = None,
+    preview: int | None = None,
+    budget: str | None = None,
+    top_k: int = 5,
+    threshold: float = 0.0,
+    seed: int = 0,
+    decoder: Decoder = "auto",
+    device: str = "auto",
+    output_dir: str | os.PathLike[str] | None = None,
+    jobs: int = 0,
+    timeout_s: float | None = None,
+) -> Iterator[VideoResult]:
+    """Tag files, folders and globs, as `nsnet tag` does: side by side, each video in a process that can be killed.
+
+    Args:
+        paths: What to tag. Folders are searched; a video that is given twice is tagged once.
+        checkpoint: A name of `nsnet models list`, a checkpoint folder, or hub:owner/name@revision.
+        policy, frames, preview, budget, top_k, threshold, seed, decoder, device: As the options of `nsnet tag`; None is
+            what the checkpoint was made for.
+        output_dir: Keep results here, and leave out what is there already (it is not yielded again).
+        jobs: Videos worked on side by side; 0 follows the cores.
+        timeout_s: Seconds that decoding one video may take; None follows its length.
+
+    Returns:
+        An iterator of one VideoResult per video, in order of ending. A video that cannot be tagged has status "error"
+        and says why. Closing the iterator stops the work and ends the processes.
+
+    Raises:
+        NoInputError: Nothing that was given leads to a video.
+        UsageError, WeightsError, DeviceError, OutputError: What keeps the run from starting, or from going on.
+
+    Example:
+        for result in nsnet_cli.tag_videos(["videos"], top_k=3):
+            print(result.path, [tag.name for tag in result.tags])
+    """
+    asked = Asked(checkpoint, policy, frames, preview, budget, seed, top_k, threshold, decoder, device)
+    request = Request(
+        given=tuple(os.fspath(path) for path in paths),
+        asked=asked,
+        output_dir=Path(output_dir) if output_dir is not None else None,
+        jobs=jobs,
+        timeout_s=timeout_s,
+    )
+    run = TaggingRun(request)
+    try:
+        run.find()
+        run.plan()
+        yield from run.results()
+    finally:
+        run.close()
+
+
+def _fingerprint(tagger: Tagger, path: str) -> str | None:
+    try:
+        return bounded(lambda: tagger.fingerprint(path))
+    except (OSError, ValueError):
+        return None

@@ -1,0 +1,164 @@
+"""The decode processes of a program: started ahead, lent to one video at a time, killed when they hang, replaced.
+
+A hang that holds the interpreter lock, a crash inside a codec, memory that runs away: each costs the one video a
+VideoError. Imports little: `nsnet tag` starts a pool before anything else.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from contextlib import suppress
+from types import TracebackType
+
+from nsnet_cli.errors import NsnetError, VideoError
+from nsnet_cli.video.process import DEFAULT_MEMORY_BYTES, DEFAULT_READER, START_TRIES, DecodeProcess
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from nsnet_cli.types import ReadOptions
+    from nsnet_cli.video.remote import RemoteReader
+
+VIDEOS_PER_PROCESS = 1000
+"""A fresh process now and then, so that leaks in codecs never add up."""
+
+_came_up: set[str] = set()
+"""Readers with which any process has come up: from then on, one that does not is no fault of the installation."""
+
+
+class DecodePool:
+    """At most `size` decode processes. Safe to use from several threads.
+
+    `memory_bytes`: what decoding may allocate. `reader`: where a process finds `open_video` ("module:function").
+    `timeout_s`: what each video may keep its reader waiting; None follows the video's length.
+    """
+
+    def __init__(
+        self,
+        size: int = 1,
+        *,
+        memory_bytes: int = DEFAULT_MEMORY_BYTES,
+        reader: str = DEFAULT_READER,
+        timeout_s: float | None = None,
+    ) -> None:
+        self.memory_bytes, self.reader, self.timeout_s = memory_bytes, reader, timeout_s
+        self._size = size
+        self._all: set[DecodeProcess] = set()
+        self._idle: list[DecodeProcess] = []
+        self._lent = 0
+        self._change = threading.Condition()
+        self._ahead: RemoteReader | None = None
+        self._owner = os.getpid()
+        self.killed = False
+
+    def start(self, size: int | None = None) -> None:
+        """Set the size, and start as many processes without waiting until they are up."""
+        self.resize(size or self._size)
+        while len(self._idle) + self._lent < self._size:
+            self._idle.append(self.new_process())
+
+    def resize(self, size: int) -> None:
+        """Set the size. Processes above it that are up already stay until the pool is closed."""
+        with self._change:
+            self._size = size
+            self._change.notify_all()
+
+    def open(self, path: Path, options: ReadOptions) -> RemoteReader:
+        """A reader of one video, in a process of its own: waits for one that is free, and has it begin at once.
+
+        What is wrong with the video is raised as VideoError when its reader is used. Raises VideoError once the pool is
+        killed.
+        """
+        from nsnet_cli.video.remote import RemoteReader
+
+        ahead, self._ahead = self._ahead, None
+        if ahead is not None:
+            if (ahead.path, ahead.options) == (path, options):
+                return ahead
+            ahead.close()
+        return RemoteReader(path, options, self, self._borrow())
+
+    def open_ahead(self, path: Path, options: ReadOptions) -> None:
+        """Have a process begin before anybody asks. The next `open`, if of the same, goes on from there."""
+        self._ahead = self.open(path, options)
+
+    @property
+    def pids(self) -> list[int]:
+        """The processes that are alive."""
+        return [pid for process in list(self._all) if (pid := process.pid) is not None]
+
+    def kill(self) -> None:
+        """End the processes, from any thread; the readers that wait for them find out."""
+        self.killed = True
+        for pid in self.pids:
+            with suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
+        with self._change:
+            self._change.notify_all()
+
+    def close(self) -> None:
+        """End the idle processes. One that is lent ends with its reader."""
+        self.killed = True
+        ahead, self._ahead = self._ahead, None
+        if ahead is not None:
+            ahead.close()
+        while self._idle:
+            self.discard(self._idle.pop())
+
+    def __enter__(self) -> DecodePool:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # ---- for its readers ----
+
+    def new_process(self) -> DecodeProcess:
+        """Starts at once; whoever uses it waits until it is up."""
+        process = DecodeProcess(self.memory_bytes, self.reader)
+        self._all.add(process)
+        return process
+
+    def discard(self, process: DecodeProcess) -> None:
+        """End a process that is not to be lent again."""
+        self._all.discard(process)
+        with suppress(OSError):
+            process.end()
+
+    def give_back(self, process: DecodeProcess | None) -> None:
+        """A reader is done with its process, which is sound and can serve another; None: it had none in the end."""
+        if process is not None and (process.served >= VIDEOS_PER_PROCESS or self.killed):
+            self.discard(process)
+            process = None
+        with self._change:
+            self._lent -= 1
+            if process is not None:
+                self._idle.append(process)
+            self._change.notify()
+
+    def came_up(self) -> None:
+        _came_up.add(self.reader)
+
+    def did_not_come_up(self, path: Path, how: str) -> NsnetError:
+        """What to raise where a process did not start, tried START_TRIES times."""
+        tried = f"does not start, tried {START_TRIES} times: {how}"
+        if self.reader in _came_up:
+            return VideoError(f"{path}: the decoder {tried}", "is memory short? lower --jobs", "crashed")
+        return NsnetError(f"the decode process {tried}", "run `nsnet --version`?")
+
+    def _borrow(self) -> DecodeProcess | None:
+        """An idle process, the one that was used last first: it is up. None: its reader starts one."""
+        if os.getpid() != self._owner:  # a fork of this program: the processes are its parent's
+            self._all, self._idle, self._lent, self._owner = set(), [], 0, os.getpid()
+            self._change = threading.Condition()
+        with self._change:
+            self._change.wait_for(lambda: self.killed or self._lent < self._size)
+            if self.killed:
+                raise VideoError("the run has ended")
+            self._lent += 1
+            return self._idle.pop() if self._idle else None

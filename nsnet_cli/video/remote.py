@@ -1,0 +1,185 @@
+"""A VideoReader whose video is read by a decode process of a pool; the parent's side of the socket.
+
+The process is asked when the reader is made and begins at once; whoever uses the reader waits for the answers.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+from nsnet_cli.bounded import bounded
+from nsnet_cli.errors import NsnetError, VideoError
+from nsnet_cli.types import DecodeReport, FrameBatch, InputSpec, PreviewPlan, ReadOptions, VideoHeader, VideoInfo
+from nsnet_cli.video import wire
+from nsnet_cli.video.process import START_TRIES, DecodeProcess
+
+START_TIMEOUT_S = 60.0
+HEADER_TIMEOUT_S = 30.0
+SLOWEST_READ_BYTES_S = 10e6
+"""A file without an index is read whole before its header: it gets the time that a slow disk needs."""
+MAX_TIMEOUT_S = 1800.0
+
+
+def default_timeout_s(duration_s: float) -> float:
+    """Longest that decoding the preview of so long a video may take: half a minute and real time, at most 30 min."""
+    return min(MAX_TIMEOUT_S, HEADER_TIMEOUT_S + max(0.0, duration_s))
+
+
+class Lender(Protocol):
+    """Whose process a reader uses; DecodePool is one."""
+
+    timeout_s: float | None
+
+    def new_process(self) -> DecodeProcess: ...
+
+    def discard(self, process: DecodeProcess) -> None: ...
+
+    def give_back(self, process: DecodeProcess | None) -> None: ...
+
+    def came_up(self) -> None: ...
+
+    def did_not_come_up(self, path: Path, how: str) -> NsnetError: ...
+
+
+class RemoteReader:
+    """See VideoReader. Every call may also raise VideoErrors of the kinds "timeout" and "crashed"."""
+
+    report: DecodeReport
+
+    def __init__(self, path: Path, options: ReadOptions, pool: Lender, process: DecodeProcess | None) -> None:
+        """Asks the process for the video; None: one has to be started."""
+        self.path, self.options = Path(path), options
+        self._pool, self._process, self._asked = pool, process, False
+        self._header: VideoHeader | None = None
+        self._sound = True
+        self._open = True
+        try:
+            if self._process is None:
+                self._process = pool.new_process()
+            with contextlib.suppress(OSError):  # it died while it was idle: `_begin` finds out and starts another
+                self._ask()
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def info(self) -> VideoInfo:
+        return self._begin().info
+
+    @property
+    def plan(self) -> PreviewPlan:
+        return self._begin().plan
+
+    def preview(self) -> Iterator[FrameBatch]:
+        self._begin()
+        while True:
+            message = self._receive()
+            if isinstance(message, DecodeReport):
+                self.report, self._sound = message, True
+                return
+            yield message
+
+    def views(self, at_s: Sequence[float], spec: InputSpec) -> FrameBatch:
+        assert self._process is not None
+        self._deadline = self._new_deadline()
+        self._sound = False
+        wire.send(self._process.socket, ("views", [float(time_s) for time_s in at_s], spec))
+        views: FrameBatch = self._receive()
+        self._sound = True
+        return views
+
+    def close(self) -> None:
+        """Lend the process on. One that is still at work is ended."""
+        if not self._open:
+            return
+        self._open = False
+        process, self._process = self._process, None
+        try:
+            if process is not None and not self._sound:
+                self._pool.discard(process)
+                process = None
+        finally:
+            self._pool.give_back(process)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # ---- asking and answering ----
+
+    def _ask(self) -> None:
+        assert self._process is not None
+        self._sound = False
+        wire.send(self._process.socket, ("open", os.fsencode(self.path), self.options))
+        self._asked = True
+        self._process.served += 1
+
+    def _begin(self) -> VideoHeader:
+        """The header. That the process died while it was idle, or was starting, is not this video's doing."""
+        if self._header is None:
+            self._wait_until_asked()
+            timeout_s = self._pool.timeout_s
+            self._deadline = wire.Deadline(timeout_s if timeout_s is not None else _header_timeout_s(self.path))
+            self._header = self._receive()
+            if timeout_s is None:
+                self._deadline.left_s = default_timeout_s(self._header.info.duration_s)
+        return self._header
+
+    def _wait_until_asked(self) -> None:
+        how = ""
+        for _ in range(START_TRIES):
+            try:
+                if self._process is None:
+                    self._process = self._pool.new_process()
+                if self._process.pid is None:
+                    raise EOFError
+                if not self._process.ready:
+                    wire.receive(self._process.socket, wire.Deadline(START_TIMEOUT_S))
+                    self._process.ready = True
+                    self._pool.came_up()
+                if not self._asked:
+                    self._ask()
+                return
+            except (EOFError, OSError) as error:  # TimeoutError is an OSError
+                how = self._process.last_words() if self._process else str(error)
+                if self._process is not None:
+                    self._pool.discard(self._process)
+                self._process, self._asked = None, False
+        raise self._pool.did_not_come_up(self.path, how)
+
+    def _new_deadline(self) -> wire.Deadline:
+        timeout_s = self._pool.timeout_s
+        return wire.Deadline(timeout_s if timeout_s is not None else default_timeout_s(self.info.duration_s))
+
+    def _receive(self) -> Any:
+        """The next answer. Raises VideoError: the video's, or that of a process which hangs or died."""
+        assert self._process is not None
+        try:
+            message = wire.receive(self._process.socket, self._deadline)
+        except TimeoutError:
+            waited_s = self._deadline.waited_s
+            raise VideoError(
+                f"{self.path}: decoding did not end within {waited_s:.0f} s", "give it more with --timeout", "timeout"
+            ) from None
+        except EOFError:
+            raise VideoError(f"{self.path}: the decoder died: {self._process.last_words()}", kind="crashed") from None
+        if isinstance(message, VideoError):
+            self._sound = True
+            raise message
+        return message
+
+
+def _header_timeout_s(path: Path) -> float:
+    try:
+        return HEADER_TIMEOUT_S + bounded(path.stat).st_size / SLOWEST_READ_BYTES_S
+    except OSError:  # the process finds out what it is
+        return HEADER_TIMEOUT_S
