@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nsnet_cli.errors import WeightsError
+from nsnet_cli.errors import OutputError, WeightsError
 from nsnet_cli.nets import intact
 from nsnet_cli.nets.cpu_engine import loaded
 from nsnet_cli.nets.exports import Exports, engine_cache
@@ -261,7 +261,7 @@ def test_without_room_for_what_is_compiled_it_runs_all_the_same(
 def test_features_on_a_full_disk_name_the_folder(small_disk: Path) -> None:
     from nsnet_cli.labelled.features import FeatureCache
 
-    with pytest.raises(WeightsError) as raised:
+    with pytest.raises(OutputError) as raised:
         FeatureCache(small_disk / "features").store("ab" * 20, {"x": np.zeros(1_000_000, np.float32)}, {})
     assert str(small_disk / "features") in raised.value.message and "NSNET_CACHE" in (raised.value.hint or "")
     assert not [path for path in (small_disk / "features").rglob("*") if path.is_file()]

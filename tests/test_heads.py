@@ -135,11 +135,10 @@ def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.usefixtures("registry")
 def test_a_preview_network_needs_no_vocabulary(cat_video: Path) -> None:
     """Its classes are counted in its weights file. A frame then has a confidence, but no tag."""
-    said: list[str] = []
-    found = Tagger.from_checkpoint("pair", TagOptions(preview=24), device="torch-cpu", say=said.append)
+    found = Tagger.from_checkpoint("pair", TagOptions(preview=24), device="torch-cpu")
     assert found.engine.preview(np.zeros((2, 256, 256, 3), np.uint8))[1].shape == (2, 7)
     result = found.tag(cat_video)
-    assert "no sampler is trained for unnamed" in said[0] and len(found.checkpoint.vocabulary) == 1000
+    assert found.options.policy == "confidence" and len(found.checkpoint.vocabulary) == 1000
     assert len(result.frames) == 24 and {frame.tag for frame in result.frames} == {None}
     assert all(frame.confidence is not None for frame in result.frames) and len(result.tags) == 5
 
