@@ -16,7 +16,8 @@ from pathlib import Path
 import numpy as np
 
 from nsnet_cli.errors import UsageError, VideoError
-from nsnet_cli.nets.engine import Engine, Saliency, build_engine, check_not_forked
+from nsnet_cli.nets.build import build_engine
+from nsnet_cli.nets.engine import Engine, Saliency, check_not_forked
 from nsnet_cli.policies import POLICIES, Seen, select
 from nsnet_cli.reading import read_options
 from nsnet_cli.selection import Budget, aggregate, confidence, settled
@@ -33,7 +34,6 @@ from nsnet_cli.types import (
     SalientFrame,
     SamplingInfo,
     Tag,
-    TagName,
     TagOptions,
     Timings,
     VideoInfo,
@@ -232,7 +232,10 @@ class Tagger:
         """Scores (K, C) of the chosen frames. At most 32 in a batch: a dense policy may choose every frame."""
         parts = np.array_split(chosen, max(min(self.engine.lanes, len(chosen)), math.ceil(len(chosen) / 32)))
         seen = [views(part) for part in parts]
-        return np.concatenate(list(self._lanes.map(lambda pixels: self.engine.recognise(pixels)[1], seen)))
+        return np.concatenate(list(self._lanes.map(self._scored, seen)))
+
+    def _scored(self, views: np.ndarray) -> np.ndarray:
+        return self.checkpoint.head.scores(*self.engine.recognise(views))
 
     def _result(self, preview: _Preview, scores: _Scores, choice: _Choice, started: float) -> VideoResult:
         chosen, saliency = choice.frames, scores.saliency
@@ -289,9 +292,9 @@ class Tagger:
             tag=self._preview_tag(int(scores.best[i])) if scores.best is not None else None,
         )
 
-    def _preview_tag(self, index: int) -> str:
-        tag: TagName = self.preview_vocabulary[index]
-        return tag.name
+    def _preview_tag(self, index: int) -> str | None:
+        """None where nobody has named the preview network's classes."""
+        return self.preview_vocabulary[index].name if self.preview_vocabulary else None
 
 
 def checked(options: TagOptions) -> TagOptions:

@@ -25,7 +25,7 @@ from hung_disk import hung_disk
 from PIL import Image
 
 from nsnet_cli.errors import VIDEO_ERROR_KINDS
-from nsnet_cli.nets.engine import _cuda_present
+from nsnet_cli.nets.build import _cuda_present
 from nsnet_cli.outputs.jsonlines import from_dict
 
 Out = subprocess.CompletedProcess[str]

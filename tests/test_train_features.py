@@ -94,16 +94,17 @@ def test_a_broken_entry_is_made_again(
 
 def test_the_key_follows_content_options_and_network(base: Checkpoint, tmp_path: Path) -> None:
     read = read_options(base, TagOptions(), jpegs=False, threads=1)
-    key = entry_key("c", read, base.preview)
-    assert key == entry_key("c", replace(read, threads=4, jpegs=True), base.preview)
+    key = entry_key("c", read, base.preview, "preview")
+    assert key == entry_key("c", replace(read, threads=4, jpegs=True), base.preview, "preview")
     others = [
-        entry_key("d", read, base.preview),
-        entry_key("c", replace(read, max_frames=7), base.preview),
-        entry_key("c", replace(read, size_px=224), base.preview),
-        entry_key("c", read, base.recogniser),
-        entry_key("c", read, replace(base.preview, size_px=112)),
+        entry_key("d", read, base.preview, "preview"),
+        entry_key("c", replace(read, max_frames=7), base.preview, "preview"),
+        entry_key("c", replace(read, size_px=224), base.preview, "preview"),
+        entry_key("c", read, base.recogniser, "recogniser"),
+        entry_key("c", read, base.preview, "recogniser"),
+        entry_key("c", read, replace(base.preview, size_px=112), "preview"),
     ]
-    assert len({key, *others}) == 6
+    assert len({key, *others}) == 7
 
 
 def test_big_files_are_known_by_their_ends_and_size(tmp_path: Path) -> None:

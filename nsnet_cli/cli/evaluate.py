@@ -118,7 +118,7 @@ def _run(
     from nsnet_cli.evaluation.evaluate import report, score_video
     from nsnet_cli.evaluation.timing import measure
     from nsnet_cli.labelled.labels import label_indices
-    from nsnet_cli.nets.engine import TagHead, build_engine
+    from nsnet_cli.nets.build import build_engine
     from nsnet_cli.text import harmless
     from nsnet_cli.video.pool import DecodePool
 
@@ -127,10 +127,9 @@ def _run(
     )
     found: list[tuple[LabelledVideo, VideoFeatures]] = gather(labels, checkpoint, settings, console)
     engine = build_engine(checkpoint, settings.device, say=lambda message: console.info(harmless(message)))
-    head = TagHead.of(checkpoint)
     if checkpoint.sampler is None:
         console.warn(f"{checkpoint.name} has no trained sampler: nsnet, nsnet-fsm and nsnet-vgm are left out")
-    videos = [score_video(v, indices[v.path], f, checkpoint, engine, head) for v, f in found]
+    videos = [score_video(v, indices[v.path], f, checkpoint, engine) for v, f in found]
     paths, sampler = [video.path for video, _ in found], checkpoint.sampler is not None
     with DecodePool() as pool:
         costs = measure(paths, settings.options(checkpoint), ks, engine, pool.open, sampler=sampler)

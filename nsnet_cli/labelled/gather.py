@@ -18,7 +18,8 @@ from nsnet_cli.labelled.features import (
     headless,
 )
 from nsnet_cli.labelled.labels import LabelledVideo, LabelSet
-from nsnet_cli.nets.engine import Engine, build_engine
+from nsnet_cli.nets.build import build_engine
+from nsnet_cli.nets.engine import Engine
 from nsnet_cli.reading import read_options
 from nsnet_cli.types import ReadOptions, TagOptions
 from nsnet_cli.video.pool import DecodePool
