@@ -11,8 +11,11 @@ from nsnet_cli.weights.checkpoint import CONFIG_FILE, Checkpoint
 
 DEVICES = ("auto", "cpu", "torch-cpu", "cuda", "mps")
 HEAVY_GFLOPS = 30.0
-"""A recogniser of so much a frame is heavy. Starting a GPU takes about 17 s more than a lighter one needs on two cores
-for a dozen videos (ViT-B/16 at 224 px has 17.6, ResNet-50 4.1, ViT-L/16 at 224 px 61.6)."""
+"""A recogniser that takes as much per view is heavy: it is worth the start of a GPU.
+
+That start takes about 17 s, more than a lighter one needs on two cores for a dozen videos. ViT-L/16 at 224 px takes
+61.6 GFLOPs, ViT-B/16 17.6, ResNet-50 4.1.
+"""
 
 
 def build_engine(
@@ -54,8 +57,10 @@ def auto_device(recogniser_gflops: float, *, gpu: bool) -> str:
 
 
 def frame_gflops(checkpoint: Checkpoint) -> float:
-    """GFLOPs of a frame of the recogniser: from its export; where there is none, from its architecture (in torch, which
-    the first run on either device needs anyway)."""
+    """GFLOPs that the recogniser takes per frame: from its export, or else from its architecture.
+
+    The architecture needs torch, which a first run needs on either device.
+    """
     from nsnet_cli.nets.cpu_engine import RECOGNISER_BATCH
     from nsnet_cli.nets.exports import Exports
 

@@ -52,7 +52,7 @@ class Checkpoint:
 
     name: str
     hash: str
-    """16 hex digits over the networks, sampler weights and vocabulary: what can change a result."""
+    """16 hex digits over networks, sampler and head: what can change a result."""
     license: str
     preview: NetworkUse
     recogniser: NetworkUse
@@ -78,8 +78,10 @@ class Checkpoint:
 
 
 def resolve_checkpoint(spec: str, registry: Registry | None = None) -> Checkpoint:
-    """The checkpoint that `spec` names: a name of weights.toml, a local folder, or hub:owner/name@revision (downloaded
-    where it is not here). Raises WeightsError."""
+    """The checkpoint that `spec` names: a row of weights.toml, a local folder, or hub:owner/name@revision.
+
+    A folder of the Hub that is not here is downloaded. Raises WeightsError.
+    """
     registry = registry or load_registry()
     if spec.startswith("hub:"):
         from nsnet_cli.weights.hubspec import checkpoint_folder
