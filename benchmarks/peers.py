@@ -45,8 +45,8 @@ def engine_tags(path: Path, dense: bool) -> str:
     """The same two samplings with our decoder and engine: every frame recognised."""
     import numpy as np
 
+    from nsnet_cli.media import FrameBatch, ReadOptions
     from nsnet_cli.nets.build import build_engine
-    from nsnet_cli.types import FrameBatch, ReadOptions
     from nsnet_cli.video import read_video
     from nsnet_cli.video.probe import probe_video
 
@@ -83,9 +83,10 @@ def limit(path: Path) -> str:
     """Decode the planned preview, then run the networks on what was decoded; nothing overlaps, nothing else is done."""
     import numpy as np
 
+    from nsnet_cli.media import FrameBatch
     from nsnet_cli.nets.build import build_engine
     from nsnet_cli.tagger import read_options
-    from nsnet_cli.types import FrameBatch, TagOptions
+    from nsnet_cli.types import TagOptions
     from nsnet_cli.video import read_video
 
     checkpoint = default_checkpoint()

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from nsnet_cli.errors import UsageError, VideoError
+from nsnet_cli.media import DecodeReport, PreviewPlan, ReadOptions, VideoInfo
 from nsnet_cli.nets.build import build_engine
 from nsnet_cli.nets.engine import Engine, Saliency, check_not_forked
 from nsnet_cli.policies import POLICIES, Seen, select
@@ -25,18 +26,14 @@ from nsnet_cli.types import (
     ALGORITHM_VERSION,
     SCHEMA_VERSION,
     Cost,
-    DecodeReport,
     Evidence,
     FrameScore,
     ModelInfo,
-    PreviewPlan,
-    ReadOptions,
     SalientFrame,
     SamplingInfo,
     Tag,
     TagOptions,
     Timings,
-    VideoInfo,
     VideoResult,
 )
 from nsnet_cli.video import open_video

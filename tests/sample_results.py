@@ -11,6 +11,7 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw
 
+from nsnet_cli.media import VideoInfo
 from nsnet_cli.outputs.formats import FORMATS
 from nsnet_cli.outputs.index import ReportWriter
 from nsnet_cli.types import (
@@ -23,7 +24,6 @@ from nsnet_cli.types import (
     SamplingInfo,
     Tag,
     Timings,
-    VideoInfo,
     VideoResult,
 )
 

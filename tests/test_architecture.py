@@ -13,7 +13,7 @@ LONGEST_MODULE, LONGEST_FUNCTION, LONGEST_LINE = 330, 60, 120
 LAYERS = (
     ("errors", "text", "cores"),
     ("bounded", "atomic", "selection", "sniffing", "search"),
-    ("policies",),
+    ("policies", "media"),
     ("types",),
     ("hierarchy", "looking", "lists"),
     ("inputs", "weights"),

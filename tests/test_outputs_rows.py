@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nsnet_cli.cli.explain import frames_csv
+from nsnet_cli.media import VideoInfo
 from nsnet_cli.outputs.formats import FORMATS, Stdout
 from nsnet_cli.outputs.jsonlines import explain_dict, from_dict, to_dict, to_line
 from nsnet_cli.outputs.thumbnails import thumbnail_suffixes, thumbnails
@@ -27,7 +28,6 @@ from nsnet_cli.types import (
     SamplingInfo,
     Tag,
     Timings,
-    VideoInfo,
     VideoResult,
 )
 

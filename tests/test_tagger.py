@@ -15,9 +15,10 @@ from readers import Scripted, scripted
 
 from nsnet_cli import tagger as tagger_module
 from nsnet_cli.errors import NsnetError, UsageError, VideoError
+from nsnet_cli.media import DecodeReport, FrameBatch, ReadOptions, VideoHeader
 from nsnet_cli.policies import POLICIES
 from nsnet_cli.tagger import Tagger
-from nsnet_cli.types import DecodeReport, FrameBatch, ReadOptions, TagOptions, VideoHeader
+from nsnet_cli.types import TagOptions
 from nsnet_cli.video import read_video
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*use of fork.*:DeprecationWarning")

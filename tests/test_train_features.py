@@ -21,9 +21,10 @@ from nsnet_cli.labelled.features import (
     extract_all,
     headless,
 )
+from nsnet_cli.media import FrameBatch, PlannedFrame, PreviewPlan, VideoHeader, VideoInfo
 from nsnet_cli.nets.engine import Engine
 from nsnet_cli.tagger import Tagger, read_options
-from nsnet_cli.types import FrameBatch, PlannedFrame, PreviewPlan, TagOptions, VideoHeader, VideoInfo
+from nsnet_cli.types import TagOptions
 from nsnet_cli.video import open_video, read_video
 from nsnet_cli.video.pool import DecodePool
 from nsnet_cli.weights.checkpoint import Checkpoint, resolve_checkpoint

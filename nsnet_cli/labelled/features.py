@@ -23,7 +23,7 @@ import numpy as np
 from nsnet_cli.atomic import write_whole
 from nsnet_cli.bounded import bounded
 from nsnet_cli.errors import EXIT_UNEXPECTED, LOST_KINDS, LostVideosError, NoInputError, OutputError, VideoError
-from nsnet_cli.types import ReadOptions
+from nsnet_cli.media import ReadOptions
 from nsnet_cli.video.reader import VideoReader
 from nsnet_cli.weights.checkpoint import Checkpoint, network_identity
 from nsnet_cli.weights.folders import CACHE_VARIABLE, cache_folder

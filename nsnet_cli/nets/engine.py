@@ -9,8 +9,8 @@ from typing import Protocol
 import numpy as np
 
 from nsnet_cli.errors import NsnetError, WeightsError
+from nsnet_cli.media import InputSpec
 from nsnet_cli.nets.cost import FrameCost
-from nsnet_cli.types import InputSpec
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, fields
 from typing import Any, TypeVar
 
+from nsnet_cli.media import VideoInfo
 from nsnet_cli.text import json_text
 from nsnet_cli.types import (
     SCHEMA_VERSION,
@@ -23,7 +24,6 @@ from nsnet_cli.types import (
     Source,
     Tag,
     Timings,
-    VideoInfo,
     VideoResult,
 )
 

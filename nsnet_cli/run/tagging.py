@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from nsnet_cli import inputs
 from nsnet_cli.bounded import bounded
 from nsnet_cli.cores import usable_cores
+from nsnet_cli.media import Decoder
 from nsnet_cli.outputs.files import FileOutputs
 from nsnet_cli.outputs.formats import DEFAULT
 from nsnet_cli.run import batch
@@ -21,7 +22,7 @@ from nsnet_cli.run.jobs import Finished, Job
 from nsnet_cli.run.opening import Asked, prepare
 from nsnet_cli.run.tally import Tally
 from nsnet_cli.search import Search
-from nsnet_cli.types import Decoder, VideoResult
+from nsnet_cli.types import VideoResult
 from nsnet_cli.video.pool import DecodePool
 
 if TYPE_CHECKING:

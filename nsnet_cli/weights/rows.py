@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from nsnet_cli.errors import WeightsError
-from nsnet_cli.types import InputSpec, Interpolation, TagName
+from nsnet_cli.media import InputSpec, Interpolation
+from nsnet_cli.types import TagName
 
 Keys = Literal["timm", "efficientnet-pytorch"]
 
