@@ -1,7 +1,7 @@
 """nsnet: tag video files with non-saliency suppression sampling (NSNet, ECCV 2022).
 
-The library is what this module names; it is imported when it is first used, and importing it changes nothing of the
-program around it.
+The names in __all__ are the library. Each is imported on first use, and importing nsnet_cli changes nothing in the
+program that imports it.
 
     import nsnet_cli
 

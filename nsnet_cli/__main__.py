@@ -1,11 +1,11 @@
-"""`python -m nsnet_cli` and the `nsnet` script. Imports nothing heavy: decode processes import this module too."""
+"""Runs `python -m nsnet_cli` and the `nsnet` script. Imports nothing heavy, so that decoding can start first."""
 
 import sys
 
 
 def main() -> None:
     if sys.platform == "win32":
-        sys.exit("nsnet: Windows is not supported: it decodes with what only Linux and macOS have\n  use WSL there")
+        sys.exit("nsnet: Windows is not supported: decoding needs what only Linux and macOS have\n  use WSL")
     try:
         from nsnet_cli import startup
 

@@ -1,4 +1,4 @@
-"""From what the stages found to the result of a video: pure functions."""
+"""Builds a video's result from what the stages found. Pure functions."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from nsnet_cli.types import (
 )
 
 EVIDENCE_FRAMES = 3
-"""Most frames that are named as evidence of a tag."""
+"""Most evidence frames per tag."""
 
 
 def answer(
@@ -38,7 +38,7 @@ def answer(
     cost: FrameCost,
     total_s: float,
 ) -> VideoResult:
-    """The result of one video. `preview_vocabulary` is empty where nobody has named the preview network's classes."""
+    """Returns the result of one video. `preview_vocabulary` is empty if the preview network's classes have no names."""
     chosen, saliency, count = choice.frames, scores.saliency, len(preview.pts_s)
     previewed = count if preview.features is not None else 0
     return VideoResult(
@@ -65,7 +65,7 @@ def answer(
 def _tags(
     preview: Preview, scores: Scores, choice: Choice, options: TagOptions, vocabulary: Sequence[TagName]
 ) -> tuple[Tag, ...]:
-    """The top-k tags over the threshold, each with the frames that carried it, strongest first."""
+    """Returns the top-k tags at or above the threshold, each with the frames that added most to its score."""
     saliency, pts_s = scores.saliency[choice.frames], preview.pts_s[choice.frames]  # (K,)
     video = aggregate(choice.scores, saliency)
     best = np.argsort(-video, kind="stable")[: options.top_k]

@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all. Every file that nsnet writes goes through `write_whole`."""
+"""Writes files in one step, so that each is there whole or not at all."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ _serial = count()
 
 
 def write_whole(target: Path, data: bytes, *, temporary: Path | None = None, replace: bool = True) -> None:
-    """Put `data` at `target` in one step: a crash at any moment leaves the old file or the new one.
+    """Writes `data` to `target` in one step: a crash at any moment leaves the old file or the new one.
 
-    The bytes go to a file of another name (in the folder `temporary`, else beside `target`), are synced, and take the
-    name `target`. A link there is replaced, not followed. With `replace` False: FileExistsError where something is
-    there by then. Raises OSError, which leaves nothing behind.
+    The bytes are written to another file (in the folder `temporary`, or beside `target`), synced, and renamed to
+    `target`. A link at `target` is replaced, not followed. Raises FileExistsError if `replace` is False and `target`
+    exists by then, and OSError if writing fails. No error leaves a partial file behind.
     """
     if temporary is not None:
         temporary.mkdir(exist_ok=True)
@@ -42,7 +42,7 @@ def write_whole(target: Path, data: bytes, *, temporary: Path | None = None, rep
 
 
 def sync(path: Path) -> None:
-    """Wait until a file, or a folder's list of names, is on the disk. Raises OSError, as of a full disk."""
+    """Waits until a file, or a folder's list of names, is on the disk. Raises OSError, for example if it is full."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -51,12 +51,12 @@ def sync(path: Path) -> None:
 
 
 def unique() -> str:
-    """A file name that no other process and no other call has: host@process-number."""
+    """Returns a file name that no other process or call uses: host@process-number."""
     return f"{_host()}@{os.getpid()}-{next(_serial)}"
 
 
 def sweep(folder: Path) -> None:
-    """Remove the files with names of `unique` that processes of this machine left when they were killed."""
+    """Removes files named by `unique` that killed processes of this machine left behind."""
     with suppress(OSError):
         for path in folder.iterdir():
             host, _, rest = path.name.rpartition("@")
@@ -66,7 +66,7 @@ def sweep(folder: Path) -> None:
 
 
 def _fresh(temporary: Path | None, beside: Path) -> tuple[Path, BinaryIO]:
-    """A new file to write to. A killed process that had this one's number may have left files of such names."""
+    """Opens a new file. Skips names that a killed process with the same id left behind."""
     while True:
         path = beside / f".{unique()}.tmp" if temporary is None else temporary / unique()
         with suppress(FileExistsError):
@@ -74,7 +74,7 @@ def _fresh(temporary: Path | None, beside: Path) -> tuple[Path, BinaryIO]:
 
 
 def _claim(path: Path, target: Path) -> bool:
-    """Give `path` the name `target` too, in one step that fails where that is there. False: no links here."""
+    """Links `target` to `path`. Raises FileExistsError if `target` exists; returns False if links are not supported."""
     try:
         target.hardlink_to(path)
         return True
@@ -87,7 +87,7 @@ def _claim(path: Path, target: Path) -> bool:
 
 
 def _host() -> str:
-    import socket  # commands that write nothing do not wait for it
+    import socket  # here, so that commands that write nothing do not load it
 
     return socket.gethostname()
 

@@ -1,8 +1,8 @@
-"""Calls that may never come back: on a dead disk, `stat` and `open` keep whoever makes them in the kernel for ever.
+"""Puts a time limit on calls that may never return: on a dead disk, `stat` and `open` block in the kernel for ever.
 
-Nothing can end such a call, nor the process that has a thread inside one. So it is made in a fork of this process where
-disks of such kinds are mounted and this process has one thread (`nsnet tag` looks for its inputs before it starts any),
-else in a thread. Either is left behind when it hangs.
+Nothing can end such a call, or a process with a thread inside one. So the call is made in a fork of this process if
+such disks are mounted and this process has only one thread (`nsnet tag` looks for its inputs before it starts more).
+Otherwise it is made in a thread. A fork or thread that hangs is left behind.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 R = TypeVar("R")
 LOOK_S = 30.0
-"""What a look at a file (`stat`, `open`, its first bytes) may take. A disk that sleeps needs ten seconds to spin up."""
+"""Longest time to look at a file (`stat`, `open`, its first bytes). A sleeping disk needs ten seconds to spin up."""
 SLICE_S = 1.0
-"""Longest single wait. A longer one was no waiting: this process was stopped (Ctrl-Z) or the machine slept."""
+"""Longest single wait. If it took longer, this process was stopped (Ctrl-Z) or the machine slept: not counted."""
 HANGING = ("fuse", "fuseblk", "nfs", "nfs4", "cifs", "smb3", "9p", "ceph", "lustre", "glusterfs", "virtiofs")
-"""Kinds of file systems that another program or machine answers for (all that begin with "fuse.")."""
+"""File systems that depend on another program or machine. Names that begin with "fuse." count too."""
 _LENGTH = struct.Struct("<Q")
 
 
 def bounded(call: Callable[[], T], seconds: float = LOOK_S) -> T:
-    """What `call` returns or raises. Raises TimeoutError (an OSError) if it has not ended after `seconds` of waiting.
+    """Returns or raises what `call` does. Raises TimeoutError (an OSError) if `call` takes longer than `seconds`.
 
-    It costs a thread (0.1 ms) or a fork (1 ms): for many quick looks there is `until_hung`. What `call` returns must be
-    plain data, and it must change nothing but its own variables: it may run in another process.
+    A call costs a thread (0.1 ms) or a fork (1 ms); for many quick looks use `until_hung`. `call` may run in another
+    process: it must return plain data and change nothing outside itself.
     """
     done, hung = until_hung([call], lambda one: one(), seconds)
     if hung:
@@ -43,21 +43,21 @@ def bounded(call: Callable[[], T], seconds: float = LOOK_S) -> T:
 
 
 def until_hung(items: Sequence[T], look: Callable[[T], R], seconds: float = LOOK_S) -> tuple[list[R], bool]:
-    """`look(item)` of each in order, as many as ended, and whether the next one hung: no answer for `seconds`.
+    """Returns `look(item)` for each item in order, up to the first that hangs, and whether one hung.
 
-    Raises what `look` raises.
+    An item hangs if it gives no answer for `seconds`. Raises what `look` raises.
     """
     out: list[Any] = []
     hung = _in_a_fork(items, look, seconds, out) if _fork_is_better() else False
     if not hung and len(out) < len(items) and not (out and isinstance(out[-1], _Raised)):
-        hung = _in_a_thread(items[len(out) :], look, seconds, out)  # no fork, or it died, or its words cannot travel
+        hung = _in_a_thread(items[len(out) :], look, seconds, out)  # no fork, or it died, or it could not pickle
     if out and isinstance(out[-1], _Raised):
         raise out[-1].error
     return out, hung
 
 
 class _Raised:
-    """What a look raised."""
+    """Carries what a look raised."""
 
     def __init__(self, error: BaseException) -> None:
         self.error = error
@@ -72,7 +72,7 @@ def _looks(items: Sequence[T], look: Callable[[T], R], tell: Callable[[Any], Non
 
 
 def _in_a_thread(items: Sequence[T], look: Callable[[T], R], seconds: float, out: list[Any]) -> bool:
-    """Fills `out`; whether a look hung."""
+    """Fills `out` and returns whether a look hung."""
     told: list[Any] = []  # not `out`: a look that hung must not add to it later
     thread = threading.Thread(target=_looks, args=(items, look, told.append), name="bounded", daemon=True)
     thread.start()
@@ -88,13 +88,13 @@ def _in_a_thread(items: Sequence[T], look: Callable[[T], R], seconds: float, out
 
 
 def _in_a_fork(items: Sequence[T], look: Callable[[T], R], seconds: float, out: list[Any]) -> bool:
-    """Fills `out`; whether a look hung."""
+    """Fills `out` and returns whether a look hung."""
     ours, theirs = os.pipe()
     child = os.fork()
     if child == 0:
         try:
             os.dup2(theirs, 0)
-            os.closerange(1, os.sysconf("SC_OPEN_MAX"))  # one that hangs must not keep a pipe or a worker alive
+            os.closerange(1, os.sysconf("SC_OPEN_MAX"))  # a fork that hangs must not keep a pipe or worker alive
             _looks(items, look, _tell)
         finally:
             os._exit(0)
@@ -121,7 +121,7 @@ def _in_a_fork(items: Sequence[T], look: Callable[[T], R], seconds: float, out: 
 
 
 def _tell(outcome: Any) -> None:
-    """From the fork, through what is its stdin."""
+    """Sends an outcome from the fork to its parent, through the fork's stdin."""
     try:
         body = pickle.dumps(outcome)
     except Exception:
@@ -132,7 +132,7 @@ def _tell(outcome: Any) -> None:
 
 
 def _told(data: bytes, out: list[Any]) -> bytes:
-    """Move the whole messages of `data` to `out`; what is left."""
+    """Moves the complete messages in `data` to `out` and returns the rest."""
     while len(data) >= _LENGTH.size and len(data) >= (end := _LENGTH.size + _LENGTH.unpack_from(data)[0]):
         out.append(pickle.loads(data[_LENGTH.size : end]))
         data = data[end:]
@@ -140,7 +140,7 @@ def _told(data: bytes, out: list[Any]) -> bytes:
 
 
 def _fork_is_better() -> bool:
-    """Not with more threads: a lock that another one, of Python's or anybody's, holds would stay held in the fork."""
+    """Whether to fork. Not with several threads: a lock that another thread holds would stay locked in the fork."""
     with suppress(OSError):
         return hasattr(os, "fork") and _disks_that_hang() and len(os.listdir("/proc/self/task")) == 1  # noqa: PTH208
     return False
@@ -148,7 +148,7 @@ def _fork_is_better() -> bool:
 
 @cache
 def _disks_that_hang() -> bool:
-    """Whether any is mounted. Asked of the kernel, which knows without touching them."""
+    """Whether such a disk is mounted. The kernel's list of mounts answers without touching the disks."""
     with open("/proc/self/mountinfo", "rb") as mounts:  # noqa: PTH123
         kinds = (line.partition(b" - ")[2].split(b" ")[0].decode() for line in mounts)
         return any(kind in HANGING or kind.startswith("fuse.") for kind in kinds)

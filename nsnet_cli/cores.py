@@ -6,7 +6,7 @@ import os
 
 
 def usable_cores() -> int:
-    """Those that it may run on (a container or `taskset` may allow fewer than there are); at least 1."""
+    """Returns at least 1. A container or `taskset` may allow fewer cores than the machine has."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

@@ -1,4 +1,4 @@
-"""One tree of errors. Each names the thing, the value and the next step; each knows its exit code and its kind."""
+"""The errors of nsnet. Each names the thing, the value and the next step, and knows its exit code and its kind."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ class NsnetError(Exception):
         return f"{self.message} ({self.hint})" if self.hint else self.message
 
     def __reduce__(self) -> tuple[object, ...]:
-        # Errors cross process borders: keep hint, kind and notes.
+        # Errors are sent between processes: keep hint, kind and notes.
         return (type(self), (self.message, self.hint, self.kind), self.__dict__)
 
 
 class UsageError(NsnetError):
-    """An option or argument that cannot be carried out."""
+    """An option or argument cannot be used as given."""
 
     exit_code = EXIT_USAGE
     kind = "usage"
@@ -73,25 +73,25 @@ VIDEO_ERROR_KINDS = (
 
 
 LOST_KINDS = frozenset({"timeout", "out_of_memory", "crashed", "internal"})
-"""Of these kinds, those that tell of the machine, the moment or this program, not of the file."""
+"""Kinds whose cause is the machine, the moment or this program, not the file."""
 
 
 class LostVideosError(NsnetError):
-    """So many videos were lost to something other than the files themselves that a result over the rest misleads."""
+    """Too many videos failed for reasons outside their files: a result over the rest would mislead."""
 
     exit_code = EXIT_SOME_FAILED
     kind = "lost_videos"
 
 
 class NoInputError(NsnetError):
-    """Nothing to do: no path given leads to a video."""
+    """No given path leads to a video."""
 
     exit_code = EXIT_NO_INPUT
     kind = "no_input"
 
 
 class OutputError(NsnetError):
-    """A result cannot be written where it was asked to go."""
+    """A result cannot be written to the given place."""
 
     exit_code = EXIT_USAGE
     kind = "output"
@@ -105,7 +105,7 @@ class WeightsError(NsnetError):
 
 
 class DeviceError(NsnetError):
-    """The device that was asked for is not there."""
+    """The requested device is not available."""
 
     exit_code = EXIT_WEIGHTS
     kind = "device"

@@ -1,7 +1,7 @@
-"""What stands over a tag: Egyptian cat < cat < mammal < animal. Pure functions; the table is a file of the package.
+"""The more general terms above a tag: Egyptian cat < cat < mammal < animal.
 
-A table says the names of nodes and their parents. A hierarchy is a table as one vocabulary sees it. Several parents are
-allowed: a grand piano is a piano, and that is a musical instrument. A node with no name is never shown.
+A table holds the names and parents of nodes; ImageNet's is a data file of the package. A hierarchy is a table applied
+to one vocabulary. A node may have several parents. A node without a name is never shown.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from nsnet_cli.errors import UsageError
 from nsnet_cli.types import TagName
 
 if TYPE_CHECKING:
-    import numpy as np  # not at run time: names and parents are wanted where numpy is not loaded
+    import numpy as np  # not at run time: names and parents are used where numpy is not loaded
 
 _IMAGENET = Path(__file__).with_name("data") / "imagenet_hierarchy.tsv"
 
@@ -34,7 +34,7 @@ class Table:
 
 @cache
 def imagenet_table() -> Table:
-    """ImageNet's 1,000 tags and all that stands over them. The script that wrote the file put parents first."""
+    """Returns ImageNet's 1,000 tags and all their ancestors. The file lists parents before their children."""
     names, parents = {}, {}
     for line in _IMAGENET.read_text("utf-8").splitlines():
         if line[0] != "#":
@@ -45,9 +45,9 @@ def imagenet_table() -> Table:
 
 
 def own_table(rows: Iterable[tuple[str, str, Sequence[str]]]) -> Table:
-    """A table from rows of id, name and ids of parents, in any order.
+    """Returns a table made from rows of id, name and ids of parents, in any order.
 
-    Raises UsageError for an id given twice, a parent that has no row, and a tag that stands over itself.
+    Raises UsageError for an id given twice, a parent without a row, and a tag that is its own ancestor.
     """
     declared = [(identifier, name, tuple(dict.fromkeys(parents))) for identifier, name, parents in rows]
     names = {identifier: name for identifier, name, _ in declared}
@@ -63,15 +63,15 @@ def own_table(rows: Iterable[tuple[str, str, Sequence[str]]]) -> Table:
     try:
         order = list(TopologicalSorter(over).static_order())
     except CycleError as error:
-        ring = error.args[1]  # each stands over the next, the first once more at the end
+        ring = error.args[1]  # each is a parent of the next; the last repeats the first
         line = " < ".join(reversed(ring))
-        raise UsageError(f"the tag {ring[0]!r} stands over itself: {line}", "take one of these parents away") from error
+        raise UsageError(f"the tag {ring[0]!r} is its own ancestor: {line}", "remove one of these parents") from error
     return Table({node: names[node] for node in order}, {node: over[node] for node in order})
 
 
 @dataclass(frozen=True, eq=False)
 class Hierarchy:
-    """A table as one vocabulary sees it. Tags that the table does not know have nothing over them."""
+    """A table applied to one vocabulary. Tags that the table does not know have no ancestors."""
 
     vocabulary: tuple[TagName, ...] = field(repr=False)
     """C tags, in the order of the classifier's outputs."""
@@ -79,7 +79,7 @@ class Hierarchy:
 
     @cached_property
     def nodes(self) -> tuple[TagName, ...]:
-        """N nodes that can be shown: the C tags in their order, then what stands over them, the most general first."""
+        """The N nodes that can be shown: the C tags in their order, then their ancestors, the most general first."""
         own = {tag.id for tag in self.vocabulary}
         over = {node for tag in self.vocabulary for node in self._above.get(tag.id, ())} - own
         names = self.table.names
@@ -88,7 +88,10 @@ class Hierarchy:
 
     @cached_property
     def members(self) -> np.ndarray:
-        """(N, C) bool: which tags are the node or stand under it. `scores @ members.T` sums scores (..., C) by node."""
+        """(N, C) bool: which tags are the node or one of its descendants.
+
+        `scores @ members.T` sums scores (..., C) per node.
+        """
         import numpy as np
 
         row = {node.id: n for n, node in enumerate(self.nodes)}
@@ -96,22 +99,22 @@ class Hierarchy:
         for column, tag in enumerate(self.vocabulary):
             rows = [row[node] for node in (tag.id, *self._above.get(tag.id, ())) if node in row]
             members[rows, column] = True
-        members.flags.writeable = False  # every caller gets this one
+        members.flags.writeable = False  # all callers share it
         return members
 
     def ancestors(self, identifier: str) -> tuple[TagName, ...]:
-        """What stands over a node and has a name, the nearest first: cat, mammal, animal."""
+        """Returns the ancestors of a node that have a name, the nearest first: cat, mammal, animal."""
         names, place = self.table.names, self._place
         above = sorted(self._above.get(identifier, ()), key=place.__getitem__, reverse=True)
         return tuple(TagName(node, names[node]) for node in above if names[node])
 
     def descends(self, identifier: str, over: str) -> bool:
-        """Whether `over` stands over the node. No node stands over itself."""
+        """Whether `over` is an ancestor of the node. No node is its own ancestor."""
         return over in self._above.get(identifier, ())
 
     @cached_property
     def _above(self) -> dict[str, frozenset[str]]:
-        """All that stands over each node, the nameless too."""
+        """All ancestors of each node, with or without a name."""
         above: dict[str, frozenset[str]] = {}
         for node, parents in self.table.parents.items():
             above[node] = frozenset(parents).union(*(above[parent] for parent in parents))
@@ -119,7 +122,7 @@ class Hierarchy:
 
     @cached_property
     def _place(self) -> dict[str, tuple[int, int]]:
-        """Longest way down from the top, then the line in the table: a child's place is after its parents'."""
+        """Longest path down to each node, then its line in the table. A child sorts after its parents."""
         depth: dict[str, int] = {}
         for node, parents in self.table.parents.items():
             depth[node] = 1 + max((depth[parent] for parent in parents), default=0)

@@ -1,8 +1,8 @@
-"""From what the user gave (files, folders, globs, lists) to the videos to tag, in a stable order, each once.
+"""Finds the videos in what the user gave (files, folders, globs, lists), in a stable order, each once.
 
-A folder is searched by content, not by name alone: a file is taken when its first bytes are a video container's, or
-when its name says video (if it turns out not to be one, that is an error row, never an absence). What is given by name
-is always taken. No look at a file may hold the search for ever: one that hangs is a row or a warning.
+In folders, a file is taken if its name says video or its first bytes are those of a video container. If it turns out
+not to be a video, it becomes an error row and does not just disappear. A file given by name is always taken. A file
+that hangs does not stop the search: it becomes a row or a warning.
 """
 
 from __future__ import annotations
@@ -25,33 +25,32 @@ from nsnet_cli.sniffing import OTHER_NAMES, SNIFF_BYTES, VIDEO_NAMES, sniff
 from nsnet_cli.types import ErrorInfo, Source
 
 DEEPEST = 100
-"""Folders below what was given. More is no video collection but an attack, or a mistake of a copy."""
+"""Most folder levels below what was given. Deeper trees are an attack or a copy gone wrong."""
 HUNG = ErrorInfo("timeout", "the disk does not answer")
 
 
 @dataclass(frozen=True, slots=True)
 class FoundVideo:
-    """One input. `error` is set where it is known without opening it that it cannot be tagged."""
+    """One input. `error` is set if it is already known that it cannot be tagged."""
 
     path: str
     """As given, or as found below what was given."""
     error: ErrorInfo | None = None
     name: str = ""
-    """Its path below the folder that was given; the file's name alone where the file was given. Whatever else is given
-    changes nothing about it."""
+    """Its path below the given folder, or the file's name if the file was given. Other inputs do not change it."""
     source: Source | None = None
-    """None where the file could not be looked at."""
+    """None if the file could not be examined."""
 
 
 @dataclass(slots=True)
 class FoundInputs:
     videos: list[FoundVideo] = field(default_factory=list)
     left_out: Counter[str] = field(default_factory=Counter)
-    """Files in folders that look like no video, by name and by content: how many of each ending."""
+    """Number of files per ending, in folders, that do not look like a video by name or content."""
     duplicates: int = 0
     warnings: list[str] = field(default_factory=list)
     base: str = "."
-    """The folder that all inputs are below: shards go by the path below it."""
+    """The folder that holds all inputs. Shards depend on the path below it."""
 
     @property
     def skipped(self) -> int:
@@ -59,7 +58,7 @@ class FoundInputs:
 
 
 def find_videos(given: Sequence[str], search: Search | None = None) -> FoundInputs:
-    """All videos of files, folders and globs, duplicates (the same real file) removed. Never raises for a bad input."""
+    """Returns all videos in files, folders and globs, each real file once. Never raises for a bad input."""
     found, seen = FoundInputs(base=""), set[str]()
     finder = _Finder(found, search or Search())
     looks = look_at_each([Path(text) for text in given], lambda path: _look(path, named=True))
@@ -76,7 +75,7 @@ def find_videos(given: Sequence[str], search: Search | None = None) -> FoundInpu
 
 
 def common_folder(given: Sequence[str]) -> str:
-    """The deepest folder that holds everything given: a folder given alone is itself that folder."""
+    """Returns the deepest folder that holds everything given. For a single folder that is the folder itself."""
     return _common([_start(text, _look(Path(text), named=True)) for text in given])
 
 
@@ -85,7 +84,7 @@ def _common(folders: Sequence[Path]) -> str:
 
 
 def _start(text: str, look: _Look | None) -> Path:
-    """The folder that a search for what was given begins in."""
+    """Returns the folder where the search for an input begins."""
     path = _absolute(text)
     if _is_glob(text, look):
         while _has_magic(str(path)):
@@ -95,12 +94,12 @@ def _start(text: str, look: _Look | None) -> Path:
 
 
 def relative_name(path: str, base: str) -> str:
-    """`path` below `base`, with forward slashes."""
+    """Returns `path` relative to `base`, with forward slashes."""
     return Path(os.path.relpath(_absolute(path), base)).as_posix()
 
 
 def _absolute(path: str) -> Path:
-    """Without resolving links: a tree stays where the user sees it."""
+    """Does not resolve links: a tree stays where the user sees it."""
     return Path(os.path.abspath(path))  # noqa: PTH100
 
 
@@ -117,20 +116,20 @@ def _has_magic(text: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Look:
-    """What a path is, found out without opening more than a file's first bytes."""
+    """What a path is. At most a file's first bytes are read to find out."""
 
     exists: bool
     link: bool = False
     folder: tuple[int, int] | None = None
-    """Device and inode, of a folder."""
+    """Device and inode if it is a folder."""
     wanted: bool = False
-    """To be tagged: given by name, or it looks like a video."""
+    """Whether to tag it: it was given by name, or it looks like a video."""
     error: ErrorInfo | None = None
     source: Source | None = None
 
 
 def _look(path: Path, named: bool) -> _Look:
-    """Never raises. Opening a pipe or a device could block for ever, so that only regular files are opened."""
+    """Never raises. Opens only regular files: opening a pipe or a device could block for ever."""
     exists, link = os.path.lexists(path), os.path.islink(path)  # noqa: PTH114 (Path's may raise)
     try:
         real = os.path.realpath(path)
@@ -166,7 +165,7 @@ def _named_video(path: Path) -> bool:
 
 
 def looks_like_video(path: Path) -> bool:
-    """Whether a folder's file is to be tagged: its name says video, or its first bytes are a video container's."""
+    """Whether to tag a file found in a folder: its ending decides, or if that is unknown, its first bytes."""
     suffix = path.suffix.lower()
     if suffix in VIDEO_NAMES or suffix in OTHER_NAMES:
         return suffix in VIDEO_NAMES
@@ -183,7 +182,7 @@ def looks_like_video(path: Path) -> bool:
 
 
 class _Finder:
-    """Turns each thing that was given into videos; what is left out on the way is noted in `found`."""
+    """Turns each input into videos, and notes in `found` what it leaves out."""
 
     def __init__(self, found: FoundInputs, search: Search) -> None:
         self._found, self._search = found, search
@@ -200,7 +199,7 @@ class _Finder:
             yield FoundVideo(text, look.error, path.name, look.source)
 
     def _glob(self, pattern: str) -> Iterator[FoundVideo]:
-        """A pattern that the shell left alone. `*.jpg` names what it wants; `*` takes what looks like a video."""
+        """Expands a pattern that the shell left alone. `*.jpg` takes every match, `*` what looks like a video."""
         matches = sorted(glob.glob(pattern, recursive=True, include_hidden=self._search.hidden))  # noqa: PTH207
         if not matches:
             yield FoundVideo(pattern, ErrorInfo("not_found", "no file matches this pattern"), Path(pattern).name)
@@ -212,11 +211,11 @@ class _Finder:
                 continue
             if look is None or not look.folder:
                 yield from self._file(path, path.name, look)
-            elif not pattern.endswith("**"):  # which lists the files below by itself
+            elif not pattern.endswith("**"):  # `**` lists the files below already
                 yield from self._folder(path, look)
 
     def _unwanted(self, relative: str, look: _Look | None, pattern: str) -> bool:
-        """A match in one of the system's folders (unless the pattern names it), or one to be excluded."""
+        """Whether a match is excluded, or in a system folder that the pattern does not name."""
         system = any(is_system(part) and part not in pattern for part in Path(relative).parts)
         is_folder = look is not None and look.folder is not None
         return (system and not self._search.hidden) or self._search.excludes(relative, is_folder)
@@ -238,9 +237,12 @@ class _Finder:
     def _walk(
         self, folder: Path, relative: str, look: _Look, entered: set[tuple[int, int]], depth: int = 0
     ) -> Iterator[FoundVideo]:
-        """Depth first, by name; each real folder entered once, so that links cannot loop. `relative`: from the root."""
+        """Walks depth first, by name. Enters each real folder once, so that links cannot loop.
+
+        `relative`: the path from the root, empty or with a slash at its end.
+        """
         if depth > DEEPEST:
-            self._found.warnings.append(f"not looked into, {DEEPEST} folders deep: {folder}")
+            self._found.warnings.append(f"{folder}: not searched, it is more than {DEEPEST} folders deep")
             return
         if look.folder is None or look.folder in entered:
             return
@@ -248,7 +250,7 @@ class _Finder:
         try:
             names = bounded(lambda: sorted(os.listdir(folder)))  # noqa: PTH208 (names alone, in one call)
         except OSError as error:
-            self._found.warnings.append(f"cannot look into {folder}: {error.strerror or error}")
+            self._found.warnings.append(f"cannot search {folder}: {error.strerror or error}")
             return
         skips, excludes = self._search.skips, self._search.excludes
         names = [
@@ -266,8 +268,8 @@ class _Finder:
 
 
 def _empty_folder(path: Path, name: str) -> list[FoundVideo]:
-    """A folder that is named as a video and holds none is a mistake to report."""
-    error = ErrorInfo("is_directory", "a folder, and no video is in it")
+    """Returns an error row for a folder that is named like a video but holds none."""
+    error = ErrorInfo("is_directory", "a folder without a video in it")
     return [FoundVideo(str(path), error, name)] if _named_video(path) else []
 
 
@@ -275,7 +277,7 @@ def _empty_folder(path: Path, name: str) -> list[FoundVideo]:
 
 
 def parse_shard(text: str) -> tuple[int, int]:
-    """`2/8` -> (2, 8), 1-based. Raises UsageError."""
+    """Reads `2/8` as (2, 8), 1-based. Raises UsageError."""
     match = re.fullmatch(r"(\d{1,6})/(\d{1,6})", text.strip())
     if match is None or not 1 <= int(match[1]) <= int(match[2]):
         raise UsageError(f"--shard {text!r} is not a shard", "use i/n with 1 <= i <= n, as in 2/8")
@@ -283,12 +285,12 @@ def parse_shard(text: str) -> tuple[int, int]:
 
 
 def shard_of(name: str, count: int) -> int:
-    """The shard (1 to `count`) of a path: a hash of its bytes, the same on every machine and in every run."""
+    """Returns the shard (1 to `count`) of a path from a hash of its bytes: the same on all machines and in all runs."""
     digest = hashlib.sha256(os.fsencode(name)).digest()
     return int.from_bytes(digest[:8], "big") % count + 1
 
 
 def in_shard(videos: Iterable[FoundVideo], base: str, shard: tuple[int, int]) -> list[FoundVideo]:
-    """The videos of one shard, by their path below `base`: machines may mount the same tree at different places."""
+    """Returns the videos of one shard, by their path below `base`: machines may mount a tree at different places."""
     index, count = shard
     return [v for v in videos if shard_of(relative_name(v.path, base), count) == index]

@@ -1,7 +1,6 @@
-"""Lists of paths, from a file or stdin: one per line, or separated by NUL (`find -print0`), in whatever encoding.
+"""Reads lists of paths from a file or stdin: one per line, or NUL-separated (`find -print0`), in any encoding.
 
-A list decides what is read, so nothing may become a path by accident: what is no text is refused, and a folder counts
-only on a line of its own.
+A list decides what is read, so nothing may become a path by accident: data that is not text is refused.
 """
 
 from __future__ import annotations
@@ -18,12 +17,12 @@ from nsnet_cli.sniffing import describe
 
 HEAD_BYTES = 1 << 16
 LONGEST_PATH_BYTES = 1 << 15
-"""Eight times what Linux takes: a longer entry is no path."""
+"""Eight times the limit of Linux: a longer entry is not a path."""
 MOST_CONTROL = 0.05
-"""Share of control characters in a text, at most. Names may hold some."""
+"""Largest share of control characters in a text. Names may hold some."""
 CONTROL = re.compile(rb"[\x01-\x08\x0b\x0c\x0e-\x1a\x1c-\x1f\x7f]")
 BOMS = (
-    (codecs.BOM_UTF32_LE, "utf-32-le"),  # before UTF-16, whose mark it begins with
+    (codecs.BOM_UTF32_LE, "utf-32-le"),  # first, because it begins with UTF-16's mark
     (codecs.BOM_UTF32_BE, "utf-32-be"),
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
@@ -34,11 +33,11 @@ BOMS = (
 class PathList:
     paths: list[str]
     lines: bool
-    """One per line; else separated by NUL."""
+    """One path per line; if False, NUL-separated."""
 
 
 def read_list(data: bytes, name: str = "the list") -> PathList:
-    """The paths of a list; any bytes are a name. Raises UsageError for what is no list."""
+    """Returns the paths of a list; any bytes can be a name. Raises UsageError if the data is not a list."""
     data = data.removeprefix(codecs.BOM_UTF8)
     refuse_binary(data[:HEAD_BYTES], name)
     text = _decoded(data, name)
@@ -54,7 +53,7 @@ def read_list(data: bytes, name: str = "the list") -> PathList:
 
 
 def read_list_file(name: str) -> PathList:
-    """The paths listed in a file, or on stdin for '-'. Raises UsageError."""
+    """Returns the paths listed in a file, or on stdin for '-'. Raises UsageError."""
     said = "the list on stdin" if name == "-" else f"the list {name}"
     try:
         if name == "-":
@@ -66,7 +65,7 @@ def read_list_file(name: str) -> PathList:
 
 
 def refuse_binary(head: bytes, name: str) -> None:
-    """Raises UsageError where the first bytes of a list are no text's."""
+    """Raises UsageError if the first bytes of a list are not text."""
     head = head.removeprefix(codecs.BOM_UTF8)
     if head.startswith(tuple(bom for bom, _ in BOMS)) or _plain_utf16(head):
         return
@@ -84,14 +83,14 @@ def refuse_binary(head: bytes, name: str) -> None:
 
 
 def _read(handle: object, said: str) -> bytes:
-    """All of it, unless its beginning shows already that it is no list: a film would fill the memory."""
+    """Reads all of it, after a check that its beginning is text: a film would fill the memory."""
     head: bytes = handle.read(HEAD_BYTES)  # type: ignore[attr-defined]
     refuse_binary(head, said)
     return head + handle.read()  # type: ignore[attr-defined, no-any-return]
 
 
 def _decoded(data: bytes, name: str) -> str | None:
-    """The text of a list that says its encoding, or plainly is UTF-16. None: bytes as they are."""
+    """Returns the text of a list that has a byte-order mark or is plainly UTF-16. None: use the bytes as they are."""
     marked = next(((len(bom), encoding) for bom, encoding in BOMS if data.startswith(bom)), None)
     start, encoding = marked or (0, _plain_utf16(data[:HEAD_BYTES]))
     if encoding is None:
@@ -99,16 +98,17 @@ def _decoded(data: bytes, name: str) -> str | None:
     try:
         text = data[start:].decode(encoding)
     except UnicodeDecodeError as error:
-        raise _no_list(name, f"it begins like {encoding.upper()} and is none from byte {error.start} on") from error
+        raise _no_list(name, f"it begins as {encoding.upper()} but is invalid from byte {error.start} on") from error
     if "\0" in text:
-        raise _no_list(name, f"it begins like {encoding.upper()}, and there are NUL characters in it")
+        raise _no_list(name, f"it begins as {encoding.upper()} but holds NUL characters")
     return text
 
 
 def _plain_utf16(head: bytes) -> str | None:
-    """UTF-16 without a mark: half of the bytes of most names are NUL, so that nearly all between two NULs is one byte.
+    """Returns the encoding of UTF-16 text without a mark, or None.
 
-    A list separated by NUL has longer entries, and none that is empty.
+    In UTF-16 half of the bytes of most names are NUL, so that mostly one byte stands between two NULs. A NUL-separated
+    list has longer entries, and no empty ones.
     """
     head = head[: len(head) // 2 * 2]
     parts = head.split(b"\0")[:-1]
@@ -120,4 +120,4 @@ def _plain_utf16(head: bytes) -> str | None:
 
 
 def _no_list(name: str, why: str) -> UsageError:
-    return UsageError(f"{name} is not text: {why}", "a list has one path per line; a video is given by its name")
+    return UsageError(f"{name} is not text: {why}", "give a list with one path per line, or the video itself by name")

@@ -1,4 +1,4 @@
-"""Many quick looks at files, none of which may hold the caller for ever (see nsnet_cli/bounded.py)."""
+"""Looks at many files without waiting for ever for any of them (see nsnet_cli/bounded.py)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ R = TypeVar("R")
 
 
 def look_at_each(items: Sequence[T], look: Callable[[T], R], seconds: float | None = None) -> list[R | None]:
-    """`look(item)` of each, in order; None for one that hangs (`seconds` without an answer). `look` must not raise."""
+    """Returns `look(item)` for each item, in order; None for one that does not answer in `seconds`.
+
+    `look` must not raise.
+    """
     seen: list[R | None] = []
     while len(seen) < len(items):
         done, hung = until_hung(items[len(seen) :], look, LOOK_S if seconds is None else seconds)

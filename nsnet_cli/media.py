@@ -1,6 +1,7 @@
-"""What passes between video and networks: what a file is, which frames are wanted, their pixels. Frozen dataclasses.
+"""Data passed between the video and nets packages: what a file is, which frames are wanted, their pixels.
 
-Times are presentation times in seconds (`pts_s`), counted from the container's start; shapes are written (N, S, S, 3).
+All are frozen dataclasses. Times are presentation times in seconds (`pts_s`), counted from the container's start.
+Shapes are written (N, S, S, 3).
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 if TYPE_CHECKING:
-    import numpy as np  # not at run time: decode processes are asked before there is time for it
+    import numpy as np  # not at run time: the first video is requested before numpy is loaded
 
 Interpolation = Literal["bilinear", "bicubic", "area"]
 Decoder = Literal["auto", "pyav", "decord"]
@@ -19,7 +20,7 @@ DECODERS: tuple[Decoder, ...] = ("auto", "pyav", "decord")
 
 @dataclass(frozen=True, slots=True)
 class VideoInfo:
-    """What probing a file tells, before any frame is decoded."""
+    """What probing a file tells, before its preview is decoded."""
 
     path: str
     container: str
@@ -36,7 +37,7 @@ class VideoInfo:
 
 @dataclass(frozen=True, slots=True)
 class PlannedFrame:
-    """One frame the preview wants: at `pts_s`, give or take `tolerance_s`; `key` frames decode alone."""
+    """One wanted frame: at `pts_s`, give or take `tolerance_s`. A `key` frame can be decoded alone."""
 
     pts_s: float
     key: bool
@@ -45,7 +46,7 @@ class PlannedFrame:
 
 @dataclass(frozen=True, slots=True)
 class PreviewPlan:
-    """Which frames to preview. Data: it is printed, tested and reported in the result."""
+    """Which frames to preview. Plain data, so that it can be printed, tested and reported in the result."""
 
     kind: Literal["keys", "keys+fill", "even", "all", "views"]
     frames: tuple[PlannedFrame, ...]
@@ -56,7 +57,7 @@ class PreviewPlan:
 
 @dataclass(frozen=True, slots=True)
 class InputSpec:
-    """What a view is: the pixels that a network looks at once. Raises ValueError, which names the field."""
+    """Describes a view: the pixels that a network takes at once. Raises ValueError that names the field."""
 
     size_px: int
     """Side of the square that the network sees."""
@@ -64,18 +65,18 @@ class InputSpec:
     """Share of the shorter side that the centred square keeps."""
     interpolation: Interpolation
     mean: tuple[float, float, float]
-    """Red, green, blue on a scale from 0 to 1; subtracted inside the network, from uint8 pixels."""
+    """Red, green, blue on a scale from 0 to 1. The network itself subtracts it from the uint8 pixels."""
     std: tuple[float, float, float]
     frames: int = 1
-    """F: frames of a view. One is an image, more are a clip."""
+    """F: frames per view. One is an image, several are a clip."""
     stride_s: float | Literal["spread"] = 0.0
-    """Seconds between the frames of a clip; "spread": they share the salient spans evenly. One frame has none."""
+    """Seconds between the frames of a clip, or "spread": evenly over the whole video. 0 for a single frame."""
 
     def __post_init__(self) -> None:
         self._check("size_px", self.size_px >= 1, "not at least 1")
         self._check("crop", 0 < self.crop <= 1, "not above 0 and at most 1")
         known = get_args(Interpolation)
-        self._check("interpolation", self.interpolation in known, f"none of {', '.join(known)}")
+        self._check("interpolation", self.interpolation in known, f"not one of {', '.join(known)}")
         self._check("mean", len(self.mean) == 3 and all(map(math.isfinite, self.mean)), "not three numbers")
         self._check("std", len(self.std) == 3 and all(0 < v < math.inf for v in self.std), "not three numbers above 0")
         self._check("frames", self.frames >= 1, "not at least 1")
@@ -93,7 +94,7 @@ class InputSpec:
 
 @dataclass(frozen=True, slots=True)
 class ReadOptions:
-    """How a video is read: the size that the recogniser wants, how many frames, and the limits on what is accepted."""
+    """How to read a video: the frame size that the recogniser needs, how many frames, and limits on the file."""
 
     size_px: int
     """Side of the square that the recogniser sees; frames are decoded straight to (size_px, size_px, 3)."""
@@ -105,10 +106,10 @@ class ReadOptions:
     interval_s: float = 1.0
     """Longest gap between preview frames, while max_frames allows it."""
     even: bool = False
-    """Evenly spaced exact frames, exactly max_frames of them where the video has as many (policy `uniform`)."""
+    """Take max_frames evenly spaced exact frames, or all if the video has fewer (policy `uniform`)."""
     decoder: Decoder = "auto"
     threads: int = 1
-    """Decoder contexts that work on one file side by side."""
+    """Decoder contexts that work on one file at the same time."""
     jpegs: bool = False
     """Also keep each frame uncropped as a small JPEG, for thumbnails, posters and pages."""
     jpeg_side_px: int = 320
@@ -118,13 +119,13 @@ class ReadOptions:
 
     @classmethod
     def of(cls, spec: InputSpec, **limits: Any) -> ReadOptions:
-        """Frames as a recogniser of this input wants them; `limits` are the other fields."""
+        """Returns options for a recogniser with this input. `limits` are the other fields."""
         return cls(size_px=spec.size_px, crop=spec.crop, interpolation=spec.interpolation, **limits)
 
 
 @dataclass(frozen=True, slots=True)
 class VideoHeader:
-    """First thing out of a reader: what the file is and which frames will come."""
+    """The first message of a reader: what the file is and which frames will follow."""
 
     info: VideoInfo
     plan: PreviewPlan
@@ -159,11 +160,11 @@ class FrameBatch:
 
 @dataclass(frozen=True, slots=True)
 class DecodeReport:
-    """Last thing out of a reader: what decoding took, and what was lost on the way."""
+    """The last message of a reader: what decoding took, and what was lost."""
 
     decoder: str
     frames_decoded: int
-    """Frames that went through the decoder, the skipped-over ones included."""
+    """Frames that went through the decoder, including those that are not part of the preview."""
     frames_lost: int
     """Planned frames that could not be decoded."""
     decode_s: float

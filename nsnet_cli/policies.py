@@ -1,6 +1,6 @@
-"""The sampling policies, one row each: what a policy needs, how it scores frames, how it chooses among them.
+"""The sampling policies, one per row: what each needs, how it scores frames, how it chooses among them.
 
-`tag`, `evaluate`, the help texts and the docs read POLICIES. A new policy is a function and a row.
+`tag`, `evaluate`, the help texts and the docs read POLICIES. A new policy needs a function and a row.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    import numpy as np  # not at run time: the command line needs the names before there is time for it
+    import numpy as np  # not at run time: the command line needs the names before numpy is loaded
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What is known of T preview frames, each (T,) in [0, 1]. None: it was not computed."""
+    """What is known about T preview frames: each field is (T,) in [0, 1], or None if it was not computed."""
 
     confidence: np.ndarray | None = None
     fsm: np.ndarray | None = None
@@ -32,7 +32,7 @@ class Candidates:
     features: np.ndarray | None = None
     seed: int = 0
     salient: np.ndarray | None = None
-    """(T,) bool, where the truth is known: for `evaluate`'s oracle alone."""
+    """(T,) bool, the true labels if they are known. Only `evaluate`'s oracle uses it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,15 +44,15 @@ class Policy:
     choose: Callable[[Candidates, int], np.ndarray]
     """Indices (K,) of the frames to recognise, the most wanted first."""
     score: Callable[[Seen], np.ndarray | None] | None = None
-    """Saliency (T,); None: the policy looks at nothing before it chooses."""
+    """Saliency (T,). None: the policy chooses without looking at the frames."""
     sampler: bool = False
     """Needs a trained sampler."""
     known_ahead: bool = False
-    """Its frames are known before anything is decoded, so nothing else is decoded."""
+    """Its frames are known before decoding, so only they are decoded."""
     every_frame: bool = False
     """Takes all T frames, whatever K is."""
     draws: int = 1
-    """`evaluate` judges it by the mean of this many seeds."""
+    """`evaluate` reports its mean over this many seeds."""
 
     @property
     def looks(self) -> bool:
@@ -90,12 +90,12 @@ def _all(frames: Candidates, k: int) -> np.ndarray:
 
 
 _ROWS = (
-    Policy("nsnet", "salient frames, both modules of the sampler", _salient, lambda seen: seen.combined, sampler=True),
-    Policy("nsnet-fsm", "salient frames, the frame-level module alone", _salient, lambda seen: seen.fsm, sampler=True),
-    Policy("nsnet-vgm", "salient frames, the video-level module alone", _salient, lambda seen: seen.vgm, sampler=True),
-    Policy("confidence", "frames of which the preview network is surest", _highest, lambda seen: seen.confidence),
-    Policy("uniform", "evenly spaced frames; looks at nothing first", _even, known_ahead=True),
-    Policy("random", "random preview frames, by --seed", _random, draws=5),
+    Policy("nsnet", "salient frames, by both sampler modules", _salient, lambda seen: seen.combined, sampler=True),
+    Policy("nsnet-fsm", "salient frames, by the frame-level module", _salient, lambda seen: seen.fsm, sampler=True),
+    Policy("nsnet-vgm", "salient frames, by the video-level module", _salient, lambda seen: seen.vgm, sampler=True),
+    Policy("confidence", "frames that the preview network is surest of", _highest, lambda seen: seen.confidence),
+    Policy("uniform", "evenly spaced frames, without a preview", _even, known_ahead=True),
+    Policy("random", "random preview frames (see --seed)", _random, draws=5),
     Policy("dense", "every preview frame", _all, every_frame=True),
 )
 POLICIES: dict[str, Policy] = {row.name: row for row in _ROWS}
@@ -110,16 +110,16 @@ def select(
     features: np.ndarray | None = None,
     seed: int = 0,
 ) -> np.ndarray:
-    """Indices (K,) of the frames to recognise, the most wanted first; all T where T <= k.
+    """Returns indices (K,) of the frames to recognise, the most wanted first; all T if T <= k.
 
     saliency (T,) in [0, 1], pts_s (T,) ascending seconds, features (T, D) of the preview. Raises ValueError for k < 1.
     """
     if k < 1:
-        raise ValueError(f"k = {k} frames; at least 1")
+        raise ValueError(f"k = {k}: choose at least 1 frame")
     return POLICIES[policy].choose(Candidates(saliency, pts_s, features, seed), k)
 
 
 def saliency_by_policy(seen: Seen) -> dict[str, np.ndarray]:
-    """Saliency (T,) of each policy that scores frames and whose inputs are known."""
+    """Returns the saliency (T,) of each policy that scores frames and whose inputs are known."""
     found = {name: policy.score(seen) for name, policy in POLICIES.items() if policy.score is not None}
     return {name: scores for name, scores in found.items() if scores is not None}

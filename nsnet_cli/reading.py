@@ -1,4 +1,4 @@
-"""What the video room is asked for. Not in the tagger, so that a worker can be asked before numpy is imported."""
+"""Decides how videos are read. Not part of the tagger, so that a worker can begin before numpy is imported."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from nsnet_cli.weights.checkpoint import Checkpoint
 
 
 def read_options(checkpoint: Checkpoint, options: TagOptions, *, jpegs: bool, threads: int) -> ReadOptions:
-    """What the video room is asked for."""
+    """Returns how to read videos for this checkpoint and these options."""
     alone = POLICIES[options.policy].known_ahead and options.budget is None
     most = options.frames if alone else options.preview
     found = ReadOptions.of(

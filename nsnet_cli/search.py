@@ -1,4 +1,4 @@
-"""Which entries of folders are looked at: not the hidden ones, not the system's, not what the user excludes."""
+"""Decides which folder entries to search: not hidden ones, not system folders, not what the user excludes."""
 
 from __future__ import annotations
 
@@ -13,16 +13,18 @@ SYSTEM_FOLDERS = frozenset(
         "system volume information",
     )
 )  # fmt: skip
-"""Folders of file managers and network storage: thumbnails, trash, copies. Compared without case; `.Trash*` too."""
+"""Thumbnails, trash and copies of file managers and network storage. Case is ignored; `.Trash*` counts too."""
 OWN_FOLDER = ".nsnet-tmp"
 
 
 class Search:
-    """Which entries of folders are looked at. Raises UsageError for a pattern that is none."""
+    """Decides which folder entries to search. Raises UsageError for an invalid pattern."""
 
     def __init__(self, exclude: Sequence[str] = (), hidden: bool = False) -> None:
-        """`exclude`: patterns by the rules of .gitignore, from the folder given on. `hidden`: what is hidden (a name
-        that begins with a dot) and the system's folders are looked at too."""
+        """`exclude`: patterns in .gitignore syntax, relative to the given folder.
+
+        `hidden`: also search hidden entries (names that begin with a dot) and system folders.
+        """
         self.hidden = hidden
         self._spec: Any = None
         if exclude:
@@ -31,9 +33,7 @@ class Search:
             try:
                 self._spec = pathspec.GitIgnoreSpec.from_lines(exclude)
             except ValueError as error:
-                raise UsageError(
-                    f"--exclude {', '.join(exclude)}: {error}", "patterns are those of .gitignore"
-                ) from error
+                raise UsageError(f"--exclude {', '.join(exclude)}: {error}", "use the syntax of .gitignore") from error
 
     def skips(self, name: str) -> bool:
         """Whether an entry of a folder is left out by its name."""

@@ -1,6 +1,6 @@
-"""Which frames the recogniser sees, and how their scores become the video's: pure functions of numbers.
+"""Chooses the frames that the recogniser sees and combines their scores into the video's. Pure functions.
 
-Everything that `tag` does between the sampler and the tags is here, so that `evaluate` judges the very same choice.
+Everything that `tag` does between the sampler and the tags is here, so that `evaluate` judges the same choice.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ import numpy as np
 from nsnet_cli.errors import UsageError
 
 LEAST_SALIENCY = 0.1
-"""Saliency is not told apart below this: a frame is not salient, and how little it is says nothing about its tags."""
+"""Saliencies below this count as equal: such a frame is not salient, and smaller values say nothing about its tags."""
 SAMENESS_COST = 0.1
-"""Share of its saliency that a frame loses by looking exactly like a frame that is chosen already."""
+"""Share of its saliency that a frame loses if it looks exactly like a chosen frame."""
 SURENESS = 3
-"""Power of a frame's highest score in its weight: one frame that the recogniser is sure of (0.7) outweighs three of
-which it is not (0.4)."""
+"""Exponent of a frame's highest score in its weight. At 3, one frame scored 0.7 outweighs three scored 0.4."""
 
 
 def spread(saliency: np.ndarray, pts_s: np.ndarray, k: int, features: np.ndarray | None = None) -> np.ndarray:
-    """The most salient frame, then k - 1 that are salient and look different: saliency, pts_s (T,) -> (min(k, T),).
+    """Returns indices (min(k, T),) of the most salient frame, then of others that are salient and look different.
 
-    With features (T, D), a frame's saliency counts for SAMENESS_COST times its likeness (the highest correlation with a
-    chosen frame) less: where one scene is wrongly found salient, it does not take all the places. Below LEAST_SALIENCY
-    all are equals, and of equals the one furthest in time from all chosen comes next (the earlier of two): the
-    frames of a clip that shows one scene throughout are spread over it. The first n are the choice of n.
+    saliency, pts_s (T,), features (T, D). With features, a frame loses the share SAMENESS_COST times its likeness of
+    its saliency; likeness is the highest correlation with a chosen frame. So one scene that is wrongly found salient
+    does not take all places. Saliencies below LEAST_SALIENCY count as equal. Of equals, the frame furthest in time from
+    all chosen frames comes next, the earlier one in a tie. So the choice from a clip of one scene is spread over the
+    clip. The first n indices are the choice for k = n.
     """
     unit = None if features is None else _unit(features)
     saliency, count = saliency.astype(np.float64), len(saliency)
@@ -49,26 +49,26 @@ def spread(saliency: np.ndarray, pts_s: np.ndarray, k: int, features: np.ndarray
 
 
 def _unit(features: np.ndarray) -> np.ndarray:
-    """(T, D) -> (T, D) of mean 0 and length 1, so that a product of two is their correlation."""
+    """(T, D) -> (T, D) of mean 0 and length 1, so that the dot product of two rows is their correlation."""
     centred = features.astype(np.float32) - features.mean(1, dtype=np.float32, keepdims=True)
     return np.asarray(centred / np.maximum(np.linalg.norm(centred, axis=1, keepdims=True), 1e-6))
 
 
 def confidence(logits: np.ndarray) -> np.ndarray:
-    """The preview network's confidence (T,) in (0, 1), from its logits (T, C): the best class against C at logit 0.
+    """Returns the preview network's confidence (T,) in (0, 1), from its logits (T, C).
 
-    Not the softmax's highest share: that is high wherever nothing else competes, which footage of nothing often
-    manages (on composites-dev 43 % top-1 at K = 4 against 67 %).
+    It compares the best class with C classes at logit 0. The softmax's maximum would be high wherever no other class
+    competes, often in footage that shows nothing (on composites-dev it gives 43 % top-1 at K = 4, this gives 67 %).
     """
     return np.asarray(1 / (1 + np.exp(math.log(logits.shape[1]) - logits.max(1))))
 
 
 def even_indices(pts_s: np.ndarray, k: int) -> np.ndarray:
-    """k different indices whose times are nearest to the middles of k equal stretches. pts_s (T,) ascending, T >= k."""
+    """Returns k different indices, nearest in time to the middles of k equal parts. pts_s (T,) ascending, T >= k."""
     first, last = float(pts_s[0]), float(pts_s[-1])
     wanted = first + (np.arange(k) + 0.5) / k * (last - first)
     chosen = np.abs(pts_s[None, :] - wanted[:, None]).argmin(1)
-    for i in range(1, k):  # two stretches of an uneven video can want the same frame: take the next one
+    for i in range(1, k):  # two parts of an uneven video can share a frame: take the next one
         chosen[i] = max(chosen[i], chosen[i - 1] + 1)
     for i in range(k - 1, -1, -1):
         chosen[i] = min(chosen[i], len(pts_s) - k + i)
@@ -76,9 +76,9 @@ def even_indices(pts_s: np.ndarray, k: int) -> np.ndarray:
 
 
 def aggregate(scores: np.ndarray, saliency: np.ndarray) -> np.ndarray:
-    """The video's scores (C,): frame scores (K, C) averaged; plain where all weights are 0.
+    """Returns the video's scores (C,): the weighted mean of frame scores (K, C), the plain mean if all weights are 0.
 
-    A frame weighs its saliency (K,), at least LEAST_SALIENCY, times its own highest score to the power SURENESS: what
+    A frame's weight is its saliency (K,), at least LEAST_SALIENCY, times its highest score to the power SURENESS. What
     the recogniser cannot name says little about the video, however salient it looked.
     """
     weights = np.maximum(saliency.astype(np.float64), LEAST_SALIENCY) * scores.max(1).astype(np.float64) ** SURENESS
@@ -96,7 +96,7 @@ SETTLED_MARGIN = 0.2
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """What a video may cost: `frames`, a share of dense recognition, or seconds; exactly one is set."""
+    """The most that a video may cost: frames, a share of dense recognition, or seconds. Exactly one is set."""
 
     frames: int | None = None
     share: float | None = None
@@ -104,12 +104,12 @@ class Budget:
 
     @classmethod
     def parse(cls, text: str) -> Budget:
-        """'8' frames, '5%' of recognising every preview frame, '2s' seconds a video. Raises UsageError."""
+        """Reads '8' (frames), '5%' (of recognising every preview frame) or '2s' (per video). Raises UsageError."""
         match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(s|%|)\s*", text)
         value = float(match[1]) if match else 0.0
         if match is None or not 0 < value < math.inf or (match[2] == "" and not value.is_integer()):
             raise UsageError(
-                f"--budget {text!r} is not a budget", "use 2s (seconds a video), 5% (of dense cost) or 8 (frames)"
+                f"--budget {text!r} is not a budget", "use 2s (seconds per video), 5% (of dense cost) or 8 (frames)"
             )
         if match[2] == "s":
             return cls(seconds=value)
@@ -118,13 +118,13 @@ class Budget:
         return cls(frames=int(value))
 
     def __str__(self) -> str:
-        """The one spelling of this budget, as `parse` reads it: 5% for '5.0 %'."""
+        """Returns the standard spelling, as `parse` reads it: '5%' for '5.0 %'."""
         if self.seconds is not None:
             return f"{self.seconds:.12g}s"
         return f"{100 * self.share:.12g}%" if self.share is not None else str(self.frames)
 
     def most_frames(self, preview_frames: int) -> int:
-        """Frames that the recogniser may see of `preview_frames`; seconds are watched by the clock instead."""
+        """Returns how many of `preview_frames` the recogniser may see. The clock checks a budget in seconds instead."""
         if self.frames is not None:
             return max(1, min(self.frames, preview_frames))
         if self.share is not None:
@@ -132,15 +132,15 @@ class Budget:
         return preview_frames
 
     def reason(self) -> StopReason:
-        """What ended the recognition when the budget was spent to its end."""
+        """Returns why recognition stopped, if the whole budget was used."""
         return "frames" if self.frames is not None else "share" if self.share is not None else "time"
 
 
 def settled(scores: np.ndarray, saliency: np.ndarray) -> bool:
-    """True once another frame is unlikely to change the first tag.
+    """Whether another frame is unlikely to change the first tag.
 
-    scores (n, C) and saliency (n,) of the frames seen so far, in the order they were seen. Settled: after each of the
-    last SETTLED_FRAMES frames the same tag led, and it leads now by SETTLED_MARGIN.
+    scores (n, C) and saliency (n,) of the frames seen so far, in the order they were seen. It is settled if the same
+    tag led after each of the last SETTLED_FRAMES frames, and now leads by SETTLED_MARGIN.
     """
     if len(scores) < SETTLED_FRAMES:
         return False

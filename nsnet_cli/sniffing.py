@@ -1,4 +1,4 @@
-"""What a file is by its name and by its first bytes. Nothing is opened here."""
+"""Tells what a file is by its name and its first bytes. Opens nothing."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ VIDEO_NAMES = frozenset(
     .m4v .mj2 .mjpeg .mjpg .mkv .mov .mp4 .mp4v .mpe .mpeg .mpg .mpv .mxf .nut .obu .ogm .ogv .qt .rm .rmvb .roq .vob
     .webm .wmv .wtv .y4m""".split()  # noqa: SIM905
 )
-"""Names that promise a video. Not `.ts` and `.mts`: those are TypeScript as often; their content decides."""
+"""Endings of videos. Not `.ts` and `.mts`, which are as often TypeScript: their content decides."""
 OTHER_NAMES = frozenset(
     """.aac .aif .aiff .avif .bmp .flac .heic .heif .jpeg .jpg .m4a .m4b .m4p .mka .mp3 .mpa .oga .opus .png .tif .tiff
     .wav .weba .webp .wma""".split()  # noqa: SIM905
 )
-"""Sound and stills: skipped in folders even where their container could hold a video."""
+"""Sound and stills: skipped in folders even if their container could hold a video."""
 SNIFF_BYTES = 1024
 
 STILL_BRANDS = (b"avif", b"mif1", b"miaf", b"heic", b"heix", b"M4A ", b"M4B ", b"crx ")
@@ -20,7 +20,7 @@ MP4_BOXES = (b"ftyp", b"moov", b"mdat", b"wide", b"pnot", b"styp", b"moof")
 
 
 def sniff(head: bytes) -> str | None:
-    """The container that the first bytes of a file belong to, or None. Stills and pure sound are None."""
+    """Returns the container of a file by its first bytes, or None. Stills and pure sound give None."""
     if head[4:8] == b"ftyp":
         return None if head[8:12] in STILL_BRANDS else "mp4"
     if head[4:8] in MP4_BOXES[1:] or (head[4:8] in (b"free", b"skip") and len(head) > 16):
@@ -32,7 +32,7 @@ def sniff(head: bytes) -> str | None:
     for magic, name in PREFIXES:
         if head.startswith(magic):
             return name
-    for start, step in ((0, 188), (4, 192), (0, 204)):  # MPEG-TS, M2TS, TS with error correction: a sync byte a packet
+    for start, step in ((0, 188), (4, 192), (0, 204)):  # MPEG-TS, M2TS, TS with error correction: sync byte per packet
         if len(head) >= start + 4 * step + 1 and all(head[start + step * i] == 0x47 for i in range(5)):
             return "mpegts"
     return None
@@ -70,7 +70,7 @@ OTHER_PREFIXES: tuple[tuple[bytes, str], ...] = (
 
 
 def describe(head: bytes) -> str | None:
-    """What the first bytes look like, to a person: 'a video (mp4)', 'gzip data'; None where nothing is known."""
+    """Describes a file by its first bytes, for people: 'a video (mp4)', 'gzip data'. None if they are unknown."""
     video = sniff(head)
     if video is not None:
         return f"a video ({video})"

@@ -1,4 +1,4 @@
-"""What each stage of tagging a video hands to the next: T preview frames, their scores, the K chosen ones."""
+"""Data that the stages of tagging pass on: T preview frames, their scores, the K chosen ones."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from nsnet_cli.nets.engine import Saliency
 
 @dataclass(frozen=True, slots=True)
 class Looked:
-    """What the preview network says of one batch, and the seconds that it took."""
+    """The preview network's output for one batch, and the seconds that it took."""
 
     features: np.ndarray  # (N, D)
     logits: np.ndarray  # (N, C)
@@ -22,7 +22,7 @@ class Looked:
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """The decoded preview, in order of time, and what the preview network says of it."""
+    """The decoded preview in order of time, and the preview network's output for it."""
 
     path: Path
     info: VideoInfo
@@ -31,7 +31,7 @@ class Preview:
     pixels: tuple[np.ndarray, ...]  # T of (S, S, 3) uint8
     pts_s: np.ndarray  # (T,)
     jpegs: tuple[bytes, ...]
-    features: np.ndarray | None  # (T, D); None where the policy does not look
+    features: np.ndarray | None  # (T, D); None if the policy does not look
     logits: np.ndarray | None  # (T, C)
     seconds: float
 
@@ -42,7 +42,7 @@ class Preview:
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """Saliency (T,), where it came from, and the preview network's first guess of each frame."""
+    """Saliency (T,), where it came from, and the preview network's first guess for each frame."""
 
     saliency: np.ndarray
     sampler: Saliency | None
@@ -53,7 +53,7 @@ class Scores:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The chosen frames, indices (K,) in the order wanted, and the recogniser's scores of them (K, C)."""
+    """The chosen frames, as indices (K,) in order of choice, and the recogniser's scores for them (K, C)."""
 
     frames: np.ndarray
     scores: np.ndarray

@@ -1,6 +1,6 @@
-"""What `nsnet` does to its own process at start-up and at its end, and why. Only the program calls this, no library.
+"""What the `nsnet` program changes in its own process at start and at the end, and why.
 
-Importing nsnet_cli changes nothing of the program that imports it.
+Only the program calls this: importing nsnet_cli changes nothing in the program that imports it.
 """
 
 from __future__ import annotations
@@ -20,33 +20,33 @@ _kept: list[object] = []
 
 
 def begin(arguments: list[str]) -> None:
-    """Before anything is imported."""
-    # numpy's threads spin for a tenth of a second after its import, and nothing here is large enough for them
+    """Runs before anything else is imported."""
+    # numpy's threads spin for 0.1 s after its import, and no array here is large enough to need them
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    # A decoder comes up in the time that reading the command line takes. (Not where a stream is closed: the socket to
-    # the process would get its number.)
+    # A decode process starts while the command line is read. Not if a standard stream is closed: the socket to the
+    # process would get the stream's number.
     if arguments[:1] != ["tag"] or None in (sys.stdin, sys.stdout, sys.stderr):
         return
     from nsnet_cli.video.pool import DecodePool
 
     global _pool
     _pool = DecodePool()
-    with suppress(OSError):  # no processes or files left: who opens a video later is told
+    with suppress(OSError):  # no processes or files left: opening a video will report it
         _pool.start()
-    # So much is imported at first that collecting garbage takes 20 ms, and nothing of it is garbage.
+    # Collecting garbage during the imports takes 20 ms and finds none.
     gc.disable()
-    # OpenVINO's converter takes half of its import, and only exports need it (nets/export.py lets it in again).
+    # The converter takes half of OpenVINO's import time. Only exports need it (nets/export.py allows it again).
     sys.modules["openvino.tools.ovc"] = None  # type: ignore[assignment]
 
 
 def loaded() -> None:
-    """Once all is imported: what is there stays, and garbage is collected as usual."""
+    """Runs once all is imported: garbage is collected again, but not among what is loaded now."""
     gc.freeze()
     gc.enable()
 
 
 def decode_pool(timeout_s: float | None) -> DecodePool:
-    """The pool that was started at first, else a new one."""
+    """Returns the pool that `begin` started, or else a new one."""
     global _pool
     from nsnet_cli.video.pool import DecodePool
 
@@ -56,13 +56,16 @@ def decode_pool(timeout_s: float | None) -> DecodePool:
 
 
 def keep(thing: object) -> None:
-    """Keep until the process ends: taking compiled networks apart takes 30 ms, and nobody waits for the memory."""
+    """Keeps a thing until the process ends: freeing compiled networks takes 30 ms and gains nothing."""
     _kept.append(thing)
 
 
 def leave(code: int) -> NoReturn:
-    """End the program at once: threads may still be inside native code, which a teardown would pull away from under
-    them, and taking the interpreter apart takes longer than a clip's networks."""
+    """Ends the program at once, without the interpreter's usual clean-up.
+
+    The clean-up would unload native code that threads may still be running. It also takes longer than the networks
+    need for a clip.
+    """
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError, AttributeError):
             stream.flush()

@@ -1,4 +1,4 @@
-"""One video's way: read the preview, score its frames, choose K, recognise them, say what was seen and what it cost."""
+"""Tags one video: reads the preview, scores its frames, chooses K, recognises them, returns tags and cost."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from nsnet_cli.weights.checkpoint import Checkpoint, resolve_checkpoint
 from nsnet_cli.weights.vocabulary import load_vocabulary
 
 Opener = Callable[[Path, ReadOptions], VideoReader]
-"""Where videos are read: `open_video` in this process, `DecodePool.open` in processes that can be killed."""
+"""Opens a video: `open_video` in this process, `DecodePool.open` in a process that can be killed."""
 Views = Callable[[np.ndarray], np.ndarray]
 """Pixels (K, S, S, 3), or (K, F, S, S, 3) of clips, of the preview frames with these indices (K,)."""
 logger = logging.getLogger(__name__)
@@ -43,7 +43,7 @@ class Tagger:
     def __init__(
         self, checkpoint: Checkpoint, engine: Engine, options: TagOptions, *, read: ReadOptions | None = None
     ) -> None:
-        """`read`: how videos are read; None follows from checkpoint and options."""
+        """`read`: how videos are read. None: as checkpoint and options require."""
         self.checkpoint = checkpoint
         self.engine = engine
         self.options = options
@@ -63,18 +63,18 @@ class Tagger:
         device: str = "auto",
         read: ReadOptions | None = None,
     ) -> Tagger:
-        """A tagger for a checkpoint: downloads what is not here, exports what this machine has not run yet.
+        """Returns a tagger for a checkpoint. Downloads and exports its networks on first use.
 
         Args:
-            name: A registry name, a checkpoint folder, hub:owner/name@revision, or a checkpoint that is resolved.
-            options: How to sample and what to keep; None: as the checkpoint was made for.
+            name: A registry name, a checkpoint folder, hub:owner/name@revision, or a resolved checkpoint.
+            options: How to sample and what to keep. None: the checkpoint's defaults.
             device: auto, cpu, torch-cpu, cuda or mps.
-            read: How videos are read; None follows from checkpoint and options.
+            read: How videos are read. None: as checkpoint and options require.
 
         Raises:
             UsageError: The options contradict each other.
             WeightsError: The checkpoint is unknown, missing or damaged.
-            DeviceError: The device is not there.
+            DeviceError: The device is not available.
 
         Example:
             tagger = Tagger.from_checkpoint("imagenet-lite", TagOptions(top_k=3))
@@ -93,8 +93,8 @@ class Tagger:
 
         Args:
             path: The video.
-            open: What reads it: by default in this process, without protection from damaged files. `DecodePool.open`
-                reads in a process that can be killed.
+            open: Opens the video: by default in this process, without protection from damaged files; `DecodePool.open`
+                opens it in a process that can be killed.
 
         Returns:
             The result, with status "ok".
@@ -107,7 +107,7 @@ class Tagger:
         with open(Path(path), self.read_options) as video:
             preview = self._preview(Path(path), video)
             if self.engine.input.frames == 1:
-                video.close()  # all pixels are in hand: its process can go on to the next video
+                video.close()  # all pixels are read: its process can go on to the next video
             saliency = self._saliency(preview)
             chosen = self._choose(preview, saliency, self._views(preview, video), started)
         return answer(
@@ -123,7 +123,7 @@ class Tagger:
         )
 
     def try_tag(self, path: str | Path, *, open: Opener = open_video) -> VideoResult:
-        """As `tag`, but a video that cannot be tagged is a result with status 'error'."""
+        """Tags one video, as `tag` does. If it cannot be tagged, the result has status "error"."""
         try:
             return self.tag(path, open=open)
         except VideoError as error:
@@ -134,7 +134,7 @@ class Tagger:
         return ModelInfo(self.checkpoint.name, self.checkpoint.hash)
 
     def fingerprint(self, path: str | Path) -> str:
-        """16 hex digits over all that can change the result: the file's size and mtime, what tags it, and how."""
+        """Returns 16 hex digits, a hash of all that can change the result: file, checkpoint, engine and options."""
         stat = Path(path).stat()
         how = [ALGORITHM_VERSION, self.engine.name, self.engine.precision, SCHEMA_VERSION]
         parts = [stat.st_size, stat.st_mtime_ns, self.checkpoint.hash, asdict(self.options), *how]
@@ -143,7 +143,7 @@ class Tagger:
     # ---- the stages, in order ----
 
     def _preview(self, path: Path, video: VideoReader) -> Preview:
-        """Read the planned frames; the preview network runs on each batch while the next ones are decoded."""
+        """Reads the planned frames. The preview network runs on each batch while the next ones are decoded."""
         looks = POLICIES[self.options.policy].looks
         batches, waiting = [], []
         for batch in video.preview():
@@ -191,10 +191,9 @@ class Tagger:
         return Scores(saliency, out, sure, best, time.perf_counter() - start)
 
     def _choose(self, preview: Preview, scores: Scores, views: Views, started: float) -> Choice:
-        """Which frames the recogniser sees, and what it says; with a budget, only until the answer is settled.
+        """Chooses frames and recognises them. With a budget it stops once the first tag is settled.
 
-        A budget of seconds is told by the clock since the video was `started`: decoding and the preview overlap, so
-        that their seconds do not add up to it.
+        A budget in seconds is measured from `started`: decoding and preview overlap, so their seconds cannot be added.
         """
         start = time.perf_counter()
         policy, count = self.options.policy, len(preview.pts_s)
@@ -216,14 +215,14 @@ class Tagger:
         return Choice(order[: len(frame_scores)], frame_scores, stopped, time.perf_counter() - start)
 
     def _views(self, preview: Preview, video: VideoReader) -> Views:
-        """What the recogniser looks at: single frames are in hand, clips are read around them."""
+        """Returns what gives the recogniser's pixels: single frames are decoded already, clips are read around them."""
         spec = self.engine.input
         if spec.frames == 1:
             return lambda chosen: np.stack([preview.pixels[i] for i in chosen])
         return lambda chosen: video.views([float(preview.pts_s[i]) for i in chosen], spec).pixels
 
     def _recognise(self, views: Views, chosen: np.ndarray) -> np.ndarray:
-        """Scores (K, C) of the chosen frames. At most 32 in a batch: a dense policy may choose every frame."""
+        """Returns scores (K, C) of the chosen frames, at most 32 per batch: a dense policy may choose every frame."""
         parts = np.array_split(chosen, max(min(self.engine.lanes, len(chosen)), math.ceil(len(chosen) / 32)))
         seen = [views(part) for part in parts]
         return np.concatenate(list(self._lanes.map(self._scored, seen)))
@@ -233,11 +232,11 @@ class Tagger:
 
 
 def checked(options: TagOptions) -> TagOptions:
-    """The same options, or UsageError where two of them contradict each other; each checked itself (types.py)."""
+    """Returns the same options. Raises UsageError if two contradict each other; types.py checks each alone."""
     if options.policy not in POLICIES:
         raise UsageError(f"--policy {options.policy!r} is not a policy", f"known: {', '.join(POLICIES)}")
     if options.frames > options.preview and not POLICIES[options.policy].known_ahead:
         raise UsageError(
-            f"--frames {options.frames} is more than --preview {options.preview}", "recognise fewer frames"
+            f"--frames {options.frames} is more than --preview {options.preview}", "lower --frames or raise --preview"
         )
     return options

@@ -1,14 +1,13 @@
-"""Text for people and for programs, whatever a file is called. Pure functions on the standard library alone.
+"""Writes any file name safely, for people and for programs. Pure functions that need only the standard library.
 
-File names may hold anything but NUL and '/': control characters, quotes, bytes that are no UTF-8. Two spellings keep
-both people and programs safe:
+A file name may hold anything but NUL and '/': control characters, quotes, bytes that are not UTF-8. So there are:
 
-- `printable(text)`, for people (table, CSV): a backslash is doubled, control characters and bytes that are no UTF-8
-  become escapes (`\\n`, `\\x1b`, `\\xff`): such a name neither breaks a line nor steers the terminal. `unprintable`
-  undoes it. `harmless(text)` is the same for whole messages, backslashes left alone.
-- `spreadsheet_cell(text)`, for CSV: what a spreadsheet would take for a formula begins with an apostrophe.
-- `json_text(object)`, for programs: JSON in UTF-8, with those same characters as `\\uXXXX`. A byte 0xNN that is no
-  UTF-8 is `\\udcNN` (PEP 383): Python's `os.fsencode(json.loads(line)["path"])` is the exact name again.
+- `printable(text)`, for people (table, CSV): doubles backslashes and escapes control characters and bytes that are not
+  UTF-8 (`\\n`, `\\x1b`, `\\xff`). Such a name can neither break a line nor control the terminal. `unprintable` reverses
+  it. `harmless(text)` does the same for whole messages, but leaves backslashes alone.
+- `spreadsheet_cell(text)`, for CSV: puts an apostrophe before what a spreadsheet would take for a formula.
+- `json_text(object)`, for programs: JSON in UTF-8, with the same characters as `\\uXXXX`. A byte 0xNN that is not
+  UTF-8 is `\\udcNN` (PEP 383). In Python, `os.fsencode(json.loads(line)["path"])` gives the exact name.
 """
 
 from __future__ import annotations
@@ -23,17 +22,17 @@ _SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 
 def printable(text: str) -> str:
-    """`text` on one line that is safe on any terminal; ordinary names come back unchanged."""
+    """Returns `text` on one line that is safe on any terminal. Ordinary names do not change."""
     return harmless(text.replace("\\", "\\\\"))
 
 
 def harmless(text: str) -> str:
-    """A message on one line that is safe on any terminal."""
+    """Returns a message on one line that is safe on any terminal."""
     return UNSAFE.sub(_escape, text)
 
 
 def unprintable(text: str) -> str:
-    """The exact name that `printable` wrote."""
+    """Returns the exact name that `printable` was given."""
 
     def back(match: re.Match[str]) -> str:
         code = match[1]
@@ -50,37 +49,37 @@ def _escape(match: re.Match[str]) -> str:
     code = ord(char)
     if char in _SHORT:
         return _SHORT[char]
-    if 0xDCA0 <= code <= 0xDCFF:  # a byte that is no UTF-8, as PEP 383 spells it
+    if 0xDCA0 <= code <= 0xDCFF:  # a byte that is not UTF-8, as PEP 383 spells it
         return f"\\x{code - 0xDC00:02x}"
     return f"\\x{code:02x}" if code < 0xA0 else f"\\u{code:04x}"
 
 
 FORMULA = re.compile("[=+@'\\-\uff1d\uff0b\uff0d\uff20]")
-"""What a formula begins with, wide characters included, and the apostrophe itself."""
+"""Characters that begin a formula, wide ones included, and the apostrophe itself."""
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
 
 def spreadsheet_cell(text: str) -> str:
-    """A cell of a CSV file that no spreadsheet takes for a formula: '=1+1' -> "'=1+1". Numbers stay numbers.
+    """Returns a CSV cell that no spreadsheet takes for a formula: '=1+1' -> "'=1+1". Numbers do not change.
 
-    `text` went through `printable`. `spreadsheet_text` undoes it.
+    `text` comes from `printable`. `spreadsheet_text` reverses this.
     """
     return f"'{text}" if FORMULA.match(text) and not NUMBER.fullmatch(text) else text
 
 
 def spreadsheet_text(cell: str) -> str:
-    """What `spreadsheet_cell` was given: one apostrophe at the beginning goes."""
+    """Reverses `spreadsheet_cell`: removes one apostrophe from the beginning."""
     return cell.removeprefix("'")
 
 
 def json_text(value: Any, indent: int | None = None) -> str:
-    """JSON (without a newline at its end) that any UTF-8 reader and any terminal can take. NaN raises ValueError."""
+    """Returns JSON that is safe for any UTF-8 reader and terminal, without a final newline. NaN raises ValueError."""
     text = json.dumps(value, ensure_ascii=False, allow_nan=False, indent=indent, default=lambda scalar: scalar.item())
     return re.sub(UNSAFE, lambda m: m[0] if m[0] == "\n" else f"\\u{ord(m[0]):04x}", text)
 
 
 def clock(seconds: float) -> str:
-    """7 s, 3 min 20 s, 2 h 05 min: a time left to read at a glance."""
+    """Writes a duration as 7 s, 3 min 20 s or 2 h 05 min."""
     whole = max(0, round(seconds))
     if whole < 60:
         return f"{whole} s"

@@ -1,4 +1,4 @@
-"""What a run is asked for and what it says of a video: frozen dataclasses that check themselves.
+"""Options of a run and results of its videos: frozen dataclasses. The options check themselves.
 
 Times are presentation times in seconds (`pts_s`), counted from the container's start.
 """
@@ -14,15 +14,15 @@ from nsnet_cli.policies import POLICIES
 
 SCHEMA_VERSION = 1
 ALGORITHM_VERSION = 2
-"""Raised whenever the same video could get other tags than before: kept results are then done again."""
+"""Increased whenever the same video could get other tags than before: kept results are then made again."""
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """The file that a result is about: what tells two videos of one name apart, and knows one that was moved."""
+    """The file of a result. It tells two videos of the same name apart, and recognises one that was moved."""
 
     path: str
-    """Absolute, links followed."""
+    """Absolute, with links resolved."""
     size_bytes: int | None = None
     mtime_ns: int | None = None
 
@@ -32,28 +32,28 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class TagOptions:
-    """What the user asked of a tagging run. All of it can change a result, so all of it is fingerprinted."""
+    """Options of a tagging run. Each can change a result, so all are part of the fingerprint."""
 
     policy: str = "nsnet"
     """A row of nsnet_cli.policies.POLICIES."""
     frames: int = 4
     """K: frames that the recogniser sees."""
     preview: int = 128
-    """T: most frames that the preview looks at."""
+    """T: most frames in the preview."""
     top_k: int = 5
     threshold: float = 0.0
     """Tags below this score are left out."""
     seed: int = 0
-    """For the policy `random` alone."""
+    """For the policy `random` only."""
     decoder: Decoder = "auto"
     budget: str | None = None
-    """'2s' (seconds a video), '5%' (of dense cost) or '8' (frames); None: exactly `frames`."""
+    """'2s' (seconds per video), '5%' (of dense cost) or '8' (frames). None: exactly `frames`."""
 
     def __post_init__(self) -> None:
-        """Raises UsageError naming the field that cannot be carried out. `budget` is read where it is spent."""
+        """Raises UsageError that names the wrong field. The tagger reads `budget`."""
         for name, value, known in (("policy", self.policy, POLICIES), ("decoder", self.decoder, DECODERS)):
             if value not in known:
-                raise UsageError(f"--{name} {value!r} is no {name}", f"known: {', '.join(known)}")
+                raise UsageError(f"--{name} {value!r} is not a {name}", f"known: {', '.join(known)}")
         for name, number, least in (
             ("frames", self.frames, 1),
             ("preview", self.preview, 1),
@@ -61,13 +61,13 @@ class TagOptions:
             ("seed", self.seed, 0),
         ):
             if not isinstance(number, int) or isinstance(number, bool):
-                raise UsageError(f"--{name} {number!r} is no whole number", f"at least {least}")
+                raise UsageError(f"--{name} {number!r} is not a whole number", f"use at least {least}")
             if number < least:
-                raise UsageError(f"--{name} {number} is too small", f"at least {least}")
+                raise UsageError(f"--{name} {number} is too small", f"use at least {least}")
         if not isinstance(self.threshold, int | float) or not 0 <= self.threshold <= 1:
-            raise UsageError(f"--threshold {self.threshold!r} is no score", "from 0 to 1")
+            raise UsageError(f"--threshold {self.threshold!r} is not a score", "use a number from 0 to 1")
         if self.budget is not None and not isinstance(self.budget, str):
-            raise UsageError(f"--budget {self.budget!r} is no text", "use '8', '5%' or '2s'")
+            raise UsageError(f"--budget {self.budget!r} is not text", "use '8', '5%' or '2s'")
 
 
 # ---- results --------------------------------------------------------------------------------------------------------
@@ -83,7 +83,7 @@ class TagName:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """One frame that carried a tag."""
+    """One frame that supports a tag."""
 
     pts_s: float
     saliency: float
@@ -108,7 +108,7 @@ class SalientFrame:
 
 @dataclass(frozen=True, slots=True)
 class FrameScore:
-    """One preview frame as the sampler saw it. fsm and vgm are None where the policy did not compute them."""
+    """One preview frame as the sampler saw it. fsm and vgm are None if the policy did not compute them."""
 
     pts_s: float
     saliency: float
@@ -121,7 +121,7 @@ class FrameScore:
 
 @dataclass(frozen=True, slots=True)
 class SamplingInfo:
-    """The sampling contract as it was carried out."""
+    """How the frames of a video were sampled."""
 
     policy: str
     plan: str
@@ -143,13 +143,14 @@ class Cost:
     frames_lost: int = 0
     gflops: float = 0.0
     dense_gflops: float = 0.0
-    """What the recogniser on every preview frame would have taken."""
+    """What recognising every preview frame would have cost."""
 
 
 @dataclass(frozen=True, slots=True)
 class Timings:
-    """Seconds of work by stage, and from start to end. Decoding and previewing go on side by side, and each on several
-    cores: stages can add up to more than `total_s`.
+    """Seconds of work per stage, and from start to end.
+
+    Decoding and previewing overlap and use several cores, so the stages can add up to more than `total_s`.
     """
 
     decode_s: float = 0.0
@@ -180,12 +181,12 @@ class VideoResult:
     timings: Timings | None = None
     error: ErrorInfo | None = None
     frames: tuple[FrameScore, ...] = ()
-    """One entry a preview frame, in order of time; `explain` shows them, `tag --json` leaves them out."""
+    """One entry per preview frame, in order of time. `explain` shows them, `tag --json` leaves them out."""
     info: VideoInfo | None = None
     jpegs: tuple[bytes, ...] = field(default=(), repr=False)
-    """As `frames`, the uncropped preview frames as JPEG; empty unless they were asked for."""
+    """The uncropped preview frames as JPEG, in the order of `frames`; empty unless requested."""
 
     @classmethod
     def failed(cls, path: str, kind: str, message: str, model: ModelInfo | None = None) -> VideoResult:
-        """The row of a video that could not be tagged. `kind` is one of errors.VIDEO_ERROR_KINDS."""
+        """Returns the row of a video that could not be tagged. `kind` is one of errors.VIDEO_ERROR_KINDS."""
         return cls(path, "error", model=model, error=ErrorInfo(kind, message))

@@ -159,7 +159,7 @@ def test_nearest_first_where_one_way_up_is_short() -> None:
     ("rows", "named"),
     [
         ([("cat", "cat", ["cat"])], ["'cat'", "cat < cat"]),
-        ([("a", "a", ["b"]), ("b", "b", ["c"]), ("c", "c", ["a"])], ["stands over itself", "a < b < c"]),
+        ([("a", "a", ["b"]), ("b", "b", ["c"]), ("c", "c", ["a"])], ["its own ancestor", "a < b < c"]),
         ([("cat", "cat", ["mamal"])], ["'cat'", "'mamal'", "not declared"]),
         ([("cat", "cat", []), ("cat", "cat", [])], ["'cat'", "twice"]),
     ],

@@ -171,7 +171,7 @@ def test_fingerprint_follows_what_can_change_the_result(tagger: Tagger, tmp_path
         ({"frames": 9, "preview": 8}, "9"),
         ({"budget": "x"}, "x"),
         ({"budget": 8}, "--budget 8"),
-        ({"decoder": "x"}, "--decoder 'x' is no decoder"),
+        ({"decoder": "x"}, "--decoder 'x' is not a decoder"),
         ({"preview": 0}, "preview 0"),
         ({"preview": "24"}, "preview '24'"),
         ({"frames": 2.5}, "frames 2.5"),
@@ -204,7 +204,7 @@ def test_a_tagger_that_came_by_a_fork_says_so(tagger: Tagger, cat_video: Path) -
     stuck = child.is_alive()
     child.kill()
     assert not stuck and child.exitcode == 0
-    assert "came here by a fork" in (said := answers.get()) and '"spawn"' in said
+    assert "cannot work in a fork" in (said := answers.get()) and '"spawn"' in said
     assert tagger.tag(cat_video).status == "ok", "the parent's still works"
 
 
