@@ -1,6 +1,6 @@
-"""Video in: `open_video(path, options)` gives a VideoReader, `DecodePool` the same in processes that can be killed.
+"""Reads videos: `open_video(path, options)` in this process, `DecodePool` in processes that can be killed.
 
-Imports nothing at first: `nsnet tag` starts a decode process before there was time for more.
+Both give a VideoReader. Imports nothing at first, so that `nsnet tag` can start a decode process early.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ __all__ = ["open_video", "read_video"]
 
 
 def open_video(path: Path, options: ReadOptions) -> VideoReader:
-    """One video, probed and planned, to be read in this process. Raises VideoError."""
+    """Opens one video in this process: probes it and plans its preview. Raises VideoError."""
     from nsnet_cli.video.reader import LocalReader
 
     return LocalReader(path, options)
 
 
 def read_video(path: Path, options: ReadOptions) -> Iterator[VideoHeader | FrameBatch | DecodeReport]:
-    """All of a video's preview in one pass: its header, its batches, its report. Raises VideoError."""
+    """Yields a video's header, the batches of its preview, and its report. Raises VideoError."""
     from nsnet_cli.media import VideoHeader
 
     with open_video(path, options) as reader:

@@ -1,4 +1,4 @@
-"""What coded pictures say of themselves, for containers that call every one of them a key frame."""
+"""Reads picture types from coded packets, for containers that call every packet a key frame."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ H264_INTRA = (2, 4, 7, 9)
 HEVC_RANDOM_ACCESS = range(16, 22)
 RECOVERY_POINT = 6
 FOLLOWING = 8
-"""Packets after a key frame that are looked at to see whether the container lies."""
+"""Packets after a key frame that are checked to see whether the container marks key frames wrongly."""
 
 
 def key_test(codec: str, extradata: bytes | None) -> PictureTest | None:
-    """Whether a packet of this codec can be decoded alone. None where its bits are not read here."""
+    """Returns a test whether a packet can be decoded alone. None for codecs whose bits are not read here."""
     length_bytes = _length_bytes(codec, extradata)
     if codec == "h264":
         return lambda data: _h264_key(_units(data, length_bytes))
@@ -28,7 +28,7 @@ def key_test(codec: str, extradata: bytes | None) -> PictureTest | None:
 
 
 def intra_test(codec: str, extradata: bytes | None) -> PictureTest | None:
-    """Whether a packet refers to no other: a key frame, or a picture of a stream that is intra-only throughout."""
+    """Returns a test whether a packet refers to no other: a key frame, or a picture of an intra-only stream."""
     if codec != "h264":
         return key_test(codec, extradata)
     length_bytes = _length_bytes(codec, extradata)
@@ -36,7 +36,7 @@ def intra_test(codec: str, extradata: bytes | None) -> PictureTest | None:
 
 
 def _length_bytes(codec: str, extradata: bytes | None) -> int:
-    """How long a unit's length is that stands before it (MP4, Matroska); 0 where start codes part the units."""
+    """Returns the size of the length before each unit (MP4, Matroska), or 0 if start codes separate the units."""
     at = {"h264": 4, "hevc": 21}.get(codec)
     if at is None or not extradata or len(extradata) <= at or extradata[:3] in (b"\0\0\0", b"\0\0\1"):
         return 0
@@ -44,7 +44,7 @@ def _length_bytes(codec: str, extradata: bytes | None) -> int:
 
 
 def _units(data: memoryview, length_bytes: int) -> Iterator[memoryview]:
-    """The NAL units of a packet."""
+    """Yields the NAL units of a packet."""
     if length_bytes:
         at = 0
         while at + length_bytes < len(data):
@@ -83,7 +83,7 @@ def _sei_types(unit: memoryview) -> Iterator[int]:
     at = 1
     while at + 1 < len(unit):
         numbers = []
-        for _ in range(2):  # type, then size: each a run of 255s and the rest
+        for _ in range(2):  # type, then size: each is a run of 255s and a last byte
             start = at
             while at < len(unit) and unit[at] == 255:
                 at += 1
@@ -94,7 +94,7 @@ def _sei_types(unit: memoryview) -> Iterator[int]:
 
 
 def _slice_type(unit: memoryview) -> int:
-    """The second Exp-Golomb number after the unit's first byte (the first is where the slice begins)."""
+    """Returns the second Exp-Golomb number after the unit's first byte. The first is where the slice begins."""
     bits = int.from_bytes(unit[1:13], "big")
     left = 8 * len(unit[1:13])
     value = -1
@@ -115,13 +115,13 @@ def _mpeg4_key(data: memoryview) -> bool:
 
 
 def keys_are_false(packets: Iterable[av.Packet], codec: str, extradata: bytes | None) -> bool:
-    """Whether the packets after a true key frame are called key frames too, throughout, and one refers to another."""
+    """Whether all packets after a true key frame are called key frames although one refers to another."""
     intra = intra_test(codec, extradata)
     if intra is None:
         return False
     refers = False
     for packet in itertools.islice(packets, FOLLOWING):
-        if not packet.is_keyframe:  # an odd one that is called a key frame (a VOP that is not coded) does no harm
+        if not packet.is_keyframe:  # one false key frame among others (a VOP that is not coded) does no harm
             return False
         refers = refers or (packet.size > 0 and not intra(memoryview(packet)))
     return refers

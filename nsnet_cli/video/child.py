@@ -1,9 +1,10 @@
-"""The decode process itself: takes requests, sends back what its VideoReader gives, dies with its parent.
+"""Runs in a decode process: takes requests, sends what its VideoReader gives, ends with its parent.
 
+    request                   answer
     ("open", path, options)   header, batches of the preview, report; the video stays open
     ("views", at_s, spec)     a FrameBatch of the open video
 
-A VideoError in place of any of these ends the answer. Imports nothing but numpy, PyAV (or decord) and the video
+A VideoError in place of any message ends the answer. Imports nothing but numpy, PyAV (or decord) and the video
 package: no torch, no terminal libraries.
 """
 
@@ -34,21 +35,21 @@ if TYPE_CHECKING:
 
 AHEAD = 8
 """Batches that may wait to be sent while decoding goes on."""
-F_SETSIG = 10  # Linux; fcntl.F_SETSIG is not there in every build
+F_SETSIG = 10  # its value on Linux; not every Python has fcntl.F_SETSIG
 
 OpenVideo = Callable[[Path, ReadOptions], "VideoReader"]
 
 
 def main(socket_fd: int, life_fd: int, memory_bytes: int, reader_name: str) -> None:
-    """Serve requests until the parent closes the socket. `reader_name`: a "module:function" that acts as open_video."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
+    """Serves requests until the parent closes the socket. `reader_name`: the "module:function" used as open_video."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
     die_with_parent(life_fd)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    gc.disable()  # while so much is imported
+    gc.disable()  # the imports leave no garbage
     module, name = reader_name.split(":")
     open_video: OpenVideo = getattr(importlib.import_module(module), name)
     if reader_name.startswith("nsnet_cli."):
-        import nsnet_cli.video.pyav_source  # noqa: F401  what every video needs, before the first one comes
+        import nsnet_cli.video.pyav_source  # noqa: F401  loaded before the first video comes
     gc.freeze()
     gc.enable()
     limit_memory(memory_bytes)
@@ -59,13 +60,13 @@ def main(socket_fd: int, life_fd: int, memory_bytes: int, reader_name: str) -> N
 
 
 def die_with_parent(life_fd: int) -> None:
-    """Have the kernel kill this process when the parent's end of the life pipe closes, even if Python cannot run.
+    """Makes the kernel kill this process when the parent's end of the life pipe closes, even if Python cannot run.
 
-    A thread that waits for the end of the pipe would not do: a decoder may hold the interpreter lock for ever.
-    PR_SET_PDEATHSIG would not do: it fires when the *thread* that started us ends.
+    A thread that waits for the end of the pipe is not enough: a decoder may hold the interpreter lock for ever.
+    PR_SET_PDEATHSIG is not right either: it fires when the *thread* that started this process ends.
     """
     if not sys.platform.startswith("linux"):
-        return  # an idle worker still ends when its socket does
+        return  # an idle worker still ends when its socket closes
     import fcntl
 
     fcntl.fcntl(life_fd, fcntl.F_SETOWN, os.getpid())
@@ -73,16 +74,16 @@ def die_with_parent(life_fd: int) -> None:
     fcntl.fcntl(life_fd, fcntl.F_SETFL, fcntl.fcntl(life_fd, fcntl.F_GETFL) | os.O_ASYNC)
     poll = select.poll()
     poll.register(life_fd, select.POLLIN)
-    if poll.poll(0):  # gone already
+    if poll.poll(0):  # the parent is gone already
         os._exit(1)
 
 
 def limit_memory(memory_bytes: int) -> None:
-    """Cap what this process may allocate beyond what it has now.
+    """Limits how much more memory this process may allocate.
 
-    RLIMIT_DATA counts writable private memory (heap and anonymous mappings) at the moment it is asked for, so that a
-    file that makes a decoder ask for gigabytes gets a clean refusal. RLIMIT_AS would count libraries and address
-    space never touched.
+    RLIMIT_DATA counts writable private memory (heap and anonymous mappings) when it is requested, so a file that makes
+    a decoder request gigabytes is refused cleanly. RLIMIT_AS would also count libraries and address space that is
+    never used.
     """
     used = 0
     with contextlib.suppress(OSError, StopIteration, ValueError):
@@ -91,11 +92,11 @@ def limit_memory(memory_bytes: int) -> None:
     with contextlib.suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_DATA, (used + memory_bytes, used + memory_bytes))
     with contextlib.suppress(OSError):
-        Path("/proc/self/oom_score_adj").write_text("500")  # if the machine runs out, this process first
+        Path("/proc/self/oom_score_adj").write_text("500")  # if memory runs out, the kernel kills this process first
 
 
 def serve(sock: socket.socket, open_video: OpenVideo) -> None:
-    """Answer requests until the socket ends (EOFError). The last video stays open until the next one is asked for."""
+    """Answers requests until the socket closes (EOFError). A video stays open until the next one is requested."""
     video: VideoReader | None = None
     path = Path()
     while True:
@@ -120,7 +121,7 @@ def serve(sock: socket.socket, open_video: OpenVideo) -> None:
 
 
 def answer(sock: socket.socket, path: Path, messages: Iterator[object]) -> None:
-    """Send what `messages` gives, or the VideoError that it ends in."""
+    """Sends what `messages` yields, and a VideoError if that fails."""
     waiting: queue.Queue[object] = queue.Queue(maxsize=AHEAD)
     sender = threading.Thread(target=_send_all, args=(sock, waiting), daemon=True)
     sender.start()
@@ -130,10 +131,10 @@ def answer(sock: socket.socket, path: Path, messages: Iterator[object]) -> None:
     except VideoError as error:
         waiting.put(error)
     except MemoryError:
-        waiting.put(VideoError(f"{path}: decoding it needs more memory than allowed", kind="out_of_memory"))
-    except OSError as error:  # the disk's
+        waiting.put(VideoError(f"{path}: decoding needs more memory than allowed", kind="out_of_memory"))
+    except OSError as error:  # from the disk
         waiting.put(VideoError(f"{path}: cannot be read: {error.strerror or error}", kind="unreadable"))
-    except Exception as error:  # a mistake of ours
+    except Exception as error:  # a bug of ours
         fault = VideoError(f"{path}: {type(error).__name__}: {error}", kind="internal")
         fault.add_note(traceback.format_exc())
         waiting.put(fault)
@@ -142,13 +143,13 @@ def answer(sock: socket.socket, path: Path, messages: Iterator[object]) -> None:
 
 
 def _send_all(sock: socket.socket, waiting: queue.Queue[object]) -> None:
-    """Ends the process where it cannot go on: the reader would wait for room in `waiting` for ever."""
+    """Ends the process if it cannot send: the reader would wait for ever until `waiting` has space."""
     try:
         while (message := waiting.get()) is not None:
             wire.send(sock, message)
     except ConnectionError:
         os._exit(0)  # the parent is gone
     except BaseException:
-        traceback.print_exc()  # its last line is what the parent tells
+        traceback.print_exc()  # the parent reports its last line
         sys.stderr.flush()
         os._exit(1)

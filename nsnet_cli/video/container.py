@@ -1,8 +1,8 @@
-"""Opening untrusted media: regular files only, known formats only, nothing that a file names is ever opened.
+"""Opens untrusted media: only regular files of known formats, and never a file that the media itself names.
 
-FFmpeg sees a file descriptor (its `fd:` protocol, the only one allowed), never a name: names in any encoding work, a
-name such as `concat:a|b` or `clip%03d.jpg` is only a name, and a playlist or reference inside the media leads
-nowhere.
+FFmpeg gets a file descriptor (by its `fd:` protocol, the only one allowed), never a name. So names in any encoding
+work, a name such as `concat:a|b` or `clip%03d.jpg` has no special meaning, and a playlist or reference inside the media
+leads nowhere.
 """
 
 from __future__ import annotations
@@ -33,20 +33,20 @@ VIDEO_FORMATS = (
     "tiff_pipe,jpegxl_pipe,jpegxl_anim,ppm_pipe,pgm_pipe,pam_pipe,qoi_pipe,j2k_pipe,gif_pipe"
 )
 AUDIO_FORMATS = "mp3,wav,w64,flac,aac,ac3,eac3,aiff,caf,amr,ape,wv,tta,opus,au,dts,truehd,mpc,mpc8,voc"
-"""Known so that they are refused for having no video, not for being unknown."""
+"""Listed so that such files are refused for having no video, not for being unknown."""
 METADATA: dict[str, Any] = {"metadata_errors": "surrogateescape"} if int(av.__version__.split(".")[0]) < 19 else {}
-"""Titles in any encoding must not keep a video from opening. From 19 on PyAV sees to that alone."""
+"""A title in a wrong encoding must not stop a video from opening. PyAV handles that alone from version 19 on."""
 NAMED_FORMATS = dict.fromkeys((".264", ".h264", ".avc"), "h264")
 NAMED_FORMATS |= {**dict.fromkeys((".265", ".h265", ".hevc"), "hevc"), ".dav": "dhav"}
-"""Tried where the content alone tells nothing: what cameras write may begin in the middle of a stream."""
+"""Formats to try by ending if the content is not recognised: camera files may begin in the middle of a stream."""
 COVER_BYTES = 16 << 20
-"""Read of a file with several video streams to tell a cover from a video, where its header does not."""
+"""Most bytes to read of a file with several video streams to tell covers from videos, if its header does not."""
 PLAYLISTS = ((b"#EXTM3U", "an HLS playlist"), (b"ffconcat", "a concat script"), (b"v=0", "an SDP description"))
 
 
 @dataclass(frozen=True, slots=True)
 class FileIdentity:
-    """What tells that a file is still the one that was opened."""
+    """Shows whether a file is still the one that was opened."""
 
     size_bytes: int
     mtime_ns: int
@@ -54,7 +54,7 @@ class FileIdentity:
 
 @dataclass(slots=True)
 class OpenVideo:
-    """An open container, its video stream and its clock. Close it."""
+    """An open container, its video stream and its clock. It must be closed."""
 
     path: Path
     fd: int
@@ -63,7 +63,7 @@ class OpenVideo:
     stream: av.video.VideoStream
     time_base: Fraction
     origin_s: float
-    """What the container calls its start; presentation times count from here."""
+    """The container's start time. Presentation times count from here."""
 
     def seconds(self, ticks: int) -> float:
         return ticks * self.time_base.numerator / self.time_base.denominator - self.origin_s
@@ -72,7 +72,7 @@ class OpenVideo:
         return round((seconds + self.origin_s) / self.time_base)
 
     def check_disk(self) -> None:
-        """Raise VideoError where reading stopped because the disk failed: FFmpeg takes that for the end, or damage."""
+        """Raises VideoError if reading stopped because the disk failed: FFmpeg takes that for the end, or damage."""
         check_disk(self.path, self.fd)
 
     def close(self) -> None:
@@ -83,9 +83,9 @@ class OpenVideo:
 
 
 def open_video(path: Path, options: ReadOptions, skip_loop_filter: bool = False) -> OpenVideo:
-    """Open `path` and choose its video stream. Raises VideoError, whose kind says what is wrong with the file.
+    """Opens `path` and chooses its video stream. Raises VideoError, whose kind says what is wrong with the file.
 
-    skip_loop_filter: decode faster and a little less smoothly; for key frames, since others would add up the errors.
+    `skip_loop_filter`: decode faster with small errors. For key frames only: in other frames the errors add up.
     """
     fd, identity = _open_file(path)
     try:
@@ -102,7 +102,7 @@ def open_video(path: Path, options: ReadOptions, skip_loop_filter: bool = False)
             for other in container.streams:
                 if other is not stream:
                     other.discard = av.stream.Discard.all
-            given = stream.time_base  # a Fraction, or from PyAV 19 on a number of its own
+            given = stream.time_base  # a Fraction, or from PyAV 19 on a type of its own
             time_base = Fraction(given.numerator, given.denominator) if given else Fraction(1, av.time_base)
             origin = container.start_time
             origin_s = origin / av.time_base if origin is not None else float((stream.start_time or 0) * time_base)
@@ -148,14 +148,14 @@ def _open_file(path: Path) -> tuple[int, FileIdentity]:
 
 
 def check_disk(path: Path, fd: int) -> None:
-    """Read again where FFmpeg read last: its own words for damage are those for a failing disk."""
+    """Reads again where FFmpeg read last: its errors do not tell a failing disk from damage. Raises VideoError."""
     try:
         os.pread(
             fd, 1, os.lseek(fd, 0, os.SEEK_CUR)
-        )  # FFmpeg's descriptor is a copy of this one: one position for both
+        )  # FFmpeg's descriptor is a copy of this one: both share a position
     except OSError as error:
         raise VideoError(
-            f"{path}: cannot be read: {error.strerror}", "is its disk or network sound?", "unreadable"
+            f"{path}: cannot be read: {error.strerror}", "check its disk or network", "unreadable"
         ) from None
 
 
@@ -199,7 +199,7 @@ def _why_not_open(path: Path, head: bytes, error: Exception) -> VideoError:
         )
     if head[:4] in (b"RIFF", b"\x1aE\xdf\xa3", b"OggS", b"FLV\x01"):
         return VideoError(f"{path}: cut short or damaged: {_reason(error)}", kind="truncated")
-    return VideoError(f"{path}: not a video that this program knows: {_reason(error)}", kind="not_a_video")
+    return VideoError(f"{path}: not a video in a known format: {_reason(error)}", kind="not_a_video")
 
 
 def is_animated_webp(video: OpenVideo) -> bool:
@@ -212,7 +212,7 @@ def _reason(error: Exception) -> str:
 
 
 def check_memory(error: Exception) -> None:
-    """Raise MemoryError where FFmpeg says that it got none: that is not damage, which decoding gets over."""
+    """Raises MemoryError if FFmpeg ran out of memory: that is not damage, which decoding can skip."""
     if getattr(error, "errno", None) == errno.ENOMEM:
         raise MemoryError from error
 
@@ -222,7 +222,7 @@ def _max_pixels(options: ReadOptions) -> int:
 
 
 def refused_size(path: Path, options: ReadOptions) -> str | None:
-    """The size for which FFmpeg refused a file, which it only tells in its log. For files that do not decode."""
+    """Returns the picture size for which FFmpeg refused a file that does not decode. Only its log tells the size."""
     av.logging.set_level(av.logging.ERROR)
     try:
         with av.logging.Capture() as logs, contextlib.suppress(av.error.FFmpegError, OSError):
@@ -257,10 +257,10 @@ def _video_stream(path: Path, container: av.container.InputContainer, options: R
 def _first_of_many_frames(
     path: Path, streams: list[av.video.VideoStream], options: ReadOptions
 ) -> av.video.VideoStream:
-    """The first stream that has more than one frame, if there is one: the others may be covers that nobody marked."""
+    """Returns the first stream with more than one frame, if there is one: the others may be covers without a mark."""
     frames = {s.index: s.frames or int(_tag(s, "NUMBER_OF_FRAMES") or 0) for s in streams}
     if frames[streams[0].index] <= 1:
-        fd, _ = _open_file(path)  # a second look, so that the first one need not be wound back
+        fd, _ = _open_file(path)  # opened again, so that the first container keeps its position
         try:
             with _open_container(path, fd, options) as container:
                 _count(container, frames, streams[0].index)
@@ -270,7 +270,7 @@ def _first_of_many_frames(
 
 
 def _count(container: av.container.InputContainer, frames: dict[int, int], preferred: int) -> None:
-    """Count the packets of streams whose header does not say how many frames they have, as far as need be."""
+    """Counts the packets of streams whose header gives no number of frames, as far as needed."""
     unknown = [index for index, count in frames.items() if not count and index < len(container.streams)]
     if not unknown:
         return
@@ -284,7 +284,7 @@ def _count(container: av.container.InputContainer, frames: dict[int, int], prefe
 
 
 def _tag(stream: av.video.VideoStream, name: str) -> str | None:
-    """A digit-only tag of the stream, also where a language follows its name."""
+    """Returns a tag of the stream if it is a number. A language may follow the tag's name."""
     tags = (value for key, value in stream.metadata.items() if key.split("-")[0] == name and value.isdecimal())
     return next(tags, None)
 

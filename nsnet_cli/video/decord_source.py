@@ -1,9 +1,9 @@
-"""Planned frames with decord: exact frames out of H.264, HEVC, VP9 and MPEG-4 files.
+"""Decodes planned frames with decord: exact frames of H.264, HEVC, VP8, VP9 and MPEG-4 files.
 
-decord bundles FFmpeg 4.1 and reads no AV1. Where GOPs are open it gives frames under the times of others (measured:
-frame 25 as 23). It puts another frame in a lost one's place unless told not to, and can hang for ever on damaged files
-while it holds the interpreter lock. So: sound files with an index and closed GOPs only, in a worker that can be killed,
-and with fault_tol=1, where a lost frame ends the video with an error instead of a picture of another moment.
+decord bundles FFmpeg 4.1 and cannot read AV1. In open GOPs it gives frames the times of others (measured: frame 25 as
+23). Unless told not to, it replaces a lost frame by another. On damaged files it can hang for ever while it holds the
+interpreter lock. So it only gets files with an index and closed GOPs, in a worker that can be killed, and fault_tol=1:
+a lost frame then ends the video with an error instead of a picture of another moment.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ CONTAINERS = ("mov", "matroska", "avi")
 
 
 def why_not(probe: Probe) -> str | None:
-    """Why decord must not read this video, or None where it may."""
+    """Returns why decord must not read this video, or None if it may."""
     info = probe.info
     if info.codec not in CODECS:
         return f"decord does not decode {info.codec}"
     if info.container not in CONTAINERS or not probe.indexed:
         return f"decord needs an index, which this {info.container} file does not have"
     if info.rotation_deg or probe.sample_aspect not in (None, Fraction(1)):
-        return "decord does not keep rotation and pixel aspect apart"
+        return "decord mixes up rotation and pixel aspect"
     if probe.key_times_s and probe.key_times_s[0] < probe.start_s:
-        return "decord takes no heed of an edit list that begins after a key frame"
+        return "decord ignores an edit list that begins after a key frame"
     if probe.first_frame is not None and is_hdr(probe.first_frame):
-        return "decord gives HDR pictures as they are, too grey to recognise"
+        return "decord does not convert HDR pictures, which leaves them too grey to recognise"
     try:
         import decord  # noqa: F401
     except ImportError:
@@ -67,9 +67,8 @@ def has_open_gops(path: Path, options: ReadOptions) -> bool:
 def read_frames(
     path: Path, probe: Probe, plan: PreviewPlan, options: ReadOptions, tally: Tally
 ) -> Iterator[FrameBatch]:
-    """As pyav_source.read_frames. What decord decodes on the way to a frame it does not tell, so that is not in the
-    tally."""
-    problem = why_not(probe) or (has_open_gops(path, options) and "decord mixes up frames where GOPs are open")
+    """Yields frames as pyav_source.read_frames does. The tally lacks frames that decord decodes on the way."""
+    problem = why_not(probe) or (has_open_gops(path, options) and "decord mixes up frames in open GOPs")
     if problem:
         raise VideoError(f"{path}: {problem}", "use --decoder pyav or auto", "unsupported_codec")
     import decord
@@ -77,7 +76,8 @@ def read_frames(
     width, height = _scaled_size(probe.info.width_px, probe.info.height_px, options)
     fd = os.open(path, os.O_RDONLY)
     try:
-        name = f"/proc/self/fd/{fd}" if Path("/proc/self/fd").is_dir() else str(path)  # any name, and no protocol
+        # so that any name works, and none is taken for a protocol
+        name = f"/proc/self/fd/{fd}" if Path("/proc/self/fd").is_dir() else str(path)
         reader = decord.VideoReader(name, width=width, height=height, num_threads=options.threads, fault_tol=1)
         # decord counts from the first frame, whatever the container says.
         times_s = probe.start_s + reader.get_frame_timestamp(np.arange(len(reader)))[:, 0].astype(np.float64)
@@ -96,7 +96,7 @@ def read_frames(
 
 
 def _scaled_size(width: int, height: int, options: ReadOptions) -> tuple[int, int]:
-    """The whole frame's size at which the centred square of `crop` times the shorter side measures `size_px`."""
+    """Returns the frame size at which the centred square of `crop` times the shorter side measures `size_px`."""
     scale = options.size_px / (options.crop * min(width, height))
     return max(options.size_px, round(width * scale)), max(options.size_px, round(height * scale))
 

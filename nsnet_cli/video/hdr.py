@@ -1,7 +1,7 @@
-"""From HDR video (PQ and HLG) to the SDR that networks know, on pixels that are already small.
+"""Converts HDR video (PQ and HLG) to the SDR that the networks know, on pixels that are scaled down already.
 
-What a reference white (203 cd/m2, ITU-R BT.2408) shows becomes full SDR white, all below KNEE of it stays as it is, and
-what is brighter, up to PEAK, is squeezed into the rest. Light is mapped channel by channel, in BT.709 primaries.
+Light is measured in units of reference white (203 cd/m2, ITU-R BT.2408). Up to KNEE it stays as it is. From KNEE to
+PEAK it is squeezed into the range from KNEE to full SDR white. Each channel is mapped alone, in BT.709 primaries.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ PEAK = PEAK_NITS / WHITE_NITS
 KNEE = 0.75
 SDR_GAMMA = 2.4
 HLG_SYSTEM_GAMMA = 1.2
-"""Of a display with a peak of 1000 cd/m2 (BT.2100)."""
+"""For a display with a peak of 1000 cd/m2 (BT.2100)."""
 STEPS = 4096
 BT2020_LUMA = np.array([0.2627, 0.678, 0.0593], np.float32)
 TO_BT709 = {
     9: np.array([[1.6605, -0.5876, -0.0728], [-0.1246, 1.1329, -0.0083], [-0.0182, -0.1006, 1.1187]], np.float32),
     12: np.array([[1.2249, -0.2249, 0.0], [-0.0421, 1.0421, 0.0], [-0.0196, -0.0786, 1.0983]], np.float32),
 }
-"""From BT.2020 and from P3-D65, by H.273's numbers of primaries; others are near enough to BT.709."""
+"""From BT.2020 and from P3-D65, by H.273's numbers. Other primaries are close enough to BT.709."""
 
 
 def is_hdr(frame: av.VideoFrame) -> bool:
@@ -34,20 +34,20 @@ def is_hdr(frame: av.VideoFrame) -> bool:
 
 
 def to_sdr(pixels: np.ndarray, transfer: int, primaries: int) -> np.ndarray:
-    """(H, W, 3) uint16 RGB of the whole range as coded to (H, W, 3) uint8 RGB."""
+    """Converts coded full-range RGB (H, W, 3) uint16 to SDR RGB (H, W, 3) uint8."""
     light = _light(transfer).take(pixels >> 4)
-    if transfer == HLG:  # so far light of the scene; a display makes it steeper
+    if transfer == HLG:  # this is the scene's light; a display makes it steeper
         luma = np.maximum(light @ BT2020_LUMA, 1e-6)
         light *= PEAK * (luma ** (HLG_SYSTEM_GAMMA - 1))[..., None]
     if primaries in TO_BT709:
         light = light @ TO_BT709[primaries].T
-    index = np.sqrt(np.clip(light * (1 / PEAK), 0, 1)) * (STEPS - 1)  # the root gives dark tones their share of steps
+    index = np.sqrt(np.clip(light * (1 / PEAK), 0, 1)) * (STEPS - 1)  # the root gives dark tones finer steps
     return _shown().take(index.astype(np.uint16))
 
 
 @functools.cache
 def _light(transfer: int) -> np.ndarray:
-    """Linear light of each signal value: PQ in units of reference white, HLG in those of the scene's brightest."""
+    """Returns the linear light of each signal value: PQ in units of reference white, HLG of the scene's maximum."""
     signal = np.linspace(0, 1, STEPS)
     if transfer == HLG:
         a, b, c = 0.17883277, 0.28466892, 0.55991073
@@ -60,7 +60,7 @@ def _light(transfer: int) -> np.ndarray:
 
 @functools.cache
 def _shown() -> np.ndarray:
-    """8-bit SDR values of the light at the square root's steps."""
+    """Returns the 8-bit SDR value for each step of the square root of light."""
     light = np.linspace(0, 1, STEPS) ** 2 * PEAK
     over = np.maximum(light - KNEE, 0) / (1 - KNEE)
     most = (PEAK - KNEE) / (1 - KNEE)

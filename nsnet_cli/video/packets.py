@@ -1,4 +1,4 @@
-"""Packets of a video stream, in file order, on one clock and with key frames that are ones."""
+"""Packets of a video stream in file order, on one clock, with key frames marked correctly."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from nsnet_cli.video.bitstream import key_test
 from nsnet_cli.video.container import OpenVideo, check_memory
 
 LEAPING_FORMATS = ("mpegts", "mpeg")
-"""Where parts are simply put end to end. Elsewhere a long gap is a picture that is shown for long."""
+"""Files of these formats can be joined end to end. In others a long gap is a picture that is shown for long."""
 LONGEST_GAP_S = 60.0
-"""A clock that leaps further ahead between two pictures of such a file is another recording's clock."""
+"""If the time jumps further ahead than this between two pictures of such a file, another recording begins."""
 BACK_S = 0.5
-"""A clock that goes back by more is one too, reordered pictures aside."""
+"""The same if it goes back by more than this, apart from reordered pictures."""
 REORDERED_FRAMES = 16
-"""Most pictures that may be stored before one that is shown before them."""
+"""Most pictures that may be stored before a picture that is shown earlier."""
 
 
 def packet_ticks(packet: av.Packet) -> int | None:
-    """Presentation time of a packet, or the nearest thing that it has."""
+    """Returns the presentation time of a packet, or else its decode time."""
     return packet.pts if packet.pts is not None else packet.dts
 
 
 def packets(video: OpenVideo) -> Iterator[av.Packet]:
-    """Packets of the video stream until the end or the first damage that the demuxer does not get over.
+    """Yields packets of the video stream until the end, or the first damage that the demuxer cannot skip.
 
-    Raises VideoError where it was the disk that gave up.
+    Raises VideoError if the disk failed.
     """
     try:
         yield from video.container.demux(video.stream)
@@ -40,15 +40,15 @@ def packets(video: OpenVideo) -> Iterator[av.Packet]:
 
 
 def sized_packets(video: OpenVideo) -> Iterator[av.Packet]:
-    """As `packets`, without the empty one that ends them."""
+    """Yields `packets` without the empty last one."""
     return itertools.takewhile(lambda packet: packet.size, packets(video))
 
 
 def clocked_packets(video: OpenVideo, false_keys: bool = False) -> Iterator[av.Packet]:
-    """All packets in file order, on one clock that never starts anew.
+    """Yields all packets in file order, on one clock that never restarts.
 
-    In raw streams, which carry no times, `dts` is the time by count and frame rate. `false_keys`: the container calls
-    every packet a key frame; which are is read from their bits.
+    Raw streams carry no times: there `dts` follows from count and frame rate. `false_keys`: the container calls every
+    packet a key frame, so the packets' bits decide.
     """
     context = video.stream.codec_context
     is_key = key_test(context.codec.canonical_name, context.extradata) if false_keys else None
@@ -70,9 +70,9 @@ def clocked_packets(video: OpenVideo, false_keys: bool = False) -> Iterator[av.P
 
 
 class Joined:
-    """One clock for recordings that were put end to end: the next one's first picture follows the last one's last.
+    """One clock for recordings joined end to end: each begins right after the last picture of the one before.
 
-    A single time that is off (damage) changes no other: each time is held against the two before it.
+    A single wrong time (damage) does not change others: each time is compared with the two before it.
     """
 
     def __init__(self, frame_ticks: int, second_ticks: int, leaps: bool) -> None:
@@ -83,7 +83,7 @@ class Joined:
         """The last two times as stored, and what was added to each."""
 
     def shift(self, ticks: int) -> int:
-        """What must be added to this time."""
+        """Returns what to add to this time."""
         shift = 0
         if self.seen:
             near, shift = min(reversed(self.seen), key=lambda mark: abs(ticks - mark[0]))

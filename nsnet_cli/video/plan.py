@@ -1,9 +1,9 @@
-"""Which frames to preview: a pure function of the key frames' times, the length and the options.
+"""Plans which frames to preview, from the key frames' times, the length and the options.
 
-Key frames decode alone, so they are taken wherever they are dense enough. Where they leave a gap in which a salient
-stretch could hide, the gap is filled with frames that need all frames between the key frame and themselves to be
-decoded. What is decoded for filling is bounded by `max_frames * interval_s` seconds of video, so that time stops
-growing with length.
+Key frames can be decoded alone, so they are taken wherever they are dense enough. If they leave a gap that could hide
+something salient, the gap is filled with other frames. Each of these needs all frames since the last key frame
+decoded. So filling is limited to `max_frames * interval_s` seconds of decoded video, and the time stops growing with
+the length.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ from collections.abc import Sequence
 from nsnet_cli.media import PlannedFrame, PreviewPlan, ReadOptions
 
 GAP_SLACK = 1.25
-"""A gap this much longer than the interval is not worth decoding for."""
+"""A gap of up to this many intervals is not worth decoding for."""
 TOLERANCE = 0.25
-"""Share of the interval by which a filling frame may be off, so that the decoder can skip frames nobody refers to."""
+"""Share of the interval by which a filling frame may be off, so that the decoder can skip unreferenced frames."""
 LONGEST_HOLE_S = 30.0
-"""No hole stays longer than this (or four intervals), whatever it costs to fill: half a video is never ignored."""
+"""No gap stays longer than this (or four intervals), whatever filling costs: half a video is never ignored."""
 
 
 def plan_preview(
     key_times_s: Sequence[float], start_s: float, end_s: float, fps: float | None, options: ReadOptions
 ) -> PreviewPlan:
-    """Plan the preview of a video whose first frame is at `start_s` and whose last one ends at `end_s`.
+    """Plans the preview of a video whose first frame is at `start_s` and whose last one ends at `end_s`.
 
-    `key_times_s`: presentation times of the key frames, ascending; may be empty or incomplete, and may begin before
-    the first frame that is shown, which is then no key frame. Never more than
-    `options.max_frames` frames, at least one; times ascend and lie in [start_s, end_s].
+    `key_times_s`: presentation times of the key frames, ascending. They may be empty or incomplete. They may begin
+    before the first frame that is shown, which is then not a key frame. The plan has at least one frame and at most
+    `options.max_frames`. Its times ascend and lie in [start_s, end_s].
     """
     span_s = end_s - start_s
     frame_s = 1.0 / fps if fps and fps > 0 else 0.0
@@ -49,7 +49,7 @@ def plan_preview(
 
 
 def _evenly(start_s: float, span_s: float, count: int, tolerance_s: float, at: float = 0.5) -> tuple[PlannedFrame, ...]:
-    """One frame in each of `count` equal parts, `at` a share of the part."""
+    """Returns one frame in each of `count` equal parts, at the share `at` of the part."""
     return tuple(PlannedFrame(start_s + (i + at) * span_s / count, False, tolerance_s) for i in range(count))
 
 
@@ -73,7 +73,7 @@ def _keys_and_fill(
 
 
 def thin(times_s: Sequence[float], interval_s: float) -> list[float]:
-    """Leave out times whose neighbours that stay are no further apart than the interval. The first and last stay."""
+    """Drops times whose remaining neighbours are at most the interval apart. Keeps the first and the last."""
     kept: list[float] = []
     for i, time_s in enumerate(times_s):
         needed = not kept or i + 1 == len(times_s) or times_s[i + 1] - kept[-1] > interval_s
@@ -83,7 +83,7 @@ def thin(times_s: Sequence[float], interval_s: float) -> list[float]:
 
 
 def _fill(keys: Sequence[float], end_s: float, interval_s: float, budget_s: float) -> list[float]:
-    """Times that break up the gaps after each key, within a budget of decoded seconds shared out by length."""
+    """Returns times that break up the gaps after keys. Gaps share the budget of decoded seconds by their length."""
     gaps = [(a, b) for a, b in zip(keys, [*keys[1:], end_s], strict=True) if b - a > GAP_SLACK * interval_s]
     total_s = sum(b - a for a, b in gaps)
     share = min(1.0, budget_s / total_s) if total_s else 1.0

@@ -1,7 +1,7 @@
 """The decode processes of a program: started ahead, lent to one video at a time, killed when they hang, replaced.
 
-A hang that holds the interpreter lock, a crash inside a codec, memory that runs away: each costs the one video a
-VideoError. Imports little: `nsnet tag` starts a pool before anything else.
+A hang that holds the interpreter lock, a crash inside a codec, memory that runs out: each is a VideoError for that one
+video. Imports little, because `nsnet tag` starts a pool before anything else.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ if TYPE_CHECKING:
     from nsnet_cli.video.remote import RemoteReader
 
 VIDEOS_PER_PROCESS = 1000
-"""A fresh process now and then, so that leaks in codecs never add up."""
+"""Then a process is replaced, so that leaks in codecs do not add up."""
 
 _came_up: set[str] = set()
-"""Readers with which any process has come up: from then on, one that does not is no fault of the installation."""
+"""Readers with which a process has started once. If one fails to start later, the installation is not at fault."""
 
 
 class DecodePool:
     """At most `size` decode processes. Safe to use from several threads.
 
     `memory_bytes`: what decoding may allocate. `reader`: where a process finds `open_video` ("module:function").
-    `timeout_s`: what each video may keep its reader waiting; None follows the video's length.
+    `timeout_s`: how long each video may keep its reader waiting. None: depends on the video's length.
     """
 
     def __init__(
@@ -55,21 +55,21 @@ class DecodePool:
         self.killed = False
 
     def start(self, size: int | None = None) -> None:
-        """Set the size, and start as many processes without waiting until they are up."""
+        """Sets the size, and starts that many processes without waiting for them."""
         self.resize(size or self._size)
         while len(self._idle) + self._lent < self._size:
             self._idle.append(self.new_process())
 
     def resize(self, size: int) -> None:
-        """Set the size. Processes above it that are up already stay until the pool is closed."""
+        """Sets the size. Surplus processes stay until the pool is closed."""
         with self._change:
             self._size = size
             self._change.notify_all()
 
     def open(self, path: Path, options: ReadOptions) -> RemoteReader:
-        """A reader of one video, in a process of its own: waits for one that is free, and has it begin at once.
+        """Returns a reader of one video in a process of its own. Waits for a free process, which begins at once.
 
-        What is wrong with the video is raised as VideoError when its reader is used. Raises VideoError once the pool is
+        Faults of the video raise VideoError when the reader is used. This call raises VideoError once the pool is
         killed.
         """
         from nsnet_cli.video.remote import RemoteReader
@@ -82,16 +82,16 @@ class DecodePool:
         return RemoteReader(path, options, self, self._borrow())
 
     def open_ahead(self, path: Path, options: ReadOptions) -> None:
-        """Have a process begin before anybody asks. The next `open`, if of the same, goes on from there."""
+        """Begins to read a video ahead. The next `open` continues there if it has the same path and options."""
         self._ahead = self.open(path, options)
 
     @property
     def pids(self) -> list[int]:
-        """The processes that are alive."""
+        """Ids of the processes that are alive."""
         return [pid for process in list(self._all) if (pid := process.pid) is not None]
 
     def kill(self) -> None:
-        """End the processes, from any thread; the readers that wait for them find out."""
+        """Ends all processes, from any thread. Readers that wait for one get an error."""
         self.killed = True
         for pid in self.pids:
             with suppress(OSError):
@@ -100,7 +100,7 @@ class DecodePool:
             self._change.notify_all()
 
     def close(self) -> None:
-        """End the idle processes. One that is lent ends with its reader."""
+        """Ends the idle processes. A lent one ends with its reader."""
         self.killed = True
         ahead, self._ahead = self._ahead, None
         if ahead is not None:
@@ -119,19 +119,19 @@ class DecodePool:
     # ---- for its readers ----
 
     def new_process(self) -> DecodeProcess:
-        """Starts at once; whoever uses it waits until it is up."""
+        """Starts a process and returns at once. Its user waits until it is ready."""
         process = DecodeProcess(self.memory_bytes, self.reader)
         self._all.add(process)
         return process
 
     def discard(self, process: DecodeProcess) -> None:
-        """End a process that is not to be lent again."""
+        """Ends a process that must not be lent again."""
         self._all.discard(process)
         with suppress(OSError):
             process.end()
 
     def give_back(self, process: DecodeProcess | None) -> None:
-        """A reader is done with its process, which is sound and can serve another; None: it had none in the end."""
+        """Takes back a process that can serve other videos. None: the reader has none left."""
         if process is not None and (process.served >= VIDEOS_PER_PROCESS or self.killed):
             self.discard(process)
             process = None
@@ -145,15 +145,15 @@ class DecodePool:
         _came_up.add(self.reader)
 
     def did_not_come_up(self, path: Path, how: str) -> NsnetError:
-        """What to raise where a process did not start, tried START_TRIES times."""
+        """Returns the error for a process that did not start in START_TRIES tries."""
         tried = f"does not start, tried {START_TRIES} times: {how}"
         if self.reader in _came_up:
-            return VideoError(f"{path}: the decoder {tried}", "is memory short? lower --jobs", "crashed")
-        return NsnetError(f"the decode process {tried}", "run `nsnet --version`?")
+            return VideoError(f"{path}: the decoder {tried}", "if memory is short, lower --jobs", "crashed")
+        return NsnetError(f"the decode process {tried}", "check the installation with `nsnet --version`")
 
     def _borrow(self) -> DecodeProcess | None:
-        """An idle process, the one that was used last first: it is up. None: its reader starts one."""
-        if os.getpid() != self._owner:  # a fork of this program: the processes are its parent's
+        """Returns the idle process that was used last, which is ready. None: the reader starts one."""
+        if os.getpid() != self._owner:  # a fork of this program: the processes belong to its parent
             self._all, self._idle, self._lent, self._owner = set(), [], 0, os.getpid()
             self._change = threading.Condition()
         with self._change:

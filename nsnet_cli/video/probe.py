@@ -1,5 +1,4 @@
-"""What a file is, before its frames are asked for: container, codec, displayed size, rotation, length, key-frame
-times."""
+"""Probes a file before its preview is read: container, codec, displayed size, rotation, length, key-frame times."""
 
 from __future__ import annotations
 
@@ -30,13 +29,13 @@ from nsnet_cli.video.packets import clocked_packets, packet_ticks, packets
 from nsnet_cli.video.scaling import orientation
 
 SAMPLE_INDEXES = ("mov,mp4,m4a,3gp,3g2,mj2", "avi")
-"""Containers whose index lists every frame, not key frames alone."""
+"""Containers whose index lists every frame, not only key frames."""
 INDEXED_FORMATS = (*SAMPLE_INDEXES, "matroska,webm")
 MAX_KEY_TIMES = 8192
-"""Key frames closer together than a video's length over this are not listed: no plan can use them."""
+"""Key frames closer together than the length divided by this are not listed: no plan can use them."""
 FIRST_FRAME_BYTES = 256 << 20
 FIRST_FRAME_S = 10.0
-"""How far to look for a first frame that decodes: recordings may begin long before their first key frame."""
+"""How far to search for a first frame that decodes: recordings may begin long before their first key frame."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,30 +45,30 @@ class Probe:
     info: VideoInfo
     key_times_s: tuple[float, ...]
     start_s: float
-    """First video frame that is shown: an edit list may leave out those before it, down to a key frame."""
+    """The first frame that is shown. An edit list may leave out the frames between a key frame and this one."""
     end_s: float
-    """End of the last one."""
+    """End of the last frame that is shown."""
     indexed: bool
-    """The container has an index: key frames can be sought one by one."""
+    """The container has an index, so that a seek finds each key frame."""
     clockless: bool
-    """A raw stream whose packets carry no times: they follow from the frame rate."""
+    """A raw stream whose packets carry no times. Times follow from the frame rate."""
     false_keys: bool
-    """The container calls every packet a key frame, and lies."""
+    """The container wrongly calls every packet a key frame."""
     identity: FileIdentity
     sample_aspect: Fraction | None = None
     first_frame: av.VideoFrame | None = field(default=None, repr=False, compare=False)
-    """The frame that was decoded to learn the geometry; it is key_times_s[0] where that decodes."""
+    """The frame that was decoded to learn the geometry: the one at key_times_s[0] if that decodes."""
 
     def file_changed(self) -> bool:
         """Whether the file has been written to, or replaced, since it was probed."""
         try:
             return file_identity(os.stat(self.info.path)) != self.identity  # noqa: PTH116
         except FileNotFoundError:
-            return False  # removed: what was open stayed whole
+            return False  # removed: the open file stayed whole
 
 
 def probe_video(path: Path, options: ReadOptions) -> Probe:
-    """Open, look and close. Raises VideoError as `open_video`, and "no_frames" or "truncated" where nothing decodes."""
+    """Opens, probes and closes a file. Raises VideoError as `open_video` does, and also if no frame decodes."""
     video = open_video(path, options)
     try:
         return probe_open(video, options)
@@ -78,7 +77,7 @@ def probe_video(path: Path, options: ReadOptions) -> Probe:
 
 
 def probe_open(video: OpenVideo, options: ReadOptions) -> Probe:
-    """As probe_video, on an open one, whose reading position it leaves anywhere."""
+    """Probes an open video as `probe_video` does. It moves the reading position."""
     context = video.stream.codec_context
     frame, first_key = _first_frame(video, options)
     false_keys, false_index = _lies(video)
@@ -127,7 +126,7 @@ def probe_open(video: OpenVideo, options: ReadOptions) -> Probe:
 
 
 def _first_frame(video: OpenVideo, options: ReadOptions) -> tuple[av.VideoFrame, av.Packet]:
-    """The first frame that decodes on its own and its packet: geometry comes from pixels, not from claims."""
+    """Returns the first frame that decodes alone, and its packet. Geometry comes from pixels, not from headers."""
     context = video.stream.codec_context
     tried, problem, read_bytes, started = 0, "none is a key frame", 0, time.monotonic()
     for packet in packets(video):
@@ -158,7 +157,7 @@ def _first_frame(video: OpenVideo, options: ReadOptions) -> tuple[av.VideoFrame,
 
 
 def _to_be_shown(packet: av.Packet) -> av.Packet:
-    """The packet, or where the edit list leaves it out (decoders then give no frame) its like without that mark."""
+    """Returns the packet, or a copy to be shown if the edit list leaves it out: decoders give no frame for those."""
     if not packet.is_discard:
         return packet
     shown = av.Packet(bytes(packet))
@@ -167,9 +166,9 @@ def _to_be_shown(packet: av.Packet) -> av.Packet:
 
 
 def _lies(video: OpenVideo) -> tuple[bool, bool]:
-    """Whether packets, or index entries alone, are called key frames although they are none.
+    """Returns whether packets, and whether only index entries, are wrongly called key frames.
 
-    Reads on from the first key frame; in nearly every file just one packet.
+    Reads on from the first key frame, in nearly every file just one packet.
     """
     context = video.stream.codec_context
     following = packets(video)
@@ -183,11 +182,11 @@ def _lies(video: OpenVideo) -> tuple[bool, bool]:
     if video.container.format.name in SAMPLE_INDEXES:
         return False, len(index) > 1 and all(entry.is_keyframe for entry in index[:8])
     found = index.search_timestamp(second.pts, any_frame=True) if second.pts is not None else -1
-    return False, found >= 0 and index[found].timestamp == second.pts  # Matroska lists blocks that it calls key frames
+    return False, found >= 0 and index[found].timestamp == second.pts  # Matroska's index should list only key frames
 
 
 def _key_times(video: OpenVideo, first_key: av.Packet) -> tuple[list[float], bool, float]:
-    """Key-frame times, whether they come from an index, and the end of the last packet seen (0 when none was)."""
+    """Returns key-frame times, whether they come from an index, and the end of the last packet read (0: none)."""
     if video.container.format.name in INDEXED_FORMATS:
         keys = _indexed_keys(video, first_key)
         if keys:
@@ -196,7 +195,7 @@ def _key_times(video: OpenVideo, first_key: av.Packet) -> tuple[list[float], boo
 
 
 def _indexed_keys(video: OpenVideo, first_key: av.Packet) -> list[float]:
-    """Key-frame times out of the container's index, or [] where it has none to be trusted."""
+    """Returns key-frame times from the container's index, or [] if it has none to be trusted."""
     stream = video.stream
     first = packet_ticks(first_key)
     if first is None:
@@ -210,7 +209,7 @@ def _indexed_keys(video: OpenVideo, first_key: av.Packet) -> list[float]:
     index = stream.index_entries
     if not len(index):
         return []
-    # Some indexes hold decode times (MP4): key frames are late by the same reordering delay throughout.
+    # Some indexes hold decode times (MP4). All key frames are shown later by the same reordering delay.
     shift = first - (
         first_key.dts if first_key.dts is not None and video.container.format.name.startswith("mov") else first
     )
@@ -226,8 +225,8 @@ def _indexed_keys(video: OpenVideo, first_key: av.Packet) -> list[float]:
         at = ticks + step
     known_s = _video_end(video) or _duration(video, 0.0)
     last_s = video.seconds(index[len(index) - 1].timestamp + shift)
-    # Without cues, or with fragments, the index has only what opening the file happened to read. Matroska's has key
-    # frames alone, the last of which may be far from the end.
+    # Without cues, or with fragments, the index has only what was read when the file was opened. Matroska's has only
+    # key frames, and the last may be far from the end.
     reaches = 0.5 if video.container.format.name == "matroska,webm" else 0.9
     if not known_s or last_s < reaches * known_s:
         return []
@@ -235,7 +234,7 @@ def _indexed_keys(video: OpenVideo, first_key: av.Packet) -> list[float]:
 
 
 def _demuxed_keys(video: OpenVideo, false_keys: bool) -> tuple[list[float], bool, float]:
-    """As _key_times, by reading the whole file."""
+    """Returns the same as `_key_times`, by reading the whole file."""
     keys: list[float] = []
     end_s = 0.0
     again = open_video(video.path, ReadOptions(size_px=1))
@@ -255,7 +254,7 @@ def _demuxed_keys(video: OpenVideo, false_keys: bool) -> tuple[list[float], bool
 
 
 def _duration(video: OpenVideo, seen_end_s: float) -> float:
-    """Length of the whole file, sound included, as players show it."""
+    """Returns the length of the whole file, sound included, as players show it."""
     if seen_end_s > 0:
         return seen_end_s
     if video.container.duration is not None and video.container.duration > 0:
@@ -264,9 +263,9 @@ def _duration(video: OpenVideo, seen_end_s: float) -> float:
 
 
 def _video_end(video: OpenVideo) -> float | None:
-    """Where the video stream ends by what the container says of it alone: sound may go on for longer."""
+    """Returns where the container says that the video stream ends, or None. Sound may go on for longer."""
     stream = video.stream
     if stream.duration:
         return max(0.0, video.seconds((stream.start_time or 0) + stream.duration))
-    tag = re.fullmatch(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)", stream.metadata.get("DURATION", ""))  # Matroska, by its writer
+    tag = re.fullmatch(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)", stream.metadata.get("DURATION", ""))  # Matroska
     return int(tag[1]) * 3600 + int(tag[2]) * 60 + float(tag[3]) if tag else None

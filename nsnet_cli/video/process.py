@@ -1,6 +1,6 @@
-"""A decode process, as its parent holds it: a socket to it, its error output, a pipe whose closing ends it.
+"""A decode process as its parent holds it: a socket, its error output, and a pipe whose closing ends it.
 
-Imports little: `nsnet tag` starts one before anything else, so that it comes up while the command line is read.
+Imports little: `nsnet tag` starts one before anything else, so that it gets ready while the command line is read.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from typing import IO
 DEFAULT_MEMORY_BYTES = 2 << 30
 DEFAULT_READER = "nsnet_cli.video:open_video"
 START_TRIES = 3
-"""How often a process is started for a video before it counts as not to be had."""
+"""How often to try to start a process for a video."""
 GONE_S = 2.0
-"""How long a killed process may take to be gone. One that the kernel holds (a dead network disk) is left behind."""
+"""How long to wait for a killed process to end. One that the kernel holds (a dead network disk) is left behind."""
 
 _BOOT = "import sys; sys.path[:] = {path!r}; from nsnet_cli.video.child import main; main({args})"
 _all: weakref.WeakSet[DecodeProcess] = weakref.WeakSet()
 
 
 def _words_file() -> IO[bytes]:
-    """Where a process's error output goes: memory. A read-only system may have no folder for temporary files."""
+    """Opens a file in memory for a process's error output: a read-only system may have no folder for it."""
     if hasattr(os, "memfd_create"):
         return os.fdopen(os.memfd_create("nsnet-stderr"), "w+b")
     import tempfile
@@ -34,11 +34,11 @@ def _words_file() -> IO[bytes]:
     try:
         return tempfile.TemporaryFile()
     except OSError:
-        return open(os.devnull, "w+b")  # noqa: PTH123  its last words are lost, how it ended is not
+        return open(os.devnull, "w+b")  # noqa: PTH123  the output is lost, the exit code is not
 
 
 class DecodeProcess:
-    """Starts at once, without waiting until it is up: it says "ready" on `socket` then.
+    """One decode process. It is started without waiting; once it is up, it sends "ready" on `socket`.
 
     `memory_bytes`: what decoding may allocate. `reader`: where the child finds `open_video` ("module:function").
     """
@@ -46,9 +46,9 @@ class DecodeProcess:
     def __init__(self, memory_bytes: int = DEFAULT_MEMORY_BYTES, reader: str = DEFAULT_READER) -> None:
         self._owner = os.getpid()
         self.ready = False
-        """Whether it has said that it is up."""
+        """Whether it has sent "ready"."""
         self.served = 0
-        """Videos that it was asked for."""
+        """Videos requested from it so far."""
         self.socket, theirs = socket.socketpair()
         life_read, self._life = os.pipe()
         self._stderr = _words_file()
@@ -62,7 +62,7 @@ class DecodeProcess:
                 stdout=subprocess.DEVNULL,
                 stderr=self._stderr,
                 env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"},
-                start_new_session=True,  # Ctrl-C in the terminal reaches the parent alone
+                start_new_session=True,  # Ctrl-C in the terminal reaches only the parent
             )
         except BaseException:
             self._close_files()
@@ -74,11 +74,11 @@ class DecodeProcess:
 
     @property
     def pid(self) -> int | None:
-        """None after its death: others get its number. None too in a fork of this program, which has no part in it."""
+        """None once it has ended, because others may get its id. None too in a fork, which must not use it."""
         return self._process.pid if os.getpid() == self._owner and self._process.poll() is None else None
 
     def end(self) -> None:
-        """Kill it, and close what leads to it. One that cannot die now dies when the kernel lets it go."""
+        """Kills it and closes its files. One that the kernel holds ends when the kernel lets it go."""
         if os.getpid() != self._owner:
             return
         with contextlib.suppress(OSError):
@@ -88,7 +88,7 @@ class DecodeProcess:
         self._close_files()
 
     def last_words(self) -> str:
-        """How it ended, and the last line that it wrote."""
+        """Returns how it ended, and the last line that it wrote."""
         try:
             code = self._process.wait(timeout=GONE_S)
         except subprocess.TimeoutExpired:
@@ -107,7 +107,7 @@ class DecodeProcess:
 
 
 def _forget() -> None:
-    """In a fork of this program: let go of what belongs to its parent, or the workers would outlive that."""
+    """Runs in a fork of this program: closes the parent's files, or the workers would outlive the parent."""
     for process in list(_all):
         process._close_files()
     _all.clear()

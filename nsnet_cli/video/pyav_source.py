@@ -1,9 +1,9 @@
-"""Planned frames with PyAV (FFmpeg): key frames decoded alone, the others from the key frame before them.
+"""Decodes planned frames with PyAV (FFmpeg): key frames alone, the others from the key frame before them.
 
 The plan is cut into stretches, each a key frame and the planned frames up to the next one. In an indexed file each
-stretch is sought on its own; in others the packets are read through once. Every key frame goes through a flushed
-decoder and is drained at once, which is what makes open GOPs (where decoders drop a key frame whose predecessors they
-have not seen) come out whole.
+stretch is found by a seek; other files are read through once. Every key frame goes through a flushed decoder, and one
+that is wanted alone is drained at once. Otherwise decoders drop key frames of open GOPs, because they have not seen
+the frames before them.
 """
 
 from __future__ import annotations
@@ -28,16 +28,18 @@ from nsnet_cli.video.source import BATCH_FRAMES, Tally
 from nsnet_cli.video.stretches import Clock, Decoded, Run, Stretch, even_cuts, nearest, stretches
 
 SKIPPABLE = ("h264", "mpeg1video", "mpeg2video", "mpeg4")
-"""Codecs whose decoders can leave out frames that nothing refers to without touching the others. Not HEVC, where such a
-frame may still be referred to from another temporal layer."""
+"""Codecs whose decoders can skip unreferenced frames without changing the others.
+
+Not HEVC: another temporal layer may still refer to such a frame.
+"""
 PACKETS_TO_KEY = 1000
-"""Packets read after a seek in search of the key frame."""
+"""Most packets read after a seek to find the key frame."""
 
 
 def read_frames(
     path: Path, probe: Probe, plan: PreviewPlan, options: ReadOptions, tally: Tally
 ) -> Iterator[FrameBatch]:
-    """Decode the plan's frames, in batches of at most BATCH_FRAMES; counts what was decoded and lost into `tally`."""
+    """Yields the plan's frames in batches of at most BATCH_FRAMES. Counts decoded and lost frames in `tally`."""
     parts = stretches(plan, probe.key_times_s)
     threads = max(1, min(options.threads, len(parts))) if probe.indexed else 1
     if threads == 1:
@@ -53,7 +55,7 @@ def read_frames(
 
 
 def _side_by_side(sources: list[Generator[FrameBatch]]) -> Iterator[FrameBatch]:
-    """Run iterators in threads of their own and pass on what they give, at most one batch waiting for each."""
+    """Runs each iterator in its own thread and yields what they give. At most one batch per iterator waits."""
     results: queue.Queue[FrameBatch | BaseException | None] = queue.Queue(maxsize=len(sources))
     stop = threading.Event()
 
@@ -101,11 +103,11 @@ class _Decoder:
     def __init__(self, path: Path, probe: Probe, options: ReadOptions, tally: Tally, given: set[float]) -> None:
         self.path, self.probe, self.options, self.tally = path, probe, options, tally
         self.given = given
-        """Times given already, by any decoder on this file: one frame can be the nearest to two planned times."""
+        """Times that decoders of this file have given: one frame can be the nearest to two planned times."""
         self.clock = Clock()
 
     def batches(self, parts: list[Stretch]) -> Generator[FrameBatch, None, None]:
-        # A fifth of decoding, for 0.25 of 255 levels in key frames. In frames that build on others it would be 1.5.
+        # Saves a fifth of decoding and changes key frames by 0.25 of 255 levels. Others would change by 1.5.
         only_keys = not any(part.fills for part in parts)
         self.video = open_video(self.path, self.options, skip_loop_filter=only_keys)
         try:
@@ -166,7 +168,7 @@ class _Decoder:
         run = Run(part)
         yield from self._run(run, itertools.chain([key], packets), pushed_back, skipping)
         if run.missing and self.probe.indexed:
-            # Skipped over, or shown before the key frame though stored after it (open GOP): again from further back.
+            # Skipped, or shown before the key frame but stored after it (open GOP): decode from one key frame earlier.
             keys = self.probe.key_times_s
             again = keys[max(0, bisect_right(keys, part.key_s) - 2)]
             packets = self._seek(again)
@@ -177,7 +179,7 @@ class _Decoder:
         self.tally.frames_lost += len(run.missing)
 
     def _key_packet(self, key_s: float, packets: Iterator[av.Packet]) -> av.Packet | None:
-        """The next key packet; where packets are read through, the one that the stretch is about."""
+        """Returns the next key packet. Without an index, it is the one that begins the stretch."""
         limit = PACKETS_TO_KEY if self.probe.indexed else None
         for packet in itertools.islice(packets, limit):
             if packet.is_keyframe or not self.probe.info.key_frames:
@@ -206,9 +208,9 @@ class _Decoder:
     def _run(
         self, run: Run, packets: Iterator[av.Packet], pushed_back: list[av.Packet], skipping: bool
     ) -> Iterator[Decoded]:
-        """Decode on from a key frame and give the frames nearest to the planned ones.
+        """Decodes from a key frame on and yields the frames nearest to the planned ones.
 
-        `pushed_back` gets the packets from the last key frame on that belong to the next stretch.
+        `pushed_back` gets the packets from the last key frame on: they belong to the next stretch.
         """
         before: Decoded | None = None
         key_due = run.part.wants_key

@@ -3,8 +3,7 @@
 A VideoReader reads in this process (`open_video`) or in a process that can be killed (`DecodePool.open`).
 
 A frame source is a function `read_frames(path, probe, plan, options, tally) -> Iterator[FrameBatch]`. It decodes a
-plan's frames in any order, never gives a frame under another frame's time, and counts what it decoded and what it could
-not.
+plan's frames in any order and never gives a frame another frame's time. It counts decoded and lost frames.
 """
 
 from __future__ import annotations
@@ -49,15 +48,15 @@ class VideoReader(Protocol):
 
     @property
     def report(self) -> DecodeReport:
-        """What the preview took. There once it was read to its end."""
+        """What the preview took. Available once the preview is read to its end."""
         ...
 
     def preview(self) -> Iterator[FrameBatch]:
-        """The planned frames (N, S, S, 3), in batches as they are decoded. Once."""
+        """Yields the planned frames (N, S, S, 3) in batches, as they are decoded. Can be read once."""
         ...
 
     def views(self, at_s: Sequence[float], spec: InputSpec) -> FrameBatch:
-        """K views around the times `at_s`: pixels (K, F, S, S, 3), pts_s (K, F). After the preview."""
+        """Returns K views around the times `at_s`: pixels (K, F, S, S, 3), pts_s (K, F). Call it after the preview."""
         ...
 
     def close(self) -> None: ...
@@ -70,7 +69,7 @@ class VideoReader(Protocol):
 
 
 class LocalReader:
-    """A video that is read in this process: no deadline, and no protection from what a codec may do."""
+    """Reads a video in this process, without a deadline and without protection from crashes of a codec."""
 
     report: DecodeReport
 
@@ -131,7 +130,7 @@ class LocalReader:
             raise VideoError(f"{self.path}: changed while it was read", "tag it again when it is complete", "changed")
 
     def close(self) -> None:
-        """Nothing is held open between two calls."""
+        """Does nothing: no file stays open between calls."""
 
     def __enter__(self) -> Self:
         return self
@@ -144,21 +143,21 @@ class LocalReader:
 
 @contextmanager
 def _told_as_video_errors(path: Path) -> Iterator[None]:
-    """What the disk, FFmpeg or the memory refuses is the video's; anything else is a mistake of ours and passes."""
+    """Turns errors of disk, FFmpeg and memory into VideoErrors. Any other error is a bug of ours and passes."""
     try:
         yield
     except MemoryError:
-        raise VideoError(f"{path}: decoding it needs more memory than there is", kind="out_of_memory") from None
+        raise VideoError(f"{path}: decoding needs more memory than there is", kind="out_of_memory") from None
     except (av.error.FFmpegError, OSError) as error:
         reason = error.strerror or str(error)
         raise VideoError(f"{path}: cannot be read: {reason}", "it may be damaged", "unreadable") from None
 
 
 def _source(decoder: str) -> tuple[str, FrameSource]:
-    """The frame source for a decoder option.
+    """Returns the name and the function of the frame source for a decoder option.
 
-    `auto` is PyAV for every video: measured, it is the faster one on key frames and on filled gaps, the only one for
-    AV1 and for files without an index, and damaged files cannot hang it. decord has to be asked for.
+    `auto` is PyAV for every video. By measurement it is faster on key frames and on filled gaps. Only PyAV reads AV1
+    and files without an index, and damaged files cannot hang it. decord is used only on request.
     """
     if decoder == "decord":
         from nsnet_cli.video import decord_source

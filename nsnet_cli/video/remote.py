@@ -1,6 +1,6 @@
-"""A VideoReader whose video is read by a decode process of a pool; the parent's side of the socket.
+"""A VideoReader whose video is read by a decode process of a pool: the parent's side of the socket.
 
-The process is asked when the reader is made and begins at once; whoever uses the reader waits for the answers.
+The request is sent when the reader is made, so the process begins at once. The reader's methods wait for answers.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ from nsnet_cli.video.process import START_TRIES, DecodeProcess
 START_TIMEOUT_S = 60.0
 HEADER_TIMEOUT_S = 30.0
 SLOWEST_READ_BYTES_S = 10e6
-"""A file without an index is read whole before its header: it gets the time that a slow disk needs."""
+"""A file without an index is read whole before its header comes: it gets the time that a slow disk needs."""
 MAX_TIMEOUT_S = 1800.0
 
 
 def default_timeout_s(duration_s: float) -> float:
-    """Longest that decoding the preview of so long a video may take: half a minute and real time, at most 30 min."""
+    """Returns the time limit for decoding a preview: 30 s plus the length of the video, at most 30 min."""
     return min(MAX_TIMEOUT_S, HEADER_TIMEOUT_S + max(0.0, duration_s))
 
 
 class Lender(Protocol):
-    """Whose process a reader uses; DecodePool is one."""
+    """Lends a process to a reader, as DecodePool does."""
 
     timeout_s: float | None
 
@@ -55,12 +55,12 @@ class Lender(Protocol):
 
 
 class RemoteReader:
-    """See VideoReader. Every call may also raise VideoErrors of the kinds "timeout" and "crashed"."""
+    """A VideoReader. Every call may also raise VideoErrors of the kinds "timeout" and "crashed"."""
 
     report: DecodeReport
 
     def __init__(self, path: Path, options: ReadOptions, pool: Lender, process: DecodeProcess | None) -> None:
-        """Asks the process for the video; None: one has to be started."""
+        """Requests the video from `process`, or from a new process if that is None."""
         self.path, self.options = Path(path), options
         self._pool, self._process, self._asked = pool, process, False
         self._header: VideoHeader | None = None
@@ -69,7 +69,7 @@ class RemoteReader:
         try:
             if self._process is None:
                 self._process = pool.new_process()
-            with contextlib.suppress(OSError):  # it died while it was idle: `_begin` finds out and starts another
+            with contextlib.suppress(OSError):  # it died while it was idle: `_begin` will start another
                 self._ask()
         except BaseException:
             self.close()
@@ -102,7 +102,7 @@ class RemoteReader:
         return views
 
     def close(self) -> None:
-        """Lend the process on. One that is still at work is ended."""
+        """Gives the process back to the pool. One that is still at work is ended."""
         if not self._open:
             return
         self._open = False
@@ -132,7 +132,7 @@ class RemoteReader:
         self._process.served += 1
 
     def _begin(self) -> VideoHeader:
-        """The header. That the process died while it was idle, or was starting, is not this video's doing."""
+        """Returns the header. Replaces a process that died while idle or starting: the video is not at fault."""
         if self._header is None:
             self._wait_until_asked()
             timeout_s = self._pool.timeout_s
@@ -169,14 +169,14 @@ class RemoteReader:
         return wire.Deadline(timeout_s if timeout_s is not None else default_timeout_s(self.info.duration_s))
 
     def _receive(self) -> Any:
-        """The next answer. Raises VideoError: the video's, or that of a process which hangs or died."""
+        """Returns the next answer. Raises the video's VideoError, or one for a process that hangs or died."""
         assert self._process is not None
         try:
             message = wire.receive(self._process.socket, self._deadline)
         except TimeoutError:
             waited_s = self._deadline.waited_s
             raise VideoError(
-                f"{self.path}: decoding did not end within {waited_s:.0f} s", "give it more with --timeout", "timeout"
+                f"{self.path}: decoding did not end within {waited_s:.0f} s", "raise --timeout", "timeout"
             ) from None
         except EOFError:
             raise VideoError(f"{self.path}: the decoder died: {self._process.last_words()}", kind="crashed") from None
@@ -189,5 +189,5 @@ class RemoteReader:
 def _header_timeout_s(path: Path) -> float:
     try:
         return HEADER_TIMEOUT_S + bounded(path.stat).st_size / SLOWEST_READ_BYTES_S
-    except OSError:  # the process finds out what it is
+    except OSError:  # the process will report it
         return HEADER_TIMEOUT_S

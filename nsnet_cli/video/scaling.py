@@ -1,7 +1,7 @@
-"""From a decoded frame to the recogniser's pixels: crop, scale, colours, rotation; and small JPEGs of the whole frame.
+"""Turns decoded frames into the recogniser's pixels (crop, scale, colours, rotation) and into small JPEGs.
 
-The square is cut out before it is scaled (FFmpeg's crop filter moves pointers, it copies nothing), so only the pixels
-that the recogniser sees are paid for.
+The square is cut out before it is scaled, so only the pixels that the recogniser sees cost time. FFmpeg's crop filter
+moves pointers and copies nothing.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _TIME_BASE = Fraction(1, 1_000_000)
 
 
 class Scaler:
-    """Makes (size_px, size_px, 3) uint8 RGB squares, and JPEGs, out of the frames of one video."""
+    """Makes (size_px, size_px, 3) uint8 RGB squares, and JPEGs, from the frames of one video."""
 
     def __init__(self, options: ReadOptions, sample_aspect: Fraction | None) -> None:
         self.options = options
@@ -32,14 +32,14 @@ class Scaler:
         self._graphs: dict[tuple[object, ...], av.filter.Graph] = {}
 
     def square(self, frame: av.VideoFrame) -> np.ndarray:
-        """The centred square of `crop` times the shorter displayed side, upright, (S, S, 3) uint8 RGB."""
+        """Returns the centred square of `crop` times the shorter displayed side, upright, (S, S, 3) uint8 RGB."""
         size = self.options.size_px
         width, height = centred_square(frame.width, frame.height, self.sample_aspect, self.options.crop)
         crop = f"{width}:{height}:{(frame.width - width) // 2}:{(frame.height - height) // 2}:exact=1"
         return upright(self._scaled(frame, size, size, crop), orientation(frame))
 
     def jpeg(self, frame: av.VideoFrame) -> bytes:
-        """The whole displayed frame, longest side `jpeg_side_px` (never enlarged), as JPEG."""
+        """Returns the whole displayed frame as JPEG, shrunk so that no side is longer than `jpeg_side_px`."""
         from PIL import Image
 
         shown_width = frame.width * self.sample_aspect
@@ -83,14 +83,14 @@ class Scaler:
 
 
 def centred_square(width: int, height: int, sample_aspect: float, crop: float) -> tuple[int, int]:
-    """Stored size of the centred square of `crop` times the shorter displayed side."""
+    """Returns the stored (width, height) of the centred square of `crop` times the shorter displayed side."""
     side = crop * min(width * sample_aspect, height)
     return max(1, min(width, round(side / sample_aspect))), max(1, min(height, round(side)))
 
 
 def orientation(frame: av.VideoFrame) -> tuple[int, bool]:
-    """Quarter turns counter-clockwise that put the frame upright, and whether it is mirrored left-right before them."""
-    # Not frame.side_data: a frame and what it keeps there hold each other until the garbage collector comes.
+    """Returns the quarter turns counter-clockwise that put a frame upright, and whether it is mirrored before them."""
+    # Not frame.side_data: a frame and its side_data keep each other alive until the garbage collector runs.
     matrix = cast(Any, SideDataContainer)(frame).get("DISPLAYMATRIX")
     if matrix is None:
         return 0, False
@@ -99,7 +99,10 @@ def orientation(frame: av.VideoFrame) -> tuple[int, bool]:
 
 
 def matrix_orientation(a: float, b: float, c: float, d: float) -> tuple[int, bool]:
-    """Of a display matrix [[a, b], [c, d]] that maps stored x, y to shown x' = ax + cy, y' = bx + dy (y downwards)."""
+    """Returns the orientation for a display matrix [[a, b], [c, d]].
+
+    It maps stored x, y to shown x' = ax + cy, y' = bx + dy (y downwards).
+    """
     mirrored = a * d - b * c < 0
     if mirrored:
         a, b = -a, -b
@@ -115,7 +118,7 @@ def upright(pixels: np.ndarray, orientation: tuple[int, bool]) -> np.ndarray:
 
 
 def rgb_array(frame: av.VideoFrame) -> np.ndarray:
-    """A view of an rgb24 or rgb48le frame's pixels, (H, W, 3); rows are padded, so not contiguous in general."""
+    """Returns a view of an rgb24 or rgb48le frame's pixels, (H, W, 3). Rows may be padded, so not contiguous."""
     plane = frame.planes[0]
     values = np.frombuffer(memoryview(plane), np.uint8 if frame.format.name == "rgb24" else np.dtype("<u2"))
     rows = values.reshape(-1, plane.line_size // values.itemsize)[: frame.height]

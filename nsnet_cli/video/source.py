@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 BATCH_FRAMES = 8
-"""Frames of a batch: few, so that the networks start while most are still to be decoded."""
+"""Frames per batch: few, so that the networks start before most frames are decoded."""
 
 
 @dataclass(slots=True)
 class Tally:
-    """Counted while decoding goes on."""
+    """Frames counted during decoding."""
 
     frames_decoded: int = 0
     frames_lost: int = 0

@@ -1,4 +1,4 @@
-"""Bookkeeping of planned frames: how a plan falls into stretches, which frames are found, missing or not needed."""
+"""Tracks planned frames: how a plan is cut into stretches, which frames are found, missing or not needed."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import av
 from nsnet_cli.media import PlannedFrame, PreviewPlan
 
 SKIPPING_FRAMES = 1.5
-"""Tolerance, in frames, from which on any frame may be left out that no other frame refers to."""
+"""If the tolerance is more than this many frames, every unreferenced frame may be skipped."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """Planned frames from one key frame on."""
+    """A key frame, and the planned frames up to the next one."""
 
     key_s: float
     wants_key: bool
@@ -30,7 +30,7 @@ class Decoded:
 
 
 def stretches(plan: PreviewPlan, key_times_s: tuple[float, ...]) -> list[Stretch]:
-    """Cut a plan at the key frames, in order of time."""
+    """Cuts a plan at the key frames, in order of time."""
     keys = key_times_s or (plan.frames[0].pts_s,)
     out: list[Stretch] = []
 
@@ -45,26 +45,26 @@ def stretches(plan: PreviewPlan, key_times_s: tuple[float, ...]) -> list[Stretch
 
 
 def even_cuts(parts: list[Stretch], threads: int) -> list[int]:
-    """Where to cut the stretches so that each thread decodes about as much: a key frame counts as much as a second."""
+    """Returns where to cut the stretches so that threads share the work. A key frame counts as one second."""
     work = [1.0 + (part.fills[-1].pts_s - part.key_s if part.fills else 0.0) for part in parts]
     done = list(itertools.accumulate(work))
     return [0, *(1 + bisect_right(done, done[-1] * i / threads - 1e-9) for i in range(1, threads)), len(parts)]
 
 
 class Run:
-    """The planned frames of one stretch that are still to come, and those for which no frame was found."""
+    """Tracks one stretch: the planned frames still to come, and those for which no frame was found."""
 
     def __init__(self, part: Stretch) -> None:
         self.part = part
         self.targets = list(part.fills)
         self.missing: list[PlannedFrame] = []
         self.seen: list[float] = []
-        """Times of all the packets that went into the decoder."""
+        """Times of all packets that went into the decoder."""
         self.times = [fill.pts_s for fill in part.fills]
         self.leeway_s = min((fill.tolerance_s for fill in part.fills), default=0.0)
 
     def settle(self, found: Decoded | None) -> Decoded | None:
-        """Accept a frame for the next target if it is near enough, or as near as any there is in the file."""
+        """Returns the frame for the next target if it is near enough, or as near as any packet seen; else None."""
         target = self.targets.pop(0)
         if found is not None:
             off_s = abs(found.pts_s - target.pts_s)
@@ -76,7 +76,7 @@ class Run:
         return None
 
     def needs(self, time_s: float, frame_s: float) -> bool:
-        """Whether a frame of this time that no other frame refers to may be the one that a planned frame wants."""
+        """Whether an unreferenced frame at this time may be the one for a planned frame."""
         if self.leeway_s > SKIPPING_FRAMES * frame_s:
             return False
         after = bisect_left(self.times, time_s - 1.05 * frame_s)
@@ -90,9 +90,9 @@ def nearest(time_s: float, before: Decoded | None, after: Decoded) -> Decoded:
 
 
 class Clock:
-    """Presentation times where they ascend as they should, decode times where those are the sounder ones.
+    """Gives presentation times if they ascend as they should, or decode times if those have fewer faults.
 
-    Frames leave a decoder in the order they are shown. AVI files with packed B-frames have pairs of times swapped;
+    Frames leave a decoder in the order they are shown. AVI files with packed B-frames have pairs of times swapped.
     FFmpeg guesses in the same way (best_effort_timestamp), but PyAV does not pass its guess on.
     """
 

@@ -1,4 +1,4 @@
-"""Which frames a view holds: a pure function of the times asked for and of what a view is."""
+"""Decides which frames a view holds, from the requested times and the kind of view."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ LAST_FRAME_S = 1e-3
 
 
 def view_times(at_s: Sequence[float], spec: InputSpec, start_s: float, end_s: float) -> np.ndarray:
-    """Times (K, F) of the frames of K views of a video that runs from `start_s` to `end_s`.
+    """Returns times (K, F): the frames of K views in a video that runs from `start_s` to `end_s`.
 
-    A view of one frame is at its time. With a stride, F frames that far apart lie around it, moved as a whole so that
-    they stay inside the video. With "spread", the F frames lie evenly over the whole video, and `at_s` only says how
-    many views there are: each takes its own place inside the F equal parts.
+    A view of one frame is at its time. With a stride, F frames that far apart lie around that time, moved as a whole so
+    that they stay inside the video. With "spread", the F frames lie evenly over the whole video. `at_s` then only gives
+    the number of views, and each view takes another place inside the F equal parts.
     """
     at = np.asarray(at_s, float)[:, None]  # (K, 1)
     last_s = max(start_s, end_s - LAST_FRAME_S)

@@ -1,7 +1,7 @@
-"""Messages between a decode worker and its parent: a pickled object and, beside it, raw pixels that are not pickled.
+"""Messages between a decode worker and its parent: a pickled object, then raw pixels that are not pickled.
 
-The sockets stay blocking. A timeout set on one for receiving would hold for sending too, and whoever is then busy for
-longer than that would lose the video.
+The sockets stay blocking. A timeout for receiving would apply to sending too, and a receiver that is busy for longer
+would lose the video.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _LENGTHS = struct.Struct("<QQ")
 
 
 class Deadline:
-    """Seconds that may still be spent waiting. Only waiting counts, not what the receiver does between messages."""
+    """Seconds left for waiting. Only waiting counts, not what the receiver does between messages."""
 
     def __init__(self, seconds: float | None) -> None:
         self.left_s = seconds
@@ -40,10 +40,10 @@ class Deadline:
 
 
 def send(sock: socket.socket, message: object) -> None:
-    """Blocks until the peer has room, for ever if need be. Raises OSError when it is gone."""
+    """Sends a message. Blocks until the peer can take it, for ever if need be. Raises OSError if the peer is gone."""
     pixels: bytes | memoryview = b""
     if isinstance(message, FrameBatch):
-        import numpy as np  # here and below: a parent starts its workers before it has the time to import numpy
+        import numpy as np  # here and below: a parent starts its workers before it imports numpy
 
         pixels = np.ascontiguousarray(message.pixels).reshape(-1).data
         message = (message.pixels.shape, message.pts_s, message.jpegs)
@@ -54,7 +54,7 @@ def send(sock: socket.socket, message: object) -> None:
 
 
 def receive(sock: socket.socket, deadline: Deadline | None = None) -> Any:
-    """The next message. Raises EOFError when the peer is gone, TimeoutError when the deadline has passed."""
+    """Returns the next message. Raises EOFError if the peer is gone, TimeoutError if the deadline has passed."""
     deadline = deadline or Deadline(None)
     body_bytes, pixel_bytes = _LENGTHS.unpack(_exactly(sock, _LENGTHS.size, deadline))
     message = pickle.loads(_exactly(sock, body_bytes, deadline))
