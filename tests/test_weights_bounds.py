@@ -226,7 +226,7 @@ def test_weights_of_another_network_are_named(tmp_path: Path) -> None:
     check_widths(found, 1280, 1280)
     with pytest.raises(WeightsError, match=r"head.weight has shape \(2, 1280\), efficientnet-lite2 gives 512"):
         check_widths(found, 1280, 512)
-    with pytest.raises(WeightsError, match=r"sampler.features: 1280, where efficientnet-lite0 gives 512"):
+    with pytest.raises(WeightsError, match=r"sampler.features is 1280, but efficientnet-lite0 gives 512"):
         check_widths(found, 512, 1280)
 
 
@@ -246,7 +246,7 @@ def test_network_files_of_nan_or_rubbish_are_refused(tmp_path: Path) -> None:
     torch = pytest.importorskip("torch")
     fine = {"a": torch.ones(2)}
     assert _misfit(fine, fine) == ""
-    assert _misfit(fine, {"a": torch.tensor([1.0, torch.nan])}) == "a holds NaN or infinity; 1 such"
+    assert _misfit(fine, {"a": torch.tensor([1.0, torch.nan])}) == "a holds NaN or infinity; wrong parameters: 1"
     for name, data in (("x.safetensors", b"rubbish"), ("x.pth", b"rubbish"), ("e.pth", b""), ("e.safetensors", b"")):
         (tmp_path / name).write_bytes(data)
         with pytest.raises(WeightsError, match="cannot read"):

@@ -1,4 +1,4 @@
-"""Which engine runs a checkpoint: the exported networks on the CPU, or torch where a GPU is worth its start."""
+"""Chooses the engine for a checkpoint: exported networks on the CPU, or torch if a GPU is worth its start."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from nsnet_cli.weights.checkpoint import CONFIG_FILE, Checkpoint
 
 DEVICES = ("auto", "cpu", "torch-cpu", "cuda", "mps")
 HEAVY_GFLOPS = 30.0
-"""A recogniser that takes as much per view is heavy: it is worth the start of a GPU.
+"""A recogniser that takes this much per view is worth starting a GPU for.
 
-That start takes about 17 s, more than a lighter one needs on two cores for a dozen videos. ViT-L/16 at 224 px takes
-61.6 GFLOPs, ViT-B/16 17.6, ResNet-50 4.1.
+The start takes about 17 s, longer than a lighter recogniser needs for a dozen videos on two cores. At 224 px, ViT-L/16
+takes 61.6 GFLOPs, ViT-B/16 17.6, ResNet-50 4.1.
 """
 
 
@@ -52,14 +52,14 @@ def _engine(checkpoint: Checkpoint, device: str, say: Callable[[str], None]) -> 
 
 
 def auto_device(recogniser_gflops: float, *, gpu: bool) -> str:
-    """The device of `--device auto`: a GPU is worth its start only where a frame costs much."""
+    """Returns the device for `--device auto`: a GPU only for a heavy recogniser."""
     return "cuda" if gpu and recogniser_gflops >= HEAVY_GFLOPS else "cpu"
 
 
 def frame_gflops(checkpoint: Checkpoint) -> float:
-    """GFLOPs that the recogniser takes per frame: from its export, or else from its architecture.
+    """Returns the recogniser's GFLOPs per frame: from its export, or else from its architecture.
 
-    The architecture needs torch, which a first run needs on either device.
+    The architecture needs torch, but so does a first run on either device.
     """
     from nsnet_cli.nets.cpu_engine import RECOGNISER_BATCH
     from nsnet_cli.nets.exports import Exports
@@ -74,14 +74,14 @@ def frame_gflops(checkpoint: Checkpoint) -> float:
 
 
 def check_widths(checkpoint: Checkpoint, preview: int, recogniser: int) -> None:
-    """Whether sampler and head were made for networks of so many features. Raises WeightsError."""
-    if checkpoint.sampler is None:  # the image networks alone
+    """Raises WeightsError if sampler or head were made for networks with another number of features."""
+    if checkpoint.sampler is None:  # only image networks
         return
     made_for = checkpoint.sampler_config["features"]
     if made_for != preview:
         name = checkpoint.preview.network.name
         raise WeightsError(
-            f"{checkpoint.sampler / CONFIG_FILE}: sampler.features: {made_for}, where {name} gives {preview}",
+            f"{checkpoint.sampler / CONFIG_FILE}: sampler.features is {made_for}, but {name} gives {preview}",
             "train or download the checkpoint again",
             "bad_tensors",
         )
@@ -89,10 +89,10 @@ def check_widths(checkpoint: Checkpoint, preview: int, recogniser: int) -> None:
 
 
 def _cuda_present() -> bool:
-    """Whether an NVIDIA GPU can be expected, found out without the two seconds that importing torch takes."""
+    """Whether there is an NVIDIA GPU. Asks its driver: importing torch would take two seconds."""
     import ctypes
 
-    # By name: ctypes.util.find_library would run a compiler where one is installed, for 70 ms.
+    # By name: ctypes.util.find_library would run a compiler, if one is installed, for 70 ms.
     try:
         driver = ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
         count = ctypes.c_int(0)

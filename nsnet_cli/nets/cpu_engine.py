@@ -1,7 +1,7 @@
-"""The CPU engine: networks exported once per machine, run by OpenVINO. No torch once the exports are there.
+"""The CPU engine: networks exported once per machine, run by OpenVINO. Only the exports need torch.
 
-Loading is hidden behind the decoding of the first video: the constructor checks that the exports are there (or makes
-them) and returns; the graphs are compiled in a thread of their own, and the first call that needs one waits for it.
+Loading overlaps with decoding the first video. The constructor makes exports that are missing, and returns. A thread
+compiles the graphs, and the first call that needs one waits for it.
 """
 
 from __future__ import annotations
@@ -26,10 +26,13 @@ if TYPE_CHECKING:
 
 PREVIEW_BATCH = 8
 RECOGNISER_BATCH = 1
-"""Frames that a compiled graph takes. Fixed, because a graph for any number prepares itself anew for each it meets
-(40 to 75 ms, measured); the preview's is where a frame costs least, the recogniser sees too few to gain from more."""
+"""Frames that a compiled graph takes.
+
+Fixed, because a graph for any number prepares itself again for each new number (40 to 75 ms, measured). At the
+preview's number a frame costs least. The recogniser sees too few frames to gain from more than one.
+"""
 SAMPLER_STEP = 16
-"""The sampler is given a multiple of so many frames, some of them padding: each new number costs it 3 ms."""
+"""The sampler's input is padded to a multiple of this many frames: each new number of frames costs it 3 ms."""
 
 
 class CpuEngine:
@@ -78,14 +81,14 @@ class CpuEngine:
 
 
 def shrink(pixels: np.ndarray, side_px: int) -> np.ndarray:
-    """Area mean of square frames: (N, S, S, 3) uint8 -> (N, side_px, side_px, 3) uint8.
+    """Shrinks square frames by area mean: (N, S, S, 3) uint8 -> (N, side_px, side_px, 3) uint8.
 
-    Outside the graph, whose own pooling takes six times as long.
+    This is done outside the graph, whose own pooling takes six times as long.
     """
     side = pixels.shape[1]
     if side == side_px:
         return pixels
-    if side == 2 * side_px:  # the usual case, without the time that importing Pillow takes
+    if side == 2 * side_px:  # the usual case, which needs no import of Pillow
         quads = pixels.reshape(-1, side_px, 2, side_px, 2, 3)
         top = np.add(quads[:, :, 0, :, 0], quads[:, :, 0, :, 1], dtype=np.uint16)
         bottom = np.add(quads[:, :, 1, :, 0], quads[:, :, 1, :, 1], dtype=np.uint16)
@@ -99,7 +102,7 @@ def shrink(pixels: np.ndarray, side_px: int) -> np.ndarray:
 class Graph:
     """A compiled graph that several threads can call, each with a request of its own.
 
-    `batch`: frames that it takes at once; more are run in turn, fewer are filled up. None: a graph for any number.
+    `batch`: frames that it takes at once. More are run in turn, fewer are padded. None: a graph for any number.
     """
 
     def __init__(self, compiled: openvino.CompiledModel, batch: int | None) -> None:
@@ -129,16 +132,16 @@ class Graph:
 
 
 def loaded(exports: Exports, export: Export) -> Graph:
-    """The graph of an export, ready to run. Raises WeightsError."""
+    """Returns the graph of an export, ready to run. Raises WeightsError."""
     with no_telemetry():
         import openvino
 
-    # Two threads that make a process's first tensors at the same time can wait for each other for ever (OpenVINO
-    # 2026.4 takes its own lock and Python's in either order): the first one is made here, before there is a graph.
+    # Two threads that make the first tensors of a process at the same time can deadlock: OpenVINO 2026.4 takes its own
+    # lock and Python's in either order. So the first tensor is made here, before there is a graph.
     openvino.Tensor(np.zeros(1, np.uint8))
-    lanes = usable_cores() if export.batch else 1  # the sampler runs once a video
+    lanes = usable_cores() if export.batch else 1  # the sampler runs once per video
     settings = {
-        # one thread a request, a request a core: cheaper than several threads that wait for each other
+        # one thread per request, one request per core: cheaper than several threads that wait for each other
         "NUM_STREAMS": lanes,
         "INFERENCE_NUM_THREADS": lanes,
         "INFERENCE_PRECISION_HINT": CpuEngine.precision,

@@ -1,4 +1,4 @@
-"""What an engine is: it runs a checkpoint's three networks. `nets/build.py` picks one of those that there are."""
+"""The interface of engines, which run a checkpoint's three networks. `nets/build.py` chooses one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from nsnet_cli.nets.cost import FrameCost
 
 @dataclass(frozen=True, slots=True)
 class Saliency:
-    """What the sampler says of T preview frames, each (T,) in [0, 1]."""
+    """The sampler's output for T preview frames. Each field is (T,) in [0, 1]."""
 
     fsm: np.ndarray
     vgm: np.ndarray
@@ -23,26 +23,28 @@ class Saliency:
 
     def __post_init__(self) -> None:
         if not np.isfinite(self.combined).all():
-            raise WeightsError("the sampler's saliency is not a number", "its weights are damaged: nsnet models verify")
+            raise WeightsError(
+                "the sampler's saliency is not a number", "run nsnet models verify: its weights are damaged"
+            )
 
 
 class Engine(Protocol):
     """Runs a checkpoint's three networks. Safe to call from several threads."""
 
     name: str
-    """The engine and its device: another one gives other rounding, so a result depends on it."""
+    """The engine and its device. Results depend on it, because another one rounds differently."""
     precision: str
-    """In which the networks compute: 'f32' or 'f16'."""
+    """Precision of the networks: 'f32' or 'f16'."""
     cost: FrameCost
     lanes: int
-    """Calls that it carries out side by side: a caller with many frames shares them out among so many threads."""
+    """Calls that it can run at the same time. A caller with many frames splits them among this many threads."""
     input: InputSpec
-    """A view, as the recogniser wants it."""
+    """What the recogniser takes as one view."""
     widths: tuple[int, int]
-    """Features that the preview network gives per frame, and the recogniser per view."""
+    """Number of features from the preview network per frame, and from the recogniser per view."""
 
     def load(self) -> None:
-        """Wait until the preview network is ready: it may be loading behind the decoding. Raises WeightsError."""
+        """Waits until the preview network is ready: it may load while a video is decoded. Raises WeightsError."""
         ...
 
     def preview(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -54,7 +56,7 @@ class Engine(Protocol):
         ...
 
     def recognise(self, views: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """views (K, F, S, S, 3) uint8 -> features (K, D2), logits (K, C0), float32. Where F is 1: (K, S, S, 3) too.
+        """views (K, F, S, S, 3) uint8 -> features (K, D2), logits (K, C0), float32. If F is 1: (K, S, S, 3) too.
 
         A checkpoint's head turns both into scores of tags.
         """
@@ -71,9 +73,9 @@ def single_frames(views: np.ndarray) -> np.ndarray:
 
 
 def check_not_forked(made_by: int) -> None:
-    """Networks and threads do not survive a fork: the first call would wait for ever. Raises NsnetError."""
+    """Raises NsnetError in a fork: networks and threads do not survive one, and the first call would wait for ever."""
     if os.getpid() != made_by:
         raise NsnetError(
-            f"this tagger was made in process {made_by} and came here by a fork, which its networks do not survive",
-            'make it in the process that uses it, or start processes by multiprocessing.get_context("spawn")',
+            f"this tagger was made in process {made_by} and cannot work in a fork of it",
+            'make it in the process that uses it, or start processes with multiprocessing.get_context("spawn")',
         )

@@ -1,8 +1,8 @@
-"""Export: torch modules to OpenVINO graphs in the user's cache, once per network file and sampler.
+"""Exports torch modules to OpenVINO graphs in the user's cache, once per network file and sampler.
 
-The only module of the CPU engine that imports torch. A finished export is a folder with graph.xml, graph.bin and
-meta.json, which knows their hashes. It is written under another name, synced and renamed, so that a folder that is
-there is whole; one that fails leaves nothing.
+This is the only module of the CPU engine that imports torch. A finished export is a folder with graph.xml, graph.bin
+and meta.json, which holds their hashes. It is written under another name, synced and renamed, so that a folder is
+never there in part. A failed export leaves nothing behind.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ with no_telemetry():
     import openvino
 
 SPARE_BYTES = 2_000_000
-"""Room for what an export has beside its weights."""
+"""Space for what an export holds besides its weights."""
 
 
 def export_classifier(use: NetworkUse, folder: Path, batch: int) -> None:
@@ -84,7 +84,7 @@ def _write(
 
 
 def _check_space(module: nn.Module, folder: Path) -> None:
-    """Before seconds of work, and to tell a full disk from another fault. Raises OSError."""
+    """Raises OSError if the disk has too little space. Called before the work, and to explain a failed write."""
     weights_bytes = sum(value.numel() * value.element_size() for value in module.state_dict().values())
     free_bytes = shutil.disk_usage(folder).free
     if free_bytes < weights_bytes + SPARE_BYTES:
@@ -93,17 +93,17 @@ def _check_space(module: nn.Module, folder: Path) -> None:
 
 
 def _save(graph: openvino.Model, module: nn.Module, path: Path) -> None:
-    """Raises OSError: of a full disk OpenVINO says "iostream error"."""
+    """Writes the graph. Raises OSError that names a full disk; OpenVINO only says "iostream error"."""
     try:
         openvino.save_model(graph, path, compress_to_fp16=False)
-        openvino.Core().read_model(path)  # refuses a short one
+        openvino.Core().read_model(path)  # fails if the file is cut short
     except RuntimeError as error:
         _check_space(module, path.parent)
         raise OSError(errno.EIO, str(error).strip().splitlines()[0], str(path)) from error
 
 
 def _converter() -> Callable[..., openvino.Model]:
-    """openvino.convert_model. `nsnet tag` keeps it out of OpenVINO's import, which takes half of that time."""
+    """Returns openvino.convert_model. `nsnet tag` leaves it out when it imports OpenVINO, to save half of the time."""
     if sys.modules.get("openvino.tools.ovc", sys) is None:
         del sys.modules["openvino.tools.ovc"]
     with no_telemetry():

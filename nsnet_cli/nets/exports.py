@@ -23,12 +23,12 @@ if TYPE_CHECKING:
     import openvino
 
 EXPORT_VERSION = 6
-"""Raised whenever the graphs change: older exports are then made anew."""
+"""Increased whenever the graphs change: older exports are then made again."""
 
 
 @dataclass(frozen=True, slots=True)
 class Export:
-    """One graph of a checkpoint in the cache: its folder, how it is made, the batch that it is compiled for."""
+    """One graph of a checkpoint in the cache: its folder, how to make it, and the batch that it is compiled for."""
 
     name: str
     folder: Path
@@ -47,7 +47,7 @@ class Exports:
         self._held: dict[Path, IO[bytes] | None] = {}
 
     def classifier(self, use: NetworkUse, batch: int) -> Export:
-        """Made here where it is not there yet. Raises WeightsError."""
+        """Returns the export of a network, and makes it if it is missing. Raises WeightsError."""
 
         def make(folder: Path) -> None:
             from nsnet_cli.nets.export import export_classifier
@@ -56,11 +56,11 @@ class Exports:
 
         export = Export(use.network.name, self._classifier_folder(use, batch), make, batch)
         if not (export.folder / intact.META_FILE).is_file():
-            network_file(use.network)  # downloads wait outside the lock, in this thread, where an interrupt ends them
+            network_file(use.network)  # download outside the lock, and in this thread, where an interrupt ends it
         return self._found(export)
 
     def sampler(self) -> Export:
-        """Made here where it is not there yet. Raises WeightsError."""
+        """Returns the export of the sampler, and makes it if it is missing. Raises WeightsError."""
         config = json.dumps(dict(self.checkpoint.sampler_config), sort_keys=True)
 
         def make(folder: Path) -> None:
@@ -72,7 +72,7 @@ class Exports:
         return self._found(Export("sampler", folder, make, None))
 
     def meta(self, export: Export) -> dict[str, Any]:
-        """What is known of a graph: `gflops` of a frame, and of a classifier `widths` of its outputs."""
+        """Returns what is known about a graph: `gflops` per frame, and for a classifier the `widths` of its outputs."""
         meta = intact.read_meta(export.folder)
         if meta is None:
             self._make(export)
@@ -82,12 +82,12 @@ class Exports:
         return meta
 
     def known_gflops(self, use: NetworkUse, batch: int) -> float | None:
-        """Of a frame; None where the network is not exported."""
+        """Returns the GFLOPs per frame, or None if the network is not exported."""
         meta = intact.read_meta(self._classifier_folder(use, batch))
         return float(meta["gflops"]) if meta is not None else None
 
     def compile(self, export: Export, settings: dict[str, Any]) -> openvino.CompiledModel:
-        """Ready to run, its files checked first: a damaged one is made again. Raises WeightsError."""
+        """Returns the graph, ready to run. Checks its files first and makes damaged ones again. Raises WeightsError."""
         if not intact.is_whole(export.folder):
             self._make(export)
         intact.drop_changed_compiled(export.folder)
@@ -96,7 +96,7 @@ class Exports:
             compiled = self._compile(export, {**settings, **cache})
             intact.note_compiled(export.folder)
             return compiled
-        except RuntimeError:  # it cannot write what it compiled: a full disk, a read-only one
+        except RuntimeError:  # it cannot write what it compiled: the disk is full or read-only
             pass
         try:
             return self._compile(export, settings)
@@ -130,7 +130,7 @@ class Exports:
             self.root.mkdir(parents=True, exist_ok=True)
             with FileLock(self.root / "export.lock"):
                 if intact.is_whole(export.folder):
-                    return  # another process made it meanwhile
+                    return  # another process has made it meanwhile
                 self.say(f"exporting {export.name} for this machine (once; it takes some seconds) ...")
                 export.make(export.folder)
                 self._held[export.folder] = intact.hold(export.folder)
@@ -141,7 +141,7 @@ class Exports:
             raise self._unwritable(error) from error
         except Exception as error:
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-            hint = "--device torch-cpu runs it without; NSNET_DEBUG=1 shows where it failed"
+            hint = "use --device torch-cpu, which needs no export; NSNET_DEBUG=1 shows where it failed"
             raise WeightsError(f"cannot export {export.name} for OpenVINO: {reason}", hint, "export") from error
 
     def _unwritable(self, error: OSError) -> WeightsError:
@@ -161,5 +161,5 @@ class Exports:
 
 
 def engine_cache() -> Path:
-    """The exports' folder in the user's cache. Raises WeightsError where there is no place for one."""
+    """Returns the folder for exports in the user's cache. Raises WeightsError if there is no place for one."""
     return cache_folder() / "engine"

@@ -1,7 +1,8 @@
-"""Whether files in the cache are still what was written: their hashes, compared when something may have changed them.
+"""Checks by hash that files in the cache are still what was written, and removes old exports.
 
-Reading 45 MB at each start would cost more than a clip, so a check is remembered with the file's stamp (size, times,
-the machine's start). And what goes when the cache has grown: the exports that nobody used for longest.
+Reading 45 MB at each start would take longer than a clip. So a check is remembered with the file's stamp (size, times,
+the machine's start) and repeated only if the stamp changes. If the cache has grown too large, the exports that were not
+used for longest are removed.
 """
 
 from __future__ import annotations
@@ -20,20 +21,20 @@ from nsnet_cli.atomic import sync, write_whole
 from nsnet_cli.weights.memory import sha256_of, stamp_of
 
 META_FILE = "meta.json"
-"""Of an export: what is known of its graph, and the hash of each of its files. Where it is, the export was finished."""
+"""What is known about an export's graph, and the hash of each of its files. If it exists, the export is finished."""
 CHECKED_FILE = "checked.json"
 COMPILED_FOLDER, COMPILED_FILE = "compiled", "compiled.json"
 MOST_COMPILED = 4
-"""Compiled graphs of one export: one for each number of cores that it ran on."""
+"""Most compiled graphs per export: there is one for each number of cores that it ran on."""
 MOST_BYTES = 2 << 30
 UNUSED_S = 90 * 86_400.0
-"""Exports are removed, oldest use first, when they take more than this together or were not used for so long."""
+"""Exports are removed if they were not used for this long, or, oldest use first, if they all take over MOST_BYTES."""
 _EXPORT = re.compile(r".+-[0-9a-f]{16}")
 _DAY_S = 86_400.0
 
 
 def write_meta(folder: Path, meta: Mapping[str, Any]) -> None:
-    """meta.json with the hashes of the folder's files; all of it on the disk, whatever happens to the power."""
+    """Writes meta.json with the hashes of the folder's files, and waits until all of them are on the disk."""
     files = {path.name: sha256_of(path) for path in sorted(folder.iterdir())}
     text = json.dumps({**meta, "files": files}, sort_keys=True)
     (folder / META_FILE).write_text(json.dumps({"meta": text, "sha256": _text_hash(text)}), encoding="utf-8")
@@ -42,7 +43,7 @@ def write_meta(folder: Path, meta: Mapping[str, Any]) -> None:
 
 
 def read_meta(folder: Path) -> dict[str, Any] | None:
-    """None where there is none, or a damaged one."""
+    """Returns what `write_meta` wrote, or None if it is missing or damaged."""
     outer = _read(folder / META_FILE)
     text = outer.get("meta")
     if not isinstance(text, str) or outer.get("sha256") != _text_hash(text):
@@ -52,13 +53,13 @@ def read_meta(folder: Path) -> dict[str, Any] | None:
 
 
 def is_whole(folder: Path) -> bool:
-    """Whether an export is there, and its files are those that were written."""
+    """Whether an export exists and its files are those that were written."""
     meta = read_meta(folder)
     return meta is not None and unchanged(folder, meta["files"], folder / CHECKED_FILE)
 
 
 def unchanged(folder: Path, hashes: Mapping[str, str], book: Path) -> bool:
-    """Whether files have these hashes. `book` remembers the checks: a file is read when its stamp is another one."""
+    """Whether files have these hashes. `book` remembers the checks: a file is read only if its stamp has changed."""
     known, now = _read(book), {}
     for name, wanted in hashes.items():
         try:
@@ -68,13 +69,13 @@ def unchanged(folder: Path, hashes: Mapping[str, str], book: Path) -> bool:
         except OSError:
             return False
     if now != known:
-        with contextlib.suppress(OSError):  # where it cannot be written the files are read each time, no more
+        with contextlib.suppress(OSError):  # if it cannot be written, the files are just read each time
             write_whole(book, json.dumps(now).encode())
     return True
 
 
 def drop_changed_compiled(folder: Path) -> None:
-    """Remove what OpenVINO compiled for an export where `note_compiled` did not see it so: it would be run as it is."""
+    """Removes compiled graphs that differ from what `note_compiled` saw: OpenVINO would run them unchecked."""
     compiled = folder / COMPILED_FOLDER
     noted = _read(folder / COMPILED_FILE)
     for path in _files(compiled):
@@ -87,7 +88,7 @@ def drop_changed_compiled(folder: Path) -> None:
 
 
 def note_compiled(folder: Path) -> None:
-    """Remember what OpenVINO has just compiled; the newest few of it stay."""
+    """Remembers what OpenVINO has just compiled, and keeps only the newest few."""
     found = sorted(_files(folder / COMPILED_FOLDER), key=_changed_s, reverse=True)
     noted = _read(folder / COMPILED_FILE)
     if {path.name for path in found} == noted.keys() and len(found) <= MOST_COMPILED:
@@ -103,7 +104,7 @@ def note_compiled(folder: Path) -> None:
 
 
 def hold(folder: Path) -> IO[bytes] | None:
-    """Mark an export as used now: while the file that comes back is open, `prune` leaves it, and its age is 0."""
+    """Marks an export as used now. While the returned file is open, `prune` does not remove the export."""
     with contextlib.suppress(OSError):
         if time.time() - folder.stat().st_mtime > _DAY_S:
             os.utime(folder)
@@ -117,8 +118,9 @@ def hold(folder: Path) -> IO[bytes] | None:
 
 
 def prune(root: Path, keep: Collection[Path]) -> None:
-    """Remove exports until the rest is young and small enough, and what interrupted exports left. Never one that is in
-    `keep`, or held by a process. The caller has the lock under which exports are made.
+    """Removes exports that are too old or too large together, and what interrupted exports left behind.
+
+    Never removes one that is in `keep` or held by a process. The caller must hold the lock for exports.
     """
     for leftover in root.glob(".*.tmp"):
         shutil.rmtree(leftover, ignore_errors=True)
@@ -132,7 +134,7 @@ def prune(root: Path, keep: Collection[Path]) -> None:
 
 
 def remove(folder: Path) -> None:
-    """Under another name first: a folder that is there is never a half one."""
+    """Renames a folder, then removes it, so that it is never there in part."""
     gone = folder.with_name(f".{folder.name}.{os.getpid()}.gone.tmp")
     with contextlib.suppress(OSError):
         folder.replace(gone)

@@ -1,4 +1,4 @@
-"""The image networks: timm classifiers with their preprocessing in front, uint8 pixels to features and logits."""
+"""The image networks: timm classifiers with built-in preprocessing, from uint8 pixels to features and logits."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from nsnet_cli.weights.rows import NetworkRow, NetworkUse
 from nsnet_cli.weights.vocabulary import load_vocabulary
 
 MOST_BYTES = 16 << 30
-"""Of a file of weights."""
+"""Largest file of weights."""
 
 
 class Classifier(nn.Module):
@@ -40,7 +40,7 @@ class Classifier(nn.Module):
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         x = pixels.permute(0, 3, 1, 2).float()  # (N, 3, S, S)
         if x.shape[-1] != self.size_px:
-            # the preview's input from the recogniser's: the area mean as uint8, as the CPU engine's Pillow gives it
+            # shrink the recogniser's input for the preview: the area mean as uint8, as in the CPU engine
             x = F.adaptive_avg_pool2d(x, self.size_px).add(0.5).floor()
         x = (x - self.mean) / self.std
         maps = self.net.forward_features(x)
@@ -49,7 +49,7 @@ class Classifier(nn.Module):
 
 
 def load_classifier(use: NetworkUse) -> Classifier:
-    """The network of a row, at an input size, in eval mode. Raises WeightsError where the file does not fit."""
+    """Returns the network of a row, at an input size, in eval mode. Raises WeightsError if its file does not fit."""
     net = create_network(use)
     path, source = network_file(use.network)
     state = read_state(path)
@@ -68,20 +68,20 @@ def load_classifier(use: NetworkUse) -> Classifier:
 
 
 def create_network(use: NetworkUse) -> Any:
-    """The untrained timm classifier of a row. Raises WeightsError where timm does not know it or it cannot be used.
+    """Returns the untrained timm classifier of a row. Raises WeightsError if it is unknown or cannot be used.
 
-    It has as many classes as the row's vocabulary; as timm gives the architecture, where the row has none.
+    It has as many classes as the row's vocabulary, or timm's default number if the row has none.
     """
     row = use.network
     try:
         net: Any = timm.create_model(row.architecture, num_classes=len(load_vocabulary(row.vocabulary)) or None)
     except WeightsError:
         raise
-    except Exception as error:  # an unknown name, or an architecture that wants more than a name
+    except Exception as error:  # an unknown name, or an architecture that needs more than a name
         why = str(error).strip() or type(error).__name__
-        raise WeightsError(f"the row of {row.name}: {why}", "name an architecture of timm", "bad_registry") from error
+        raise WeightsError(f"the row of {row.name}: {why}", "name a timm architecture", "bad_registry") from error
     if not isinstance(net.get_classifier(), nn.Module):  # distilled transformers have two
-        raise WeightsError(f"{row.architecture} has several heads; nsnet reads one", "take another", "bad_registry")
+        raise WeightsError(f"{row.architecture} has several heads; nsnet reads one", "use another", "bad_registry")
     config: Any = net.default_cfg
     side = config["input_size"][-1]
     if config.get("fixed_input_size") and use.size_px != side:
@@ -91,7 +91,7 @@ def create_network(use: NetworkUse) -> Any:
 
 
 def fit_classes(net: Any, state: Mapping[str, Tensor]) -> None:
-    """Give the network's classifier as many classes as that of the file has, where no vocabulary tells their number."""
+    """Gives the network's classifier as many classes as its file has. For rows without a vocabulary."""
     classifier = net.get_classifier()
     name = next(name for name, module in net.named_modules() if module is classifier)
     weight = state.get(f"{name}.weight")
@@ -100,8 +100,7 @@ def fit_classes(net: Any, state: Mapping[str, Tensor]) -> None:
 
 
 def _misfit(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> str:
-    """The first parameter that is missing, unknown, of another shape or no number, and how many there are; '' where all
-    fit."""
+    """Returns the first parameter that does not fit, and how many do not; '' if all fit."""
     wrong = [f"{key} is missing" for key in wanted if key not in found]
     wrong += [f"{key} is unknown" for key in found if key not in wanted]
     wrong += [
@@ -112,11 +111,11 @@ def _misfit(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> str:
     wrong = wrong or [
         f"{key} holds NaN or infinity" for key, value in found.items() if not value.isfinite().all().item()
     ]
-    return f"{wrong[0]}; {len(wrong)} such" if wrong else ""
+    return f"{wrong[0]}; wrong parameters: {len(wrong)}" if wrong else ""
 
 
 def read_state(path: Path) -> Mapping[str, Tensor]:
-    """Parameters of a .safetensors or .pth file; pickles only with weights_only. Raises WeightsError."""
+    """Reads the parameters of a .safetensors or .pth file; pickles only with weights_only. Raises WeightsError."""
     from safetensors.torch import load_file
 
     try:
@@ -124,15 +123,15 @@ def read_state(path: Path) -> Mapping[str, Tensor]:
         if path.suffix == ".safetensors":
             return load_file(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # a damaged pickle ends in whatever its reader stumbles over
+    except Exception as error:  # a damaged pickle can raise any error
         raise WeightsError(f"cannot read {path}: {error}", "download or install it again", "bad_tensors") from error
     if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise WeightsError(f"{path} holds no table of tensors", "take another file", "bad_tensors")
+        raise WeightsError(f"{path} holds no table of tensors", "use a file of weights", "bad_tensors")
     return state
 
 
 def efficientnet_key(key: str, net: Any) -> str:
-    """efficientnet_pytorch's parameter name -> timm's: '_blocks.1._bn0.weight' -> 'blocks.1.0.bn1.weight'."""
+    """Turns efficientnet_pytorch's parameter name into timm's: '_blocks.1._bn0.weight' -> 'blocks.1.0.bn1.weight'."""
     top = {"_conv_stem": "conv_stem", "_bn0": "bn1", "_conv_head": "conv_head", "_bn1": "bn2", "_fc": "classifier"}
     parts = key.split(".")
     if parts[0] != "_blocks":

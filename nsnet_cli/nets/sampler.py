@@ -1,9 +1,9 @@
-"""NSNet's sampler: preview features to frame saliency. FSM (frame level), VGM (video level) and their combination.
+"""NSNet's sampler: from preview features to the saliency of frames.
 
-Structure after the abstract of arXiv 2207.10388; the exact layers are ours (docs/method.md). Two rules hold it
-together: the classifier sees a frame's own features only (of the other frames at most numbers that carry no label),
-and the attention alone mixes frames. An attention that pools features which the encoder has already mixed over time
-satisfies both of its supervisions without finding anything.
+It combines the FSM (frame level) and the VGM (video level). The structure follows the abstract of arXiv 2207.10388; the
+exact layers are ours (docs/method.md). Two rules hold. The classifier sees only a frame's own features, and of other
+frames at most numbers that carry no label. Only the attention mixes frames. An attention over features that the
+encoder has already mixed over time would satisfy both of its losses without finding anything.
 """
 
 from __future__ import annotations
@@ -20,30 +20,30 @@ from torch.nn import functional as F
 from nsnet_cli.weights.schema import CONTEXT_STATISTICS, FRAME_STATISTICS, LOGIT_CONTEXT_STATISTICS
 
 ALIKE = (0.5, 0.7, 0.85)
-"""Cosines from which two frames count as alike: the same sort of scene, the same scene, nearly the same frame."""
+"""Cosines from which two frames count as alike: a similar scene, the same scene, nearly the same frame."""
 FAR = 0.12
-"""Frames further apart than this share of the video are far away from each other."""
+"""Frames further apart than this share of the video count as far away."""
 FSM_SHARE = 0.75
-"""Of the FSM in the mean of the log-odds: the FSM learns from every frame, the VGM mostly from means over videos."""
+"""Weight of the FSM in the mean of log-odds: it learns from every frame, the VGM mostly from means over videos."""
 
 
 @dataclass(frozen=True, slots=True)
 class SamplerConfig:
-    """Sizes of a sampler. `classes` 0: big fixed vocabulary, the class logits are the preview network's own."""
+    """Settings of a sampler."""
 
     features: int
     """D of the preview features."""
     classes: int = 0
-    """C of an own vocabulary; 0 for the big-fixed-vocabulary form."""
+    """C of a vocabulary of its own. 0: a big fixed vocabulary, with the preview network's own class logits."""
     hidden: int = 128
     layers: int = 1
     heads: int = 4
     dropout: float = 0.1
     feature_dropout: float = 0.1
-    """Share of the preview features that training hides, one mask a sequence."""
+    """Share of the preview features that training hides, with one mask per sequence."""
     combination: Literal["log-odds", "product", "mean", "fsm", "vgm"] = "log-odds"
     standing: bool = False
-    """Whether the classifier also sees how a frame stands out of its video (numbers that carry no label)."""
+    """Whether the classifier also sees how a frame stands out in its video (numbers that carry no label)."""
 
     def __post_init__(self) -> None:
         wrong = self.features < 1 or self.classes < 0 or self.heads < 1 or self.hidden < 1
@@ -55,7 +55,7 @@ class SamplerConfig:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> SamplerConfig:
-        """Unknown keys are refused by name. Raises ValueError."""
+        """Raises ValueError that names unknown keys."""
         known = {field.name for field in fields(cls)}
         if unknown := set(data) - known:
             raise ValueError(f"unknown sampler settings {sorted(unknown)}; known: {sorted(known)}")
@@ -63,7 +63,7 @@ class SamplerConfig:
 
 
 class SamplerOutput(NamedTuple):
-    """C+1 logits: the vocabulary's classes, then non-salient. Padding frames carry saliency 0."""
+    """The C+1 logits are the vocabulary's classes, then non-salient. Padding frames have saliency 0."""
 
     fsm: Tensor  # (B, T) in [0, 1]
     vgm: Tensor  # (B, T) in [0, 1]
@@ -74,10 +74,10 @@ class SamplerOutput(NamedTuple):
 
 
 class Sampler(nn.Module):
-    """features (B, T, D), logits (B, T, C) or None, times (B, T) = pts_s / duration, mask (B, T) True = a frame ->
-    SamplerOutput.
+    """Scores the frames of videos, for any T and any spacing of times.
 
-    Any T, any spacing of times. `logits` are needed where config.classes is 0 and not looked at otherwise.
+    features (B, T, D), logits (B, T, C) or None, times (B, T) = pts_s / duration, mask (B, T) True = a frame ->
+    SamplerOutput. `logits` are needed if config.classes is 0, and ignored otherwise.
     """
 
     statistics_mean: Tensor
@@ -95,7 +95,7 @@ class Sampler(nn.Module):
         self.context_statistics = nn.Linear(context, h, bias=False)
         self.register_buffer("statistics_mean", torch.zeros(own + context))
         self.register_buffer("statistics_std", torch.ones(own + context))
-        self.classifier = nn.Sequential(  # the FSM's; the VGM borrows it
+        self.classifier = nn.Sequential(  # the FSM's; the VGM uses it too
             nn.LayerNorm(h), nn.Linear(h, h), nn.GELU(), nn.Dropout(config.dropout), nn.Linear(h, config.classes + 1)
         )
         self.encoder = nn.ModuleList(EncoderLayer(h, config.heads, config.dropout) for _ in range(config.layers))
@@ -131,15 +131,18 @@ class Sampler(nn.Module):
         return SamplerOutput(fsm, vgm, combined, frame_logits, salient, non_salient)
 
     def classify(self, frames: Tensor, logits: Tensor | None) -> Tensor:
-        """(..., H), (..., C) -> (..., C+1). The frozen classifier is linear, so its logits of a pooled frame are the
-        pooled logits.
+        """(..., H), (..., C) -> (..., C+1).
+
+        The frozen classifier is linear, so its logits of a pooled frame are the pooled logits.
         """
         head = self.classifier(frames)
         return head if logits is None or self.config.classes else torch.cat([logits.float(), head], -1)
 
     def combine(self, fsm: Tensor, vgm: Tensor, fsm_log_odds: Tensor, vgm_log_odds: Tensor) -> Tensor:
-        """All (B, T) -> (B, T). The mean of the log-odds lets the surer of the two decide, and tells frames apart whose
-        probabilities both round to 1; the product asks both, and its root keeps the scale of a probability.
+        """Combines FSM and VGM, all (B, T) -> (B, T).
+
+        In the mean of log-odds the surer of the two decides, and frames whose probabilities both round to 1 still
+        differ. The product needs both to be high; its root keeps the scale of a probability.
         """
         if self.config.combination == "log-odds":
             return torch.sigmoid(FSM_SHARE * fsm_log_odds + (1 - FSM_SHARE) * vgm_log_odds)
@@ -148,12 +151,13 @@ class Sampler(nn.Module):
         return {"mean": (fsm + vgm) / 2, "fsm": fsm, "vgm": vgm}[self.config.combination]
 
     def statistics(self, x: Tensor, logits: Tensor | None, times: Tensor, valid: Tensor) -> Tensor:
-        """x (B, T, D), logits (B, T, C), times (B, T), valid (B, T, 1) -> (B, T, S); logits only where there are."""
+        """x (B, T, D), logits (B, T, C), times (B, T), valid (B, T, 1) -> (B, T, S). With classes, ignores logits."""
         return frame_statistics(x, None if self.config.classes else logits, times, valid)
 
     def standardised(self, statistics: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, T, S) -> one frame's own (B, T, S0), in context (B, T, S - S0); with the training set's mean and
-        spread.
+        """(B, T, S) -> a frame's own (B, T, S0), its context (B, T, S - S0).
+
+        Both are standardised with the training set's mean and spread.
         """
         statistics = ((statistics - self.statistics_mean) / self.statistics_std).clamp(-4, 4)
         own = FRAME_STATISTICS if self.config.classes == 0 else 0
@@ -161,11 +165,11 @@ class Sampler(nn.Module):
 
     @torch.no_grad()
     def calibrate(self, features: Tensor, logits: Tensor | None, times: Tensor, mask: Tensor) -> None:
-        """Set the mean and spread of the statistics from a batch of training sequences."""
+        """Sets the mean and spread of the statistics from a batch of training sequences."""
         rows = self.statistics(self.norm(features.float()), logits, times, mask.unsqueeze(-1).float())[mask]
         self.statistics_mean.copy_(rows.mean(0))
         self.statistics_std.copy_(rows.std(0).clamp_min(1e-3))
-        if not self.config.classes:  # the non-salient logit starts where the energy of the classes is
+        if not self.config.classes:  # the non-salient logit starts at the energy of the classes
             last = self.classifier[-1]
             assert isinstance(last, nn.Linear)
             last.bias.copy_(self.statistics_mean[:1])
@@ -205,8 +209,9 @@ def time_embedding(times: Tensor, hidden: int) -> Tensor:
 
 
 def frame_statistics(x: Tensor, logits: Tensor | None, times: Tensor, valid: Tensor) -> Tensor:
-    """Numbers that mean the same for unseen classes. x (B, T, D), logits (B, T, C), times (B, T), valid (B, T, 1) ->
-    (B, T, S).
+    """Returns numbers that mean the same for unseen classes.
+
+    x (B, T, D), logits (B, T, C), times (B, T), valid (B, T, 1) -> (B, T, S).
     """
     unit = F.normalize(x, dim=-1)
     likeness = (unit * F.normalize(pool(unit, valid), dim=-1).unsqueeze(1)).sum(-1)  # (B, T)
@@ -228,10 +233,11 @@ def frame_statistics(x: Tensor, logits: Tensor | None, times: Tensor, valid: Ten
 
 
 def recurrence(unit: Tensor, times: Tensor, valid: Tensor) -> list[Tensor]:
-    """How much of a video is like each of its frames: scenery comes back, what a video is about mostly does not.
+    """Measures how much of a video is like each of its frames: scenery comes back, the subject mostly does not.
 
-    unit (B, T, D) of length 1, times (B, T), valid (B, T, 1) -> five of (B, T): the log share of the video that is
-    ALIKE by each standard, and of what is FAR away the likeness of the nearest (-1: nothing is) and the mean likeness.
+    unit (B, T, D) of length 1, times (B, T), valid (B, T, 1) -> five of (B, T). Three are the log share of the video
+    that is alike, for each cosine in ALIKE. Two are the highest and the mean likeness to frames that are FAR away; the
+    highest is -1 if there are none.
     """
     frames = valid.transpose(1, 2)  # (B, 1, T)
     alike = unit @ unit.transpose(1, 2)  # (B, T, T)

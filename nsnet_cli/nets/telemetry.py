@@ -1,8 +1,8 @@
-"""OpenVINO without its telemetry.
+"""Imports OpenVINO without its telemetry.
 
-Each import of OpenVINO reports itself to Google Analytics, through a fork of this process. It does without where the
-package that reports is missing. So that package is made to look missing, but only while OpenVINO is imported: the
-program that uses nsnet keeps its modules as they are.
+Each import of OpenVINO reports to Google Analytics, through a fork of this process, unless the package that reports is
+missing. So that package is made to look missing, but only while OpenVINO is imported: the program that uses nsnet keeps
+its modules as they are.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ _before: ModuleType | object | None = None
 
 @contextmanager
 def no_telemetry() -> Iterator[None]:
-    """Inside this block an import of OpenVINO, or of its converter, finds nothing to report with. Threads may share it.
+    """Hides the package that reports while OpenVINO or its converter is imported. Threads may do so at the same time.
 
-    The first thread that comes in takes the package away, the last one that leaves puts it back.
+    The first thread that enters hides the package, the last one that leaves puts it back.
     """
     global _inside, _before
     with _lock:

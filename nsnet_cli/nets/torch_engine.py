@@ -71,7 +71,7 @@ class TorchEngine:
 class SamplerGraph(nn.Module):
     """The sampler for one video: features (T, D), logits (T, C), times (T,) -> fsm (T,), vgm (T,), combined (T,).
 
-    A frame of negative time is padding: it has no influence, and saliency 0.
+    A frame with a negative time is padding: it has no influence, and saliency 0.
     """
 
     def __init__(self, sampler: Sampler) -> None:
@@ -85,7 +85,7 @@ class SamplerGraph(nn.Module):
 
 
 def load_sampler(checkpoint: Checkpoint) -> Sampler:
-    """The sampler of a checkpoint folder, in eval mode. Raises WeightsError where weights and config disagree."""
+    """Returns the sampler of a checkpoint folder, in eval mode. Raises WeightsError if weights and config disagree."""
     assert checkpoint.sampler is not None
     path = checkpoint.sampler / MODEL_FILE
     state = {k.removeprefix("sampler."): v for k, v in read_state(path).items() if k.startswith("sampler.")}
@@ -98,13 +98,13 @@ def load_sampler(checkpoint: Checkpoint) -> Sampler:
 
 
 def architecture_gflops(use: NetworkUse) -> float:
-    """GFLOPs a frame, without weights and without computing anything."""
+    """Returns GFLOPs per frame, without weights and without computing anything."""
     with torch.device("meta"):
         return classifier_gflops(Classifier(create_network(use), use.network, use.size_px).eval())
 
 
 def classifier_gflops(network: Classifier) -> float:
-    """GFLOPs a frame; a multiply-add counts as one."""
+    """Returns GFLOPs per frame. A multiply-add counts as one."""
     device, side = next(network.parameters()).device, network.size_px
     with FlopCounterMode(display=False) as counter, torch.inference_mode():
         network(torch.zeros(1, side, side, 3, dtype=torch.uint8, device=device))
@@ -112,9 +112,9 @@ def classifier_gflops(network: Classifier) -> float:
 
 
 def sampler_gflops(sampler: Sampler) -> float:
-    """GFLOPs per preview frame at T = SAMPLER_COST_FRAMES."""
+    """Returns GFLOPs per preview frame at T = SAMPLER_COST_FRAMES."""
     device, t = next(sampler.parameters()).device, SAMPLER_COST_FRAMES
-    # two classes stand for any number: only products of matrices are counted, and logits are in none
+    # two classes are enough: only products of matrices are counted, and logits are in none
     shapes = (t, sampler.config.features), (t, 2), (t,)
     with FlopCounterMode(display=False) as counter, torch.inference_mode():
         SamplerGraph(sampler)(*(torch.zeros(shape, device=device) for shape in shapes))
