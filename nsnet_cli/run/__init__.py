@@ -1,4 +1,4 @@
-"""Many videos: find them, name their results, leave out what is done, tag the rest, keep what was found.
+"""Tags many videos: finds them, names their results, skips what is done, tags the rest, keeps the results.
 
-`nsnet tag` is this package and a printer; `tag_videos` is the same for programs.
+`nsnet tag` adds a printer to this package. `tag_videos` is the same for programs.
 """

@@ -1,10 +1,10 @@
-"""Many videos: one thread for each that is in work, and exactly one row for each, whatever befalls it.
+"""Tags many videos, each in a thread, and gives exactly one row for each, whatever happens to it.
 
     thread:  job -> decode in a free process of the pool -> networks (shared engine) -> Finished -> queue -> the caller
 
-A process is lent for the decoding alone. With one thread more than processes it goes on to the next video while the
-last one is still in the networks. Threads mostly wait (for a process, or inside the engine, which releases the
-interpreter lock), and memory follows their number, not the number of videos. Only the caller writes, in its own
+A process is lent only for decoding. With one more thread than processes, a process goes on to the next video while the
+last one is still in the networks. Threads mostly wait: for a process, or inside the engine, which releases the
+interpreter lock. Memory grows with their number, not with the number of videos. Only the caller writes, in its own
 thread.
 """
 
@@ -31,13 +31,13 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 Watch = Callable[[str, int], None]
-"""Told how far a video is, for a progress bar: ("planned", T frames), ("decoded", so many more), ("read", 0)."""
+"""Receives the progress of a video: ("planned", T frames), ("decoded", N more frames), ("read", 0)."""
 JOIN_S = 1.0
 """How long an interrupted run waits for its threads; their processes are killed by then."""
 
 
 class VideoTagger(Protocol):
-    """What a batch needs of nsnet_cli.tagger.Tagger."""
+    """What a batch needs from nsnet_cli.tagger.Tagger."""
 
     def tag(self, path: Path, *, open: Callable[[Path, ReadOptions], VideoReader]) -> VideoResult: ...
 
@@ -45,7 +45,7 @@ class VideoTagger(Protocol):
 
 
 class Pool(Protocol):
-    """What a batch needs of nsnet_cli.video.pool.DecodePool."""
+    """What a batch needs from nsnet_cli.video.pool.DecodePool."""
 
     killed: bool
 
@@ -65,11 +65,11 @@ def run(
     timeout_s: float | None = None,
     watch: Watch | None = None,
 ) -> Iterator[Finished]:
-    """Tag all `jobs`, yielding each as it ends, in order of ending: `threads` at once, as many decoding as `pool` has.
+    """Tags all `jobs` and yields each as it ends. `threads` videos are in work at once.
 
-    The pool is closed at the end. Closing the iterator (or an exception in the caller's loop) kills it and drops what
-    is in work. Raises what is no one video's fault (an engine that broke); a video's own faults are rows. `timeout_s`
-    bounds the looks at a file from this process.
+    As many videos are decoded at once as `pool` has processes. The pool is closed at the end. Closing the iterator (or
+    an exception in the caller's loop) kills the pool and drops unfinished videos. A fault of one video is a row; any
+    other fault is raised, such as a broken engine. `timeout_s` limits looks at a file from this process.
     """
     source, source_lock = iter(jobs), threading.Lock()
     out: queue.Queue[Finished | BaseException | None] = queue.Queue(maxsize=2 * threads)
@@ -111,7 +111,7 @@ def run(
 
 
 def _put(out: queue.Queue[T], item: T, stop: threading.Event) -> None:
-    """Hand on, or give up once nobody takes any more."""
+    """Puts an item into a queue, or gives up once `stop` is set."""
     while not stop.is_set():
         with suppress(queue.Full):
             out.put(item, timeout=0.2)
@@ -125,7 +125,7 @@ class _Work:
         self._tagger, self._pool, self._timeout_s, self._watch = tagger, pool, timeout_s, watch
 
     def finish(self, job: Job) -> Finished:
-        """The row of one video. Raises only what is not the video's fault."""
+        """Returns the row of one video. Raises only what is not the video's fault."""
         path = Path(job.path)
         try:
             before = self._fingerprint(path)
@@ -145,13 +145,13 @@ class _Work:
         except MemoryError:
             words = "not enough memory (lower --jobs or --preview)"
             result = VideoResult.failed(job.path, "out_of_memory", words)
-        except Exception as error:  # a fault of ours must not cost the other videos their tags
+        except Exception as error:  # a bug of ours must not cost the other videos their tags
             self._trace(error)
             result = VideoResult.failed(job.path, "internal", f"{type(error).__name__}: {error}")
         return self._unless_changed(job, path, result, before)
 
     def _trace(self, error: Exception) -> None:
-        """Where a mistake of ours is, for those who look for it. What came from a worker carries its own as a note."""
+        """Prints the traceback of a bug of ours if NSNET_DEBUG is set. An error from a worker has its own as a note."""
         if os.environ.get("NSNET_DEBUG", "") not in ("", "0") and not self._pool.killed:
             traceback.print_exception(error)
 
@@ -161,7 +161,7 @@ class _Work:
         try:
             after = self._fingerprint(path)
         except TimeoutError:
-            after = before  # it was all read before the disk went away
+            after = before  # all of it was read before the disk went away
         if before == after:
             return Finished(job, result, before)
         what = "it was removed" if after is None else "its size or modification time changed"
@@ -169,7 +169,7 @@ class _Work:
         return Finished(job, VideoResult.failed(job.path, "changed", words), None)
 
     def _fingerprint(self, path: Path) -> str | None:
-        """None: the file cannot be looked at. Raises TimeoutError where its disk does not answer."""
+        """Returns None if the file cannot be examined. Raises TimeoutError if its disk does not answer."""
         try:
             return bounded(lambda: self._tagger.fingerprint(path), min(self._timeout_s or LOOK_S, LOOK_S))
         except TimeoutError:
@@ -183,7 +183,7 @@ class _Work:
 
 
 class _Watched:
-    """A reader whose preview is reported as it comes."""
+    """A reader that reports the progress of its preview."""
 
     def __init__(self, video: VideoReader, watch: Watch) -> None:
         self._video, self._watch = video, watch
@@ -206,7 +206,7 @@ class _Watched:
 
 
 def interruptible(work: Callable[[], T]) -> T:
-    """Run `work` in a thread, so that a signal ends the wait at once even while it is inside native code."""
+    """Runs `work` in a thread, so that a signal ends the wait at once even while `work` is inside native code."""
     outcome: list[T] = []
     failure: list[BaseException] = []
 

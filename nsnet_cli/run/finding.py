@@ -1,4 +1,4 @@
-"""From what was given to the videos of a run; what is left out on the way is said."""
+"""Finds the videos of a run, and reports what it leaves out."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from nsnet_cli.search import Search
 
 MOST_ENDINGS = 5
 LONGEST_ENDING = 12
-"""Characters; what is longer is no ending but a name with a dot in it."""
+"""Characters. A longer ending is just a name with a dot in it."""
 
 logger = logging.getLogger(__name__)
 
 
 def find(given: Sequence[str], search: Search) -> FoundInputs:
-    """The videos of paths, folders and globs. Raises NoInputError where there is none."""
+    """Returns the videos of paths, folders and globs. Raises NoInputError if there are none."""
     found = find_videos(given, search)
     for warning in found.warnings:
         logger.warning("%s", warning)
@@ -32,7 +32,7 @@ def find(given: Sequence[str], search: Search) -> FoundInputs:
 
 
 def left_out_words(left_out: Counter[str]) -> str:
-    """'left out: 12 .jpg, 3 .txt, 1 without ending': the most common endings."""
+    """Names the most common endings: 'left out: 12 .jpg, 3 .txt, 1 without ending'."""
     named: Counter[str] = Counter()
     for ending, count in left_out.items():
         named["without ending" if len(ending) < 2 else ending if len(ending) <= LONGEST_ENDING else "others"] += count

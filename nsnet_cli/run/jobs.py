@@ -1,4 +1,4 @@
-"""What a run works on, and what comes of it."""
+"""The work of a run, and its results."""
 
 from __future__ import annotations
 
@@ -9,18 +9,21 @@ from nsnet_cli.types import ErrorInfo, Source, VideoResult
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One video to tag. `name`: where its result goes in an output tree. `error`: known already, nothing to try."""
+    """One video to tag.
+
+    `name`: where its result goes in an output tree. `error`: set if it is already known that it cannot be tagged.
+    """
 
     path: str
     name: str
     error: ErrorInfo | None = None
     source: Source | None = None
-    """The file that it is; None where it could not be looked at."""
+    """The video's file. None if it could not be examined."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """One video's row, and the fingerprint under which it may be kept (None: the file could not be looked at)."""
+    """One video's row, and the fingerprint to keep it under (None: the file could not be examined)."""
 
     job: Job
     result: VideoResult

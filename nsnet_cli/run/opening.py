@@ -1,4 +1,4 @@
-"""How a tagger is opened: checkpoint, options and read options are resolved once, before numpy is imported."""
+"""Opens a tagger: checkpoint, options and read options are resolved once, before numpy is imported."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _DEFAULT = TagOptions()
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What a user asked of a tagger. None: as the checkpoint was made for."""
+    """A user's settings for a tagger. None: the checkpoint's default."""
 
     checkpoint: str = "imagenet-lite"
     policy: str = _DEFAULT.policy
@@ -35,7 +35,7 @@ class Asked:
     device: str = "auto"
 
     def options(self, checkpoint: Checkpoint) -> TagOptions:
-        """Raises UsageError naming what cannot be carried out."""
+        """Returns the options for a checkpoint. Raises UsageError that names a wrong one."""
         return TagOptions(
             policy=self.policy,
             frames=self.frames or checkpoint.frames,
@@ -50,7 +50,7 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """A tagger that is still to be made. A decode process can be asked for a video with `read` by then."""
+    """A tagger that is still to be made. A decode process can already read a video with `read`."""
 
     checkpoint: Checkpoint
     options: TagOptions
@@ -58,13 +58,13 @@ class Opening:
     device: str
 
     def tagger(self) -> Tagger:
-        """Raises UsageError, WeightsError, DeviceError."""
+        """Makes the tagger. Raises UsageError, WeightsError, DeviceError."""
         from nsnet_cli.tagger import Tagger
 
         return Tagger.from_checkpoint(self.checkpoint, self.options, device=self.device, read=self.read)
 
     def one_by_one(self, jobs: Sequence[Job], timeout_s: float | None) -> Iterator[Finished]:
-        """The rows of `jobs`, one video at a time, all cores on it. Close it."""
+        """Yields the rows of `jobs`, one video at a time on all cores. The iterator must be closed."""
         from nsnet_cli.run import batch
         from nsnet_cli.video.pool import DecodePool
 
@@ -80,9 +80,9 @@ class Opening:
 
 
 def prepare(asked: Asked, *, jpegs: bool = False, threads: int = 1) -> Opening:
-    """Resolve what was asked. `jpegs`: also keep each preview frame as a picture. `threads`: decoders of one video.
+    """Resolves a user's settings. Raises UsageError, WeightsError.
 
-    Raises UsageError, WeightsError.
+    `jpegs`: also keep each preview frame as a picture. `threads`: decoders per video.
     """
     checkpoint = resolve_checkpoint(asked.checkpoint)
     options = asked.options(checkpoint)

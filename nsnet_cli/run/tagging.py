@@ -1,4 +1,4 @@
-"""A tagging run: its videos found and planned, tagged side by side, each result written as it comes."""
+"""A tagging run: finds and plans its videos, tags several at once, writes each result when it is ready."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What to tag, with what, and what to keep of it."""
+    """What to tag, how, and what to keep."""
 
     given: tuple[str, ...]
     """Files, folders and globs."""
@@ -42,23 +42,23 @@ class Request:
     shard: tuple[int, int] | None = None
     output_dir: Path | None = None
     format: str = DEFAULT
-    """What is written beside each kept result, where it is a document per video."""
+    """The output format whose files, if it has any, are written beside each kept result."""
     thumbnails: Path | None = None
     contact_sheet: Path | None = None
     report: Path | None = None
     jobs: int = 0
-    """Videos worked on side by side; 0: as many as there are cores."""
+    """Videos in work at once. 0: one per core."""
     timeout_s: float | None = None
     overwrite: bool = False
     retry_failed: bool = False
     dry: bool = False
-    """Nothing is tagged or written: the plan is all that is wanted."""
+    """Only plan: tag nothing and write nothing."""
 
 
 class TaggingRun:
-    """The steps in order: `plan`, `results`, `finish`; and `close`, whatever ends it.
+    """One run. Call `find`, `plan`, `results` and `finish` in this order, and `close` however it ends.
 
-    `pool`: decode processes that were started already. `hold`: what is done inside it is not interrupted.
+    `pool`: decode processes that were started already. `hold`: a block in which signals wait until it ends.
     """
 
     def __init__(
@@ -83,13 +83,13 @@ class TaggingRun:
         self.jobs: list[Job] = []
         """All videos of the run."""
         self.todo: list[Job] = []
-        """Those that are left to do."""
+        """Videos that are left to do."""
         self.usable = 0
-        """Videos of which nothing is known that keeps them from being tagged."""
+        """Number of videos without a known error."""
         self._tagger: Tagger | None = None
 
     def find(self) -> list[Job]:
-        """The videos, each with a name that follows from its own path, whatever else is given. Raises NoInputError."""
+        """Finds the videos. Each gets a name from its own path, whatever else is given. Raises NoInputError."""
         found = find(self.request.given, self.request.search)
         self.tally.left_out = found.left_out
         jobs = [Job(v.path, self.files.name(v.path, v.name), v.error, v.source) for v in found.videos]
@@ -103,7 +103,7 @@ class TaggingRun:
         return jobs
 
     def plan(self) -> list[Job]:
-        """The videos that are left to do. Opens outputs and tagger; raises what keeps the run from starting."""
+        """Opens outputs and tagger, and returns the videos left to do. Raises what stops the run from starting."""
         if not self.request.dry:
             self.files.open(self._summary)
         kept = self.request.output_dir is not None and os.path.isdir(self.request.output_dir)  # noqa: PTH112
@@ -113,9 +113,9 @@ class TaggingRun:
         return self.todo
 
     def results(self, watch: batch.Watch | None = None) -> Iterator[VideoResult]:
-        """Tag what is left to do, and yield each result once it is written, in order of ending.
+        """Tags what is left to do, and yields each result once it is written, in order of ending.
 
-        Closing the iterator drops what is in work. Raises what is no one video's fault.
+        Closing the iterator drops unfinished videos. Raises what is not the fault of a single video.
         """
         with closing(self._finished(watch)) as finished:  # type: ignore[type-var]
             for item in finished:
@@ -125,7 +125,7 @@ class TaggingRun:
                 yield result
 
     def finish(self, exit_code: int) -> None:
-        """Keep the summary beside the results. Call it however the run ends."""
+        """Writes the summary beside the results. Call it however the run ends."""
         if self.files.results is not None:
             self.files.results.write_summary(self.tally.as_dict(exit_code), self._summary)
 
@@ -163,7 +163,7 @@ class TaggingRun:
                 continue
             self.tally.count_skipped(stored.result)
             if not self.request.dry:
-                self.files.skip(replace(stored.result, path=job.path))  # as it is called now
+                self.files.skip(replace(stored.result, path=job.path))  # under its current name
         return todo
 
     def _finished(self, watch: batch.Watch | None) -> Iterator[Finished]:
@@ -178,7 +178,7 @@ class TaggingRun:
             self._tagger,
             self.todo,
             pool=self.pool,
-            threads=min(processes + 1, len(self.todo)),  # one more: its networks run while the next one is decoded
+            threads=min(processes + 1, len(self.todo)),  # one more: the networks run while the next is decoded
             timeout_s=self.request.timeout_s,
             watch=watch if len(self.todo) == 1 else None,
         )
@@ -201,24 +201,24 @@ def tag_videos(
     jobs: int = 0,
     timeout_s: float | None = None,
 ) -> Iterator[VideoResult]:
-    """Tag files, folders and globs, as `nsnet tag` does: side by side, each video in a process that can be killed.
+    """Tags files, folders and globs, as `nsnet tag` does: several at once, each in a process that can be killed.
 
     Args:
         paths: What to tag. Folders are searched; a video that is given twice is tagged once.
         checkpoint: A name of `nsnet models list`, a checkpoint folder, or hub:owner/name@revision.
         policy, frames, preview, budget, top_k, threshold, seed, decoder, device: As the options of `nsnet tag`; None is
-            what the checkpoint was made for.
-        output_dir: Keep results here, and leave out what is there already (it is not yielded again).
-        jobs: Videos worked on side by side; 0 follows the cores.
-        timeout_s: Seconds that decoding one video may take; None follows its length.
+            the checkpoint's default.
+        output_dir: Keep results here. Videos with a result there already are skipped and not yielded.
+        jobs: Videos in work at once. 0: one per core.
+        timeout_s: Seconds that decoding one video may take. None: depends on its length.
 
     Returns:
         An iterator of one VideoResult per video, in order of ending. A video that cannot be tagged has status "error"
         and says why. Closing the iterator stops the work and ends the processes.
 
     Raises:
-        NoInputError: Nothing that was given leads to a video.
-        UsageError, WeightsError, DeviceError, OutputError: What keeps the run from starting, or from going on.
+        NoInputError: No given path leads to a video.
+        UsageError, WeightsError, DeviceError, OutputError: The run cannot start or go on.
 
     Example:
         for result in nsnet_cli.tag_videos(["videos"], top_k=3):

@@ -1,4 +1,4 @@
-"""What became of the videos of a run: counted as it goes, said in one line at its end, kept as run.json."""
+"""Counts what became of the videos of a run, for one line at its end and for run.json."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class Tally:
     skipped: int = 0
     failed: Counter[str] = field(default_factory=Counter)
     left_out: Counter[str] = field(default_factory=Counter)
-    """Files in folders that are no videos, by ending."""
+    """Files in folders that are not videos, by ending."""
     failed_before: Counter[str] = field(default_factory=Counter)
-    """Of the skipped ones: failed in an earlier run, and not tried again."""
+    """Skipped videos that failed in an earlier run, by kind of error."""
 
     def count(self, result: VideoResult) -> None:
         if result.error is None:
@@ -49,11 +49,11 @@ class Tally:
 
     @property
     def all_internal(self) -> bool:
-        """Every video that was tried met a mistake of ours: what is broken is this program, not a video."""
+        """Whether every video that was tried met a bug of ours: this program is broken, not a video."""
         return not self.done and set(self.failed) == {"internal"}
 
     def summary(self) -> str:
-        """One line: how many, how long, what became of them, and why the failed ones failed."""
+        """Returns one line: how many, how long, what became of them, and why some failed."""
         parts = [f"{self.done} tagged"]
         if self.skipped:
             before = f", {self.failed_before.total()} of them failed: --retry-failed" if self.failed_before else ""
@@ -68,7 +68,7 @@ class Tally:
         return f"{self.videos} {plural} in {took}: {', '.join(parts)}"
 
     def as_dict(self, code: int) -> dict[str, Any]:
-        """run.json."""
+        """Returns the content of run.json."""
         return {
             "schema_version": SCHEMA_VERSION,
             "command": sys.argv,
