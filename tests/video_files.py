@@ -6,7 +6,7 @@ cells between are the bits of the frame number. So a decoded picture says which 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -64,8 +64,12 @@ def make_video(
     bframes: int | None = None,
     shift_s: float = 0.0,
     title: str | None = None,
+    first: int = 0,
 ) -> Path:
-    """Write `frames` numbered frames. times: in 1/1000 s, for an unsteady rate. audio_start_s: adds a silent track."""
+    """Write `frames` numbered frames, the first one showing `first`.
+
+    times: in 1/1000 s, for an unsteady rate. audio_start_s: adds a silent track.
+    """
     with av.open(str(path), "w", format=format, container_options=container_options or {}) as container:
         stream = container.add_stream(codec, rate=fps, options=options or {})
         stream.width, stream.height, stream.pix_fmt = *size, pix_fmt
@@ -84,7 +88,7 @@ def make_video(
         if audio_start_s is not None:
             sound = container.add_stream("aac" if codec != "libvpx-vp9" else "libopus", rate=48000, layout="mono")
         for number in range(frames):
-            frame = av.VideoFrame.from_ndarray(_stored(number, size, rotation, sample_aspect), format="rgb24")
+            frame = av.VideoFrame.from_ndarray(_stored(first + number, size, rotation, sample_aspect), format="rgb24")
             if times is not None:
                 frame.pts, frame.time_base = times[number], Fraction(1, 1000)
             elif shift_s:
@@ -96,6 +100,23 @@ def make_video(
         if sound is not None:
             _silence(container, sound, audio_start_s or 0.0, audio_s or frames / fps)
     return path
+
+
+def copy_packets(
+    source: Path,
+    target: Path,
+    change: Callable[[av.Packet], bool],
+    container_options: dict[str, str] | None = None,
+) -> Path:
+    """Copy the video's packets without coding them anew. `change` may alter each, and says whether to keep it."""
+    options = container_options or {}
+    with av.open(str(source)) as old, av.open(str(target), "w", container_options=options) as new:
+        stream = new.add_stream_from_template(old.streams.video[0])
+        for packet in old.demux(old.streams.video[0]):
+            if packet.size and change(packet):
+                packet.stream = stream
+                new.mux(packet)
+    return target
 
 
 def _stored(number: int, size: tuple[int, int], rotation: int, sample_aspect: Fraction | None) -> np.ndarray:

@@ -12,7 +12,7 @@ import typer
 
 from nsnet_cli.cli.explain import complaint
 from nsnet_cli.cli.finding import Exclude, Hidden
-from nsnet_cli.cli.options import TAGGING, TALKING, Command, Shared, new_app, shared
+from nsnet_cli.cli.options import OUTPUT, TAGGING, TALKING, Command, Shared, new_app, shared
 from nsnet_cli.errors import EXIT_OK, EXIT_SOME_FAILED, EXIT_UNEXPECTED, OutputError
 from nsnet_cli.text import harmless
 
@@ -24,35 +24,40 @@ if TYPE_CHECKING:
 app = new_app()
 
 
+Videos = Annotated[list[str], typer.Argument(help="Videos, folders or globs.", metavar="VIDEO...")]
+Out = Annotated[
+    Path | None,
+    typer.Option(
+        "--out",
+        "-o",
+        help="Write them here. [default: nsnet-frames]",
+        show_default=False,
+        metavar="DIR",
+        rich_help_panel=OUTPUT,
+    ),
+]
+Image = Annotated[Literal["jpg", "png"], typer.Option("--format", help="What to write.", rich_help_panel=OUTPUT)]
+Times = Annotated[
+    bool,
+    typer.Option(
+        "--times",
+        help="Write no files; print seconds, saliency and video, tab-separated.",
+        rich_help_panel=OUTPUT,
+    ),
+]
+Print0 = Annotated[
+    bool, typer.Option("--print0", "-0", help="End lines with NUL, for xargs -0.", rich_help_panel=OUTPUT)
+]
+
+
 @app.command(cls=Command)
 @shared(*TAGGING, *TALKING)
 def frames_command(
-    videos: Annotated[list[str], typer.Argument(help="Videos, folders or globs.", metavar="VIDEO...")],
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            "--out",
-            "-o",
-            help="Write them here. [default: nsnet-frames]",
-            show_default=False,
-            metavar="DIR",
-            rich_help_panel="Output",
-        ),
-    ] = None,
-    image: Annotated[
-        Literal["jpg", "png"], typer.Option("--format", help="What to write.", rich_help_panel="Output")
-    ] = "jpg",
-    times: Annotated[
-        bool,
-        typer.Option(
-            "--times",
-            help="Write no files; print seconds, saliency and video, tab-separated.",
-            rich_help_panel="Output",
-        ),
-    ] = False,
-    print0: Annotated[
-        bool, typer.Option("--print0", "-0", help="End lines with NUL, for xargs -0.", rich_help_panel="Output")
-    ] = False,
+    videos: Videos,
+    out: Out = None,
+    image: Image = "jpg",
+    times: Times = False,
+    print0: Print0 = False,
     exclude: Exclude = None,
     hidden: Hidden = False,
     *,
@@ -139,8 +144,8 @@ def write_frames(result: VideoResult, store: ResultStore, job: Job, image: str) 
 
 def to_png(jpeg: bytes) -> bytes:
     """The same pixels as PNG."""
-    from PIL import Image
+    from PIL import Image as Pillow
 
     out = io.BytesIO()
-    Image.open(io.BytesIO(jpeg)).save(out, "PNG")
+    Pillow.open(io.BytesIO(jpeg)).save(out, "PNG")
     return out.getvalue()

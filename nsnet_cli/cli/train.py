@@ -23,6 +23,50 @@ app = new_app()
 TRAINING = "Training"
 
 
+Output = Annotated[
+    Path, typer.Option("--output", "-o", help="Checkpoint folder to write; nsnet tag --checkpoint takes it.")
+]
+Labels = Annotated[
+    Path | None,
+    typer.Argument(help="CSV with path,label[;label...][,split][,segments], or a folder per class.", metavar="LABELS"),
+]
+Features = Annotated[
+    Path | None,
+    typer.Option(
+        "--features",
+        metavar="FILE",
+        help="Ready features instead of LABELS: .npz or .safetensors with features (N, T, D), labels (N,) and"
+        " optionally times, names, split, logits, recogniser_features.",
+    ),
+]
+Vocabulary = Annotated[
+    Literal["own", "imagenet"],
+    typer.Option("--vocabulary", help="own: the labels become the tags; imagenet: a sampler for ImageNet's 1000."),
+]
+Epochs = Annotated[
+    int, typer.Option("--epochs", min=1, help="Most epochs; training stops early.", rich_help_panel=TRAINING)
+]
+ValSplit = Annotated[
+    float,
+    typer.Option(
+        "--val-split",
+        min=0.0,
+        max=0.9,
+        help="Share of the videos held out to stop early, where LABELS name none; 0 holds out none.",
+        rich_help_panel=TRAINING,
+    ),
+]
+MultiLabel = Annotated[
+    bool | None,
+    typer.Option(
+        "--multi-label/--single-label",
+        help="Whether a video can have several tags. [default: if one of them has]",
+        rich_help_panel=TRAINING,
+        show_default=False,
+    ),
+]
+
+
 @app.command(cls=Command)
 @shared(
     *("frames", "preview", "device", "decoder", "jobs", *TALKING),
@@ -30,50 +74,13 @@ TRAINING = "Training"
     seed={"help": "The same seed gives the same weights.", "rich_help_panel": TRAINING, "envvar": None},
 )
 def train(
-    output: Annotated[
-        Path, typer.Option("--output", "-o", help="Checkpoint folder to write; nsnet tag --checkpoint takes it.")
-    ],
-    labels: Annotated[
-        Path | None,
-        typer.Argument(
-            help="CSV with path,label[;label...][,split][,segments], or a folder per class.", metavar="LABELS"
-        ),
-    ] = None,
-    features: Annotated[
-        Path | None,
-        typer.Option(
-            "--features",
-            metavar="FILE",
-            help="Ready features instead of LABELS: .npz or .safetensors with features (N, T, D), labels (N,) and"
-            " optionally times, names, split, logits, recogniser_features.",
-        ),
-    ] = None,
-    vocabulary: Annotated[
-        Literal["own", "imagenet"],
-        typer.Option("--vocabulary", help="own: the labels become the tags; imagenet: a sampler for ImageNet's 1000."),
-    ] = "own",
-    epochs: Annotated[
-        int, typer.Option("--epochs", min=1, help="At most; stops early.", rich_help_panel=TRAINING)
-    ] = 40,
-    val_split: Annotated[
-        float,
-        typer.Option(
-            "--val-split",
-            min=0.0,
-            max=0.9,
-            help="Share of the videos held out to stop early, where LABELS name none; 0 holds out none.",
-            rich_help_panel=TRAINING,
-        ),
-    ] = 0.2,
-    multi_label: Annotated[
-        bool | None,
-        typer.Option(
-            "--multi-label/--single-label",
-            help="Tags that can hold together. [default: if a video has several]",
-            rich_help_panel=TRAINING,
-            show_default=False,
-        ),
-    ] = None,
+    output: Output,
+    labels: Labels = None,
+    features: Features = None,
+    vocabulary: Vocabulary = "own",
+    epochs: Epochs = 40,
+    val_split: ValSplit = 0.2,
+    multi_label: MultiLabel = None,
     *,
     shared: Shared,
 ) -> int:

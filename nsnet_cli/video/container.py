@@ -29,13 +29,18 @@ from nsnet_cli.types import ReadOptions
 VIDEO_FORMATS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,live_flv,kux,f4v,asf,asf_o,ogg,mxf,rm,nut,dv,"
     "wtv,gxf,nsv,h261,h263,h264,hevc,vvc,m4v,mjpeg,mjpeg_2000,obu,av1,ivf,vc1,vc1test,yuv4mpegpipe,dirac,cavsvideo,amv,"
-    "roq,smk,bink,dhav,gif,apng,webp,webp_anim,avif,image2pipe,png_pipe,jpeg_pipe,jpegls_pipe,webp_pipe,bmp_pipe,"
+    "roq,smk,bink,dhav,gif,apng,webp,webp_anim,avif,hxvs,image2pipe,png_pipe,jpeg_pipe,jpegls_pipe,webp_pipe,bmp_pipe,"
     "tiff_pipe,jpegxl_pipe,jpegxl_anim,ppm_pipe,pgm_pipe,pam_pipe,qoi_pipe,j2k_pipe,gif_pipe"
 )
 AUDIO_FORMATS = "mp3,wav,w64,flac,aac,ac3,eac3,aiff,caf,amr,ape,wv,tta,opus,au,dts,truehd,mpc,mpc8,voc"
 """Known so that they are refused for having no video, not for being unknown."""
 METADATA: dict[str, Any] = {"metadata_errors": "surrogateescape"} if int(av.__version__.split(".")[0]) < 19 else {}
 """Titles in any encoding must not keep a video from opening. From 19 on PyAV sees to that alone."""
+NAMED_FORMATS = dict.fromkeys((".264", ".h264", ".avc"), "h264")
+NAMED_FORMATS |= {**dict.fromkeys((".265", ".h265", ".hevc"), "hevc"), ".dav": "dhav"}
+"""Tried where the content alone tells nothing: what cameras write may begin in the middle of a stream."""
+COVER_BYTES = 16 << 20
+"""Read of a file with several video streams to tell a cover from a video, where its header does not."""
 PLAYLISTS = ((b"#EXTM3U", "an HLS playlist"), (b"ffconcat", "a concat script"), (b"v=0", "an SDP description"))
 
 
@@ -65,6 +70,10 @@ class OpenVideo:
 
     def ticks(self, seconds: float) -> int:
         return round((seconds + self.origin_s) / self.time_base)
+
+    def check_disk(self) -> None:
+        """Raise VideoError where reading stopped because the disk failed: FFmpeg takes that for the end, or damage."""
+        check_disk(self.path, self.fd)
 
     def close(self) -> None:
         self.container.close()
@@ -138,7 +147,20 @@ def _open_file(path: Path) -> tuple[int, FileIdentity]:
     return fd, file_identity(status)
 
 
+def check_disk(path: Path, fd: int) -> None:
+    """Read again where FFmpeg read last: its own words for damage are those for a failing disk."""
+    try:
+        os.pread(
+            fd, 1, os.lseek(fd, 0, os.SEEK_CUR)
+        )  # FFmpeg's descriptor is a copy of this one: one position for both
+    except OSError as error:
+        raise VideoError(
+            f"{path}: cannot be read: {error.strerror}", "is its disk or network sound?", "unreadable"
+        ) from None
+
+
 def _open_container(path: Path, fd: int, options: ReadOptions) -> av.container.InputContainer:
+    check_disk(path, fd)
     av_options = {
         "fd": str(fd),
         "protocol_whitelist": "fd",
@@ -147,10 +169,23 @@ def _open_container(path: Path, fd: int, options: ReadOptions) -> av.container.I
         "threads": "1",
     }
     head = os.pread(fd, 4096, 0)
+    named = NAMED_FORMATS.get(path.suffix.lower())
     try:
-        return av.open("fd:", options=av_options, **METADATA)
-    except (av.error.FFmpegError, ValueError, EOFError, OSError) as error:
+        container = av.open("fd:", options=av_options, **METADATA)
+        if container.streams.video or not named:
+            return container
+        container.close()
+    except (av.error.FFmpegError, OSError) as error:
         check_memory(error)
+        check_disk(path, fd)
+        if not named:
+            raise _why_not_open(path, head, error) from None
+    os.lseek(fd, 0, os.SEEK_SET)
+    try:
+        return av.open("fd:", format=named, options=av_options, **METADATA)
+    except (av.error.FFmpegError, OSError) as error:
+        check_memory(error)
+        check_disk(path, fd)
         raise _why_not_open(path, head, error) from None
 
 
@@ -165,6 +200,11 @@ def _why_not_open(path: Path, head: bytes, error: Exception) -> VideoError:
     if head[:4] in (b"RIFF", b"\x1aE\xdf\xa3", b"OggS", b"FLV\x01"):
         return VideoError(f"{path}: cut short or damaged: {_reason(error)}", kind="truncated")
     return VideoError(f"{path}: not a video that this program knows: {_reason(error)}", kind="not_a_video")
+
+
+def is_animated_webp(video: OpenVideo) -> bool:
+    head = os.pread(video.fd, 21, 0)
+    return head[:4] == b"RIFF" and head[8:16] == b"WEBPVP8X" and bool(head[20] & 2)
 
 
 def _reason(error: Exception) -> str:
@@ -185,7 +225,7 @@ def refused_size(path: Path, options: ReadOptions) -> str | None:
     """The size for which FFmpeg refused a file, which it only tells in its log. For files that do not decode."""
     av.logging.set_level(av.logging.ERROR)
     try:
-        with av.logging.Capture() as logs, contextlib.suppress(av.error.FFmpegError, OSError, ValueError):
+        with av.logging.Capture() as logs, contextlib.suppress(av.error.FFmpegError, OSError):
             video = open_video(path, options)
             try:
                 next(iter(video.container.decode(video.stream)), None)
@@ -198,10 +238,11 @@ def refused_size(path: Path, options: ReadOptions) -> str | None:
 
 
 def _video_stream(path: Path, container: av.container.InputContainer, options: ReadOptions) -> av.video.VideoStream:
-    if len(container.streams) > options.max_streams:
-        raise VideoError(f"{path}: {len(container.streams)} streams, more than {options.max_streams}", kind="too_large")
     pictures = av.stream.Disposition.attached_pic | av.stream.Disposition.timed_thumbnails
     streams = [s for s in container.streams.video if not s.disposition & pictures]
+    count = len(streams) + len(container.streams.audio)  # a film may carry a hundred fonts and subtitles
+    if count > options.max_streams:
+        raise VideoError(f"{path}: {count} video and audio streams, more than {options.max_streams}", kind="too_large")
     if not streams:
         kinds = ", ".join(sorted({s.type for s in container.streams})) or "none"
         raise VideoError(f"{path}: no video stream (streams: {kinds})", kind="no_video_stream")
@@ -209,7 +250,43 @@ def _video_stream(path: Path, container: av.container.InputContainer, options: R
     if not known:
         raise VideoError(f"{path}: no decoder for its video codec", kind="unsupported_codec")
     default = av.stream.Disposition.default
-    return max(known, key=lambda s: (bool(s.disposition & default), s.width * s.height))
+    known.sort(key=lambda s: (bool(s.disposition & default), s.width * s.height), reverse=True)
+    return known[0] if len(known) == 1 else _first_of_many_frames(path, known, options)
+
+
+def _first_of_many_frames(
+    path: Path, streams: list[av.video.VideoStream], options: ReadOptions
+) -> av.video.VideoStream:
+    """The first stream that has more than one frame, if there is one: the others may be covers that nobody marked."""
+    frames = {s.index: s.frames or int(_tag(s, "NUMBER_OF_FRAMES") or 0) for s in streams}
+    if frames[streams[0].index] <= 1:
+        fd, _ = _open_file(path)  # a second look, so that the first one need not be wound back
+        try:
+            with _open_container(path, fd, options) as container:
+                _count(container, frames, streams[0].index)
+        finally:
+            os.close(fd)
+    return next((s for s in streams if frames[s.index] > 1), streams[0])
+
+
+def _count(container: av.container.InputContainer, frames: dict[int, int], preferred: int) -> None:
+    """Count the packets of streams whose header does not say how many frames they have, as far as need be."""
+    unknown = [index for index, count in frames.items() if not count and index < len(container.streams)]
+    if not unknown:
+        return
+    read_bytes = 0
+    with contextlib.suppress(av.error.FFmpegError, OSError):
+        for packet in container.demux([container.streams[index] for index in unknown]):
+            frames[packet.stream_index] += packet.size > 0
+            read_bytes += packet.size
+            if frames[preferred] > 1 or read_bytes > COVER_BYTES:
+                break
+
+
+def _tag(stream: av.video.VideoStream, name: str) -> str | None:
+    """A digit-only tag of the stream, also where a language follows its name."""
+    tags = (value for key, value in stream.metadata.items() if key.split("-")[0] == name and value.isdecimal())
+    return next(tags, None)
 
 
 def _check_limits(

@@ -19,7 +19,9 @@ import numpy as np
 from nsnet_cli.errors import VideoError
 from nsnet_cli.types import FrameBatch, PreviewPlan, ReadOptions
 from nsnet_cli.video.container import open_video
-from nsnet_cli.video.probe import Probe, clocked_packets
+from nsnet_cli.video.hdr import is_hdr
+from nsnet_cli.video.packets import sized_packets
+from nsnet_cli.video.probe import Probe
 from nsnet_cli.video.scaling import JPEG_QUALITY
 from nsnet_cli.video.source import BATCH_FRAMES, Tally
 
@@ -36,6 +38,10 @@ def why_not(probe: Probe) -> str | None:
         return f"decord needs an index, which this {info.container} file does not have"
     if info.rotation_deg or probe.sample_aspect not in (None, Fraction(1)):
         return "decord does not keep rotation and pixel aspect apart"
+    if probe.key_times_s and probe.key_times_s[0] < probe.start_s:
+        return "decord takes no heed of an edit list that begins after a key frame"
+    if probe.first_frame is not None and is_hdr(probe.first_frame):
+        return "decord gives HDR pictures as they are, too grey to recognise"
     try:
         import decord  # noqa: F401
     except ImportError:
@@ -48,7 +54,7 @@ def has_open_gops(path: Path, options: ReadOptions) -> bool:
     video = open_video(path, options)
     try:
         key: int | None = None
-        for packet in clocked_packets(video):
+        for packet in sized_packets(video):
             if packet.is_keyframe:
                 key = packet.pts
             elif key is not None and packet.pts is not None and packet.pts < key:

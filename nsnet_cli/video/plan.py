@@ -27,13 +27,14 @@ def plan_preview(
 ) -> PreviewPlan:
     """Plan the preview of a video whose first frame is at `start_s` and whose last one ends at `end_s`.
 
-    `key_times_s`: presentation times of the key frames, ascending; may be empty or incomplete. Never more than
+    `key_times_s`: presentation times of the key frames, ascending; may be empty or incomplete, and may begin before
+    the first frame that is shown, which is then no key frame. Never more than
     `options.max_frames` frames, at least one; times ascend and lie in [start_s, end_s].
     """
     span_s = end_s - start_s
     frame_s = 1.0 / fps if fps and fps > 0 else 0.0
     if not span_s > max(frame_s * 1.5, 0.0):
-        return PreviewPlan("all", (PlannedFrame(start_s, key=True),))
+        return PreviewPlan("all", (PlannedFrame(start_s, key=not key_times_s or start_s in key_times_s),))
     frames = span_s / frame_s if frame_s else math.inf
     few = options.max_frames if options.even else options.min_frames
     if frames <= min(few, options.max_frames):
@@ -55,7 +56,8 @@ def _evenly(start_s: float, span_s: float, count: int, tolerance_s: float, at: f
 def _keys_and_fill(
     key_times_s: Sequence[float], start_s: float, end_s: float, interval_s: float, options: ReadOptions
 ) -> PreviewPlan:
-    keys = sorted({t for t in key_times_s if start_s - 1e-3 <= t < end_s}) or [start_s]
+    alone = set(key_times_s) or {start_s}
+    keys = sorted({t for t in alone if start_s - 1e-3 <= t < end_s} | {start_s})
     budget_s = options.max_frames * options.interval_s
     while True:
         kept = thin(keys, interval_s)
@@ -64,7 +66,8 @@ def _keys_and_fill(
             break
         interval_s *= 1.05
     tolerance_s = TOLERANCE * interval_s
-    frames = [PlannedFrame(t, True) for t in kept] + [PlannedFrame(t, False, tolerance_s) for t in filled]
+    frames = [PlannedFrame(t, True) if t in alone else PlannedFrame(t, False, tolerance_s) for t in kept]
+    frames += [PlannedFrame(t, False, tolerance_s) for t in filled]
     frames.sort(key=lambda frame: frame.pts_s)
     return PreviewPlan("keys+fill" if filled else "keys", tuple(frames[: options.max_frames]))
 

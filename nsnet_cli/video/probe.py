@@ -3,9 +3,10 @@ times."""
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
-from collections.abc import Iterable
+import time
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -15,14 +16,27 @@ import av.error
 
 from nsnet_cli.errors import VideoError
 from nsnet_cli.types import ReadOptions, VideoInfo
-from nsnet_cli.video.container import FileIdentity, OpenVideo, check_memory, file_identity, open_video, refused_size
+from nsnet_cli.video.bitstream import keys_are_false
+from nsnet_cli.video.container import (
+    FileIdentity,
+    OpenVideo,
+    check_memory,
+    file_identity,
+    is_animated_webp,
+    open_video,
+    refused_size,
+)
+from nsnet_cli.video.packets import clocked_packets, packet_ticks, packets
 from nsnet_cli.video.scaling import orientation
 
-INDEXED_FORMATS = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi")
+SAMPLE_INDEXES = ("mov,mp4,m4a,3gp,3g2,mj2", "avi")
+"""Containers whose index lists every frame, not key frames alone."""
+INDEXED_FORMATS = (*SAMPLE_INDEXES, "matroska,webm")
 MAX_KEY_TIMES = 8192
 """Key frames closer together than a video's length over this are not listed: no plan can use them."""
-FIRST_FRAME_PACKETS = 400
-"""Packets looked at for a first frame that decodes."""
+FIRST_FRAME_BYTES = 256 << 20
+FIRST_FRAME_S = 10.0
+"""How far to look for a first frame that decodes: recordings may begin long before their first key frame."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +46,15 @@ class Probe:
     info: VideoInfo
     key_times_s: tuple[float, ...]
     start_s: float
-    """First video frame."""
+    """First video frame that is shown: an edit list may leave out those before it, down to a key frame."""
     end_s: float
     """End of the last one."""
     indexed: bool
     """The container has an index: key frames can be sought one by one."""
     clockless: bool
     """A raw stream whose packets carry no times: they follow from the frame rate."""
+    false_keys: bool
+    """The container calls every packet a key frame, and lies."""
     identity: FileIdentity
     sample_aspect: Fraction | None = None
     first_frame: av.VideoFrame | None = field(default=None, repr=False, compare=False)
@@ -65,7 +81,11 @@ def probe_open(video: OpenVideo, options: ReadOptions) -> Probe:
     """As probe_video, on an open one, whose reading position it leaves anywhere."""
     context = video.stream.codec_context
     frame, first_key = _first_frame(video, options)
-    keys, indexed, seen_end_s = _key_times(video, first_key)
+    false_keys, false_index = _lies(video)
+    if false_keys or false_index:
+        keys, indexed, seen_end_s = _demuxed_keys(video, false_keys)
+    else:
+        keys, indexed, seen_end_s = _key_times(video, first_key)
     duration_s = _duration(video, seen_end_s)
     if duration_s > options.max_duration_s:
         raise VideoError(
@@ -89,6 +109,8 @@ def probe_open(video: OpenVideo, options: ReadOptions) -> Probe:
         key_frames=len(keys),
     )
     start_s = keys[0] if keys else 0.0
+    if first_key.is_discard and video.stream.start_time is not None:
+        start_s = max(start_s, video.seconds(video.stream.start_time))
     end_s = min(duration_s, _video_end(video) or duration_s) if indexed else duration_s
     return Probe(
         info,
@@ -97,29 +119,26 @@ def probe_open(video: OpenVideo, options: ReadOptions) -> Probe:
         max(end_s, start_s),
         indexed,
         packet_ticks(first_key) is None,
+        false_keys,
         video.identity,
         aspect,
         frame,
     )
 
 
-def packet_ticks(packet: av.Packet) -> int | None:
-    """Presentation time of a packet, or the nearest thing that it has."""
-    return packet.pts if packet.pts is not None else packet.dts
-
-
 def _first_frame(video: OpenVideo, options: ReadOptions) -> tuple[av.VideoFrame, av.Packet]:
     """The first frame that decodes on its own and its packet: geometry comes from pixels, not from claims."""
     context = video.stream.codec_context
-    tried, problem = 0, "no packets"
-    for packet in _packets(video):
+    tried, problem, read_bytes, started = 0, "none is a key frame", 0, time.monotonic()
+    for packet in packets(video):
         tried += 1
-        if tried > FIRST_FRAME_PACKETS:
+        read_bytes += packet.size
+        if read_bytes > FIRST_FRAME_BYTES or time.monotonic() - started > FIRST_FRAME_S:
             break
         if not (packet.is_keyframe and packet.size):
             continue
         try:
-            frames = context.decode(packet) + context.decode(None)
+            frames = context.decode(_to_be_shown(packet)) + context.decode(None)
         except av.error.FFmpegError as error:
             check_memory(error)
             frames, problem = [], error.strerror or str(error)
@@ -128,18 +147,43 @@ def _first_frame(video: OpenVideo, options: ReadOptions) -> tuple[av.VideoFrame,
             return frames[0], packet
     if tried == 0:
         raise VideoError(f"{video.path}: has a video stream but no frames in it", "was it cut short?", "no_frames")
+    if is_animated_webp(video):
+        raise VideoError(
+            f"{video.path}: animated WebP is not supported", "convert it to MP4 or GIF", "unsupported_codec"
+        )
     claim = None if video.stream.width else refused_size(video.path, options)
     if claim:
         raise VideoError(f"{video.path}: claims {claim} px, more than is accepted", kind="too_large")
     raise VideoError(f"{video.path}: no frame can be decoded: {problem}", "it is damaged or cut short", "no_frames")
 
 
-def _packets(video: OpenVideo) -> Iterable[av.Packet]:
-    """Packets of the video stream until the end or the first damage that the demuxer does not get over."""
-    try:
-        yield from video.container.demux(video.stream)
-    except (av.error.FFmpegError, OSError, ValueError) as error:
-        check_memory(error)
+def _to_be_shown(packet: av.Packet) -> av.Packet:
+    """The packet, or where the edit list leaves it out (decoders then give no frame) its like without that mark."""
+    if not packet.is_discard:
+        return packet
+    shown = av.Packet(bytes(packet))
+    shown.pts, shown.dts, shown.time_base = packet.pts, packet.dts, packet.time_base
+    return shown
+
+
+def _lies(video: OpenVideo) -> tuple[bool, bool]:
+    """Whether packets, or index entries alone, are called key frames although they are none.
+
+    Reads on from the first key frame; in nearly every file just one packet.
+    """
+    context = video.stream.codec_context
+    following = packets(video)
+    second = next(following, None)
+    if second is None:
+        return False, False
+    if second.is_keyframe:
+        following = itertools.chain([second], following)
+        return keys_are_false(following, context.codec.canonical_name, context.extradata), False
+    index = video.stream.index_entries
+    if video.container.format.name in SAMPLE_INDEXES:
+        return False, len(index) > 1 and all(entry.is_keyframe for entry in index[:8])
+    found = index.search_timestamp(second.pts, any_frame=True) if second.pts is not None else -1
+    return False, found >= 0 and index[found].timestamp == second.pts  # Matroska lists blocks that it calls key frames
 
 
 def _key_times(video: OpenVideo, first_key: av.Packet) -> tuple[list[float], bool, float]:
@@ -148,7 +192,7 @@ def _key_times(video: OpenVideo, first_key: av.Packet) -> tuple[list[float], boo
         keys = _indexed_keys(video, first_key)
         if keys:
             return keys, True, 0.0
-    return (*_demuxed_keys(video),)
+    return _demuxed_keys(video, False)
 
 
 def _indexed_keys(video: OpenVideo, first_key: av.Packet) -> list[float]:
@@ -161,6 +205,7 @@ def _indexed_keys(video: OpenVideo, first_key: av.Packet) -> list[float]:
         video.container.seek(first, stream=stream)  # Matroska reads its cues at the first seek
     except av.error.FFmpegError as error:
         check_memory(error)
+        video.check_disk()
         return []
     index = stream.index_entries
     if not len(index):
@@ -189,13 +234,14 @@ def _indexed_keys(video: OpenVideo, first_key: av.Packet) -> list[float]:
     return keys
 
 
-def _demuxed_keys(video: OpenVideo) -> tuple[list[float], bool, float]:
+def _demuxed_keys(video: OpenVideo, false_keys: bool) -> tuple[list[float], bool, float]:
+    """As _key_times, by reading the whole file."""
     keys: list[float] = []
     end_s = 0.0
     again = open_video(video.path, ReadOptions(size_px=1))
     try:
         last: int | None = None
-        for packet in clocked_packets(again):
+        for packet in clocked_packets(again, false_keys):
             ticks = packet_ticks(packet)
             if ticks is None:
                 continue
@@ -206,17 +252,6 @@ def _demuxed_keys(video: OpenVideo) -> tuple[list[float], bool, float]:
     finally:
         again.close()
     return sorted(keys), False, end_s
-
-
-def clocked_packets(video: OpenVideo) -> Iterable[av.Packet]:
-    """Packets in file order; in raw streams, which carry no times, `dts` is the time by count and frame rate."""
-    rate = video.stream.average_rate or video.stream.guessed_rate or 25
-    for count, packet in enumerate(_packets(video)):
-        if not packet.size:
-            return
-        if packet.pts is None and packet.dts is None:
-            packet.dts = round(count / rate / video.time_base)
-        yield packet
 
 
 def _duration(video: OpenVideo, seen_end_s: float) -> float:

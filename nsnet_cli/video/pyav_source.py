@@ -21,7 +21,8 @@ import numpy as np
 
 from nsnet_cli.types import FrameBatch, PreviewPlan, ReadOptions
 from nsnet_cli.video.container import check_memory, open_video
-from nsnet_cli.video.probe import Probe, clocked_packets, packet_ticks
+from nsnet_cli.video.packets import clocked_packets, packet_ticks, sized_packets
+from nsnet_cli.video.probe import Probe
 from nsnet_cli.video.scaling import Scaler
 from nsnet_cli.video.source import BATCH_FRAMES, Tally
 from nsnet_cli.video.stretches import Clock, Decoded, Run, Stretch, even_cuts, nearest, stretches
@@ -126,7 +127,7 @@ class _Decoder:
             self.video.close()
 
     def _all(self, parts: list[Stretch]) -> Iterator[Decoded]:
-        packets = iter(()) if self.probe.indexed else iter(clocked_packets(self.video))
+        packets = iter(()) if self.probe.indexed else clocked_packets(self.video, self.probe.false_keys)
         for part in parts:
             if self.probe.indexed:
                 packets = self._seek(part.key_s)
@@ -142,8 +143,9 @@ class _Decoder:
             self.video.container.seek(self.video.ticks(key_s), stream=self.video.stream)
         except av.error.FFmpegError as error:
             check_memory(error)
+            self.video.check_disk()
             return iter(())
-        return iter(clocked_packets(self.video))
+        return sized_packets(self.video)
 
     def _stretch(self, part: Stretch, packets: Iterator[av.Packet], pushed_back: list[av.Packet]) -> Iterator[Decoded]:
         first = self.probe.first_frame
@@ -190,7 +192,7 @@ class _Decoder:
         context.skip_frame = "DEFAULT"
         try:
             frames = context.decode(packet) + context.decode(None)
-        except (av.error.FFmpegError, ValueError) as error:
+        except av.error.FFmpegError as error:
             check_memory(error)
             frames = []
         frames = [frame for frame in frames if not frame.is_corrupt]
@@ -238,7 +240,7 @@ class _Decoder:
         shown = 0
         for count, packet in enumerate(itertools.chain(packets, [None])):
             if packet is not None:
-                if packet.pts is not None:
+                if packet.pts is not None and not packet.is_discard:
                     run.seen.append(self.video.seconds(packet.pts))
                     if skipping:
                         context.skip_frame = "DEFAULT" if run.needs(run.seen[-1], frame_s) else "NONREF"
@@ -248,7 +250,7 @@ class _Decoder:
                     pushed_back.append(packet)
             try:
                 frames = context.decode(packet)
-            except (av.error.FFmpegError, ValueError) as error:
+            except av.error.FFmpegError as error:
                 check_memory(error)
                 continue
             for frame in frames:

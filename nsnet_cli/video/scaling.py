@@ -17,6 +17,7 @@ import numpy as np
 from av.sidedata.sidedata import SideDataContainer
 
 from nsnet_cli.types import ReadOptions
+from nsnet_cli.video.hdr import is_hdr, to_sdr
 
 JPEG_QUALITY = 82
 _TIME_BASE = Fraction(1, 1_000_000)
@@ -50,14 +51,17 @@ class Scaler:
         return out.getvalue()
 
     def _scaled(self, frame: av.VideoFrame, width: int, height: int, crop: str | None) -> np.ndarray:
-        key = (frame.width, frame.height, frame.format.name, frame.colorspace, frame.color_range, width, height, crop)
+        hdr = is_hdr(frame)
+        kind = (frame.width, frame.height, frame.format.name, frame.colorspace, frame.color_range, hdr)
+        key = (*kind, width, height, crop)
         graph = self._graphs.get(key)
         if graph is None:
             if len(self._graphs) > 8:  # a stream that keeps changing its shape must not pile up graphs
                 self._graphs.clear()
             graph = self._graphs[key] = self._graph(frame, width, height, crop)
         graph.vpush(frame)
-        return rgb_array(graph.vpull())
+        scaled = rgb_array(graph.vpull())
+        return to_sdr(scaled, frame.color_trc, frame.color_primaries) if hdr else scaled
 
     def _graph(self, frame: av.VideoFrame, width: int, height: int, crop: str | None) -> av.filter.Graph:
         graph = av.filter.Graph()
@@ -70,7 +74,7 @@ class Scaler:
         if crop:
             ends.append(graph.add("crop", crop))
         ends.append(graph.add("scale", f"{width}:{height}:flags={self.options.interpolation}+accurate_rnd"))
-        ends.append(graph.add("format", "rgb24"))
+        ends.append(graph.add("format", "rgb48le" if is_hdr(frame) else "rgb24"))
         ends.append(graph.add("buffersink"))
         for one, other in itertools.pairwise(ends):
             one.link_to(other)
@@ -111,7 +115,8 @@ def upright(pixels: np.ndarray, orientation: tuple[int, bool]) -> np.ndarray:
 
 
 def rgb_array(frame: av.VideoFrame) -> np.ndarray:
-    """A view of an rgb24 frame's pixels, (H, W, 3) uint8; rows are padded, so not contiguous in general."""
+    """A view of an rgb24 or rgb48le frame's pixels, (H, W, 3); rows are padded, so not contiguous in general."""
     plane = frame.planes[0]
-    rows = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)[: frame.height]
+    values = np.frombuffer(memoryview(plane), np.uint8 if frame.format.name == "rgb24" else np.dtype("<u2"))
+    rows = values.reshape(-1, plane.line_size // values.itemsize)[: frame.height]
     return rows[:, : frame.width * 3].reshape(frame.height, frame.width, 3)

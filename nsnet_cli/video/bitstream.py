@@ -1,0 +1,127 @@
+"""What coded pictures say of themselves, for containers that call every one of them a key frame."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable, Iterator
+
+import av
+
+PictureTest = Callable[[memoryview], bool]
+H264_SLICE, H264_IDR, H264_SEI = 1, 5, 6
+H264_INTRA = (2, 4, 7, 9)
+"""Slice types I and SI, alone and for the whole picture."""
+HEVC_RANDOM_ACCESS = range(16, 22)
+RECOVERY_POINT = 6
+FOLLOWING = 8
+"""Packets after a key frame that are looked at to see whether the container lies."""
+
+
+def key_test(codec: str, extradata: bytes | None) -> PictureTest | None:
+    """Whether a packet of this codec can be decoded alone. None where its bits are not read here."""
+    length_bytes = _length_bytes(codec, extradata)
+    if codec == "h264":
+        return lambda data: _h264_key(_units(data, length_bytes))
+    if codec == "hevc":
+        return lambda data: any(unit[0] >> 1 & 63 in HEVC_RANDOM_ACCESS for unit in _units(data, length_bytes))
+    return _mpeg4_key if codec == "mpeg4" else None
+
+
+def intra_test(codec: str, extradata: bytes | None) -> PictureTest | None:
+    """Whether a packet refers to no other: a key frame, or a picture of a stream that is intra-only throughout."""
+    if codec != "h264":
+        return key_test(codec, extradata)
+    length_bytes = _length_bytes(codec, extradata)
+    return lambda data: all(_slice_type(unit) in H264_INTRA for unit in _slices(_units(data, length_bytes)))
+
+
+def _length_bytes(codec: str, extradata: bytes | None) -> int:
+    """How long a unit's length is that stands before it (MP4, Matroska); 0 where start codes part the units."""
+    at = {"h264": 4, "hevc": 21}.get(codec)
+    if at is None or not extradata or len(extradata) <= at or extradata[:3] in (b"\0\0\0", b"\0\0\1"):
+        return 0
+    return (extradata[at] & 3) + 1
+
+
+def _units(data: memoryview, length_bytes: int) -> Iterator[memoryview]:
+    """The NAL units of a packet."""
+    if length_bytes:
+        at = 0
+        while at + length_bytes < len(data):
+            start = at + length_bytes
+            at = start + int.from_bytes(data[at:start], "big")
+            if at > start:
+                yield data[start:at]
+        return
+    raw = bytes(data)
+    at = raw.find(b"\0\0\1")
+    while 0 <= at < len(raw) - 3:
+        after = raw.find(b"\0\0\1", at + 3)
+        if after != at + 3:
+            yield data[at + 3 : after if after >= 0 else len(raw)]
+        at = after
+
+
+def _slices(units: Iterator[memoryview]) -> Iterator[memoryview]:
+    return (unit for unit in units if unit[0] & 31 in (H264_SLICE, H264_IDR))
+
+
+def _h264_key(units: Iterator[memoryview]) -> bool:
+    recovers = False
+    for unit in units:
+        kind = unit[0] & 31
+        if kind == H264_IDR:
+            return True
+        if kind == H264_SEI:
+            recovers = recovers or RECOVERY_POINT in _sei_types(unit)
+        elif kind == H264_SLICE:
+            return recovers and _slice_type(unit) in H264_INTRA
+    return False
+
+
+def _sei_types(unit: memoryview) -> Iterator[int]:
+    at = 1
+    while at + 1 < len(unit):
+        numbers = []
+        for _ in range(2):  # type, then size: each a run of 255s and the rest
+            start = at
+            while at < len(unit) and unit[at] == 255:
+                at += 1
+            numbers.append(255 * (at - start) + (unit[at] if at < len(unit) else 0))
+            at += 1
+        yield numbers[0]
+        at += numbers[1]
+
+
+def _slice_type(unit: memoryview) -> int:
+    """The second Exp-Golomb number after the unit's first byte (the first is where the slice begins)."""
+    bits = int.from_bytes(unit[1:13], "big")
+    left = 8 * len(unit[1:13])
+    value = -1
+    for _ in range(2):
+        zeros = left - bits.bit_length()
+        left -= 2 * zeros + 1
+        if left < 0:
+            return -1
+        value = (bits >> left) - 1
+        bits &= (1 << left) - 1
+    return value
+
+
+def _mpeg4_key(data: memoryview) -> bool:
+    raw = bytes(data)
+    at = raw.find(b"\0\0\1\xb6")
+    return 0 <= at < len(raw) - 4 and raw[at + 4] >> 6 == 0
+
+
+def keys_are_false(packets: Iterable[av.Packet], codec: str, extradata: bytes | None) -> bool:
+    """Whether the packets after a true key frame are called key frames too, throughout, and one refers to another."""
+    intra = intra_test(codec, extradata)
+    if intra is None:
+        return False
+    refers = False
+    for packet in itertools.islice(packets, FOLLOWING):
+        if not packet.is_keyframe:  # an odd one that is called a key frame (a VOP that is not coded) does no harm
+            return False
+        refers = refers or (packet.size > 0 and not intra(memoryview(packet)))
+    return refers
