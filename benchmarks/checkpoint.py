@@ -13,7 +13,7 @@ from string import Template
 from safetensors.torch import save_file
 
 from nsnet_cli.training.fit import FitResult
-from nsnet_cli.weights.registry import CheckpointRow
+from nsnet_cli.weights.rows import CheckpointRow
 
 CARD = Path(__file__).with_name("imagenet-lite-card.md")
 

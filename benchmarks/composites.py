@@ -17,13 +17,13 @@ from nsnet_cli.evaluation.policies import ScoredVideo, choose, video_scores
 from nsnet_cli.labelled.gather import ReadSettings
 from nsnet_cli.labelled.labels import label_indices
 from nsnet_cli.labelled.metrics import inside, roc_auc
-from nsnet_cli.nets.engine import softmax
 from nsnet_cli.nets.sampler import Sampler
 from nsnet_cli.policies import Seen, saliency_by_policy
 from nsnet_cli.selection import confidence
 from nsnet_cli.training.measure import saliency
 from nsnet_cli.training.sequences import FeatureSequence
 from nsnet_cli.weights.checkpoint import resolve_checkpoint
+from nsnet_cli.weights.heads import softmax
 
 POLICIES = ("uniform", "confidence", "nsnet-fsm", "nsnet-vgm", "nsnet", "oracle")
 

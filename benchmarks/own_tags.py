@@ -25,7 +25,7 @@ from nsnet_cli.labelled.features import headless
 from nsnet_cli.labelled.folds import deal_folds
 from nsnet_cli.labelled.gather import ReadSettings
 from nsnet_cli.labelled.labels import label_indices
-from nsnet_cli.nets.engine import build_engine
+from nsnet_cli.nets.build import build_engine
 from nsnet_cli.nets.sampler import Sampler, SamplerConfig
 from nsnet_cli.nets.torch_engine import sampler_gflops
 from nsnet_cli.training.dataset import Dataset, deal, from_videos
@@ -83,7 +83,7 @@ def run(source: Path, repeats: int, epochs: int) -> dict[str, object]:
     dataset = load(source)
     base = resolve_checkpoint("imagenet-lite")
     sampler = Sampler(SamplerConfig(dataset.examples[0].features.shape[1], len(dataset.vocabulary)))
-    cost = replace(build_engine(headless(base)).cost, sampler=sampler_gflops(sampler, base))
+    cost = replace(build_engine(headless(base)).cost, sampler=sampler_gflops(sampler))
     folds = [cross_validate(dataset, seed, epochs) for seed in range(repeats)]
     runs = [[video for fold in repeat for video in fold] for repeat in folds]
     dense = np.array([100 * accuracy(videos, "dense", 1).top1 for videos in runs])

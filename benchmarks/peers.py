@@ -45,8 +45,8 @@ def engine_tags(path: Path, dense: bool) -> str:
     """The same two samplings with our decoder and engine: every frame recognised."""
     import numpy as np
 
-    from nsnet_cli.nets.engine import build_engine
-    from nsnet_cli.types import FrameBatch, ReadOptions
+    from nsnet_cli.media import FrameBatch, ReadOptions
+    from nsnet_cli.nets.build import build_engine
     from nsnet_cli.video import read_video
     from nsnet_cli.video.probe import probe_video
 
@@ -56,7 +56,7 @@ def engine_tags(path: Path, dense: bool) -> str:
     total = np.zeros(1000)
     for item in read_video(path, ReadOptions(SIDE_PX, max_frames=frames, even=True, threads=2)):
         if isinstance(item, FrameBatch):
-            total += engine_tags.engine.recognise(item.pixels)[1].sum(0)  # type: ignore[attr-defined]
+            total += default_checkpoint().head.scores(*engine_tags.engine.recognise(item.pixels)).sum(0)  # type: ignore[attr-defined]
     return name_of(int(total.argmax()))
 
 
@@ -83,9 +83,10 @@ def limit(path: Path) -> str:
     """Decode the planned preview, then run the networks on what was decoded; nothing overlaps, nothing else is done."""
     import numpy as np
 
-    from nsnet_cli.nets.engine import build_engine
+    from nsnet_cli.media import FrameBatch
+    from nsnet_cli.nets.build import build_engine
     from nsnet_cli.tagger import read_options
-    from nsnet_cli.types import FrameBatch, TagOptions
+    from nsnet_cli.types import TagOptions
     from nsnet_cli.video import read_video
 
     checkpoint = default_checkpoint()
@@ -98,7 +99,8 @@ def limit(path: Path) -> str:
     pts_s = np.concatenate([batch.pts_s for batch in batches])
     saliency = limit.engine.saliency(features, logits, pts_s / max(pts_s.max(), 1e-6)).combined  # type: ignore[attr-defined]
     chosen = np.argsort(-saliency)[:4]
-    scores = limit.engine.recognise(np.concatenate([batch.pixels for batch in batches])[chosen])[1]  # type: ignore[attr-defined]
+    views = np.concatenate([batch.pixels for batch in batches])[chosen]
+    scores = checkpoint.head.scores(*limit.engine.recognise(views))  # type: ignore[attr-defined]
     return name_of(int(scores.mean(0).argmax()))
 
 

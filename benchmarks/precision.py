@@ -22,7 +22,8 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 from PIL import Image
 
 from nsnet_cli.nets.networks import load_classifier
-from nsnet_cli.weights.registry import NetworkUse, load_registry
+from nsnet_cli.weights.registry import load_registry
+from nsnet_cli.weights.rows import NetworkUse
 from nsnet_cli.weights.vocabulary import load_vocabulary
 
 

@@ -18,7 +18,7 @@ from nsnet_cli.labelled.folds import fold_of
 from nsnet_cli.nets.networks import load_classifier
 from nsnet_cli.training import synthetic
 from nsnet_cli.training.splice import Bank
-from nsnet_cli.weights.registry import CheckpointRow, NetworkUse
+from nsnet_cli.weights.rows import CheckpointRow, NetworkUse
 from nsnet_cli.weights.vocabulary import load_vocabulary
 
 FOOTAGE = {

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from nsnet_cli.media import ReadOptions
 from nsnet_cli.policies import POLICIES
-from nsnet_cli.types import ReadOptions, TagOptions
+from nsnet_cli.types import TagOptions
 from nsnet_cli.weights.checkpoint import Checkpoint
 
 

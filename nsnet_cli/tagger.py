@@ -10,35 +10,21 @@ import os
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 
+from nsnet_cli.answer import answer
 from nsnet_cli.errors import UsageError, VideoError
-from nsnet_cli.nets.engine import Engine, Saliency, build_engine, check_not_forked
+from nsnet_cli.media import ReadOptions
+from nsnet_cli.nets.build import build_engine
+from nsnet_cli.nets.engine import Engine, check_not_forked
 from nsnet_cli.policies import POLICIES, Seen, select
 from nsnet_cli.reading import read_options
-from nsnet_cli.selection import Budget, aggregate, confidence, settled
-from nsnet_cli.types import (
-    ALGORITHM_VERSION,
-    SCHEMA_VERSION,
-    Cost,
-    DecodeReport,
-    Evidence,
-    FrameScore,
-    ModelInfo,
-    PreviewPlan,
-    ReadOptions,
-    SalientFrame,
-    SamplingInfo,
-    Tag,
-    TagName,
-    TagOptions,
-    Timings,
-    VideoInfo,
-    VideoResult,
-)
+from nsnet_cli.selection import Budget, confidence, settled
+from nsnet_cli.stages import Choice, Looked, Preview, Scores
+from nsnet_cli.types import ALGORITHM_VERSION, SCHEMA_VERSION, ModelInfo, TagOptions, VideoResult
 from nsnet_cli.video import open_video
 from nsnet_cli.video.reader import VideoReader
 from nsnet_cli.weights.checkpoint import Checkpoint, resolve_checkpoint
@@ -49,8 +35,6 @@ Opener = Callable[[Path, ReadOptions], VideoReader]
 Views = Callable[[np.ndarray], np.ndarray]
 """Pixels (K, S, S, 3), or (K, F, S, S, 3) of clips, of the preview frames with these indices (K,)."""
 logger = logging.getLogger(__name__)
-EVIDENCE_FRAMES = 3
-"""Frames named as evidence of a tag, at most."""
 
 
 class Tagger:
@@ -122,11 +106,21 @@ class Tagger:
         started = time.perf_counter()
         with open(Path(path), self.read_options) as video:
             preview = self._preview(Path(path), video)
-            if self.checkpoint.recogniser.input.frames == 1:
+            if self.engine.input.frames == 1:
                 video.close()  # all pixels are in hand: its process can go on to the next video
             saliency = self._saliency(preview)
             chosen = self._choose(preview, saliency, self._views(preview, video), started)
-        return self._result(preview, saliency, chosen, started)
+        return answer(
+            preview,
+            saliency,
+            chosen,
+            self.options,
+            self.model,
+            self.checkpoint.vocabulary,
+            self.preview_vocabulary,
+            self.engine.cost,
+            time.perf_counter() - started,
+        )
 
     def try_tag(self, path: str | Path, *, open: Opener = open_video) -> VideoResult:
         """As `tag`, but a video that cannot be tagged is a result with status 'error'."""
@@ -148,7 +142,7 @@ class Tagger:
 
     # ---- the stages, in order ----
 
-    def _preview(self, path: Path, video: VideoReader) -> _Preview:
+    def _preview(self, path: Path, video: VideoReader) -> Preview:
         """Read the planned frames; the preview network runs on each batch while the next ones are decoded."""
         looks = POLICIES[self.options.policy].looks
         batches, waiting = [], []
@@ -163,7 +157,7 @@ class Tagger:
         looked = [future.result() for future in waiting]
         frames = [frame for batch in batches for frame in batch.pixels]
         jpegs = [jpeg for batch in batches for jpeg in batch.jpegs]
-        return _Preview(
+        return Preview(
             path=path,
             info=video.info,
             plan=video.plan,
@@ -176,16 +170,16 @@ class Tagger:
             seconds=sum(look.seconds for look in looked),
         )
 
-    def _look(self, pixels: np.ndarray) -> _Looked:
+    def _look(self, pixels: np.ndarray) -> Looked:
         self.engine.load()
         start = time.perf_counter()
-        return _Looked(*self.engine.preview(pixels), time.perf_counter() - start)
+        return Looked(*self.engine.preview(pixels), time.perf_counter() - start)
 
-    def _saliency(self, preview: _Preview) -> _Scores:
+    def _saliency(self, preview: Preview) -> Scores:
         start = time.perf_counter()
         count = len(preview.pts_s)
         if preview.features is None or preview.logits is None:
-            return _Scores(np.ones(count), None, None, None, 0.0)
+            return Scores(np.ones(count), None, None, None, 0.0)
         sure, best = confidence(preview.logits), preview.logits.argmax(1)
         policy, out, seen = POLICIES[self.options.policy], None, Seen(sure)
         if policy.sampler:
@@ -194,9 +188,9 @@ class Tagger:
         assert policy.score is not None
         saliency = policy.score(seen)
         assert saliency is not None
-        return _Scores(saliency, out, sure, best, time.perf_counter() - start)
+        return Scores(saliency, out, sure, best, time.perf_counter() - start)
 
-    def _choose(self, preview: _Preview, scores: _Scores, views: Views, started: float) -> _Choice:
+    def _choose(self, preview: Preview, scores: Scores, views: Views, started: float) -> Choice:
         """Which frames the recogniser sees, and what it says; with a budget, only until the answer is settled.
 
         A budget of seconds is told by the clock since the video was `started`: decoding and the preview overlap, so
@@ -208,7 +202,7 @@ class Tagger:
         order = select(policy, scores.saliency, preview.pts_s, most, features=preview.features, seed=self.options.seed)
         if self.budget is None:
             frame_scores = self._recognise(views, order)
-            return _Choice(order, frame_scores, None, time.perf_counter() - start)
+            return Choice(order, frame_scores, None, time.perf_counter() - start)
         deadline = started + (self.budget.seconds or np.inf)
         frame_scores, stopped = np.empty((0, len(self.checkpoint.vocabulary)), np.float32), self.budget.reason()
         for n in range(len(order)):
@@ -219,11 +213,11 @@ class Tagger:
                 break
             if time.perf_counter() > deadline:
                 break
-        return _Choice(order[: len(frame_scores)], frame_scores, stopped, time.perf_counter() - start)
+        return Choice(order[: len(frame_scores)], frame_scores, stopped, time.perf_counter() - start)
 
-    def _views(self, preview: _Preview, video: VideoReader) -> Views:
+    def _views(self, preview: Preview, video: VideoReader) -> Views:
         """What the recogniser looks at: single frames are in hand, clips are read around them."""
-        spec = self.checkpoint.recogniser.input
+        spec = self.engine.input
         if spec.frames == 1:
             return lambda chosen: np.stack([preview.pixels[i] for i in chosen])
         return lambda chosen: video.views([float(preview.pts_s[i]) for i in chosen], spec).pixels
@@ -232,66 +226,10 @@ class Tagger:
         """Scores (K, C) of the chosen frames. At most 32 in a batch: a dense policy may choose every frame."""
         parts = np.array_split(chosen, max(min(self.engine.lanes, len(chosen)), math.ceil(len(chosen) / 32)))
         seen = [views(part) for part in parts]
-        return np.concatenate(list(self._lanes.map(lambda pixels: self.engine.recognise(pixels)[1], seen)))
+        return np.concatenate(list(self._lanes.map(self._scored, seen)))
 
-    def _result(self, preview: _Preview, scores: _Scores, choice: _Choice, started: float) -> VideoResult:
-        chosen, saliency = choice.frames, scores.saliency
-        video_scores = aggregate(choice.scores, saliency[chosen])
-        in_time = np.sort(chosen)
-        marks = set(chosen.tolist())
-        looks = preview.features is not None
-        cost = self.engine.cost
-        count = len(preview.pts_s)
-        return VideoResult(
-            path=str(preview.path),
-            status="ok",
-            duration_s=preview.info.duration_s,
-            tags=self._tags(video_scores, choice, preview.pts_s, saliency),
-            salient_frames=tuple(SalientFrame(float(preview.pts_s[i]), float(saliency[i])) for i in in_time),
-            sampling=SamplingInfo(self.options.policy, preview.plan.kind, count, len(chosen), choice.stopped),
-            model=self.model,
-            cost=Cost(
-                frames_decoded=preview.report.frames_decoded,
-                frames_lost=preview.report.frames_lost,
-                gflops=cost.total(count if looks else 0, len(chosen), sampler=scores.sampler is not None),
-                dense_gflops=cost.dense(count),
-            ),
-            timings=Timings(
-                preview.report.decode_s, preview.seconds, scores.seconds, choice.seconds, time.perf_counter() - started
-            ),
-            frames=tuple(self._frame(preview, scores, i, i in marks) for i in range(count)),
-            info=preview.info,
-            jpegs=preview.jpegs,
-        )
-
-    def _tags(self, scores: np.ndarray, choice: _Choice, pts_s: np.ndarray, saliency: np.ndarray) -> tuple[Tag, ...]:
-        """The top-k tags over the threshold, each with the frames that carried it, strongest first."""
-        best = np.argsort(-scores, kind="stable")[: self.options.top_k]
-        tags = []
-        for c in best[scores[best] >= self.options.threshold]:
-            carried = np.argsort(-choice.scores[:, c] * saliency[choice.frames], kind="stable")[:EVIDENCE_FRAMES]
-            evidence = tuple(
-                Evidence(float(pts_s[choice.frames[k]]), float(saliency[choice.frames[k]]), float(choice.scores[k, c]))
-                for k in carried
-            )
-            name = self.checkpoint.vocabulary[c]
-            tags.append(Tag(name.id, name.name, float(scores[c]), evidence))
-        return tuple(tags)
-
-    def _frame(self, preview: _Preview, scores: _Scores, i: int, chosen: bool) -> FrameScore:
-        return FrameScore(
-            pts_s=float(preview.pts_s[i]),
-            saliency=float(scores.saliency[i]),
-            chosen=chosen,
-            fsm=float(scores.sampler.fsm[i]) if scores.sampler else None,
-            vgm=float(scores.sampler.vgm[i]) if scores.sampler else None,
-            confidence=float(scores.confidence[i]) if scores.confidence is not None else None,
-            tag=self._preview_tag(int(scores.best[i])) if scores.best is not None else None,
-        )
-
-    def _preview_tag(self, index: int) -> str:
-        tag: TagName = self.preview_vocabulary[index]
-        return tag.name
+    def _scored(self, views: np.ndarray) -> np.ndarray:
+        return self.checkpoint.head.scores(*self.engine.recognise(views))
 
 
 def checked(options: TagOptions) -> TagOptions:
@@ -303,53 +241,3 @@ def checked(options: TagOptions) -> TagOptions:
             f"--frames {options.frames} is more than --preview {options.preview}", "recognise fewer frames"
         )
     return options
-
-
-@dataclass(frozen=True, slots=True)
-class _Looked:
-    """What the preview network says of one batch, and the seconds that it took."""
-
-    features: np.ndarray  # (N, D)
-    logits: np.ndarray  # (N, C)
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class _Preview:
-    """The decoded preview, in order of time, and what the preview network says of it."""
-
-    path: Path
-    info: VideoInfo
-    plan: PreviewPlan
-    report: DecodeReport
-    pixels: tuple[np.ndarray, ...]  # T of (S, S, 3) uint8
-    pts_s: np.ndarray  # (T,)
-    jpegs: tuple[bytes, ...]
-    features: np.ndarray | None  # (T, D); None where the policy does not look
-    logits: np.ndarray | None  # (T, C)
-    seconds: float
-
-    def times(self) -> np.ndarray:
-        """pts_s / duration, (T,) in [0, 1]."""
-        return np.clip(self.pts_s / max(self.info.duration_s, 1e-6), 0.0, 1.0)
-
-
-@dataclass(frozen=True, slots=True)
-class _Scores:
-    """Saliency (T,), where it came from, and the preview network's first guess of each frame."""
-
-    saliency: np.ndarray
-    sampler: Saliency | None
-    confidence: np.ndarray | None
-    best: np.ndarray | None
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class _Choice:
-    """The chosen frames, indices (K,) in the order wanted, and the recogniser's scores of them (K, C)."""
-
-    frames: np.ndarray
-    scores: np.ndarray
-    stopped: str | None
-    seconds: float

@@ -15,7 +15,7 @@ import numpy as np
 from readers import scripted
 
 from nsnet_cli.errors import VideoError
-from nsnet_cli.types import FrameBatch, ReadOptions
+from nsnet_cli.media import FrameBatch, ReadOptions
 from nsnet_cli.video import read_video
 
 

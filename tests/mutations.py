@@ -30,7 +30,7 @@ from readers import read
 from video_files import make_video
 
 from nsnet_cli.errors import VIDEO_ERROR_KINDS, VideoError
-from nsnet_cli.types import DecodeReport, FrameBatch, ReadOptions, VideoHeader
+from nsnet_cli.media import DecodeReport, FrameBatch, ReadOptions, VideoHeader
 from nsnet_cli.video.pool import DecodePool
 
 CLIPS = Path(__file__).resolve().parents[2] / "shared" / "data" / "clips"

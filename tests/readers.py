@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from nsnet_cli.types import DecodeReport, FrameBatch, ReadOptions, VideoHeader
+from nsnet_cli.media import DecodeReport, FrameBatch, ReadOptions, VideoHeader
 from nsnet_cli.video import open_video
 from nsnet_cli.video.pool import DecodePool
 from nsnet_cli.video.reader import VideoReader

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import io
 import math
+from collections.abc import Iterable
+from contextlib import closing
 from dataclasses import replace
+from pathlib import Path
 
 from PIL import Image, ImageDraw
 
+from nsnet_cli.media import VideoInfo
+from nsnet_cli.outputs.formats import FORMATS
+from nsnet_cli.outputs.index import ReportWriter
 from nsnet_cli.types import (
     Cost,
     ErrorInfo,
@@ -18,7 +24,6 @@ from nsnet_cli.types import (
     SamplingInfo,
     Tag,
     Timings,
-    VideoInfo,
     VideoResult,
 )
 
@@ -80,3 +85,23 @@ def unscored(path: str = "clip.mp4") -> VideoResult:
 
 def failure(path: str = "clips/broken.mp4") -> VideoResult:
     return VideoResult(path, "error", error=ErrorInfo("truncated", f"{path} ends after 12 of 640 kB (copy it again)"))
+
+
+def write_report(folder: Path, results: Iterable[VideoResult]) -> None:
+    """The report page over all results. It is finished where they end early, as by an interruption."""
+    with closing(ReportWriter(folder)) as writer:
+        for result in results:
+            writer.add(result)
+
+
+def write_beside(format: str, result: VideoResult, base: Path) -> list[Path]:
+    """The files of a format beside `base`, in the order in which they were written."""
+    written = []
+
+    def put(ending: str, data: bytes) -> str:
+        written.append(base.with_name(base.name + ending))
+        written[-1].write_bytes(data)
+        return written[-1].name
+
+    FORMATS[format].write_beside(result, put)
+    return written

@@ -16,9 +16,10 @@ import pytest
 from readers import LocalPool
 
 from nsnet_cli.errors import DeviceError, VideoError
+from nsnet_cli.media import ReadOptions
 from nsnet_cli.run import batch
 from nsnet_cli.run.jobs import Finished, Job
-from nsnet_cli.types import ErrorInfo, ReadOptions, Tag, VideoResult
+from nsnet_cli.types import ErrorInfo, Tag, VideoResult
 from nsnet_cli.video.reader import VideoReader
 
 

@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sample_results import NASTY, failure, sample, unscored
+from sample_results import NASTY, failure, sample, unscored, write_report
 
-from nsnet_cli.outputs.index import write_report
 from nsnet_cli.outputs.page import write_page
 from nsnet_cli.outputs.vtt import to_vtt
 

@@ -9,20 +9,22 @@ from typing import Any
 import numpy as np
 import pytest
 from checkpoint_files import CONFIG, tensors, written
+from safetensors.numpy import load_file
 
 from nsnet_cli.errors import WeightsError
-from nsnet_cli.weights.checkpoint import read_checkpoint, read_tensors, resolve_checkpoint, write_checkpoint
+from nsnet_cli.weights.checkpoint import read_checkpoint, resolve_checkpoint, write_checkpoint
+from nsnet_cli.weights.heads import LinearHead, OwnClassifier
 
 
 def test_what_is_written_is_read_back(tmp_path: Path) -> None:
     found = resolve_checkpoint(str(written(tmp_path / "two")))
-    assert (found.name, found.kind, found.head, found.multi_label) == ("two-tags", "own-vocabulary", True, True)
+    assert isinstance(found.head, LinearHead) and (found.name, found.head.multi_label) == ("two-tags", True)
     assert [tag.name for tag in found.vocabulary] == ["first", "second"] and (found.frames, found.preview_frames) == (
         6,
         64,
     )
     assert found.preview.network.name == "efficientnet-lite0" and found.recogniser.size_px == 256
-    assert np.array_equal(read_tensors(tmp_path / "two")["head.weight"], tensors()["head.weight"])
+    assert np.array_equal(load_file(tmp_path / "two" / "model.safetensors")["head.weight"], tensors()["head.weight"])
     assert sorted(p.name for p in (tmp_path / "two").iterdir()) == ["README.md", "config.json", "model.safetensors"]
 
 
@@ -76,7 +78,7 @@ def test_names_and_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.chdir(tmp_path)
     written(tmp_path / "mine")
     assert resolve_checkpoint("mine").name == "two-tags" == resolve_checkpoint("./mine/").name
-    assert resolve_checkpoint("imagenet-lite").kind == "fixed-vocabulary"
+    assert isinstance(resolve_checkpoint("imagenet-lite").head, OwnClassifier)
     with pytest.raises(WeightsError, match="no checkpoint folder"):
         resolve_checkpoint("./nowhere")
     with pytest.raises(WeightsError, match=r"nowhere.*imagenet-lite"):

@@ -4,20 +4,24 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from nsnet_cli.errors import DeviceError
-from nsnet_cli.nets import engine as engines
+from nsnet_cli.nets import build
+from nsnet_cli.nets.build import auto_device, build_engine
 from nsnet_cli.nets.cpu_engine import PREVIEW_BATCH, RECOGNISER_BATCH, shrink
-from nsnet_cli.nets.engine import auto_device, build_engine
 from nsnet_cli.nets.exports import Exports, engine_cache
+from nsnet_cli.nets.telemetry import REPORTS, no_telemetry
 from nsnet_cli.tagger import Tagger
 from nsnet_cli.weights.checkpoint import resolve_checkpoint
-from nsnet_cli.weights.registry import NetworkUse, load_registry
+from nsnet_cli.weights.registry import load_registry
+from nsnet_cli.weights.rows import NetworkUse
 from nsnet_cli.weights.vocabulary import load_vocabulary
 
 
@@ -53,7 +57,7 @@ def test_photos_of_scikit_image_get_their_names(tagger: Tagger, photos: dict[str
     engine = tagger.engine
     names = [tag.name for tag in load_vocabulary("imagenet-1k")]
     pixels = np.stack([square(Image.fromarray(photo), 256) for photo in photos.values()])
-    _, scores = engine.recognise(pixels)
+    scores = tagger.checkpoint.head.scores(*engine.recognise(pixels))
     best = {photo: [names[i] for i in np.argsort(-row)[:3]] for photo, row in zip(photos, scores, strict=True)}
     assert best["espresso"][0] == "espresso"
     assert best["cat"][0] in ("tabby", "tiger cat", "Egyptian cat")
@@ -95,7 +99,7 @@ def test_shrink_is_the_area_mean(side: int) -> None:
 @pytest.mark.usefixtures("tagger")  # exports are there after this
 def test_cpu_engine_imports_no_torch_once_exported() -> None:
     code = (
-        "import sys; from nsnet_cli.nets.engine import build_engine;"
+        "import sys; from nsnet_cli.nets.build import build_engine;"
         "from nsnet_cli.weights.checkpoint import resolve_checkpoint;"
         "build_engine(resolve_checkpoint('imagenet-lite'), 'cpu');"
         "sys.exit('torch' in sys.modules or 'timm' in sys.modules)"
@@ -118,7 +122,7 @@ def test_threads_that_are_the_first_to_use_the_networks_do_not_wait_for_each_oth
     """OpenVINO's first array takes a lock and needs Python's, which another first array holds while it waits."""
     code = """
 import os, sys, threading, numpy as np
-from nsnet_cli.nets.engine import auto_device, build_engine
+from nsnet_cli.nets.build import build_engine
 from nsnet_cli.weights.checkpoint import resolve_checkpoint
 engine = build_engine(resolve_checkpoint("imagenet-lite"), "cpu")
 sys.setswitchinterval(1e-6)
@@ -137,16 +141,59 @@ os._exit(any(thread.is_alive() for thread in threads))
 @pytest.mark.usefixtures("tagger")  # exports are there
 def test_loading_tells_nobody_and_leaves_nothing_at_home(tmp_path: Path) -> None:
     """OpenVINO's import would report itself to Google Analytics, from a fork of this process."""
-    code = (
-        "import os, sys; forks = []; os.register_at_fork(before=lambda: forks.append(1));"
-        "from nsnet_cli.nets.engine import build_engine;"
-        "from nsnet_cli.weights.checkpoint import resolve_checkpoint;"
-        "build_engine(resolve_checkpoint('imagenet-lite'), 'cpu');"
-        "sys.exit(len(forks) or 'openvino_telemetry.main' in sys.modules)"
-    )
+    code = """
+import os, sys, numpy as np
+forks, before = [], dict(os.environ)
+os.register_at_fork(before=lambda: forks.append(1))
+import nsnet_cli
+assert None not in sys.modules.values()
+from nsnet_cli.nets.build import build_engine
+from nsnet_cli.weights.checkpoint import resolve_checkpoint
+engine = build_engine(resolve_checkpoint("imagenet-lite"), "cpu")
+engine.recognise(np.zeros((1, 256, 256, 3), np.uint8))  # it is loaded last
+assert not forks and "openvino_telemetry.main" not in sys.modules
+assert "openvino_telemetry" not in sys.modules and dict(os.environ) == before
+from openvino.tools.ovc import telemetry_utils
+assert telemetry_utils.tm.__name__.endswith("stub")
+"""
     env = {**os.environ, "HOME": str(tmp_path), "NSNET_CACHE": str(engine_cache().parent)}
     assert subprocess.run([sys.executable, "-c", code], check=False, env=env).returncode == 0
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_telemetry_of_the_program_around_us_is_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    theirs = ModuleType(REPORTS)
+    monkeypatch.setitem(sys.modules, REPORTS, theirs)
+    inside, leave = threading.Event(), threading.Event()
+
+    def first() -> None:
+        with no_telemetry():
+            inside.set()
+            leave.wait(60)
+
+    thread = threading.Thread(target=first)
+    thread.start()
+    inside.wait(60)
+    with no_telemetry(), pytest.raises(ImportError):
+        import openvino_telemetry  # noqa: F401
+    assert sys.modules[REPORTS] is None, "the other thread is still importing"
+    leave.set()
+    thread.join()
+    assert sys.modules[REPORTS] is theirs
+    monkeypatch.delitem(sys.modules, REPORTS)
+    with pytest.raises(RuntimeError), no_telemetry():
+        raise RuntimeError
+    assert REPORTS not in sys.modules
+
+
+def test_views_of_one_frame_are_frames(tagger: Tagger, photos: dict[str, np.ndarray]) -> None:
+    engine = tagger.engine
+    assert engine.input == tagger.checkpoint.recogniser.input and engine.widths == (1280, 1280)
+    pixels = np.stack([square(Image.fromarray(photo), engine.input.size_px) for photo in photos.values()])
+    for views, frames in zip(engine.recognise(pixels[:, None]), engine.recognise(pixels), strict=True):
+        assert np.array_equal(views, frames)
+    with pytest.raises(ValueError, match=r"\(K, 1, S, S, 3\) or .*, got \(1, 3, 256, 256, 3\)"):
+        engine.recognise(pixels[None])
 
 
 @pytest.mark.parametrize("name", ["sampler", pytest.param("efficientnet-lite2", marks=pytest.mark.slow)])
@@ -190,9 +237,9 @@ def test_auto_takes_a_gpu_for_heavy_recognisers_only(gflops: float, gpu: bool, d
 
 @pytest.mark.usefixtures("tagger")  # exports are there
 def test_auto_beside_a_gpu_runs_the_default_checkpoint_on_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engines, "_cuda_present", lambda: True)
+    monkeypatch.setattr(build, "_cuda_present", lambda: True)
     checkpoint = resolve_checkpoint("imagenet-lite")
-    assert 0.3 < engines.frame_gflops(checkpoint) < 2  # from its export
+    assert 0.3 < build.frame_gflops(checkpoint) < 2  # from its export
     engine = build_engine(checkpoint, "auto")
     assert (engine.name, engine.precision) == ("cpu", "f32")
 
@@ -200,15 +247,15 @@ def test_auto_beside_a_gpu_runs_the_default_checkpoint_on_the_cpu(monkeypatch: p
 def test_the_cost_of_a_network_that_is_not_exported_is_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is downloaded or computed for it: ResNet-50 at 224 px is 4.1 GFLOPs a frame."""
     monkeypatch.setenv("NSNET_CACHE", str(tmp_path))
-    assert engines.frame_gflops(resolve_checkpoint("imagenet-resnet50")) == pytest.approx(4.1, abs=0.05)
+    assert build.frame_gflops(resolve_checkpoint("imagenet-resnet50")) == pytest.approx(4.1, abs=0.05)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_heavy_recogniser_takes_the_gpu_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     import torch
 
-    monkeypatch.setattr(engines, "_cuda_present", lambda: True)
-    monkeypatch.setattr(engines, "frame_gflops", lambda checkpoint: 61.6)
+    monkeypatch.setattr(build, "_cuda_present", lambda: True)
+    monkeypatch.setattr(build, "frame_gflops", lambda checkpoint: 61.6)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     said: list[str] = []
     with pytest.raises(DeviceError, match="cuda"):

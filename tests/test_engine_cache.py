@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nsnet_cli.errors import WeightsError
+from nsnet_cli.errors import OutputError, WeightsError
 from nsnet_cli.nets import intact
 from nsnet_cli.nets.cpu_engine import loaded
 from nsnet_cli.nets.exports import Exports, engine_cache
@@ -131,7 +131,8 @@ def test_the_vocabulary_is_part_of_what_an_export_is_for(tmp_path: Path) -> None
     from dataclasses import replace
 
     from nsnet_cli.types import TagName
-    from nsnet_cli.weights.registry import NetworkUse, load_registry
+    from nsnet_cli.weights.registry import load_registry
+    from nsnet_cli.weights.rows import NetworkUse
 
     exports = Exports(resolve_checkpoint("imagenet-lite"), print)
     row = load_registry().networks["efficientnet-lite0"]
@@ -260,7 +261,7 @@ def test_without_room_for_what_is_compiled_it_runs_all_the_same(
 def test_features_on_a_full_disk_name_the_folder(small_disk: Path) -> None:
     from nsnet_cli.labelled.features import FeatureCache
 
-    with pytest.raises(WeightsError) as raised:
+    with pytest.raises(OutputError) as raised:
         FeatureCache(small_disk / "features").store("ab" * 20, {"x": np.zeros(1_000_000, np.float32)}, {})
     assert str(small_disk / "features") in raised.value.message and "NSNET_CACHE" in (raised.value.hint or "")
     assert not [path for path in (small_disk / "features").rglob("*") if path.is_file()]

@@ -85,7 +85,6 @@ def test_evaluate_judges_what_tag_answers(tagger: Tagger, cat_video: Path, tmp_p
     from nsnet_cli.evaluation.evaluate import score_video
     from nsnet_cli.labelled.features import Extractor, FeatureCache
     from nsnet_cli.labelled.labels import LabelledVideo
-    from nsnet_cli.nets.engine import TagHead
     from nsnet_cli.tagger import read_options
     from nsnet_cli.types import TagOptions
     from nsnet_cli.video import open_video
@@ -96,8 +95,7 @@ def test_evaluate_judges_what_tag_answers(tagger: Tagger, cat_video: Path, tmp_p
     cache = FeatureCache(tmp_path)
     found = Extractor(tagger.checkpoint, read, lambda: tagger.engine, open_video, cache).video(cat_video)
     labelled = LabelledVideo(cat_video, ("tabby",), "here", None, ((8.0, 12.0),))
-    head = TagHead.of(tagger.checkpoint)
-    scored = score_video(labelled, (281,), found, tagger.checkpoint, tagger.engine, head)
+    scored = score_video(labelled, (281,), found, tagger.checkpoint, tagger.engine)
     if policy not in policies_for([scored]):
         pytest.skip("this checkpoint has no sampler")
     scores, result = video_scores(scored, policy, 3), tagger.tag(cat_video)

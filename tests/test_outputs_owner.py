@@ -14,11 +14,10 @@ from pathlib import Path
 import pytest
 from file_systems import exfat
 from PIL import Image
-from sample_results import failure, jpeg, sample
+from sample_results import failure, jpeg, sample, write_report
 
 from nsnet_cli.errors import OutputError
 from nsnet_cli.outputs.files import FileOutputs
-from nsnet_cli.outputs.index import ReportWriter
 from nsnet_cli.outputs.names import source_key
 from nsnet_cli.outputs.owner import Owner, marked, owner
 from nsnet_cli.outputs.save import save
@@ -76,8 +75,7 @@ def test_what_nsnet_writes_is_known_as_its_own(tmp_path: Path) -> None:
             assert image.tobytes() == before.tobytes()
     (tmp_path / "x.xmp").write_text(to_xmp(sample()), "utf-8")
     (tmp_path / "x.vtt").write_text(to_vtt(sample()))
-    with ReportWriter(tmp_path) as report:
-        report.add(sample())
+    write_report(tmp_path, [sample()])
     for name in ("x.xmp", "x.vtt", "index.html"):
         assert owner(tmp_path / name) == Owner(True)
     (tmp_path / "y.xmp").write_text(FOREIGN_XMP)

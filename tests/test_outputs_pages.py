@@ -12,10 +12,10 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from sample_results import NASTY, failure, sample, unscored
+from sample_results import NASTY, failure, sample, unscored, write_report
 
 from nsnet_cli.errors import OutputError
-from nsnet_cli.outputs.index import ReportWriter, read_records, write_report
+from nsnet_cli.outputs.index import ReportWriter, read_records
 from nsnet_cli.outputs.owner import marked
 from nsnet_cli.outputs.page import to_html, write_page
 from nsnet_cli.outputs.words import relative_url

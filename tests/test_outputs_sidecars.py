@@ -14,9 +14,9 @@ from xml.etree import ElementTree as ET
 import numpy as np
 import pytest
 from PIL import Image
-from sample_results import NASTY, failure, sample
+from sample_results import NASTY, failure, sample, write_beside
 
-from nsnet_cli.outputs.vtt import seen, sprite, to_vtt, write_vtt
+from nsnet_cli.outputs.vtt import seen, sprite, to_vtt
 from nsnet_cli.outputs.xmp import NAMESPACES, to_xmp
 from nsnet_cli.types import Evidence, Tag, VideoResult
 
@@ -64,16 +64,16 @@ def test_results_without_tags_are_valid_too() -> None:
 
 def test_thumbnails_point_at_the_right_tile(tmp_path: Path) -> None:
     result = sample(count=23)
-    paths = write_vtt(result, tmp_path / "deep" / "my clip#1.mp4")
-    assert [p.name for p in paths] == [f"my clip#1.mp4{end}" for end in (".tags.vtt", ".thumbnails.vtt", ".sprite.jpg")]
-    sheet = np.asarray(Image.open(paths[2]).convert("RGB")).astype(int)
+    paths = write_beside("vtt", result, tmp_path / "my clip#1.mp4")
+    assert [p.name for p in paths] == [f"my clip#1.mp4{end}" for end in (".sprite.jpg", ".thumbnails.vtt", ".tags.vtt")]
+    sheet = np.asarray(Image.open(paths[0]).convert("RGB")).astype(int)
     cues = parse_vtt(paths[1].read_text("utf-8"))
     assert len(cues) == 23 and cues[0][0] == 0 and cues[-1][1] == pytest.approx(30.0)
     for before, after in pairwise(cues):
         assert before[1] == after[0], "players want no gap"
     for i, (_, _, payload) in enumerate(cues):
         url, _, box = payload.partition("#xywh=")
-        assert unquote(url) == paths[2].name
+        assert unquote(url) == paths[0].name
         x, y, w, h = map(int, box.split(","))
         assert (w, h) == (160, 90)
         tile = sheet[y + 40 : y + 80, x + 80 : x + 150].reshape(-1, 3).mean(0)
@@ -82,7 +82,7 @@ def test_thumbnails_point_at_the_right_tile(tmp_path: Path) -> None:
 
 
 def test_without_pictures_only_the_tags_are_written(tmp_path: Path) -> None:
-    assert write_vtt(sample(jpegs=False), tmp_path / "clip.mp4") == [tmp_path / "clip.mp4.tags.vtt"]
+    assert write_beside("vtt", sample(jpegs=False), tmp_path / "clip.mp4") == [tmp_path / "clip.mp4.tags.vtt"]
 
 
 def test_portrait_frames_keep_their_shape() -> None:
@@ -97,7 +97,7 @@ def test_nasty_tag_names_stay_text(tmp_path: Path) -> None:
     assert "<" not in payload and "&lt;" in payload
     if os.name == "posix":
         base = tmp_path / NASTY.replace("/", "_")
-        assert all(path.exists() for path in write_vtt(result, base))
+        assert all(path.exists() for path in write_beside("vtt", result, base))
 
 
 def keywords(text: str) -> tuple[list[str], list[str]]:

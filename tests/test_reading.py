@@ -11,8 +11,9 @@ import pytest
 from conftest import write_video
 from PIL import Image
 
+from nsnet_cli.media import FrameBatch
 from nsnet_cli.reading import read_options
-from nsnet_cli.types import FrameBatch, TagOptions
+from nsnet_cli.types import TagOptions
 from nsnet_cli.video import read_video
 from nsnet_cli.weights.checkpoint import resolve_checkpoint
 

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,10 +16,13 @@ from readers import Scripted, scripted
 
 from nsnet_cli import tagger as tagger_module
 from nsnet_cli.errors import NsnetError, UsageError, VideoError
+from nsnet_cli.media import DecodeReport, FrameBatch, InputSpec, ReadOptions, VideoHeader
+from nsnet_cli.nets.engine import Engine
 from nsnet_cli.policies import POLICIES
 from nsnet_cli.tagger import Tagger
-from nsnet_cli.types import DecodeReport, FrameBatch, ReadOptions, TagOptions, VideoHeader
-from nsnet_cli.video import read_video
+from nsnet_cli.types import TagOptions
+from nsnet_cli.video import open_video, read_video
+from nsnet_cli.video.pool import DecodePool
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*use of fork.*:DeprecationWarning")
 CAT_STRETCH_S = (8.0, 12.0)
@@ -134,7 +138,8 @@ def test_batches_may_come_in_any_order(tagger: Tagger, cat_video: Path) -> None:
 
 def test_jpegs_do_not_change_the_result(tagger: Tagger, cat_video: Path) -> None:
     plain = tagger.tag(cat_video)
-    pictured = Tagger(tagger.checkpoint, tagger.engine, tagger.options, jpegs=True).tag(cat_video)
+    read = replace(tagger.read_options, jpegs=True)
+    pictured = Tagger(tagger.checkpoint, tagger.engine, tagger.options, read=read).tag(cat_video)
     assert len(pictured.jpegs) == len(pictured.frames) and pictured.jpegs[0][:2] == b"\xff\xd8"
     assert [(t.id, t.score) for t in plain.tags] == [(t.id, t.score) for t in pictured.tags]
 
@@ -219,3 +224,34 @@ def test_the_fingerprint_follows_version_device_and_precision(
             patch.setattr(owner, name, value)
             seen.add(tagger.fingerprint(cat_video))
     assert len(seen) == 5 and tagger.fingerprint(cat_video) == first
+
+
+class PairEngine:
+    """The real networks, but the recogniser looks at pairs of frames: the mean of both frames' logits."""
+
+    def __init__(self, engine: Engine, spec: InputSpec) -> None:
+        self._engine, self.input = engine, spec
+        self.seen: list[tuple[int, ...]] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._engine, name)
+
+    def recognise(self, views: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        self.seen.append(views.shape)
+        features, logits = zip(*(self._engine.recognise(views[:, f]) for f in range(views.shape[1])), strict=True)
+        return np.mean(features, axis=0), np.mean(logits, axis=0)
+
+
+@pytest.mark.parametrize("where", ["here", "in a process"])
+def test_a_recogniser_of_clips_gets_the_frames_around_the_chosen_times(
+    where: str, tagger: Tagger, cat_video: Path
+) -> None:
+    spec = replace(tagger.checkpoint.recogniser.input, frames=2, stride_s=0.2)
+    engine = PairEngine(tagger.engine, spec)
+    clips = Tagger(tagger.checkpoint, engine, tagger.options)  # type: ignore[arg-type]
+    with DecodePool() as pool:
+        result = clips.tag(cat_video, open=open_video if where == "here" else pool.open)
+    side = spec.size_px
+    assert sum(shape[0] for shape in engine.seen) == len(result.salient_frames)
+    assert {shape[1:] for shape in engine.seen} == {(2, side, side, 3)}
+    assert "cat" in result.tags[0].name

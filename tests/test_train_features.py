@@ -21,9 +21,10 @@ from nsnet_cli.labelled.features import (
     extract_all,
     headless,
 )
+from nsnet_cli.media import FrameBatch, PlannedFrame, PreviewPlan, VideoHeader, VideoInfo
 from nsnet_cli.nets.engine import Engine
 from nsnet_cli.tagger import Tagger, read_options
-from nsnet_cli.types import FrameBatch, PlannedFrame, PreviewPlan, TagOptions, VideoHeader, VideoInfo
+from nsnet_cli.types import TagOptions
 from nsnet_cli.video import open_video, read_video
 from nsnet_cli.video.pool import DecodePool
 from nsnet_cli.weights.checkpoint import Checkpoint, resolve_checkpoint
@@ -94,16 +95,17 @@ def test_a_broken_entry_is_made_again(
 
 def test_the_key_follows_content_options_and_network(base: Checkpoint, tmp_path: Path) -> None:
     read = read_options(base, TagOptions(), jpegs=False, threads=1)
-    key = entry_key("c", read, base.preview)
-    assert key == entry_key("c", replace(read, threads=4, jpegs=True), base.preview)
+    key = entry_key("c", read, base.preview, "preview")
+    assert key == entry_key("c", replace(read, threads=4, jpegs=True), base.preview, "preview")
     others = [
-        entry_key("d", read, base.preview),
-        entry_key("c", replace(read, max_frames=7), base.preview),
-        entry_key("c", replace(read, size_px=224), base.preview),
-        entry_key("c", read, base.recogniser),
-        entry_key("c", read, replace(base.preview, size_px=112)),
+        entry_key("d", read, base.preview, "preview"),
+        entry_key("c", replace(read, max_frames=7), base.preview, "preview"),
+        entry_key("c", replace(read, size_px=224), base.preview, "preview"),
+        entry_key("c", read, base.recogniser, "recogniser"),
+        entry_key("c", read, base.preview, "recogniser"),
+        entry_key("c", read, replace(base.preview, size_px=112), "preview"),
     ]
-    assert len({key, *others}) == 6
+    assert len({key, *others}) == 7
 
 
 def test_big_files_are_known_by_their_ends_and_size(tmp_path: Path) -> None:

@@ -9,16 +9,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file
 
 from nsnet_cli.cli.app import run
 from nsnet_cli.errors import UsageError, WeightsError
-from nsnet_cli.nets.engine import TagHead
 from nsnet_cli.training.dataset import Dataset, Example, deal, in_vocabulary, read_features
 from nsnet_cli.training.fit import EpochReport
 from nsnet_cli.training.head import fit_head, salient_representation
 from nsnet_cli.training.train import TrainOptions, train
 from nsnet_cli.types import TagName
-from nsnet_cli.weights.checkpoint import Checkpoint, read_checkpoint, read_tensors, resolve_checkpoint
+from nsnet_cli.weights.checkpoint import Checkpoint, read_checkpoint, resolve_checkpoint
+from nsnet_cli.weights.heads import LinearHead, linear_scores
 from nsnet_cli.weights.vocabulary import load_vocabulary
 
 DIM, WIDE, FRAMES = 16, 1280, 12
@@ -68,9 +69,7 @@ def test_head_tells_classes_apart_that_are_nothing_but_salient_frames(multi_labe
         features.append(frames)
         weights.append(np.array([1.0, 1, 0, 0, 0, 0, 0, 0]))
     head = fit_head(features, weights, targets, multi_label=multi_label)
-    scores = np.stack(
-        [TagHead(head.weight, head.bias, multi_label).scores(f[:2], np.empty(0)).mean(0) for f in features]
-    )
+    scores = np.stack([linear_scores(f[:2], head.weight, head.bias, multi_label=multi_label).mean(0) for f in features])
     if multi_label:
         assert ((scores > 0.5) == (targets > 0.5)).mean() > 0.95
     else:
@@ -211,10 +210,14 @@ def test_the_folder_is_a_checkpoint_with_a_card(tmp_path: Path, base: Checkpoint
     )
     config = train(fitting, base, OPTIONS, tmp_path / "mine", command="nsnet train made-up -o mine")
     found = read_checkpoint(tmp_path / "mine")
-    assert found.head and [tag.name for tag in found.vocabulary] == ["a", "b"] and found.frames == 4
+    assert (
+        isinstance(found.head, LinearHead)
+        and [tag.name for tag in found.vocabulary] == ["a", "b"]
+        and found.frames == 4
+    )
     assert found.training["seed"] == 1 and found.training["videos"] == {"train": 32, "val": 8, "test": 0}
     assert found.metrics["val_videos"] == 8 and config["metrics"] == found.metrics
-    keys = read_tensors(tmp_path / "mine")
+    keys = load_file(tmp_path / "mine" / "model.safetensors")
     assert keys["head.weight"].shape == (2, 1280) and any(key.startswith("sampler.") for key in keys)
     card = (tmp_path / "mine" / "README.md").read_text()
     for part in (

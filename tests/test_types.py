@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nsnet_cli.types import FrameBatch, InputSpec, ReadOptions
+from nsnet_cli.media import FrameBatch, InputSpec, ReadOptions
 
 SPEC = InputSpec(224, 0.875, "bicubic", (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 

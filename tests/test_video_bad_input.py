@@ -19,7 +19,7 @@ from PIL import Image
 from video_files import make_video, number_of
 
 from nsnet_cli.errors import VIDEO_ERROR_KINDS, VideoError
-from nsnet_cli.types import FrameBatch, ReadOptions
+from nsnet_cli.media import FrameBatch, ReadOptions
 from nsnet_cli.video import read_video
 
 OPTIONS = ReadOptions(size_px=64)

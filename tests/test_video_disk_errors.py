@@ -61,7 +61,7 @@ READ = """
     import sys
     from pathlib import Path
     from nsnet_cli.errors import VideoError
-    from nsnet_cli.types import ReadOptions
+    from nsnet_cli.media import ReadOptions
     from nsnet_cli.video import read_video
 
     for bad_from in sys.argv[2:]:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from video_files import make_video, number_of, numbered
 
-from nsnet_cli.types import FrameBatch, ReadOptions
+from nsnet_cli.media import FrameBatch, ReadOptions
 from nsnet_cli.video import read_video
 from nsnet_cli.video.hdr import HLG, PQ, TO_BT709, to_sdr
 

@@ -16,7 +16,7 @@ from PIL import Image
 from video_files import copy_packets, make_video, number_of, numbered
 
 from nsnet_cli.errors import VideoError
-from nsnet_cli.types import DecodeReport, FrameBatch, ReadOptions, VideoHeader
+from nsnet_cli.media import DecodeReport, FrameBatch, ReadOptions, VideoHeader
 from nsnet_cli.video import read_video
 from nsnet_cli.video.bitstream import intra_test, key_test
 from nsnet_cli.video.packets import Joined

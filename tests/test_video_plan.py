@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nsnet_cli.types import PreviewPlan, ReadOptions
+from nsnet_cli.media import PreviewPlan, ReadOptions
 from nsnet_cli.video.plan import GAP_SLACK, LONGEST_HOLE_S, plan_preview, thin
 
 OPTIONS = ReadOptions(size_px=256)

@@ -22,7 +22,7 @@ from readers import process_of, read
 from video_files import make_video, number_of
 
 from nsnet_cli.errors import NsnetError, VideoError
-from nsnet_cli.types import DecodeReport, FrameBatch, ReadOptions, VideoHeader
+from nsnet_cli.media import DecodeReport, FrameBatch, ReadOptions, VideoHeader
 from nsnet_cli.video import read_video, wire
 from nsnet_cli.video.child import AHEAD
 from nsnet_cli.video.pool import DecodePool
@@ -323,7 +323,7 @@ def test_the_worker_imports_neither_torch_nor_terminal_libraries(clip: Path) -> 
 PARENT = """
     import sys
     from pathlib import Path
-    from nsnet_cli.types import ReadOptions
+    from nsnet_cli.media import ReadOptions
     from readers import process_of, read
     from nsnet_cli.video.pool import DecodePool
 

@@ -17,7 +17,7 @@ from PIL import Image
 from video_files import make_video, number_of, numbered
 
 from nsnet_cli.errors import VideoError
-from nsnet_cli.types import DecodeReport, FrameBatch, ReadOptions, VideoHeader
+from nsnet_cli.media import DecodeReport, FrameBatch, ReadOptions, VideoHeader
 from nsnet_cli.video import read_video
 
 SVT = {"preset": "8", "svtav1-params": "lookahead=0"}

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nsnet_cli.types import PlannedFrame, ReadOptions
+from nsnet_cli.media import PlannedFrame, ReadOptions
 from nsnet_cli.video.plan import plan_preview
 from nsnet_cli.video.stretches import Clock, Decoded, Run, Stretch, even_cuts, stretches
 

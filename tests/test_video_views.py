@@ -10,7 +10,7 @@ from readers import process_of
 from video_files import make_video, number_of
 
 from nsnet_cli.errors import VideoError
-from nsnet_cli.types import InputSpec, ReadOptions
+from nsnet_cli.media import InputSpec, ReadOptions
 from nsnet_cli.video import open_video
 from nsnet_cli.video.pool import DecodePool
 from nsnet_cli.video.reader import VideoReader

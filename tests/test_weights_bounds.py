@@ -25,8 +25,8 @@ from nsnet_cli.cli.app import run
 from nsnet_cli.errors import WeightsError
 from nsnet_cli.weights.checkpoint import read_checkpoint, write_checkpoint
 from nsnet_cli.weights.fields import Place, check, table
+from nsnet_cli.weights.parse import parse_rows
 from nsnet_cli.weights.registry import load_registry
-from nsnet_cli.weights.rows import parse_rows
 from nsnet_cli.weights.schema import COMBINATIONS, SAMPLER, sampler_shapes
 from nsnet_cli.weights.vocabulary import load_vocabulary
 
@@ -220,21 +220,22 @@ def test_damaged_weights_end_the_command_before_the_first_video(tmp_path: Path, 
 
 def test_weights_of_another_network_are_named(tmp_path: Path) -> None:
     """That a head's width is not the recogniser's cannot be seen before that is loaded; then it is no row's error."""
-    from nsnet_cli.nets.engine import TagHead, check_widths
+    from nsnet_cli.nets.build import check_widths
 
     found = read_checkpoint(written(tmp_path / "c"))
-    check_widths(found, TagHead.of(found), 1280, 1280)
+    check_widths(found, 1280, 1280)
     with pytest.raises(WeightsError, match=r"head.weight has shape \(2, 1280\), efficientnet-lite2 gives 512"):
-        check_widths(found, TagHead.of(found), 1280, 512)
+        check_widths(found, 1280, 512)
     with pytest.raises(WeightsError, match=r"sampler.features: 1280, where efficientnet-lite0 gives 512"):
-        check_widths(found, TagHead.of(found), 512, 1280)
+        check_widths(found, 512, 1280)
 
 
 def test_scores_that_are_no_numbers_are_an_error() -> None:
-    from nsnet_cli.nets.engine import Saliency, TagHead
+    from nsnet_cli.nets.engine import Saliency
+    from nsnet_cli.weights.heads import OwnClassifier
 
     with pytest.raises(WeightsError, match="not numbers"):
-        TagHead(None, None, False).scores(np.ones((1, 2)), np.array([[np.nan, 1.0]]))
+        OwnClassifier(()).scores(np.ones((1, 2)), np.array([[np.nan, 1.0]]))
     with pytest.raises(WeightsError, match="not a number"):
         Saliency(np.ones(1), np.ones(1), np.array([np.nan]))
 

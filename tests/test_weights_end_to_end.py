@@ -112,7 +112,8 @@ def test_the_embedded_networks_give_the_same_tags_from_the_hub(hub: HubServer, t
     from safetensors.torch import save
 
     from nsnet_cli.nets.networks import load_classifier
-    from nsnet_cli.weights.registry import NetworkUse, load_registry
+    from nsnet_cli.weights.registry import load_registry
+    from nsnet_cli.weights.rows import NetworkUse
 
     text = "schema_version = 1\n"
     for name in ("lite0", "lite2"):

@@ -12,8 +12,9 @@ import pytest
 from nsnet_cli.errors import WeightsError
 from nsnet_cli.weights import memory
 from nsnet_cli.weights.faults import weights_error
-from nsnet_cli.weights.files import network_file
-from nsnet_cli.weights.registry import HubSource, NetworkRow, PackageSource, load_registry
+from nsnet_cli.weights.obtain import network_file
+from nsnet_cli.weights.registry import load_registry
+from nsnet_cli.weights.rows import HubSource, NetworkRow, PackageSource
 
 REVISION = "a" * 40
 

@@ -200,7 +200,7 @@ def test_the_token_goes_to_the_hub_and_no_further(client: Client) -> None:
 def test_library_calls_use_the_cache_too(client: Client) -> None:
     """network_file from a Python program: downloads, then needs no client at all."""
     code = (
-        "import sys, json\nfrom nsnet_cli.weights.files import network_file\n"
+        "import sys, json\nfrom nsnet_cli.weights.obtain import network_file\n"
         "from nsnet_cli.weights.registry import load_registry\n"
         "path, source = network_file(load_registry().networks['net'])\n"
         "print(json.dumps([str(path), source.repo_id, 'huggingface_hub.file_download' in sys.modules]))"

@@ -9,9 +9,10 @@ import pytest
 from nsnet_cli.errors import WeightsError
 from nsnet_cli.types import TagName
 from nsnet_cli.weights.checkpoint import MODEL_FILE, resolve_checkpoint, row_sampler
-from nsnet_cli.weights.files import network_file
 from nsnet_cli.weights.memory import sha256_of
-from nsnet_cli.weights.registry import HubSource, PackageSource, load_registry
+from nsnet_cli.weights.obtain import network_file
+from nsnet_cli.weights.registry import load_registry
+from nsnet_cli.weights.rows import HubSource, PackageSource
 from nsnet_cli.weights.vocabulary import load_vocabulary
 
 NETWORK = """
@@ -262,7 +263,7 @@ def test_features_and_logits_of_a_row_are_timms(user_registry, architecture: str
     import torch
 
     from nsnet_cli.nets.networks import Classifier, create_network
-    from nsnet_cli.weights.registry import NetworkUse
+    from nsnet_cli.weights.rows import NetworkUse
 
     user_registry(NETWORK.replace("resnet18", architecture))
     use = NetworkUse(load_registry().networks["mine"], size_px)
@@ -287,7 +288,7 @@ def test_features_and_logits_of_a_row_are_timms(user_registry, architecture: str
 @pytest.mark.torch
 def test_architectures_that_cannot_be_used(user_registry, architecture: str, named: str) -> None:
     from nsnet_cli.nets.networks import create_network
-    from nsnet_cli.weights.registry import NetworkUse
+    from nsnet_cli.weights.rows import NetworkUse
 
     user_registry(NETWORK.replace("resnet18", architecture))
     with pytest.raises(WeightsError, match=named):

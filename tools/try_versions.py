@@ -40,7 +40,7 @@ TESTS: dict[str, str] = {
     "huggingface-hub": "weights_hub weights_faults weights_files",
     "httpx2": "weights_hub weights_faults",
     "typer": "cli_app cli_tag models_commands",
-    "rich": "outputs_views cli_tag cli_rows models_commands evaluate_command",
+    "rich": "outputs_views cli_tag outputs_rows models_commands evaluate_command",
     "tqdm": "weights_hub",
     "pathspec": "inputs_find",
     "platformdirs": "weights_files weights_registry engine",

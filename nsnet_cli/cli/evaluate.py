@@ -64,6 +64,7 @@ def evaluate(
 
     if json and csv:
         raise UsageError("--json and --csv contradict each other", "give one of them")
+    target = None if plot is None else show.plot_target(plot)
     console, ks, row = shared.console(), _budgets(frames), resolve_checkpoint(shared.checkpoint)
     chosen = _of_split(read_label_file(labels, console), split, console)
     if str(row.training.get("data")) == str(labels) and not any(video.split == "test" for video in chosen.videos):
@@ -79,8 +80,8 @@ def evaluate(
         console.info(f"over {report.videos} of the {len(chosen.videos) + len(chosen.missing)} videos asked for")
         for note in show.notes(report):
             console.info(note)
-    if plot is not None:
-        show.plot(report, plot)
+    if target is not None:
+        show.plot(report, target)
     return 0
 
 
@@ -117,7 +118,7 @@ def _run(
     from nsnet_cli.evaluation.evaluate import report, score_video
     from nsnet_cli.evaluation.timing import measure
     from nsnet_cli.labelled.labels import label_indices
-    from nsnet_cli.nets.engine import TagHead, build_engine
+    from nsnet_cli.nets.build import build_engine
     from nsnet_cli.text import harmless
     from nsnet_cli.video.pool import DecodePool
 
@@ -126,10 +127,9 @@ def _run(
     )
     found: list[tuple[LabelledVideo, VideoFeatures]] = gather(labels, checkpoint, settings, console)
     engine = build_engine(checkpoint, settings.device, say=lambda message: console.info(harmless(message)))
-    head = TagHead.of(checkpoint)
     if checkpoint.sampler is None:
         console.warn(f"{checkpoint.name} has no trained sampler: nsnet, nsnet-fsm and nsnet-vgm are left out")
-    videos = [score_video(v, indices[v.path], f, checkpoint, engine, head) for v, f in found]
+    videos = [score_video(v, indices[v.path], f, checkpoint, engine) for v, f in found]
     paths, sampler = [video.path for video, _ in found], checkpoint.sampler is not None
     with DecodePool() as pool:
         costs = measure(paths, settings.options(checkpoint), ks, engine, pool.open, sampler=sampler)

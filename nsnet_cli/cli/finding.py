@@ -13,6 +13,7 @@ from nsnet_cli.cli.console import Console
 from nsnet_cli.cli.options import RUNNING
 from nsnet_cli.errors import EXIT_OK
 from nsnet_cli.looking import look_at_each
+from nsnet_cli.outputs.formats import FORMATS
 from nsnet_cli.outputs.names import apart
 from nsnet_cli.text import json_text, printable
 
@@ -69,7 +70,7 @@ def show_plan(jobs: list[Job], todo: list[Job], files: FileOutputs, format: str,
     for job in (waiting.get(job.path, job) for job in jobs):
         action = "skip" if job.path not in waiting else "tag" if job.error is None else "fail"
         target = _target(job, files, taken)
-        if format in ("jsonl", "json"):
+        if FORMATS[format].is_json:
             console.data(json_text({"path": job.path, "action": action, "output": target}))
         else:
             reason = f"  ({job.error.kind})" if job.error else ""

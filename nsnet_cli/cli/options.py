@@ -18,8 +18,9 @@ import typer
 from typer.core import TyperCommand
 
 from nsnet_cli.cli.console import Console
+from nsnet_cli.media import Decoder
 from nsnet_cli.policies import POLICIES
-from nsnet_cli.types import Decoder, TagOptions
+from nsnet_cli.types import TagOptions
 
 if TYPE_CHECKING:
     from nsnet_cli.run.opening import Asked

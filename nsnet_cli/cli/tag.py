@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from nsnet_cli.cli.finding import Exclude, Hidden, given
 from nsnet_cli.cli.options import OUTPUT, RUNNING, TAGGING, TALKING, Command, Shared, new_app, shared
-from nsnet_cli.cli.rows import ROW_FORMATS
 from nsnet_cli.errors import UsageError
+from nsnet_cli.outputs.formats import DEFAULT, FORMATS
 
 app = new_app()
-Format = Literal["table", "jsonl", "json", "csv", "vtt", "xmp"]
+if TYPE_CHECKING:
+    Format = str
+else:
+    Format = Literal[tuple(FORMATS)]
 
 
 def _output(*flags: str, help: str, metavar: str | None = None, env: str | None = None) -> Any:
@@ -32,7 +35,15 @@ FromList = Annotated[
 ]
 JsonLines = Annotated[bool, _output("--json", help="One JSON object per line; the same as --format jsonl.")]
 Formats = Annotated[
-    Format | None, _output("--format", "-f", help="What is written. [default: table]", env="NSNET_FORMAT")
+    Format | None,
+    _output(
+        "--format",
+        "-f",
+        help="What is written: "
+        + "; ".join(f"{row.name}: {row.help}" for row in FORMATS.values())
+        + f". [default: {DEFAULT}]",
+        env="NSNET_FORMAT",
+    ),
 ]
 OutputDir = Annotated[
     Path | None,
@@ -88,7 +99,7 @@ def tag(
         search=Search(tuple(exclude or ()), hidden),
         shard=parse_shard(shard) if shard else None,
         output_dir=output_dir,
-        sidecar=chosen if output_dir and chosen not in ROW_FORMATS else None,
+        format=chosen,
         thumbnails=thumbnails,
         contact_sheet=contact_sheet,
         report=report,
@@ -104,4 +115,4 @@ def tag(
 def _format(json_lines: bool, format: Format | None) -> Format:
     if json_lines and format not in (None, "jsonl"):
         raise UsageError(f"--json and --format {format} contradict each other", "give one of them")
-    return "jsonl" if json_lines else format or "table"
+    return "jsonl" if json_lines else format or DEFAULT

@@ -9,8 +9,8 @@ from nsnet_cli.cli import signals
 from nsnet_cli.cli.console import Console
 from nsnet_cli.cli.finding import show_plan
 from nsnet_cli.cli.progress import Progress
-from nsnet_cli.cli.rows import ROW_FORMATS, Rows, make_rows
 from nsnet_cli.errors import EXIT_NO_INPUT, EXIT_OK, EXIT_SOME_FAILED, EXIT_UNEXPECTED, UsageError
+from nsnet_cli.outputs.formats import FORMATS, Rows, Stdout
 from nsnet_cli.run.finding import left_out_words
 from nsnet_cli.run.tagging import Request, TaggingRun
 from nsnet_cli.text import printable
@@ -22,6 +22,7 @@ class TagRun:
 
     def __init__(self, request: Request, format: str, chosen: bool, console: Console) -> None:
         self.request, self.format, self.chosen, self.console = request, format, chosen, console
+        self._format = FORMATS[format]
         self._run = TaggingRun(request, pool=startup.decode_pool(request.timeout_s), hold=signals.held)
 
     def run(self) -> int:
@@ -37,7 +38,7 @@ class TagRun:
             self._run.close()
 
     def _check_format(self, count: int) -> None:
-        if self.format not in ROW_FORMATS and self.request.output_dir is None and count > 1:
+        if self._format.one_document and self.request.output_dir is None and count > 1:
             raise UsageError(
                 f"--format {self.format} is one document per video, and {count} videos were given",
                 "add --output-dir DIR",
@@ -80,14 +81,15 @@ class TagRun:
 
     def _rows(self) -> Rows | None:
         """What writes stdout. With --output-dir the results are there: stdout is silent unless a format was chosen."""
-        if self.request.output_dir is not None and (not self.chosen or self.format not in ROW_FORMATS):
+        if self.request.output_dir is not None and (not self.chosen or self._format.one_document):
             return None
         width = shutil.get_terminal_size().columns if self.console.data_is_terminal else None
-        return make_rows(self.format, [job.path for job in self._run.todo], width, self.console.color)
+        return self._format.rows(Stdout([job.path for job in self._run.todo], width, self.console.color))
 
     def _complain(self, result: VideoResult, shown: bool) -> None:
         """A failed video on stderr too, unless its row stands on the same terminal."""
-        if result.error is None or (shown and self.format == "table" and self.console.data_is_terminal):
+        told = shown and self._format.for_people and self.console.data_is_terminal
+        if result.error is None or told:
             return
         self.console.warn(f"{printable(result.path)}: {result.error.kind}: {result.error.message}")
 

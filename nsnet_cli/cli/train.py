@@ -95,6 +95,7 @@ def train(
 
     if (labels is None) == (features is None):
         raise UsageError("give LABELS or --features FILE, one of them", "as in: nsnet train labels.csv -o my-tags/")
+    _check_output(output)
     console, base = shared.console(), resolve_checkpoint(shared.checkpoint)
     kind: Kind = "own-vocabulary" if vocabulary == "own" else "fixed-vocabulary"
     if vocabulary == "imagenet" and base.preview.network.vocabulary != "imagenet-1k":
@@ -113,6 +114,15 @@ def train(
         dataset = _extracted(labels, kind, base, settings, multi_label, console)
     _train(dataset, base, options, output, val_split, console)
     return 0
+
+
+def _check_output(folder: Path) -> None:
+    """Raises OutputError where the checkpoint would replace what nsnet did not write."""
+    from nsnet_cli.outputs.save import check_folder
+    from nsnet_cli.training.train import STATE_FOLDER
+    from nsnet_cli.weights.checkpoint import CARD_FILE, CONFIG_FILE, MODEL_FILE
+
+    check_folder(folder, (CONFIG_FILE, CARD_FILE, MODEL_FILE), marks=(CONFIG_FILE, STATE_FOLDER))
 
 
 def _ready(path: Path, kind: Kind, base: Checkpoint, multi_label: bool | None) -> Dataset:

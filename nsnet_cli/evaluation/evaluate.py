@@ -23,10 +23,11 @@ from nsnet_cli.labelled.features import VideoFeatures
 from nsnet_cli.labelled.labels import LabelledVideo
 from nsnet_cli.labelled.metrics import inside
 from nsnet_cli.nets.cost import FrameCost
-from nsnet_cli.nets.engine import Engine, TagHead
+from nsnet_cli.nets.engine import Engine
 from nsnet_cli.policies import Seen, saliency_by_policy
 from nsnet_cli.selection import confidence
 from nsnet_cli.weights.checkpoint import Checkpoint
+from nsnet_cli.weights.heads import OwnClassifier
 
 REPORT_SCHEMA = 1
 
@@ -79,7 +80,6 @@ def score_video(
     found: VideoFeatures,
     checkpoint: Checkpoint,
     engine: Engine,
-    head: TagHead,
 ) -> ScoredVideo:
     """The numbers that `tag` would have, from cached features: the sampler runs, the image networks do not."""
     assert found.recogniser is not None
@@ -87,13 +87,14 @@ def score_video(
     if checkpoint.sampler is not None:
         of = engine.saliency(found.preview.features, found.preview.outputs, found.times)
         seen = replace(seen, fsm=of.fsm, vgm=of.vgm, combined=of.combined)
-    own = checkpoint.head
+    head = checkpoint.head
+    own = isinstance(head, OwnClassifier)  # its scores are what is cached; any other head looks at the features
     return ScoredVideo(
         name=str(video.path),
         labels=labels,
         pts_s=found.pts_s,
         saliency=saliency_by_policy(seen),
-        scores=head.scores(found.recogniser.features, np.empty(0)) if own else found.recogniser.outputs,
+        scores=found.recogniser.outputs if own else head.scores(found.recogniser.features, np.empty(0)),
         salient=inside(found.pts_s, video.segments) if video.segments else None,
         features=found.preview.features,
     )

@@ -9,12 +9,13 @@ from pathlib import Path
 
 from nsnet_cli.errors import OutputError
 from nsnet_cli.evaluation.evaluate import Report, Row, row_dict
+from nsnet_cli.outputs.save import check_target, save
 
 COLUMNS = ("policy", "K", "top-1", "top-5", "mAP", "AUC", "AP", "preview", "recognised", "GFLOPs", "seconds")
 
 
 def table(report: Report, width: int | None = None) -> str:
-    """For people: one line a policy and K."""
+    """For people: one line per policy and K."""
     from rich.console import Console
     from rich.table import Table
 
@@ -58,7 +59,7 @@ def _cells(row: Row) -> list[str]:
 
 
 def csv_text(report: Report) -> str:
-    """One line a policy and K, stages as columns of their own."""
+    """One line per policy and K, each stage in columns of its own."""
     out = io.StringIO()
     writer: csv.DictWriter[str] | None = None
     for row in report.rows:
@@ -73,6 +74,14 @@ def csv_text(report: Report) -> str:
             writer.writeheader()
         writer.writerow(flat)
     return out.getvalue()
+
+
+def plot_target(path: Path) -> Path:
+    """Where the plot goes: a PNG where the name has no ending. Raises OutputError where it must not be replaced."""
+    if not path.suffix:
+        path = path.with_name(path.name.rstrip(".") + ".png")
+    check_target(path)
+    return path
 
 
 def plot(report: Report, path: Path) -> None:
@@ -93,17 +102,18 @@ def plot(report: Report, path: Path) -> None:
     axes[0][0].legend(fontsize=8, loc="best")
     figure.suptitle(f"{report.checkpoint}: {report.videos} videos", fontsize=11)
     figure.tight_layout()
+    out = io.BytesIO()
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path, dpi=120)
-    except (OSError, ValueError) as error:
+        figure.savefig(out, format=path.suffix[1:], dpi=120)
+    except ValueError as error:
         raise OutputError(f"cannot write the plot {path}: {error}", "a name that ends in .png, .svg or .pdf") from error
     finally:
         plt.close(figure)
+    save(path, out.getvalue())
 
 
 def _panel(axis, report: Report, cost) -> None:  # type: ignore[no-untyped-def]
-    """A line a policy, a dot a K, the K written beside it."""
+    """One line per policy, one dot per K with the K written beside it."""
     for policy in dict.fromkeys(row.policy for row in report.rows):
         rows = [row for row in report.rows if row.policy == policy]
         x, y = [cost(row) for row in rows], [100 * row.top1 for row in rows]

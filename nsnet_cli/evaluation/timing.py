@@ -12,8 +12,8 @@ import numpy as np
 from nsnet_cli.errors import VideoError
 from nsnet_cli.evaluation.policies import EVALUATED
 from nsnet_cli.labelled.features import Opener
+from nsnet_cli.media import ReadOptions
 from nsnet_cli.nets.engine import Engine
-from nsnet_cli.types import ReadOptions
 
 TIMED_VIDEOS = 3
 

@@ -20,13 +20,15 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from nsnet_cli.atomic import write_whole
 from nsnet_cli.bounded import bounded
 from nsnet_cli.errors import EXIT_UNEXPECTED, LOST_KINDS, LostVideosError, NoInputError, OutputError, VideoError
-from nsnet_cli.types import ReadOptions
+from nsnet_cli.media import ReadOptions
 from nsnet_cli.video.reader import VideoReader
 from nsnet_cli.weights.checkpoint import Checkpoint, network_identity
-from nsnet_cli.weights.folders import CACHE_VARIABLE, cache_folder, write_whole
-from nsnet_cli.weights.registry import NetworkUse
+from nsnet_cli.weights.folders import CACHE_VARIABLE, cache_folder
+from nsnet_cli.weights.heads import probabilities
+from nsnet_cli.weights.rows import NetworkUse
 
 CACHE_SCHEMA = 1
 PIECE_BYTES = 8 * 2**20
@@ -43,8 +45,8 @@ class ImageNetworks(Protocol):
     def preview(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(N, S, S, 3) uint8 -> features (N, D), logits (N, C)."""
 
-    def recognise(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """(N, S, S, 3) uint8 -> features (N, D2), scores (N, C2)."""
+    def recognise(self, views: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(N, S, S, 3) uint8 -> features (N, D2), logits (N, C2)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,8 @@ class VideoFeatures:
     preview: NetworkOutput
     """outputs: the preview network's logits."""
     recogniser: NetworkOutput | None
-    """outputs: the recogniser's scores; None where only the preview was asked for."""
+    """outputs: the scores of its own classifier; None where only the preview was asked for. As half-precision scores:
+    of logits in half precision the rounding is large enough to change a video's first tag."""
 
     @property
     def times(self) -> np.ndarray:
@@ -101,11 +104,15 @@ def default_cache_dir() -> Path:
     return cache_folder() / "features"
 
 
-def entry_key(content: str, read: ReadOptions, use: NetworkUse) -> str:
-    """Name of a cache entry. Options that cannot change a pixel (limits, threads, thumbnails) do not enter."""
+def entry_key(content: str, read: ReadOptions, use: NetworkUse, role: str) -> str:
+    """Name of a cache entry. Options that cannot change a pixel (limits, threads, thumbnails) do not enter.
+
+    The role does: one network may be preview and recogniser, with logits kept for the one and scores for the other.
+    """
     same = {"jpegs", "jpeg_side_px", "max_side_px", "max_duration_s", "max_streams", "threads"}
     options = {f.name: getattr(read, f.name) for f in dataclasses.fields(read) if f.name not in same}
-    text = json.dumps([CACHE_SCHEMA, content, options, network_identity(use)], sort_keys=True)
+    what = [network_identity(use), *(["scores"] if role == "recogniser" else [])]
+    text = json.dumps([CACHE_SCHEMA, content, options, *what], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:40]
 
 
@@ -170,9 +177,10 @@ class Extractor:
             content = bounded(lambda: content_hash(path))
         except OSError as error:
             raise VideoError(f"cannot read {path}: {error.strerror or error}", kind=_kind(error)) from error
-        keys = {"preview": entry_key(content, self.read, self.checkpoint.preview)}
+        uses: dict[str, NetworkUse] = {"preview": self.checkpoint.preview}
         if self.recogniser:
-            keys["recogniser"] = entry_key(content, self.read, self.checkpoint.recogniser)
+            uses["recogniser"] = self.checkpoint.recogniser
+        keys = {role: entry_key(content, self.read, use, role) for role, use in uses.items()}
         entries = {role: self.cache.load(key) for role, key in keys.items()}
         absent = [role for role, entry in entries.items() if entry is None]
         if absent:
@@ -184,7 +192,7 @@ class Extractor:
     def _compute(self, path: Path, roles: Sequence[str]) -> dict[str, tuple[dict[str, np.ndarray], dict[str, str]]]:
         """Decode once, run the asked networks on each batch; frames sorted by time."""
         networks = self.networks()
-        run = {"preview": networks.preview, "recogniser": networks.recognise}
+        run = {"preview": networks.preview, "recogniser": lambda pixels: own_scores(*networks.recognise(pixels))}
         pts: list[np.ndarray] = []
         made: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {role: [] for role in roles}
         with self.open(path, self.read) as video:
@@ -202,6 +210,11 @@ class Extractor:
             features, outputs = (np.concatenate(part)[order].astype(np.float16) for part in zip(*pairs, strict=True))
             entries[role] = ({"pts_s": times[order], "features": features, "outputs": outputs}, metadata)
         return entries
+
+
+def own_scores(features: np.ndarray, logits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """features (N, D2), logits (N, C2) of a recogniser -> its features, the scores (N, C2) of its own classifier."""
+    return features, probabilities(logits, multi_label=False)
 
 
 def _kind(error: OSError) -> str:
@@ -275,4 +288,4 @@ def extract_all(
 
 def headless(checkpoint: Checkpoint) -> Checkpoint:
     """The two image networks alone: cached scores are the recogniser's own, whatever head is put on it."""
-    return dataclasses.replace(checkpoint, sampler=None, head=False, multi_label=False)
+    return dataclasses.replace(checkpoint, sampler=None)

@@ -18,9 +18,11 @@ from nsnet_cli.labelled.features import (
     headless,
 )
 from nsnet_cli.labelled.labels import LabelledVideo, LabelSet
-from nsnet_cli.nets.engine import Engine, build_engine
+from nsnet_cli.media import ReadOptions
+from nsnet_cli.nets.build import build_engine
+from nsnet_cli.nets.engine import Engine
 from nsnet_cli.reading import read_options
-from nsnet_cli.types import ReadOptions, TagOptions
+from nsnet_cli.types import TagOptions
 from nsnet_cli.video.pool import DecodePool
 from nsnet_cli.weights.checkpoint import Checkpoint
 

@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from nsnet_cli.cores import usable_cores
 from nsnet_cli.errors import WeightsError
 from nsnet_cli.nets.cost import FrameCost
-from nsnet_cli.nets.engine import Saliency, TagHead, check_widths
-from nsnet_cli.nets.exports import Export, Exports, cpu_threads
+from nsnet_cli.nets.engine import Saliency, single_frames
+from nsnet_cli.nets.exports import Export, Exports
+from nsnet_cli.nets.telemetry import no_telemetry
 from nsnet_cli.weights.checkpoint import Checkpoint
 
 if TYPE_CHECKING:
@@ -37,15 +39,15 @@ class CpuEngine:
     precision = "f32"
 
     def __init__(self, checkpoint: Checkpoint, *, say: Callable[[str], None] = lambda message: None) -> None:
-        self.lanes = cpu_threads()
+        self.lanes = usable_cores()
+        self.input = checkpoint.recogniser.input
         self._preview_side = checkpoint.preview.size_px
         self._exports = exports = Exports(checkpoint, say)  # kept: while it lives, its graphs stay in the cache
         preview = exports.classifier(checkpoint.preview, PREVIEW_BATCH)
         recogniser = exports.classifier(checkpoint.recogniser, RECOGNISER_BATCH)
         sampler = exports.sampler() if checkpoint.sampler else None
-        self._head = TagHead.of(checkpoint)
         metas = [exports.meta(preview), exports.meta(recogniser)]
-        check_widths(checkpoint, self._head, metas[0]["widths"][0], metas[1]["widths"][0])
+        self.widths = (metas[0]["widths"][0], metas[1]["widths"][0])
         self.cost = FrameCost(
             metas[0]["gflops"], exports.meta(sampler)["gflops"] if sampler else 0.0, metas[1]["gflops"]
         )
@@ -62,9 +64,9 @@ class CpuEngine:
         features, logits = self._preview.result()(shrink(pixels, self._preview_side))
         return features, logits
 
-    def recognise(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        features, logits = self._recogniser.result()(pixels)
-        return features, self._head.scores(features, logits)
+    def recognise(self, views: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        features, logits = self._recogniser.result()(single_frames(views))
+        return features, logits
 
     def saliency(self, features: np.ndarray, logits: np.ndarray, times: np.ndarray) -> Saliency:
         if self._sampler is None:
@@ -128,12 +130,13 @@ class Graph:
 
 def loaded(exports: Exports, export: Export) -> Graph:
     """The graph of an export, ready to run. Raises WeightsError."""
-    import openvino
+    with no_telemetry():
+        import openvino
 
     # Two threads that make a process's first tensors at the same time can wait for each other for ever (OpenVINO
     # 2026.4 takes its own lock and Python's in either order): the first one is made here, before there is a graph.
     openvino.Tensor(np.zeros(1, np.uint8))
-    lanes = cpu_threads() if export.batch else 1  # the sampler runs once a video
+    lanes = usable_cores() if export.batch else 1  # the sampler runs once a video
     settings = {
         # one thread a request, a request a core: cheaper than several threads that wait for each other
         "NUM_STREAMS": lanes,

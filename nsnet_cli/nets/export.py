@@ -17,15 +17,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import openvino
 import torch
 from torch import nn
 
-from nsnet_cli.nets.intact import remove, sync, write_meta
+from nsnet_cli.atomic import sync
+from nsnet_cli.nets.intact import remove, write_meta
 from nsnet_cli.nets.networks import load_classifier
+from nsnet_cli.nets.telemetry import no_telemetry
 from nsnet_cli.nets.torch_engine import SamplerGraph, classifier_gflops, load_sampler, sampler_gflops
 from nsnet_cli.weights.checkpoint import Checkpoint
-from nsnet_cli.weights.registry import NetworkUse
+from nsnet_cli.weights.rows import NetworkUse
+
+with no_telemetry():
+    import openvino
 
 SPARE_BYTES = 2_000_000
 """Room for what an export has beside its weights."""
@@ -44,7 +48,7 @@ def export_sampler(checkpoint: Checkpoint, folder: Path) -> None:
     sampler = load_sampler(checkpoint)
     features = sampler.config.features
     example = (torch.randn(9, features), torch.randn(9, 1000), torch.linspace(0, 1, 9))
-    meta = {"gflops": sampler_gflops(sampler, checkpoint)}
+    meta = {"gflops": sampler_gflops(sampler)}
     _write(SamplerGraph(sampler).eval(), example, [(-1, features), (-1, -1), (-1,)], folder, meta)
 
 
@@ -102,6 +106,7 @@ def _converter() -> Callable[..., openvino.Model]:
     """openvino.convert_model. `nsnet tag` keeps it out of OpenVINO's import, which takes half of that time."""
     if sys.modules.get("openvino.tools.ovc", sys) is None:
         del sys.modules["openvino.tools.ovc"]
-    from openvino.tools.ovc import convert_model
+    with no_telemetry():
+        from openvino.tools.ovc import convert_model
 
     return convert_model  # type: ignore[no-any-return]

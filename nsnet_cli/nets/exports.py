@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -14,10 +13,11 @@ from typing import IO, TYPE_CHECKING, Any
 
 from nsnet_cli.errors import NsnetError, WeightsError
 from nsnet_cli.nets import intact
+from nsnet_cli.nets.telemetry import no_telemetry
 from nsnet_cli.weights.checkpoint import Checkpoint, network_identity
-from nsnet_cli.weights.files import network_file
 from nsnet_cli.weights.folders import CACHE_VARIABLE, cache_folder
-from nsnet_cli.weights.registry import NetworkUse
+from nsnet_cli.weights.obtain import network_file
+from nsnet_cli.weights.rows import NetworkUse
 
 if TYPE_CHECKING:
     import openvino
@@ -105,7 +105,8 @@ class Exports:
             raise WeightsError(f"OpenVINO cannot load {export.folder}: {reason}", "remove that folder") from error
 
     def _compile(self, export: Export, settings: dict[str, Any]) -> openvino.CompiledModel:
-        import openvino
+        with no_telemetry():
+            import openvino
 
         return openvino.Core().compile_model(export.folder / "graph.xml", "CPU", settings)
 
@@ -162,8 +163,3 @@ class Exports:
 def engine_cache() -> Path:
     """The exports' folder in the user's cache. Raises WeightsError where there is no place for one."""
     return cache_folder() / "engine"
-
-
-def cpu_threads() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

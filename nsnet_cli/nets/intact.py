@@ -16,7 +16,7 @@ from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import IO, Any
 
-from nsnet_cli.weights.folders import write_whole
+from nsnet_cli.atomic import sync, write_whole
 from nsnet_cli.weights.memory import sha256_of, stamp_of
 
 META_FILE = "meta.json"
@@ -153,15 +153,6 @@ def _held(folder: Path) -> bool:
 
 
 # ---- small things ----------------------------------------------------------------------------------------------------
-
-
-def sync(path: Path) -> None:
-    """Wait until a file, or a folder's list of names, is on the disk. Raises OSError of a full one."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _files(*folders: Path) -> Iterable[Path]:

@@ -13,8 +13,8 @@ from torch.nn import functional as F
 
 from nsnet_cli.errors import WeightsError
 from nsnet_cli.weights.fields import regular_size
-from nsnet_cli.weights.files import network_file
-from nsnet_cli.weights.registry import NetworkRow, NetworkUse
+from nsnet_cli.weights.obtain import network_file
+from nsnet_cli.weights.rows import NetworkRow, NetworkUse
 from nsnet_cli.weights.vocabulary import load_vocabulary
 
 MOST_BYTES = 16 << 30
@@ -59,6 +59,8 @@ def load_classifier(use: NetworkUse) -> Classifier:
     except (KeyError, IndexError, ValueError) as error:
         why = f"a parameter name is not efficientnet_pytorch's: {error}"
         raise WeightsError(f"{path}: {why}", "correct `keys` in its row", "bad_tensors") from error
+    if use.network.vocabulary is None:
+        fit_classes(net, state)
     if misfit := _misfit(net.state_dict(), state):
         raise WeightsError(f"{path} does not fit {use.network.architecture}: {misfit}", kind="bad_tensors")
     net.load_state_dict(state, strict=True)
@@ -66,10 +68,13 @@ def load_classifier(use: NetworkUse) -> Classifier:
 
 
 def create_network(use: NetworkUse) -> Any:
-    """The untrained timm classifier of a row. Raises WeightsError where timm does not know it or it cannot be used."""
+    """The untrained timm classifier of a row. Raises WeightsError where timm does not know it or it cannot be used.
+
+    It has as many classes as the row's vocabulary; as timm gives the architecture, where the row has none.
+    """
     row = use.network
     try:
-        net: Any = timm.create_model(row.architecture, num_classes=len(load_vocabulary(row.vocabulary)))
+        net: Any = timm.create_model(row.architecture, num_classes=len(load_vocabulary(row.vocabulary)) or None)
     except WeightsError:
         raise
     except Exception as error:  # an unknown name, or an architecture that wants more than a name
@@ -83,6 +88,15 @@ def create_network(use: NetworkUse) -> Any:
         hint = f"write size_px = {side}"
         raise WeightsError(f"{row.name} ({row.architecture}) cannot run at {use.size_px} px", hint, "bad_registry")
     return net
+
+
+def fit_classes(net: Any, state: Mapping[str, Tensor]) -> None:
+    """Give the network's classifier as many classes as that of the file has, where no vocabulary tells their number."""
+    classifier = net.get_classifier()
+    name = next(name for name, module in net.named_modules() if module is classifier)
+    weight = state.get(f"{name}.weight")
+    if weight is not None and weight.ndim and len(weight) != net.num_classes:
+        net.reset_classifier(len(weight))
 
 
 def _misfit(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> str:

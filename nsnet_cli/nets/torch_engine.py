@@ -12,11 +12,11 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from nsnet_cli.errors import DeviceError, WeightsError
 from nsnet_cli.nets.cost import SAMPLER_COST_FRAMES, FrameCost
-from nsnet_cli.nets.engine import Saliency, TagHead, check_widths
+from nsnet_cli.nets.engine import Saliency, single_frames
 from nsnet_cli.nets.networks import Classifier, create_network, load_classifier, read_state
 from nsnet_cli.nets.sampler import Sampler, SamplerConfig
 from nsnet_cli.weights.checkpoint import MODEL_FILE, Checkpoint
-from nsnet_cli.weights.registry import NetworkUse
+from nsnet_cli.weights.rows import NetworkUse
 
 
 class TorchEngine:
@@ -34,13 +34,12 @@ class TorchEngine:
         self.device = torch.device(device)
         self._preview = self._placed(load_classifier(checkpoint.preview))
         self._recogniser = self._placed(load_classifier(checkpoint.recogniser))
-        self._head = TagHead.of(checkpoint)
-        widths = (int(network.net.head_hidden_size) for network in (self._preview, self._recogniser))
-        check_widths(checkpoint, self._head, *widths)
+        self.input = checkpoint.recogniser.input
+        self.widths = (int(self._preview.net.head_hidden_size), int(self._recogniser.net.head_hidden_size))
         self._sampler = load_sampler(checkpoint).to(self.device) if checkpoint.sampler else None
         self.cost = FrameCost(
             preview=classifier_gflops(self._preview),
-            sampler=sampler_gflops(self._sampler, checkpoint) if self._sampler else 0.0,
+            sampler=sampler_gflops(self._sampler) if self._sampler else 0.0,
             recogniser=classifier_gflops(self._recogniser),
         )
 
@@ -49,9 +48,8 @@ class TorchEngine:
     def preview(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return self._classify(self._preview, pixels)
 
-    def recognise(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        features, logits = self._classify(self._recogniser, pixels)
-        return features, self._head.scores(features, logits)
+    def recognise(self, views: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return self._classify(self._recogniser, single_frames(views))
 
     def saliency(self, features: np.ndarray, logits: np.ndarray, times: np.ndarray) -> Saliency:
         if self._sampler is None:
@@ -113,11 +111,11 @@ def classifier_gflops(network: Classifier) -> float:
     return counter.get_total_flops() / 2 / 1e9
 
 
-def sampler_gflops(sampler: Sampler, checkpoint: Checkpoint) -> float:
-    """GFLOPs a preview frame at T = SAMPLER_COST_FRAMES."""
+def sampler_gflops(sampler: Sampler) -> float:
+    """GFLOPs per preview frame at T = SAMPLER_COST_FRAMES."""
     device, t = next(sampler.parameters()).device, SAMPLER_COST_FRAMES
-    classes = len(checkpoint.vocabulary) if checkpoint.kind == "fixed-vocabulary" else 1
-    shapes = (t, sampler.config.features), (t, classes), (t,)
+    # two classes stand for any number: only products of matrices are counted, and logits are in none
+    shapes = (t, sampler.config.features), (t, 2), (t,)
     with FlopCounterMode(display=False) as counter, torch.inference_mode():
         SamplerGraph(sampler)(*(torch.zeros(shape, device=device) for shape in shapes))
     return counter.get_total_flops() / 2 / 1e9 / t

@@ -1,4 +1,4 @@
-"""Comma-separated values (RFC 4180, LF): one line a video, tags best first and separated by '; '.
+"""Comma-separated values (RFC 4180, LF): one line per video, tags best first and separated by '; '.
 
 In all text control characters and bytes that are no UTF-8 are escaped, so that a row is always one line; and what a
 spreadsheet would take for a formula (it begins with = + - or @) begins with an apostrophe instead, as does what begins

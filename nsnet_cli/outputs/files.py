@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nsnet_cli.errors import EXIT_UNEXPECTED, OutputError
+from nsnet_cli.outputs.formats import FORMATS
 from nsnet_cli.outputs.names import output_name
 from nsnet_cli.outputs.owner import leave_alone, owner
 from nsnet_cli.outputs.store import ResultStore, Stored, taken, unseen
@@ -22,8 +23,7 @@ from nsnet_cli.types import ErrorInfo, Source, VideoResult
 if TYPE_CHECKING:
     from nsnet_cli.outputs.index import ReportWriter
 
-SHEET, XMP = ".sheet.jpg", ".xmp"
-VTT_TAGS, VTT_THUMBNAILS, VTT_SPRITE = ".tags.vtt", ".thumbnails.vtt", ".sprite.jpg"
+SHEET = ".sheet.jpg"
 
 
 class FileOutputs:
@@ -38,9 +38,9 @@ class FileOutputs:
         sheets: Path | None = None,
         report: Path | None = None,
     ) -> None:
-        """`sidecar` ('vtt' or 'xmp') is written beside each result."""
+        """`sidecar`: the output format whose files, if it has any, are written beside each result."""
         self.results = ResultStore(results) if results else None
-        self._sidecar = sidecar
+        self._sidecar = FORMATS[sidecar] if sidecar is not None and results is not None else None
         self._thumbnails = ResultStore(thumbnails) if thumbnails else None
         self._sheets = ResultStore(sheets) if sheets else None
         self._report_folder = report
@@ -48,9 +48,8 @@ class FileOutputs:
 
     @property
     def need_jpegs(self) -> bool:
-        return bool(
-            self._thumbnails or self._sheets or self._report_folder or (self.results and self._sidecar == "vtt")
-        )
+        sidecar = self._sidecar is not None and self._sidecar.needs_jpegs
+        return bool(self._thumbnails or self._sheets or self._report_folder or sidecar)
 
     def open(self, summary: str = "run.json") -> None:
         """Prove that every folder can be written, before any work."""
@@ -161,20 +160,12 @@ class FileOutputs:
             self._sheets.put(chosen, contact_sheet(result), SHEET, own[0])
 
     def _write_sidecar(self, store: ResultStore, name: str, result: VideoResult, source: Source) -> None:
-        if self._sidecar == "xmp":
-            from nsnet_cli.outputs.xmp import to_xmp
+        def put(ending: str, data: bytes) -> str | None:
+            path = store.put(name, data, ending, source)
+            return None if path is None else path.name
 
-            store.put(name, to_xmp(result).encode("utf-8"), XMP, source)
-        elif self._sidecar == "vtt":
-            from nsnet_cli.outputs.vtt import sprite, thumbnail_cues, to_vtt
-
-            if result.jpegs:
-                jpeg, tiles = sprite(result)
-                sheet = store.put(name, jpeg, VTT_SPRITE, source)
-                if sheet is not None:
-                    cues = thumbnail_cues(result, tiles, sheet.name)
-                    store.put(name, cues.encode("utf-8"), VTT_THUMBNAILS, source)
-            store.put(name, to_vtt(result).encode("utf-8"), VTT_TAGS, source)
+        if self._sidecar is not None:
+            self._sidecar.write_beside(result, put)
 
     def _complete(self, name: str, stored: Stored, source: Source | None) -> bool:
         """Whether all that was asked for is there, of whomever: what is not ours stays, and is not missing."""
@@ -182,9 +173,8 @@ class FileOutputs:
         if result is None or not own:
             return False
         expected = []
-        if self.results is not None and self._sidecar is not None:
-            suffix = {"xmp": XMP, "vtt": VTT_TAGS}[self._sidecar]
-            expected.append(self.results.path(stored.name, suffix))
+        if self.results is not None and self._sidecar is not None and self._sidecar.ending is not None:
+            expected.append(self.results.path(stored.name, self._sidecar.ending))
         for store, suffixes in ((self._sheets, [SHEET]), (self._thumbnails, thumbnail_suffixes(result))):
             if store is not None:
                 chosen = store.picture_name(stored.name, suffixes, own)

@@ -6,9 +6,7 @@ import json
 import os
 import re
 import time
-from collections.abc import Iterable
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from nsnet_cli.errors import OutputError
@@ -39,15 +37,8 @@ def check_report(directory: Path) -> None:
         raise OutputError(f"{directory / POSTERS} is no folder", "give --report another folder")
 
 
-def write_report(directory: Path, results: Iterable[VideoResult]) -> None:
-    """Write DIR/index.html and DIR/posters/*.jpg. `results` may be a generator: no result is kept."""
-    with ReportWriter(directory) as writer:
-        for result in results:
-            writer.add(result)
-
-
 class ReportWriter:
-    """Collects one small row a video, writes its poster at once and the page now and then and at the end.
+    """Collects one small row per video. Writes its poster at once, and the page now and then and at the end.
 
     A result without frames (one that an earlier run finished) keeps the poster and the curve of the page that is there.
     """
@@ -81,15 +72,8 @@ class ReportWriter:
         self._written_at = time.monotonic()
 
     def close(self) -> None:
+        """After an interruption too: the videos that are finished stay."""
         self.write()
-
-    def __enter__(self) -> ReportWriter:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()  # after an interruption too: the videos that are finished stay
 
     def _write_poster(self, result: VideoResult, record: Record) -> None:
         best = poster_frame(result)

@@ -5,12 +5,12 @@ Numbers: times to the microsecond, scores and saliency to 6 significant digits, 
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, fields
 from typing import Any, TypeVar
 
+from nsnet_cli.media import VideoInfo
 from nsnet_cli.text import json_text
 from nsnet_cli.types import (
     SCHEMA_VERSION,
@@ -24,7 +24,6 @@ from nsnet_cli.types import (
     Source,
     Tag,
     Timings,
-    VideoInfo,
     VideoResult,
 )
 
@@ -67,7 +66,7 @@ def to_dict(result: VideoResult, fingerprint: str | None = None, source: Source 
 
 
 def explain_dict(result: VideoResult) -> dict[str, Any]:
-    """The object of `nsnet explain --json`: the same head, and one entry a preview frame in order of time."""
+    """The object of `nsnet explain --json`: the same head, and one entry per preview frame in order of time."""
     row = to_dict(result)
     row["frames"] = [
         {
@@ -118,14 +117,6 @@ def from_dict(row: Mapping[str, Any]) -> VideoResult:
         raise ValueError(f"not a result of nsnet: {error!r}") from error
 
 
-def from_line(text: str | bytes) -> tuple[VideoResult, str | None]:
-    """The result and the fingerprint of one JSON object. Raises ValueError."""
-    row = json.loads(text)
-    if not isinstance(row, dict):
-        raise ValueError("not a JSON object")
-    return from_dict(row), row.get("fingerprint")
-
-
 # ---- parts ----------------------------------------------------------------------------------------------------------
 
 
@@ -172,7 +163,7 @@ def _seconds(value: float) -> float | None:
 
 
 class JsonLines:
-    """One object a line, as each video ends."""
+    """One object per line, as each video ends."""
 
     def head(self) -> str:
         return ""

@@ -1,4 +1,7 @@
-"""File names of outputs: never too long, distinct for each video, and such as the target takes. Pure functions."""
+"""File names of outputs: short enough, distinct for each video, spelled as the file system takes them.
+
+Pure functions.
+"""
 
 from __future__ import annotations
 
@@ -45,10 +48,3 @@ def apart(name: str, path: str) -> str:
 def spelled(part: str) -> str:
     """One part of a name with percent-escapes for what some file systems refuse: 'why?.mp4' -> 'why%3F.mp4'."""
     return REFUSED.sub(lambda m: "".join(f"%{byte:02X}" for byte in m[0].encode("utf-8", "surrogateescape")), part)
-
-
-def unspelled(part: str) -> str:
-    """The name that `spelled` wrote."""
-    raw = part.encode("utf-8", "surrogateescape")
-    raw = re.sub(rb"%([0-9A-Fa-f]{2})", lambda m: bytes([int(m[1], 16)]), raw)
-    return raw.decode("utf-8", "surrogateescape")

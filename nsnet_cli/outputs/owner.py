@@ -20,13 +20,12 @@ log = logging.getLogger(__name__)
 NOTE = "written by nsnet"
 HEAD_BYTES = 1 << 16
 """A mark stands in a file's beginning; the style sheet of an old page before it."""
-PICTURE = re.compile(rb"written by nsnet(?: for ([0-9a-f]{12}))?")
+MARK = re.compile(rb"written by nsnet\b(?: for ([0-9a-f]{12}))?")
+"""Of a picture, and of every format without a mark of its own below."""
 MARKS = {
     ".xmp": re.compile(rb"<x:xmpmeta\b[^>]*\sx:xmptk=[\"']nsnet\b"),
     ".vtt": re.compile(rb"\AWEBVTT\n\nNOTE written by nsnet\b"),
     ".html": re.compile(rb'<meta name="generator" content="nsnet|<p class="brand">nsnet '),
-    ".jpg": PICTURE,
-    ".png": PICTURE,
 }
 
 
@@ -52,10 +51,10 @@ def owner(path: Path) -> Owner:
             head = handle.read(HEAD_BYTES)
     except (OSError, ValueError):
         return Owner(False)
-    found = MARKS[path.suffix].search(head)
+    found = MARKS.get(path.suffix, MARK).search(head)
     if found is None:
         return Owner(False)
-    return Owner(True, found[1].decode() if found.re is PICTURE and found[1] else None)
+    return Owner(True, found[1].decode() if found.re is MARK and found[1] else None)
 
 
 def is_schema(value: object) -> bool:

@@ -1,4 +1,4 @@
-"""`nsnet explain --html`: one self-contained page a video. The page links the video and embeds everything else."""
+"""`nsnet explain --html`: one self-contained page per video. The page links the video and embeds everything else."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One file that the user named, written whole or not at all, its folder made where it is missing.
+"""Files that the user named, written whole or not at all, their folder made where it is missing.
 
 Such a file is replaced, as everywhere; a folder or a video is not: nobody means that.
 """
@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Iterable
 from pathlib import Path
 
+from nsnet_cli.atomic import write_whole
 from nsnet_cli.errors import OutputError
-from nsnet_cli.outputs.atomic import write_atomic
+from nsnet_cli.outputs.owner import owner
 from nsnet_cli.outputs.store import refused
 from nsnet_cli.sniffing import SNIFF_BYTES, VIDEO_NAMES, sniff
 
@@ -32,11 +34,25 @@ def check_target(path: Path, video: str | None = None) -> None:
         raise OutputError(f"cannot write {path}: it is a video, and would be lost", "give another name")
 
 
+def check_folder(folder: Path, files: Iterable[str], marks: Iterable[str]) -> None:
+    """Raises OutputError where `files` cannot be written into `folder` without harm to what nsnet did not write.
+
+    They are nsnet's own where one of `marks` is there: a JSON file that it wrote, or a folder that only it makes.
+    """
+    if os.path.lexists(folder) and not folder.is_dir():
+        raise OutputError(f"cannot write to {folder}: it is a file, not a folder", "give another folder")
+    if any((folder / mark).is_dir() or owner(folder / mark).ours for mark in marks):
+        return
+    for name in files:
+        if os.path.lexists(folder / name):
+            raise OutputError(f"{folder / name} was not written by nsnet, and would be lost", "give another folder")
+
+
 def save(path: Path, data: bytes) -> None:
     """Write `data` to `path`. Raises OutputError."""
     check_target(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomic(path, data)
+        write_whole(path, data)
     except OSError as error:
         raise refused(path, error) from error

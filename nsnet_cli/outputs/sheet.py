@@ -1,4 +1,4 @@
-"""The contact sheet: one JPEG a video. The recognised frames large, the saliency curve, every preview frame small."""
+"""The contact sheet: one JPEG per video. The recognised frames large, the saliency curve, every preview frame small."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A folder of results: one file a video in a tree that mirrors the inputs', each there whole or not at all.
+"""A folder of results: one file per video in a tree that mirrors the inputs', each there whole or not at all.
 
 `clip.mp4` -> `clip.mp4.nsnet.json`. A result is done when its file parses, it is this very video's and its fingerprint
 is the video's present one. Files are written to `.nsnet-tmp/` in the same folder, synced, and renamed: a kill at any
@@ -12,16 +12,16 @@ from __future__ import annotations
 import errno
 import json
 import os
-import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from nsnet_cli.atomic import sweep, unique, write_whole
 from nsnet_cli.bounded import bounded
 from nsnet_cli.errors import EXIT_UNEXPECTED, EXIT_USAGE, OutputError
-from nsnet_cli.outputs.atomic import ODD_NAME, lock, takes, unique, write_atomic
+from nsnet_cli.outputs.filesystem import ODD_NAME, lock, takes
 from nsnet_cli.outputs.jsonlines import from_dict, to_line
 from nsnet_cli.outputs.names import apart, fit_name, source_key, spelled
 from nsnet_cli.outputs.owner import is_schema, leave_alone, marked, owner
@@ -84,7 +84,7 @@ class ResultStore:
             if error.errno == errno.EROFS:  # nothing is lost yet: another folder is all it takes
                 failed.exit_code = EXIT_USAGE  # type: ignore[misc]
             raise failed from error
-        self._sweep()
+        sweep(self._temporary)
 
     def _prove(self) -> None:
         self.root.mkdir(parents=True, exist_ok=True)
@@ -93,15 +93,6 @@ class ResultStore:
         probe.write_bytes(b"nsnet")
         self._takes_any_name = takes(self._temporary, unique() + ODD_NAME)  # `probe` keeps the folder where it is
         probe.unlink()
-
-    def _sweep(self) -> None:
-        """Remove temporary files of processes on this machine that are no more."""
-        with suppress(OSError):
-            for path in self._temporary.iterdir():
-                host, _, rest = path.name.rpartition("@")
-                pid = rest.partition("-")[0]
-                if host == socket.gethostname() and pid.isdigit() and not _alive(int(pid)):
-                    path.unlink(missing_ok=True)
 
     def close(self) -> None:
         """Remove the temporary folder if nobody uses it."""
@@ -117,9 +108,9 @@ class ResultStore:
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             try:
-                write_atomic(target, data, self._temporary, replace)
+                write_whole(target, data, temporary=self._temporary, replace=replace)
             except FileNotFoundError:  # another run on this folder ended just now and tidied up
-                write_atomic(target, data, self._temporary, replace)
+                write_whole(target, data, temporary=self._temporary, replace=replace)
         except OSError as error:
             if isinstance(error, FileExistsError) and not replace:
                 raise
@@ -220,7 +211,8 @@ class ResultStore:
         if owner(self.root / name).ours is False:
             return  # said when the run began
         try:
-            write_atomic(self.root / name, (json_text(summary, indent=2) + "\n").encode("utf-8"), self._temporary)
+            data = (json_text(summary, indent=2) + "\n").encode("utf-8")
+            write_whole(self.root / name, data, temporary=self._temporary)
         except OSError as error:
             raise refused(self.root / name, error) from error
 
@@ -258,16 +250,6 @@ def _same(kept: Source, now: Source, fingerprint: Callable[[], bool]) -> bool:
     if kept.size_bytes is not None and (kept.size_bytes, kept.mtime_ns) == (now.size_bytes, now.mtime_ns):
         return True
     return fingerprint()
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    return True
 
 
 def taken(path: Path) -> OutputError:

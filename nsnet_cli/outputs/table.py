@@ -1,4 +1,4 @@
-"""The table that people read: one block of lines a video, a line a tag, written as each video ends."""
+"""The table that people read: one block of lines per video, one line per tag, written as each video ends."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from nsnet_cli.types import VideoResult
 
 SHARE_OF_PATH = 0.45
 """Most of the width that the video's name may take; longer names fold."""
-BAR_CELLS = 10
 WIDE = 10_000
 """Width where nothing bounds it (stdout is a file): no line is folded."""
 

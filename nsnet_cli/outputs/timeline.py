@@ -31,7 +31,7 @@ class Pen:
         return f"\033[{code}m{text}\033[0m" if self.color and text.strip() else text
 
     def runs(self, cells: Sequence[tuple[str, str]]) -> str:
-        """(character, colour) cells as one string, one escape sequence a run of equal colours."""
+        """(character, colour) cells as one string, one escape sequence per run of equal colours."""
         out, start = "", 0
         for i in range(1, len(cells) + 1):
             if i == len(cells) or cells[i][1] != cells[start][1]:
@@ -130,7 +130,7 @@ def axis(end_s: float, count: int, pen: Pen) -> list[str]:
 
 
 def tag_lines(result: VideoResult, width: int, pen: Pen) -> list[str]:
-    """One row a tag: bar, score, name, and the times of the frames that carried it with their own scores."""
+    """One row per tag: bar, score, name, and the times of the frames that carried it with their own scores."""
     if not result.tags:
         return ["no tag reached the threshold"]
     names = [harmless(tag.name) for tag in result.tags]

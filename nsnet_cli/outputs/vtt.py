@@ -5,11 +5,9 @@ from __future__ import annotations
 import io
 import math
 import os
-from pathlib import Path
 from urllib.parse import quote
 
 from nsnet_cli.outputs.owner import NOTE
-from nsnet_cli.outputs.save import save
 from nsnet_cli.outputs.words import LEAST_KEYWORD_SCORE, spans
 from nsnet_cli.text import harmless
 from nsnet_cli.types import Tag, VideoResult
@@ -53,20 +51,6 @@ def seen(result: VideoResult, tag: Tag) -> list[tuple[float, float]]:
     return joined
 
 
-def write_vtt(result: VideoResult, path_base: Path) -> list[Path]:
-    """Write `path_base`.tags.vtt and, with pictures, .thumbnails.vtt and .sprite.jpg; returns their paths."""
-    tags, thumbnails, sheet = (
-        path_base.with_name(path_base.name + end) for end in (".tags.vtt", ".thumbnails.vtt", ".sprite.jpg")
-    )
-    save(tags, to_vtt(result).encode("utf-8"))
-    if not result.jpegs:
-        return [tags]
-    jpeg, tiles = sprite(result)
-    save(sheet, jpeg)
-    save(thumbnails, thumbnail_cues(result, tiles, sheet.name).encode("utf-8"))
-    return [tags, thumbnails, sheet]
-
-
 def sprite(result: VideoResult) -> tuple[bytes, list[tuple[int, int, int, int]]]:
     """All preview frames on one JPEG, and each one's (x, y, width, height) on it, in pixels."""
     from PIL import Image
@@ -89,7 +73,7 @@ def sprite(result: VideoResult) -> tuple[bytes, list[tuple[int, int, int, int]]]
 
 
 def thumbnail_cues(result: VideoResult, tiles: list[tuple[int, int, int, int]], url: str) -> str:
-    """One cue a preview frame: `clip.mp4.sprite.jpg#xywh=160,90,160,90`, from half way to its neighbours."""
+    """One cue per preview frame: `clip.mp4.sprite.jpg#xywh=160,90,160,90`, from half way to its neighbours."""
     blocks = [
         f"{_stamp(start)} --> {_stamp(max(end, start + 0.001))}\n{quote(os.fsencode(url))}#xywh={x},{y},{w},{h}\n\n"
         for (start, end), (x, y, w, h) in zip(spans(result), tiles, strict=True)

@@ -28,7 +28,7 @@ def to_xmp(result: VideoResult) -> str:
         ET.SubElement(meta, _name("rdf:RDF")), _name("rdf:Description"), {_name("rdf:about"): ""}
     )
     _bag(description, "dc:subject", names)
-    # A '|' parts the levels, so a name must not hold one.
+    # A '|' separates the levels, so a name must not hold one.
     _bag(description, "lr:hierarchicalSubject", [f"{ROOT}|{name.replace('|', '/')}" for name in names])
     ET.indent(meta, " ")
     body = ET.tostring(meta, encoding="unicode")

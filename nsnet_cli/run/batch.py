@@ -22,8 +22,9 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from nsnet_cli.bounded import LOOK_S, bounded
 from nsnet_cli.errors import NsnetError, VideoError
+from nsnet_cli.media import FrameBatch, ReadOptions
 from nsnet_cli.run.jobs import Finished, Job
-from nsnet_cli.types import ErrorInfo, FrameBatch, ReadOptions, VideoResult
+from nsnet_cli.types import ErrorInfo, VideoResult
 
 if TYPE_CHECKING:
     from nsnet_cli.video.reader import VideoReader

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nsnet_cli.media import Decoder, ReadOptions
 from nsnet_cli.reading import read_options
-from nsnet_cli.types import Decoder, ReadOptions, TagOptions
+from nsnet_cli.types import TagOptions
 from nsnet_cli.weights.checkpoint import Checkpoint, resolve_checkpoint
 
 if TYPE_CHECKING:

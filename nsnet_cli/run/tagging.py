@@ -13,14 +13,16 @@ from typing import TYPE_CHECKING
 from nsnet_cli import inputs
 from nsnet_cli.bounded import bounded
 from nsnet_cli.cores import usable_cores
+from nsnet_cli.media import Decoder
 from nsnet_cli.outputs.files import FileOutputs
+from nsnet_cli.outputs.formats import DEFAULT
 from nsnet_cli.run import batch
 from nsnet_cli.run.finding import find
 from nsnet_cli.run.jobs import Finished, Job
 from nsnet_cli.run.opening import Asked, prepare
 from nsnet_cli.run.tally import Tally
 from nsnet_cli.search import Search
-from nsnet_cli.types import Decoder, VideoResult
+from nsnet_cli.types import VideoResult
 from nsnet_cli.video.pool import DecodePool
 
 if TYPE_CHECKING:
@@ -39,8 +41,8 @@ class Request:
     search: Search = field(default_factory=Search)
     shard: tuple[int, int] | None = None
     output_dir: Path | None = None
-    sidecar: str | None = None
-    """A format that is written beside each kept result."""
+    format: str = DEFAULT
+    """What is written beside each kept result, where it is a document per video."""
     thumbnails: Path | None = None
     contact_sheet: Path | None = None
     report: Path | None = None
@@ -70,7 +72,7 @@ class TaggingRun:
         self.pool = pool or DecodePool(timeout_s=request.timeout_s)
         self.files = FileOutputs(
             request.output_dir,
-            sidecar=request.sidecar,
+            sidecar=request.format,
             thumbnails=request.thumbnails,
             sheets=request.contact_sheet,
             report=request.report,

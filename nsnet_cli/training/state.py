@@ -11,9 +11,9 @@ from typing import Any
 import torch
 from torch.optim.swa_utils import AveragedModel
 
+from nsnet_cli.atomic import write_whole
 from nsnet_cli.nets.sampler import Sampler, SamplerConfig
 from nsnet_cli.training.prototypes import PseudoLabels
-from nsnet_cli.weights.folders import write_whole
 
 STATE_VERSION = 3
 

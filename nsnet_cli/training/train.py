@@ -21,7 +21,6 @@ import torch
 from nsnet_cli.errors import UsageError
 from nsnet_cli.evaluation.policies import ScoredVideo, accuracy
 from nsnet_cli.labelled.labels import Split
-from nsnet_cli.nets.engine import TagHead
 from nsnet_cli.nets.sampler import Sampler, SamplerConfig
 from nsnet_cli.policies import Seen, saliency_by_policy
 from nsnet_cli.selection import confidence
@@ -32,7 +31,8 @@ from nsnet_cli.training.head import FittedHead, fit_head
 from nsnet_cli.training.measure import saliency
 from nsnet_cli.training.sequences import FeatureSequence
 from nsnet_cli.weights.checkpoint import READY_FEATURES, Checkpoint, Kind, network_identity, write_checkpoint
-from nsnet_cli.weights.registry import NetworkUse
+from nsnet_cli.weights.heads import linear_scores
+from nsnet_cli.weights.rows import NetworkUse
 
 STATE_FOLDER = ".nsnet-train"
 METRIC_POLICIES = ("nsnet", "uniform", "dense")
@@ -170,7 +170,6 @@ def score(
     examples: Sequence[Example], sampler: Sampler, head: FittedHead, multi_label: bool
 ) -> tuple[ScoredVideo, ...]:
     """Saliency and tag scores of examples, for the policies to be judged on."""
-    tagger = TagHead(head.weight, head.bias, multi_label)
     found = saliency(sampler, [sequence(example) for example in examples])
     return tuple(
         ScoredVideo(
@@ -178,7 +177,7 @@ def score(
             labels=example.labels,
             pts_s=example.times,
             saliency=saliency_by_policy(Seen(_confidence(example), of.fsm, of.vgm, of.combined)),
-            scores=tagger.scores(_recogniser(example), np.empty(0)),
+            scores=linear_scores(_recogniser(example), head.weight, head.bias, multi_label=multi_label),
             salient=example.salient,
             features=example.features,
         )

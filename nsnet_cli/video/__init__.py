@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from nsnet_cli.types import DecodeReport, FrameBatch, ReadOptions, VideoHeader
+    from nsnet_cli.media import DecodeReport, FrameBatch, ReadOptions, VideoHeader
     from nsnet_cli.video.reader import VideoReader
 
 __all__ = ["open_video", "read_video"]
@@ -25,7 +25,7 @@ def open_video(path: Path, options: ReadOptions) -> VideoReader:
 
 def read_video(path: Path, options: ReadOptions) -> Iterator[VideoHeader | FrameBatch | DecodeReport]:
     """All of a video's preview in one pass: its header, its batches, its report. Raises VideoError."""
-    from nsnet_cli.types import VideoHeader
+    from nsnet_cli.media import VideoHeader
 
     with open_video(path, options) as reader:
         yield VideoHeader(reader.info, reader.plan)

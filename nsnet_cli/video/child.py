@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nsnet_cli.errors import VideoError
-from nsnet_cli.types import ReadOptions, VideoHeader
+from nsnet_cli.media import ReadOptions, VideoHeader
 from nsnet_cli.video import wire
 
 if TYPE_CHECKING:

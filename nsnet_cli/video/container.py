@@ -24,7 +24,7 @@ import av.logging
 import av.video
 
 from nsnet_cli.errors import VideoError
-from nsnet_cli.types import ReadOptions
+from nsnet_cli.media import ReadOptions
 
 VIDEO_FORMATS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,live_flv,kux,f4v,asf,asf_o,ogg,mxf,rm,nut,dv,"

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from nsnet_cli.errors import VideoError
-from nsnet_cli.types import FrameBatch, PreviewPlan, ReadOptions
+from nsnet_cli.media import FrameBatch, PreviewPlan, ReadOptions
 from nsnet_cli.video.container import open_video
 from nsnet_cli.video.hdr import is_hdr
 from nsnet_cli.video.packets import sized_packets

@@ -12,7 +12,7 @@ import math
 from bisect import bisect_right
 from collections.abc import Sequence
 
-from nsnet_cli.types import PlannedFrame, PreviewPlan, ReadOptions
+from nsnet_cli.media import PlannedFrame, PreviewPlan, ReadOptions
 
 GAP_SLACK = 1.25
 """A gap this much longer than the interval is not worth decoding for."""

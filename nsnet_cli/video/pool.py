@@ -19,7 +19,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from nsnet_cli.types import ReadOptions
+    from nsnet_cli.media import ReadOptions
     from nsnet_cli.video.remote import RemoteReader
 
 VIDEOS_PER_PROCESS = 1000

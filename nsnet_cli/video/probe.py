@@ -15,7 +15,7 @@ import av
 import av.error
 
 from nsnet_cli.errors import VideoError
-from nsnet_cli.types import ReadOptions, VideoInfo
+from nsnet_cli.media import ReadOptions, VideoInfo
 from nsnet_cli.video.bitstream import keys_are_false
 from nsnet_cli.video.container import (
     FileIdentity,

@@ -19,7 +19,7 @@ import av
 import av.error
 import numpy as np
 
-from nsnet_cli.types import FrameBatch, PreviewPlan, ReadOptions
+from nsnet_cli.media import FrameBatch, PreviewPlan, ReadOptions
 from nsnet_cli.video.container import check_memory, open_video
 from nsnet_cli.video.packets import clocked_packets, packet_ticks, sized_packets
 from nsnet_cli.video.probe import Probe

@@ -21,7 +21,15 @@ import av.error
 import numpy as np
 
 from nsnet_cli.errors import VideoError
-from nsnet_cli.types import DecodeReport, FrameBatch, InputSpec, PlannedFrame, PreviewPlan, ReadOptions, VideoInfo
+from nsnet_cli.media import (
+    DecodeReport,
+    FrameBatch,
+    InputSpec,
+    PlannedFrame,
+    PreviewPlan,
+    ReadOptions,
+    VideoInfo,
+)
 from nsnet_cli.video.plan import plan_preview
 from nsnet_cli.video.probe import Probe, probe_video
 from nsnet_cli.video.source import Tally

@@ -14,7 +14,15 @@ from typing import Any, Protocol, Self
 
 from nsnet_cli.bounded import bounded
 from nsnet_cli.errors import NsnetError, VideoError
-from nsnet_cli.types import DecodeReport, FrameBatch, InputSpec, PreviewPlan, ReadOptions, VideoHeader, VideoInfo
+from nsnet_cli.media import (
+    DecodeReport,
+    FrameBatch,
+    InputSpec,
+    PreviewPlan,
+    ReadOptions,
+    VideoHeader,
+    VideoInfo,
+)
 from nsnet_cli.video import wire
 from nsnet_cli.video.process import START_TRIES, DecodeProcess
 

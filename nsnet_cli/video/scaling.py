@@ -16,7 +16,7 @@ import av.filter
 import numpy as np
 from av.sidedata.sidedata import SideDataContainer
 
-from nsnet_cli.types import ReadOptions
+from nsnet_cli.media import ReadOptions
 from nsnet_cli.video.hdr import is_hdr, to_sdr
 
 JPEG_QUALITY = 82

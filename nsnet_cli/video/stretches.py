@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import av
 
-from nsnet_cli.types import PlannedFrame, PreviewPlan
+from nsnet_cli.media import PlannedFrame, PreviewPlan
 
 SKIPPING_FRAMES = 1.5
 """Tolerance, in frames, from which on any frame may be left out that no other frame refers to."""

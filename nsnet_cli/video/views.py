@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from nsnet_cli.types import InputSpec
+from nsnet_cli.media import InputSpec
 
 LAST_FRAME_S = 1e-3
 """Times stay this far before the video's end, so that the last frame is still the nearest."""

@@ -14,7 +14,7 @@ import time
 from typing import Any
 
 from nsnet_cli.bounded import SLICE_S
-from nsnet_cli.types import FrameBatch
+from nsnet_cli.media import FrameBatch
 
 _LENGTHS = struct.Struct("<QQ")
 

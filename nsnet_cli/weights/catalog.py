@@ -16,7 +16,7 @@ from nsnet_cli.weights.fields import read_json
 from nsnet_cli.weights.files import expected_sha256, local_file
 from nsnet_cli.weights.hubspec import PREFIX, hub_sources
 from nsnet_cli.weights.memory import pinned_files
-from nsnet_cli.weights.registry import CheckpointRow, HubSource, NetworkRow, Registry, Source
+from nsnet_cli.weights.rows import CheckpointRow, HubSource, NetworkRow, Registry, Source
 from nsnet_cli.weights.schema import CONFIG_BYTES
 
 

@@ -20,13 +20,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from nsnet_cli.atomic import write_whole
 from nsnet_cli.errors import WeightsError
 from nsnet_cli.types import TagName
 from nsnet_cli.weights.fields import Place, check, read_json, regular_size, shown
-from nsnet_cli.weights.folders import write_whole
+from nsnet_cli.weights.heads import Head, LinearHead, OwnClassifier
 from nsnet_cli.weights.keys import HINT, check_tensors
 from nsnet_cli.weights.memory import remembered_sha256, sha256_of
-from nsnet_cli.weights.registry import PACKAGE_DIR, CheckpointRow, NetworkUse, Registry, load_registry
+from nsnet_cli.weights.registry import PACKAGE_DIR, load_registry
+from nsnet_cli.weights.rows import CheckpointRow, NetworkUse, Registry
 from nsnet_cli.weights.schema import CONFIG, CONFIG_BYTES, MODEL_BYTES, TAGS, VOCABULARY
 from nsnet_cli.weights.vocabulary import load_vocabulary
 
@@ -40,6 +42,8 @@ CONFIG_FILE, MODEL_FILE, CARD_FILE = "config.json", "model.safetensors", "README
 READY_FEATURES = "features:"
 """Stands before a file's name in place of a network, where a checkpoint was trained on features of unknown origin."""
 Kind = Literal["fixed-vocabulary", "own-vocabulary"]
+"""How config.json names a checkpoint's head: the recogniser's own classifier, or a linear head of own tags."""
+OWN_VOCABULARY: Kind = "own-vocabulary"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,18 +52,14 @@ class Checkpoint:
 
     name: str
     hash: str
-    """16 hex digits over the networks, sampler weights and vocabulary: what can change a result."""
+    """16 hex digits over networks, sampler and head: what can change a result."""
     license: str
-    kind: Kind
     preview: NetworkUse
     recogniser: NetworkUse
     sampler: Path | None
     """Folder of config.json and model.safetensors; None: no sampler is trained for this preview network."""
-    vocabulary: tuple[TagName, ...]
-    head: bool
-    """Own vocabulary: tags come from head.weight and head.bias over the recogniser's features."""
-    multi_label: bool = False
-    """Scores are independent (sigmoid), not shares of one (softmax)."""
+    head: Head
+    """What turns the recogniser's features and logits into scores of tags."""
     frames: int = 4
     """K that the checkpoint was made for."""
     preview_frames: int = 128
@@ -72,10 +72,16 @@ class Checkpoint:
     model_sha256: str = ""
     """Of the sampler folder's model.safetensors."""
 
+    @property
+    def vocabulary(self) -> tuple[TagName, ...]:
+        return self.head.vocabulary
+
 
 def resolve_checkpoint(spec: str, registry: Registry | None = None) -> Checkpoint:
-    """The checkpoint that `spec` names: a name of weights.toml, a local folder, or hub:owner/name@revision (downloaded
-    where it is not here). Raises WeightsError."""
+    """The checkpoint that `spec` names: a row of weights.toml, a local folder, or hub:owner/name@revision.
+
+    A folder of the Hub that is not here is downloaded. Raises WeightsError.
+    """
     registry = registry or load_registry()
     if spec.startswith("hub:"):
         from nsnet_cli.weights.hubspec import checkpoint_folder
@@ -97,17 +103,15 @@ def read_checkpoint(folder: Path, registry: Registry | None = None) -> Checkpoin
     preview, recogniser = (_network_use(folder, config, key, registry) for key in ("preview", "recogniser"))
     sha256 = _model_sha256(folder, config)
     _check_fit(folder, config, recogniser)
+    head = _head(folder, config, sha256)
     return Checkpoint(
         name=config["name"],
-        hash=_identity(preview, recogniser, config["vocabulary"], config, sha256),
+        hash=_hash(preview, recogniser, head, config, sha256),
         license=config["license"],
-        kind=config["kind"],
         preview=preview,
         recogniser=recogniser,
         sampler=folder,
-        vocabulary=config["vocabulary"],
-        head=config["kind"] == "own-vocabulary",
-        multi_label=config["multi_label"],
+        head=head,
         frames=config["sampling"]["frames"],
         preview_frames=config["sampling"]["preview"],
         sampler_config=config["sampler"],
@@ -120,7 +124,7 @@ def read_checkpoint(folder: Path, registry: Registry | None = None) -> Checkpoin
 def _from_row(row: CheckpointRow, registry: Registry) -> Checkpoint:
     """A registry row; its sampler is a checkpoint folder shipped in nsnet_cli/checkpoints."""
     folder, config, note = row_sampler(row)
-    vocabulary = load_vocabulary(row.recogniser.network.vocabulary)
+    head = OwnClassifier(load_vocabulary(row.recogniser.network.vocabulary))
     sha256 = _model_sha256(folder, config) if folder else ""
     if folder and row.sampler_sha256 and sha256 != row.sampler_sha256:
         raise WeightsError(
@@ -132,14 +136,12 @@ def _from_row(row: CheckpointRow, registry: Registry) -> Checkpoint:
         _check_fit(folder, config, None)
     return Checkpoint(
         name=row.name,
-        hash=_identity(row.preview, row.recogniser, vocabulary, config, sha256),
+        hash=_hash(row.preview, row.recogniser, head, config, sha256),
         license=row.license,
-        kind="fixed-vocabulary",
         preview=row.preview,
         recogniser=row.recogniser,
         sampler=folder,
-        vocabulary=vocabulary,
-        head=False,
+        head=head,
         frames=row.frames,
         preview_frames=max(row.frames, config["sampling"]["preview"] if folder else 128),
         sampler_config=config.get("sampler", {}),
@@ -193,17 +195,12 @@ def read_config(folder: Path) -> dict[str, Any]:
     return {**checked, "vocabulary": _vocabulary(checked["vocabulary"], place.inside("vocabulary"))}
 
 
-def read_tensors(folder: Path) -> dict[str, np.ndarray]:
-    """model.safetensors as float arrays: `sampler.*`, and `head.weight`, `head.bias` for an own vocabulary."""
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
-
-    path = folder / MODEL_FILE
-    try:
-        tensors: dict[str, np.ndarray] = load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise WeightsError(f"cannot read {path}: {error}", HINT) from error
-    return tensors
+def _head(folder: Path, config: Mapping[str, Any], sha256: str) -> Head:
+    """The head that `kind`, `vocabulary` and `multi_label` of a config.json stand for."""
+    vocabulary, multi_label = config["vocabulary"], config["multi_label"]
+    if config["kind"] == OWN_VOCABULARY:
+        return LinearHead(vocabulary, multi_label, folder / MODEL_FILE, sha256)
+    return OwnClassifier(vocabulary, multi_label)
 
 
 def _network_use(folder: Path, config: Mapping[str, Any], key: str, registry: Registry) -> NetworkUse:
@@ -236,12 +233,17 @@ def _vocabulary(value: Any, place: Place) -> tuple[TagName, ...]:
 def _check_fit(folder: Path, config: Mapping[str, Any], recogniser: NetworkUse | None) -> None:
     """Whether vocabulary, sampler and weights of a folder fit each other, and the recogniser."""
     place, tags = Place(str(folder / CONFIG_FILE), HINT, "bad_config"), len(config["vocabulary"])
-    own = config["kind"] == "own-vocabulary"
+    own = config["kind"] == OWN_VOCABULARY
     if (classes := config["sampler"]["classes"]) != (tags if own else 0):
         why = f"{classes}, where the {config['kind']} of {tags} tags needs {tags if own else 0}"
         raise place.inside("sampler", "classes").wrong(why)
-    if not own and recogniser and tags != (outputs := len(load_vocabulary(recogniser.network.vocabulary))):
-        raise place.inside("vocabulary").wrong(f"{tags} tags, {recogniser.network.name} tells {outputs} apart")
+    if not own and recogniser:
+        network, outputs = recogniser.network, len(load_vocabulary(recogniser.network.vocabulary))
+        if not outputs:
+            why = f"the row networks.{network.name} has no vocabulary, which kind {config['kind']} takes its tags from"
+            raise place.inside("recogniser", "network").wrong(why)
+        if tags != outputs:
+            raise place.inside("vocabulary").wrong(f"{tags} tags, {network.name} tells {outputs} apart")
     check_tensors(folder / MODEL_FILE, config["sampler"], tags=tags if own else None)
 
 
@@ -264,25 +266,14 @@ def network_identity(use: NetworkUse) -> str:
     """What makes two uses of a network say the same: weights, preprocessing, input size, what its outputs stand for."""
     row = use.network
     hashes = sorted({source.sha256 or f"{getattr(source, 'revision', '')}:{source.file}" for source in row.sources})
-    words = [row.vocabulary if row.vocabulary == "imagenet-1k" else [t.id for t in load_vocabulary(row.vocabulary)]]
+    named = row.vocabulary is None or row.vocabulary == "imagenet-1k"
+    words = [row.vocabulary if named else [tag.id for tag in load_vocabulary(row.vocabulary)]]
     return json.dumps([row.architecture, hashes, row.mean, row.std, row.interpolation, row.crop, use.size_px, words])
 
 
-def _identity(
-    preview: NetworkUse,
-    recogniser: NetworkUse,
-    vocabulary: tuple[TagName, ...],
-    config: Mapping[str, Any],
-    model_sha256: str,
-) -> str:
-    parts = [
-        network_identity(preview),
-        network_identity(recogniser),
-        [(tag.id, tag.name) for tag in vocabulary],
-        config.get("sampler", {}),
-        bool(config.get("multi_label", False)),
-        model_sha256,
-    ]
+def _hash(preview: NetworkUse, recogniser: NetworkUse, head: Head, config: Mapping[str, Any], model_sha256: str) -> str:
+    networks = [network_identity(preview), network_identity(recogniser)]
+    parts = [*networks, config.get("sampler", {}), model_sha256, head.identity]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 

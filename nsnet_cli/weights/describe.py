@@ -7,9 +7,9 @@ from typing import Any
 from nsnet_cli.errors import WeightsError
 from nsnet_cli.weights.catalog import Entry, FileEntry
 from nsnet_cli.weights.checkpoint import resolve_checkpoint
-from nsnet_cli.weights.files import check
 from nsnet_cli.weights.memory import sha256_of
-from nsnet_cli.weights.registry import Registry
+from nsnet_cli.weights.rows import Registry
+from nsnet_cli.weights.verify import check
 
 
 def entry_dict(entry: Entry) -> dict[str, Any]:
@@ -42,7 +42,7 @@ def details_of(entry: Entry, registry: Registry) -> dict[str, Any]:
     """What `show` adds: preprocessing of a network, sampler of a checkpoint."""
     if entry.kind == "network":
         row = registry.networks[entry.name]
-        words = row.vocabulary if isinstance(row.vocabulary, str) else [tag.name for tag in row.vocabulary]
+        words = [tag.name for tag in row.vocabulary] if isinstance(row.vocabulary, tuple) else row.vocabulary
         keys = ("architecture", "mean", "std", "interpolation", "crop")
         return {**{key: getattr(row, key) for key in keys}, "vocabulary": words}
     if entry.origin == "hub" and not entry.here:

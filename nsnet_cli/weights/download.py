@@ -21,7 +21,7 @@ from nsnet_cli.errors import WeightsError
 from nsnet_cli.weights import progress
 from nsnet_cli.weights.faults import StalledError, UnreachableError, weights_error
 from nsnet_cli.weights.files import cached_file, expected_sha256, repo_cache
-from nsnet_cli.weights.registry import HubSource
+from nsnet_cli.weights.rows import HubSource
 from nsnet_cli.weights.verify import check_cached
 
 ATTEMPTS = 3

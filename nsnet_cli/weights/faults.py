@@ -8,7 +8,7 @@ import ssl
 from collections.abc import Iterator
 
 from nsnet_cli.errors import WeightsError
-from nsnet_cli.weights.registry import HubSource
+from nsnet_cli.weights.rows import HubSource
 
 KINDS = {
     "offline": "HF_HUB_OFFLINE is set and the file is not cached",

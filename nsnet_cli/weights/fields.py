@@ -85,7 +85,7 @@ def listing(each: Field, least: int, most: int, default: Any = REQUIRED) -> Fiel
     return Field(list, default, least, most, each=each)
 
 
-ANYTHING = Field(object)
+ANYTHING, OPTIONAL = Field(object), Field(object, None)
 _WORDS = {str: "text", int: "a whole number", float: "a number", bool: "true or false", dict: "a table", list: "a list"}
 
 

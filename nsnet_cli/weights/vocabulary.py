@@ -14,12 +14,14 @@ from nsnet_cli.weights.fields import read_bytes
 from nsnet_cli.weights.schema import MOST_TAGS, VOCABULARY_BYTES
 
 
-def load_vocabulary(vocabulary: str | tuple[TagName, ...]) -> tuple[TagName, ...]:
-    """The tags of a row's vocabulary, in the order of the classifier's outputs.
+def load_vocabulary(vocabulary: str | tuple[TagName, ...] | None) -> tuple[TagName, ...]:
+    """The tags of a row's vocabulary, in the order of the classifier's outputs; none where the row has none.
 
     `vocabulary` is 'imagenet-1k', the path of a file, or the tags themselves. A file is JSON (a list of names, or of
     {"id", "name"}) or text: a tag a line, `name` or `id<TAB>name`. Raises WeightsError.
     """
+    if vocabulary is None:
+        return ()
     if isinstance(vocabulary, tuple):
         return vocabulary
     if vocabulary == "imagenet-1k":

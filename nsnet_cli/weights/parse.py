@@ -1,0 +1,130 @@
+"""From the tables of a weights.toml to rows. A mistake is reported with file, row, field and value."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from nsnet_cli.types import TagName
+from nsnet_cli.weights.fields import Place, check, shown
+from nsnet_cli.weights.rows import (
+    CheckpointRow,
+    HubSource,
+    NetworkRow,
+    NetworkUse,
+    PackageSource,
+    Registry,
+    Source,
+)
+from nsnet_cli.weights.schema import NAMES, REGISTRY, SOURCES
+
+SCHEMA_VERSION = 1
+
+
+def parse_rows(data: Mapping[str, Any], file: str, origin: str, folder: Path, onto: Registry) -> Registry:
+    """The rows of `data` added to those of `onto`. Paths in rows are relative to `folder`. Raises WeightsError."""
+    top = Place(file, None, "bad_registry")
+    version = data.get("schema_version")
+    if isinstance(version, int) and version != SCHEMA_VERSION:
+        raise top.inside("schema_version").wrong(f"{shown(version)}; this nsnet reads {SCHEMA_VERSION}")
+    for kind, taken in (("networks", onto.networks), ("checkpoints", onto.checkpoints)):
+        named = data.get(kind)
+        for name in named if isinstance(named, dict) else ():
+            if name in taken:
+                raise top.inside(kind, name).wrong(f"the name {name!r} is taken by a row of nsnet; choose another")
+    rows = check(data, REGISTRY, top)
+    networks, checkpoints = dict(onto.networks), dict(onto.checkpoints)
+    for name, row in rows["networks"].items():
+        networks[name] = _network(name, row, top.inside("networks", name), origin, folder)
+    for name, row in rows["checkpoints"].items():
+        checkpoints[name] = _checkpoint(name, row, top.inside("checkpoints", name), origin, folder, networks)
+    return Registry(networks, checkpoints)
+
+
+def _network(name: str, row: Mapping[str, Any], place: Place, origin: str, folder: Path) -> NetworkRow:
+    sources = (_source(source, place.inside("sources", i)) for i, source in enumerate(row["sources"]))
+    return NetworkRow(
+        name=name,
+        architecture=row["architecture"],
+        license=row["license"],
+        mean=_triple(row["mean"]),
+        std=_triple(row["std"]),
+        interpolation=row["interpolation"],
+        crop=float(row["crop"]),
+        vocabulary=_vocabulary(row["vocabulary"], place.inside("vocabulary"), folder),
+        sources=tuple(sources),
+        origin=origin,
+    )
+
+
+def _triple(values: list[float]) -> tuple[float, float, float]:
+    red, green, blue = (float(v) for v in values)
+    return red, green, blue
+
+
+def _vocabulary(value: Any, place: Place, folder: Path) -> str | tuple[TagName, ...] | None:
+    if value is None:
+        return None
+    if isinstance(value, str) and value and "\0" not in value:
+        return value if value == "imagenet-1k" else str(_beside(folder, value))
+    if not isinstance(value, list):
+        raise place.wrong(f"{shown(value)} is neither 'imagenet-1k', nor a file of names, nor a list of names")
+    names = check(value, NAMES, place)
+    if len(set(names)) != len(names):
+        raise place.wrong("names a tag twice")
+    return tuple(TagName(name, name) for name in names)
+
+
+def _source(row: Mapping[str, Any], place: Place) -> Source:
+    source = check(row, SOURCES[row["kind"]], place)
+    file, sha256 = source["file"], source["sha256"]
+    package = source["kind"] == "package"
+    if sha256 is None and (package or not file.endswith(".safetensors")):
+        why = "a package source" if package else f"{file}, which may be a pickle,"
+        raise place.inside("sha256").wrong(f"missing; {why} is only read when its hash is known")
+    rest = (file, sha256, source["size_bytes"], source["keys"])
+    if package:
+        return PackageSource(source["distribution"], source["module"], *rest)
+    return HubSource(source["repo_id"], source["revision"], *rest)
+
+
+def _checkpoint(
+    name: str, row: Mapping[str, Any], place: Place, origin: str, folder: Path, networks: Mapping[str, NetworkRow]
+) -> CheckpointRow:
+    sampler = row["sampler"]
+    if sampler is not None and ("\0" in sampler or sampler in (".", "..")):
+        raise place.inside("sampler").wrong(f"{shown(sampler)} is not a folder")
+    if sampler is not None and origin != "nsnet" and ("/" in sampler or sampler.startswith(".")):
+        sampler = str(_beside(folder, sampler))
+    recogniser = _use(row["recogniser"], place.inside("recogniser"), networks)
+    if recogniser.network.vocabulary is None:
+        why = f"the row networks.{recogniser.network.name} has no vocabulary, which this checkpoint takes its tags from"
+        raise place.inside("recogniser", "network").wrong(why)
+    return CheckpointRow(
+        name=name,
+        description=row["description"],
+        license=row["license"],
+        preview=_use(row["preview"], place.inside("preview"), networks),
+        recogniser=recogniser,
+        sampler=sampler,
+        frames=row["frames"],
+        sampler_sha256=row["sampler_sha256"],
+        origin=origin,
+    )
+
+
+def _beside(folder: Path, named: str) -> Path:
+    """A user's own path: relative to their registry's folder; ~ where they have a home."""
+    try:
+        path = Path(named).expanduser()
+    except RuntimeError:
+        path = Path(named)
+    return (folder / path).resolve()
+
+
+def _use(use: Mapping[str, Any], place: Place, networks: Mapping[str, NetworkRow]) -> NetworkUse:
+    if use["network"] not in networks:
+        known = ", ".join(networks)
+        raise place.inside("network").wrong(f"{shown(use['network'])} is not a row of [networks]; known: {known}")
+    return NetworkUse(networks[use["network"]], use["size_px"])
