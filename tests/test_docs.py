@@ -400,6 +400,12 @@ def test_what_the_pages_name_of_the_code_is_there() -> None:
     assert missing == []
 
 
+def test_every_part_of_the_package_stands_in_the_architecture() -> None:
+    there = {path.name + "/" * path.is_dir() for path in (ROOT / "nsnet_cli").iterdir() if path.name[0] not in "_."}
+    text = " ".join(row[0] for row in rows("architecture", "Packages, from the bottom up"))
+    assert set(re.findall(r"`([^`]+)`", text)) == there - {"checkpoints/", "py.typed", "weights.toml"}
+
+
 def test_the_front_page_is_short_and_its_two_commands_are_what_ci_runs() -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     assert text.count("\n") <= 150
