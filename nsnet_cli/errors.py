@@ -74,6 +74,8 @@ VIDEO_ERROR_KINDS = (
 
 LOST_KINDS = frozenset({"timeout", "out_of_memory", "crashed", "internal"})
 """Of these kinds, those that tell of the machine, the moment or this program, not of the file."""
+PASSING_KINDS = LOST_KINDS | {"unreadable", "permission_denied"}
+"""Of these kinds, those that may be over by the next run: it tries these videos again without being asked."""
 
 
 class LostVideosError(NsnetError):
