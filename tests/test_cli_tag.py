@@ -24,9 +24,11 @@ import pytest
 from hung_disk import hung_disk
 from PIL import Image
 
-from nsnet_cli.errors import VIDEO_ERROR_KINDS
+from nsnet_cli.errors import VIDEO_ERROR_KINDS, VideoError
 from nsnet_cli.nets.build import _cuda_present
 from nsnet_cli.outputs.jsonlines import from_dict
+from nsnet_cli.tagger import Tagger
+from nsnet_cli.types import VideoResult
 
 Out = subprocess.CompletedProcess[str]
 HEAD = ["schema_version", "path", "status", "duration_s", "tags", "salient_frames", "sampling", "model", "cost"]
@@ -193,6 +195,37 @@ def test_everything_at_once(inside: Callable[..., Out], many: Callable[[int], Pa
     assert (out / "page" / "index.html").exists()
     summary = json.loads((out / "json" / "run.json").read_text())
     assert (summary["videos"], summary["done"], summary["failed"], summary["exit_code"]) == (3, 3, 0, 0)
+
+
+def test_what_may_be_over_is_tried_again(cat_video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk that failed, a machine that was short of memory: the next run looks again. A bad file stays bad."""
+    from nsnet_cli.run.opening import Asked
+    from nsnet_cli.run.tagging import Request, TaggingRun
+
+    videos = [tmp_path / f"{kind}.mp4" for kind in ("unreadable", "timeout", "truncated")]
+    for video in videos:
+        video.write_bytes(cat_video.read_bytes())
+    request = Request(tuple(map(str, videos)), Asked(policy="uniform", frames=1), output_dir=tmp_path / "out")
+
+    def left() -> set[str]:
+        run = TaggingRun(request)
+        try:
+            run.find()
+            return {Path(job.path).stem for job in run.plan()}
+        finally:
+            run.close()
+
+    def fail(path: Path, **_: object) -> VideoResult:
+        raise VideoError("no", kind=path.stem)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Tagger, "tag", lambda self, path, **options: fail(path))
+        run = TaggingRun(request)
+        run.find()
+        assert len(run.plan()) == 3
+        assert {result.status for result in run.results()} == {"error"}
+        run.close()
+    assert left() == {"unreadable", "timeout"}
 
 
 def test_done_is_skipped_until_something_changes(

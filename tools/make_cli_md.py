@@ -45,14 +45,14 @@ def _command(path: str, command: Any, summary: str) -> Iterator[str]:
     usage = " ".join([path, "[OPTIONS]", *(_argument(p) for p in arguments)])
     yield f"    {usage}\n"
     if arguments:
-        yield "\n".join(f"`{p.make_metavar(_context(command))}`: {_cell(p.help)}" for p in arguments) + "\n"
+        yield "\n".join(f"- `{_argument(p)}`: {_cell(p.help)}" for p in arguments) + "\n"
     panels: dict[str, list[Any]] = {}
     for param in command.params:
         if param.param_type_name != "argument" and not param.hidden:
             panels.setdefault(getattr(param, "rich_help_panel", None) or "Options", []).append(param)
     for panel in sorted(panels, key=lambda heading: (heading == "Options", heading)):
         yield f"{panel}:\n"
-        yield "\n".join(_option(command, p) for p in panels[panel]) + "\n"
+        yield "\n".join(_option(p) for p in panels[panel]) + "\n"
 
 
 def _argument(param: Any) -> str:
@@ -61,20 +61,24 @@ def _argument(param: Any) -> str:
     return f"{name}{dots}" if param.required else f"[{name}]{dots}"
 
 
-def _context(command: Any) -> Any:
-    return command.make_context(command.name or "", [], resilient_parsing=True)
-
-
-def _option(command: Any, param: Any) -> str:
+def _option(param: Any) -> str:
     flags = ", ".join(f"`{flag}`" for flag in (*param.opts, *param.secondary_opts))
-    value = "" if param.is_flag else f" `{param.make_metavar(_context(command))}`"
+    value = "" if param.is_flag else f" `{_value(param)}`"
     default = param.default if param.show_default and param.default not in (None, False, ()) else None
     facts = [_limits(param.type), f"default `{default}`" if default is not None else ""]
     facts.append(f"variable `{param.envvar}`" if param.envvar else "")
     known = "; ".join(fact for fact in facts if fact)
     text = f"{flags}{value}: {_cell(param.help)}" + (f" ({known})" if known else "")
-    # a value such as `<table|jsonl>` must stay on one line
+    # a value such as `table|jsonl` must stay on one line
     return textwrap.fill(text, 118, initial_indent="- ", subsequent_indent="  ", break_on_hyphens=False)
+
+
+def _value(param: Any) -> str:
+    """What stands for a value. Written here, for releases of typer spell it differently."""
+    if param.metavar or hasattr(param.type, "choices"):
+        return str(param.metavar or "|".join(map(str, param.type.choices)))
+    kind = param.type.name
+    return next((sign for word, sign in (("int", "N"), ("float", "X"), ("path", "PATH")) if word in kind), "TEXT")
 
 
 def _limits(kind: Any) -> str:

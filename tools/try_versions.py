@@ -32,7 +32,7 @@ TESTS: dict[str, str] = {
     "torchvision": "engine",
     "timm": "engine weights_registry",
     "decord": "video_source",
-    "av": "video_source video_bad_input video_worker outputs_views",
+    "av": "video_source video_bad_input video_pool outputs_views",
     "numpy": "selection tagger evaluate_metrics outputs_views train_features",
     "pillow": "outputs_views outputs_pages outputs_sidecars explain_command",
     "openvino": "engine tagger",

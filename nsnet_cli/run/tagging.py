@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from nsnet_cli import inputs
 from nsnet_cli.bounded import bounded
 from nsnet_cli.cores import usable_cores
+from nsnet_cli.errors import PASSING_KINDS
 from nsnet_cli.media import Decoder
 from nsnet_cli.outputs.files import FileOutputs
 from nsnet_cli.outputs.formats import DEFAULT
@@ -157,13 +158,14 @@ class TaggingRun:
         todo = []
         for job in self.jobs:
             stored = self.files.look(job.name, lambda path=job.path: _fingerprint(tagger, path), job.source)  # type: ignore[misc]
-            skip = stored.state == "done" or (stored.state == "failed" and not self.request.retry_failed)
-            if not skip or stored.result is None:
+            result = stored.result
+            again = self.request.retry_failed or (result and result.error and result.error.kind in PASSING_KINDS)
+            if result is None or not (stored.state == "done" or (stored.state == "failed" and not again)):
                 todo.append(replace(job, error=job.error or stored.error))
                 continue
-            self.tally.count_skipped(stored.result)
+            self.tally.count_skipped(result)
             if not self.request.dry:
-                self.files.skip(replace(stored.result, path=job.path))  # under its current name
+                self.files.skip(replace(result, path=job.path))  # under its current name
         return todo
 
     def _finished(self, watch: batch.Watch | None) -> Iterator[Finished]:
