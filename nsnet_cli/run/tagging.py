@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -157,7 +158,7 @@ class TaggingRun:
             return self.jobs
         todo = []
         for job in self.jobs:
-            stored = self.files.look(job.name, lambda path=job.path: _fingerprint(tagger, path), job.source)  # type: ignore[misc]
+            stored = self.files.look(job.name, partial(_fingerprint, tagger, job.path), job.source)
             result = stored.result
             again = self.request.retry_failed or (result and result.error and result.error.kind in PASSING_KINDS)
             if result is None or not (stored.state == "done" or (stored.state == "failed" and not again)):
