@@ -244,6 +244,7 @@ def test_auto_beside_a_gpu_runs_the_default_checkpoint_on_the_cpu(monkeypatch: p
     assert (engine.name, engine.precision) == ("cpu", "f32")
 
 
+@pytest.mark.torch
 def test_the_cost_of_a_network_that_is_not_exported_is_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is downloaded or computed for it: ResNet-50 at 224 px is 4.1 GFLOPs a frame."""
     monkeypatch.setenv("NSNET_CACHE", str(tmp_path))
@@ -251,6 +252,7 @@ def test_the_cost_of_a_network_that_is_not_exported_is_known(tmp_path: Path, mon
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.torch
 def test_a_heavy_recogniser_takes_the_gpu_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     import torch
 

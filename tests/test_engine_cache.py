@@ -24,6 +24,8 @@ FEATURES = np.random.default_rng(0).standard_normal((16, 1280), np.float32)
 LOGITS = np.random.default_rng(1).standard_normal((16, 1000), np.float32) * 3
 TIMES = np.linspace(0, 1, 16, dtype=np.float32)
 
+pytestmark = pytest.mark.torch  # exports are made here
+
 
 @pytest.fixture
 def cache(tagger: Tagger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:

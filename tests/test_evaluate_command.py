@@ -122,7 +122,7 @@ def test_complaints(videos: Path, tmp_path: Path, capfd: pytest.CaptureFixture[s
     assert "no row of split 'val'" in capfd.readouterr().err
 
 
-@pytest.mark.parametrize("command", ["evaluate", "train"])
+@pytest.mark.parametrize("command", ["evaluate", pytest.param("train", marks=pytest.mark.torch)])
 def test_decoders_that_die_are_no_smaller_sample(
     command: str, videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:

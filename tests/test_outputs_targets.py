@@ -25,6 +25,7 @@ def labels(tmp_path: Path) -> Path:
     return tmp_path / "labels.csv"
 
 
+@pytest.mark.torch
 def test_train_spares_files_of_others(labels: Path, inside: Inside) -> None:
     (labels.parent / "README.md").write_text("my holidays")
     refused = inside("train", labels, "-o", labels.parent)

@@ -117,7 +117,7 @@ def test_a_hang_ends_at_the_deadline_and_the_next_video_is_read(fault: str, clip
         ("abort", "crashed", "SIGABRT: codec: assertion failed"),
         ("leak", "out_of_memory", "memory"),
         ("broken", "internal", "ZeroDivisionError"),
-        ("unsendable", "crashed", "pickle"),
+        ("unsendable", "crashed", "local object"),
         ("eio", "unreadable", "Input/output error"),
     ],
 )

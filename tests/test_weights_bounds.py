@@ -240,6 +240,7 @@ def test_scores_that_are_no_numbers_are_an_error() -> None:
         Saliency(np.ones(1), np.ones(1), np.array([np.nan]))
 
 
+@pytest.mark.torch
 def test_network_files_of_nan_or_rubbish_are_refused(tmp_path: Path) -> None:
     from nsnet_cli.nets.networks import _misfit, read_state
 
@@ -259,6 +260,7 @@ def test_network_files_of_nan_or_rubbish_are_refused(tmp_path: Path) -> None:
 # ---- the table of fields and the sampler are one
 
 
+@pytest.mark.torch
 def test_the_fields_of_a_sampler_are_its_settings() -> None:
     from typing import get_args, get_type_hints
 
@@ -271,6 +273,7 @@ def test_the_fields_of_a_sampler_are_its_settings() -> None:
     assert get_args(get_type_hints(SamplerConfig)["combination"]) == COMBINATIONS
 
 
+@pytest.mark.torch
 @pytest.mark.parametrize("classes", [0, 3])
 @pytest.mark.parametrize("standing", [False, True])
 @pytest.mark.parametrize("layers", [0, 2])
