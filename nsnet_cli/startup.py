@@ -57,7 +57,7 @@ def decode_pool(timeout_s: float | None) -> DecodePool:
 
 def keep(thing: object) -> None:
     """Keep until the process ends: taking compiled networks apart takes 30 ms, and nobody waits for the memory."""
-    _kept.append(thing)
+    _kept[:] = [thing]
 
 
 def leave(code: int) -> NoReturn:

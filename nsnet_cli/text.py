@@ -4,8 +4,8 @@ File names may hold anything but NUL and '/': control characters, quotes, bytes 
 both people and programs safe:
 
 - `printable(text)`, for people (table, CSV): a backslash is doubled, control characters and bytes that are no UTF-8
-  become escapes (`\\n`, `\\x1b`, `\\xff`): such a name neither breaks a line nor steers the terminal. `unprintable`
-  undoes it. `harmless(text)` is the same for whole messages, backslashes left alone.
+  become escapes (`\\n`, `\\x1b`, `\\xff`): such a name neither breaks a line nor steers the terminal, and
+  can be read back. `harmless(text)` is the same for whole messages, backslashes left alone.
 - `spreadsheet_cell(text)`, for CSV: what a spreadsheet would take for a formula begins with an apostrophe.
 - `json_text(object)`, for programs: JSON in UTF-8, with those same characters as `\\uXXXX`. A byte 0xNN that is no
   UTF-8 is `\\udcNN` (PEP 383): Python's `os.fsencode(json.loads(line)["path"])` is the exact name again.
@@ -32,19 +32,6 @@ def harmless(text: str) -> str:
     return UNSAFE.sub(_escape, text)
 
 
-def unprintable(text: str) -> str:
-    """The exact name that `printable` wrote."""
-
-    def back(match: re.Match[str]) -> str:
-        code = match[1]
-        if code[0] in "xu" and len(code) > 1:
-            number = int(code[1:], 16)
-            return chr(0xDC00 + number) if code[0] == "x" and number >= 0xA0 else chr(number)
-        return {"n": "\n", "r": "\r", "t": "\t"}.get(code, code)
-
-    return re.sub(r"\\(x[0-9a-f]{2}|u[0-9a-f]{4}|.)", back, text)
-
-
 def _escape(match: re.Match[str]) -> str:
     char = match[0]
     code = ord(char)
@@ -63,14 +50,9 @@ NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 def spreadsheet_cell(text: str) -> str:
     """A cell of a CSV file that no spreadsheet takes for a formula: '=1+1' -> "'=1+1". Numbers stay numbers.
 
-    `text` went through `printable`. `spreadsheet_text` undoes it.
+    `text` went through `printable`. Without its first apostrophe the cell is `text` again.
     """
     return f"'{text}" if FORMULA.match(text) and not NUMBER.fullmatch(text) else text
-
-
-def spreadsheet_text(cell: str) -> str:
-    """What `spreadsheet_cell` was given: one apostrophe at the beginning goes."""
-    return cell.removeprefix("'")
 
 
 def json_text(value: Any, indent: int | None = None) -> str:

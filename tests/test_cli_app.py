@@ -12,12 +12,13 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from shown_names import unprintable
 
 from nsnet_cli import __version__
 from nsnet_cli.cli import app
 from nsnet_cli.cli.options import OPTIONS, check_budget
 from nsnet_cli.errors import DeviceError, NoInputError, OutputError, UsageError, VideoError, WeightsError
-from nsnet_cli.text import clock, harmless, json_text, printable, unprintable
+from nsnet_cli.text import clock, harmless, json_text, printable
 
 HEAVY = (
     "torch",

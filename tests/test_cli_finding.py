@@ -17,10 +17,10 @@ import av
 import numpy as np
 import pytest
 from hung_disk import hung_disk
+from shown_names import spreadsheet_text, unprintable
 
 from nsnet_cli import bounded, looking
 from nsnet_cli.inputs import find_videos
-from nsnet_cli.text import spreadsheet_text, unprintable
 
 Out = subprocess.CompletedProcess[str]
 CHEAP = ("--policy", "uniform", "--frames", "1", "--top-k", "1")

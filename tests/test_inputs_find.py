@@ -183,9 +183,9 @@ def test_a_video_s_name_follows_from_its_own_path(tmp_path: Path) -> None:
 def test_common_folder(tmp_path: Path) -> None:
     for name in ("x/1.mp4", "x/y/2.mp4", "z/3.mp4"):
         make_clip(tmp_path / name)
-    assert inputs.common_folder([str(tmp_path / "x")]) == str(tmp_path / "x")
-    assert inputs.common_folder([str(tmp_path / "x/1.mp4")]) == str(tmp_path / "x")
-    assert inputs.common_folder([str(tmp_path / "x"), str(tmp_path / "z/3.mp4")]) == str(tmp_path)
+    assert find_videos([str(tmp_path / "x")]).base == str(tmp_path / "x")
+    assert find_videos([str(tmp_path / "x/1.mp4")]).base == str(tmp_path / "x")
+    assert find_videos([str(tmp_path / "x"), str(tmp_path / "z/3.mp4")]).base == str(tmp_path)
     assert inputs.relative_name(str(tmp_path / "x/y/2.mp4"), str(tmp_path)) == "x/y/2.mp4"
 
 

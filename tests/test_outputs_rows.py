@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from shown_names import spreadsheet_text, unprintable
 
 from nsnet_cli.cli.explain import frames_csv
 from nsnet_cli.media import VideoInfo
 from nsnet_cli.outputs.formats import FORMATS, Stdout
 from nsnet_cli.outputs.jsonlines import explain_dict, from_dict, to_dict, to_line
 from nsnet_cli.outputs.thumbnails import thumbnail_suffixes, thumbnails
-from nsnet_cli.text import spreadsheet_cell, spreadsheet_text, unprintable
+from nsnet_cli.text import spreadsheet_cell
 from nsnet_cli.types import (
     Cost,
     ErrorInfo,

@@ -63,7 +63,6 @@ class VideoFeatures:
 
     pts_s: np.ndarray
     duration_s: float
-    plan: str
     preview: NetworkOutput
     """outputs: the preview network's logits."""
     recogniser: NetworkOutput | None
@@ -204,7 +203,7 @@ class Extractor:
             raise VideoError(f"{path} gave no frames", kind="no_frames")
         times = np.concatenate(pts)
         order = np.argsort(times, kind="stable")
-        metadata = {"duration_s": repr(float(video.info.duration_s)), "plan": video.plan.kind}
+        metadata = {"duration_s": repr(float(video.info.duration_s))}
         entries = {}
         for role, pairs in made.items():
             features, outputs = (np.concatenate(part)[order].astype(np.float16) for part in zip(*pairs, strict=True))
@@ -231,7 +230,6 @@ def _assemble(entries: dict[str, Any]) -> VideoFeatures:
     return VideoFeatures(
         pts_s=arrays["pts_s"],
         duration_s=float(metadata["duration_s"]),
-        plan=metadata.get("plan", ""),
         preview=outputs["preview"],
         recogniser=outputs.get("recogniser"),
     )

@@ -29,8 +29,6 @@ class FittedHead:
     weight: np.ndarray
     bias: np.ndarray
     decay: float
-    inner_loss: float
-    """Mean loss of a video in the folds that chose the decay; nan where there were too few videos to choose."""
 
 
 def salient_representation(features: np.ndarray, saliency: np.ndarray) -> np.ndarray:
@@ -67,7 +65,6 @@ def fit_head(
         weight=folded.astype(np.float32),
         bias=(bias.numpy() - folded @ centre).astype(np.float32),
         decay=decay,
-        inner_loss=float(losses.min()) if len(losses) else float("nan"),
     )
 
 

@@ -16,7 +16,7 @@ better than before (`refine`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -160,9 +160,6 @@ def told_apart(close: np.ndarray, weight: np.ndarray, owner: np.ndarray, targets
     score = score / max(score.std(), 1e-9)  # the scale of r is not the point
     log_p = score - np.log(np.exp(score).sum(1, keepdims=True))
     return float(np.where(targets > 0, log_p, -np.inf).max(1).mean())
-
-
-Saliency = Callable[[], Sequence[np.ndarray]]
 
 
 def refine(

@@ -122,8 +122,8 @@ def scrap_stretch(photo: Image.Image, count: int, rng: random.Random) -> list[Im
 def slate_stretch(count: int, rng: random.Random) -> list[Image.Image]:
     """Black, plain or graded frames and titles, as between the shots of any edited video."""
     side = rng.choice(SIDES_PX)
-    dark, light = sorted(np.array([rng.randrange(256) for _ in range(3)]) for _ in range(2)) if rng.random() < 0 else (
-        np.array([rng.randrange(256) for _ in range(3)]), np.array([rng.randrange(256) for _ in range(3)]))  # fmt: skip
+    rng.random()  # decides nothing any more, but without it every later draw would change
+    dark, light = (np.array([rng.randrange(256) for _ in range(3)]) for _ in range(2))
     if rng.random() < 0.4:
         dark = light = np.array([rng.choice([0, 0, 10, 255])] * 3)
     ramp = np.linspace(0, 1, side)[:, None, None]
