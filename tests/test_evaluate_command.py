@@ -134,4 +134,4 @@ def test_decoders_that_die_are_no_smaller_sample(
     output = ["-o", str(tmp_path / "mine")] if command == "train" else []
     assert run([command, str(labels), *output, "--device", "cpu"]) == 3
     out, err = capfd.readouterr()
-    assert out == "" and "2 of 2 videos were lost to something other than the files (2 crashed)" in err
+    assert out == "" and "2 of 2 videos were lost, not because of the files (2 crashed)" in err

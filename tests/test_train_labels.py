@@ -45,13 +45,13 @@ def test_spreadsheets_put_a_mark_first_and_columns_in_any_order(tmp_path: Path) 
         ("path,label,segments\na.mp4,cat,1:20-1:30\n", ["line 2", "'1:20-1:30'"]),
         ("path,label\na.mp4,cat\na.mp4,dog\n", ["line 3", "line 2", "';'"]),
         ("path,label\na.mp4,cat\n./x/../a.mp4,cat\n", ["line 3", "'./x/../a.mp4'", "line 2"]),
-        ("path,label\na.mp4,pull-ups, gym\n", ["line 2", "'gym' is in no column", "(path,label)", "'a;b'", "quotes"]),
-        ("path,label,split\na.mp4,cat,val,,dog\n", ["line 2", "'dog' is in no column", "3 (path,label,split)"]),
+        ("path,label\na.mp4,pull-ups, gym\n", ["line 2", "'gym' has no column", "(path,label)", "'a;b'", "quotes"]),
+        ("path,label,split\na.mp4,cat,val,,dog\n", ["line 2", "'dog' has no column", "3 (path,label,split)"]),
         ("path,label\na.mp4\n", ["line 2", "'a.mp4'", "no label"]),
         ("path,label,label\na.mp4,cat,dog\n", ["line 1", "two columns", "'label'"]),
         ("path,label,Splits\na.mp4,cat,val\n", ["line 1", "'splits' is unknown", "'split'"]),
-        ('path,label\na.mp4,"cat\nb.mp4,dog\n', ["line 3", "the label 'cat", "a quote is not closed"]),
-        ('path,label\n"a.mp4,cat\nb.mp4,dog\n', ["line 3", "the path 'a.mp4", "a quote is not closed"]),
+        ('path,label\na.mp4,"cat\nb.mp4,dog\n', ["line 3", "the label 'cat", "is a quote not closed?"]),
+        ('path,label\n"a.mp4,cat\nb.mp4,dog\n', ["line 3", "the path 'a.mp4", "is a quote not closed?"]),
         ("path,label\na.mp4,ca\x1bt\n", ["line 2", r"'ca\x1bt'", "cannot be printed"]),
         ("path;label\na.mp4;cat\n", ["line 1", "'path;label'"]),
     ],
@@ -165,9 +165,9 @@ def test_a_class_may_be_called_train(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("names", "says"),
     [
-        (("train/1.mp4", "val/2.mp4"), "train/1.mp4 lies in a split's folder, but in no class's"),
-        (("train/cat/1.mp4", "val/2.mp4"), "val/2.mp4 lies in a split's folder, but in no class's"),
-        (("train/cat/1.mp4", "val/cat/2.mp4", "more/3.mp4"), r"splits \(train, val\) and others .* \(more\)"),
+        (("train/1.mp4", "val/2.mp4"), "train/1.mp4 is in a split folder but in no class folder"),
+        (("train/cat/1.mp4", "val/2.mp4"), "val/2.mp4 is in a split folder but in no class folder"),
+        (("train/cat/1.mp4", "val/cat/2.mp4", "more/3.mp4"), r"split folders \(train, val\) and other .* \(more\)"),
     ],
 )
 def test_splits_that_are_not_clear_are_refused(tmp_path: Path, names: tuple[str, ...], says: str) -> None:
@@ -191,7 +191,7 @@ def test_fixed_vocabulary_by_id_or_name(tmp_path: Path) -> None:
 def test_labels_outside_the_vocabulary(tmp_path: Path) -> None:
     vocabulary = load_vocabulary("imagenet-1k")
     found = read_labels(label_file(tmp_path, "path,label\na.mp4,tabby\nb.mp4,tabbi\n"))
-    with pytest.raises(UsageError, match=r"line 3: label 'tabbi' is not in .* 1000 tags \(near it: tabby"):
+    with pytest.raises(UsageError, match=r"line 3: label 'tabbi' is not in .* 1000 tags \(similar: tabby"):
         label_indices(found.videos, vocabulary)
     found = read_labels(label_file(tmp_path, "path,label\na.mp4,crane\n"))
     with pytest.raises(UsageError, match="n02012849"):  # a bird and a machine
