@@ -1,4 +1,4 @@
-"""nsnet as a library: any number of videos; what was seen, when, and what it cost.
+"""nsnet as a library: what each video shows, when, and what it cost.
 
 python examples/library_use.py examples/videos/*.mp4
 """

@@ -1,4 +1,4 @@
-"""Label files: what is taken, and that each mistake is named with its file, line and value."""
+"""Label files: what is accepted, and that each mistake is named with its file, line and value."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_all_columns(tmp_path: Path) -> None:
     assert first.path == tmp_path / "a.mp4" and found.names == ("cat", "dog") and found.multi_label
 
 
-def test_spreadsheets_put_a_mark_first_and_columns_in_any_order(tmp_path: Path) -> None:
+def test_byte_order_mark_and_columns_in_any_order(tmp_path: Path) -> None:
     found = read_labels(label_file(tmp_path, "\ufeffLabel, Path\ncat, a.mp4\n"))
     assert found.videos[0].path.name == "a.mp4" and found.videos[0].labels == ("cat",)
 
@@ -62,7 +62,7 @@ def test_mistakes_are_named(tmp_path: Path, text: str, named: list[str]) -> None
     assert all(part in str(error.value) for part in ["labels.csv", *named])
 
 
-def test_what_spreadsheets_leave_is_read(tmp_path: Path) -> None:
+def test_empty_rows_and_columns_of_spreadsheets_are_ignored(tmp_path: Path) -> None:
     found = read_labels(
         label_file(tmp_path, "path,label,split,\na.mp4, pull-ups ;; gym  floor ,,\n,,,\n \nb.mp4,cat\n")
     )
@@ -83,7 +83,7 @@ def test_spellings_of_one_label_are_one(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
 @pytest.mark.parametrize("delimiter", [",", "\t"])
-def test_encodings_with_a_mark_are_understood(tmp_path: Path, encoding: str, delimiter: str) -> None:
+def test_encodings_with_a_byte_order_mark_are_understood(tmp_path: Path, encoding: str, delimiter: str) -> None:
     path = label_file(tmp_path, "")
     path.write_bytes("path,label\r\na.mp4,h\u00f8ne\r\n".replace(",", delimiter).encode(encoding))
     assert read_labels(path).names == ("h\u00f8ne",)
@@ -106,7 +106,7 @@ def test_what_is_not_text_is_named(tmp_path: Path, data: bytes, says: str) -> No
     assert "UTF-8" in str(error.value)
 
 
-def test_missing_videos_are_told_and_the_others_stay(tmp_path: Path) -> None:
+def test_missing_videos_are_listed_and_the_others_stay(tmp_path: Path) -> None:
     found = read_labels(label_file(tmp_path, "path,label\na.mp4,cat\ngone.mp4,dog\n"))
     assert [v.path.name for v in found.videos] == ["a.mp4"] and [v.where[-6:] for v in found.missing] == ["line 3"]
     with pytest.raises(NoInputError, match="none of the 1 videos"):
@@ -131,7 +131,7 @@ def test_a_folder_per_class(tmp_path: Path, cat_video: Path) -> None:
 
 
 def tree(folder: Path, *names: str) -> Path:
-    """Files that are videos by their names."""
+    """Empty files with names of videos."""
     for name in names:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(b"video")
@@ -170,12 +170,12 @@ def test_a_class_may_be_called_train(tmp_path: Path) -> None:
         (("train/cat/1.mp4", "val/cat/2.mp4", "more/3.mp4"), r"split folders \(train, val\) and other .* \(more\)"),
     ],
 )
-def test_splits_that_are_not_clear_are_refused(tmp_path: Path, names: tuple[str, ...], says: str) -> None:
+def test_unclear_splits_are_refused(tmp_path: Path, names: tuple[str, ...], says: str) -> None:
     with pytest.raises(UsageError, match=says):
         read_labels(tree(tmp_path, *names))
 
 
-def test_videos_in_no_class_folder_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_videos_in_no_class_folder_are_reported(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level("INFO", "nsnet_cli"):
         found = read_labels(tree(tmp_path, "cat/1.mp4", "dog/2.mp4", "3.mp4", "labels.txt"))
     assert len(found.videos) == 2 and "1 videos (3.mp4" in caplog.text
