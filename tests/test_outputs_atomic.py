@@ -108,7 +108,7 @@ def test_only_leftovers_of_dead_processes_of_this_machine_are_swept(tmp_path: Pa
 
 def test_only_write_whole_renames_files() -> None:
     """All files go through write_whole. Only exports, which are folders, are made and removed under another name."""
-    renames = re.compile(r"\.replace\((?![^()]*,)|os\.(rename|replace)\(|\.rename\(|mkstemp|NamedTemporaryFile")
+    renames = re.compile(r"\.replace\((?![^()]*[,=])|os\.(rename|replace)\(|\.rename\(|mkstemp|NamedTemporaryFile")
     found = [
         path.relative_to(PACKAGE).as_posix()
         for path in sorted(PACKAGE.rglob("*.py"))

@@ -115,8 +115,10 @@ def test_every_plan_is_sane(
     assert all(start_s <= t <= end_s for t in times)
     assert {frame.pts_s for frame in plan.frames if frame.key} <= set(keys)
     assert plan == plan_preview(keys, start_s, end_s, fps, options), "a pure function"
-    room = max_frames * interval_s > 2.5 * (end_s - start_s) and len(keys) + (end_s - start_s) / interval_s < max_frames
-    if room and not even and plan.kind == "keys+fill":
+    enough = (
+        max_frames * interval_s > 2.5 * (end_s - start_s) and len(keys) + (end_s - start_s) / interval_s < max_frames
+    )
+    if enough and not even and plan.kind == "keys+fill":
         assert max(gaps(plan, start_s, end_s)) <= GAP_SLACK * interval_s + 1e-6
 
 
