@@ -1,6 +1,4 @@
-"""Write the shipped checkpoint folder: config.json, model.safetensors, README.md (a model card with the Hub's
-header).
-"""
+"""Writes the shipped checkpoint folder: config.json, model.safetensors and README.md (the model card)."""
 
 from __future__ import annotations
 

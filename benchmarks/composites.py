@@ -1,7 +1,6 @@
-"""Composites on disk to features and answers, and the policies side by side on them or on spliced sequences.
+"""Features and answers of composites on disk, and the policies side by side on them or on spliced sequences.
 
-Everything is chosen, weighed and counted by the tagger's own functions, so that what is measured is what `nsnet
-evaluate` prints.
+The tagger's own functions choose, weigh and count, so the figures are those of `nsnet evaluate`.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ POLICIES = ("uniform", "confidence", "nsnet-fsm", "nsnet-vgm", "nsnet", "oracle"
 
 
 def read_composites(labels: Path, jobs: int = 1) -> list[FeatureSequence]:
-    """The preview that `tag` makes of each video of a labels.csv, through both networks, from the cache where known."""
+    """The preview of each video of a labels.csv as `tag` makes it, through both networks; cached if possible."""
     console, base = Console(), resolve_checkpoint("imagenet-lite")
     found = gather(read_label_file(labels, console), base, ReadSettings(128, "auto", "auto", jobs), console)
     indices = label_indices([video for video, _ in found], base.vocabulary)
@@ -37,14 +36,14 @@ def read_composites(labels: Path, jobs: int = 1) -> list[FeatureSequence]:
     for (video, of), own in zip(found, indices, strict=True):
         assert of.recogniser is not None
         salient = inside(of.pts_s, video.segments) if video.segments else None
-        teacher = np.log(np.maximum(of.recogniser.outputs, 1e-9))  # its logits but for a constant
+        teacher = np.log(np.maximum(of.recogniser.outputs, 1e-9))  # its logits, except for a constant
         features, logits = of.preview.features, of.preview.outputs
         sequences.append(FeatureSequence(features, of.times, own, logits, salient, str(own[0]), teacher))
     return sequences
 
 
 def scored(sampler: Sampler, sequences: Sequence[FeatureSequence]) -> list[ScoredVideo]:
-    """As all policies see them. A frame counts as a second."""
+    """The sequences as all policies see them. A frame counts as one second."""
     videos = []
     for s, of in zip(sequences, saliency(sampler, sequences), strict=True):
         found = saliency_by_policy(Seen(confidence(np.asarray(s.logits, np.float32)), of.fsm, of.vgm, of.combined))
@@ -59,8 +58,10 @@ def right(videos: Sequence[ScoredVideo], policy: str, k: int) -> np.ndarray:
 
 
 def policies_table(videos: Sequence[ScoredVideo], k: int = 4) -> dict[str, float]:
-    """Top-1 in percent at K frames of each policy, ROC-AUC of each saliency, the share of nsnet's frames that are
-    right, and the standard error of its distance to the oracle (videos of one class, or photo, are one draw).
+    """Top-1 in percent at K frames of each policy, and the ROC-AUC of each saliency.
+
+    Also the share of nsnet's frames that are right and its distance to the oracle. The standard error of that distance
+    counts all videos of one class, or photo, as one draw.
     """
     first = {policy: right(videos, policy, k) for policy in POLICIES}
     out = {f"top1 {policy}": round(100 * float(hits.mean()), 1) for policy, hits in first.items()}

@@ -1,13 +1,13 @@
-"""The recipe of the shipped sampler, cross-validated over folds 0 to 3: what it can be trusted to do on other videos.
+"""Cross-validates the recipe of the shipped sampler over folds 0 to 3: how good it is on unseen videos.
 
     for m in 0 1 2 3; do python ../shared/tools/make_composites.py --photos ../shared/data/photos \\
         --backgrounds ../shared/data/backgrounds --folds 5 --only $m --count 100 --seed $((20 + m)) \\
         --out ../build/composites-cv$m; done
     python benchmarks/cross_folds.py --work ../build/sampler --composites ../build/composites-cv
 
-For each fold a sampler is trained on the objects and footage of the three others and judged on that fold's composites
-(real files, previewed as `nsnet tag` does). Fold 4 is in neither. One fold has two to twelve clips of footage: a clip
-that looks like an object decides a fold, so judge a change by all four, and by more than one seed.
+For each fold a sampler is trained on the objects and footage of the other three and judged on that fold's composites
+(real files, previewed as in `nsnet tag`). Fold 4 is never used. A fold has only two to twelve clips of footage,
+so one clip that looks like an object can decide it. Judge a change by all four folds and by more than one seed.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ FOLDS = (0, 1, 2, 3)
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, required=True, help="where train_default.py keeps its features")
-    parser.add_argument("--composites", required=True, help="their folders' path without the fold's number")
+    parser.add_argument("--composites", required=True, help="path of their folders, without the number of the fold")
     parser.add_argument("--seeds", default="0")
     args = parser.parse_args()
     bank, folds = read_bank(args.work)

@@ -1,9 +1,9 @@
-"""Input videos for the benchmarks: real clips joined to the length that is asked for.
+"""Input videos for the benchmarks: real clips joined to a given length.
 
     python benchmarks/inputs.py --clips ../shared/data --out build/bench --minutes 15
 
-A base of three minutes is encoded once (1280 x 720, 25 frames a second, H.264, key frame every 125 frames, B-frames)
-and longer files repeat its packets, so a file of any length costs seconds and has the structure of the base throughout.
+A base of three minutes is encoded once (1280 x 720, 25 frames per second, H.264, a key frame every 125 frames,
+B-frames). Longer files repeat its packets, so a file of any length takes seconds to make.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ SUFFIXES = {".mp4", ".avi"}
 
 
 def frames_of(clips: list[Path]) -> Iterator[VideoFrame]:
-    """All frames of all clips in turn, for ever, scaled to 720p."""
+    """All frames of all clips in turn, scaled to 720p, without end."""
     while True:
         for clip in clips:
             with av.open(str(clip)) as container:
@@ -31,7 +31,7 @@ def frames_of(clips: list[Path]) -> Iterator[VideoFrame]:
 
 
 def make_base(clips: list[Path], path: Path, seconds: int = BASE_S) -> Path:
-    """Encode `seconds` of the clips' frames, at FPS whatever theirs was."""
+    """Encodes `seconds` of the clips' frames at FPS, ignoring their own rate."""
     if path.exists():
         return path
     temporary = path.with_suffix(".part.mp4")
@@ -43,14 +43,14 @@ def make_base(clips: list[Path], path: Path, seconds: int = BASE_S) -> Path:
             if index == seconds * FPS:
                 break
             frame.pts, frame.time_base = index, Fraction(1, FPS)
-            frame.pict_type = PictureType.NONE  # else the encoder makes a key frame wherever the clip had one
+            frame.pict_type = PictureType.NONE  # else the encoder makes a key frame where the clip had one
             out.mux(stream.encode(frame))
         out.mux(stream.encode())
     return temporary.replace(path)
 
 
 def repeat(base: Path, path: Path, minutes: float) -> Path:
-    """The packets of `base` again and again until `minutes` are full; nothing is encoded."""
+    """Repeats the packets of `base` until `minutes` are full. Nothing is encoded."""
     if path.exists():
         return path
     temporary = path.with_suffix(".part.mp4")
@@ -70,7 +70,7 @@ def repeat(base: Path, path: Path, minutes: float) -> Path:
 
 
 def real_clips(folder: Path) -> list[Path]:
-    """Every tenth real clip of ../shared/data, so that the base shows many scenes."""
+    """Every sixth real clip of ../shared/data, so that the base shows many scenes."""
     kinds = ("backgrounds", "workout", "clips", "fight")
     return sorted(p for kind in kinds for p in (folder / kind).rglob("*") if p.suffix in SUFFIXES)[::6]
 

@@ -1,12 +1,12 @@
-"""Kill a run again and again at random moments, then let it finish: every video exactly once, the same results.
+"""Kills a run again and again at random moments, then lets it finish: every video once, the same results.
 
     python benchmarks/kill_test.py                 200 kills (-9) of runs over 60 small videos
     python benchmarks/kill_test.py --kills 20 --videos 12
 
-A run that got through before its kill came starts anew with an empty folder, so that all kills hit a run at work.
-Half of the kills come at any moment from the start on, half within 0.3 s after another result is written. Checked after
-every kill: each result that stands is whole. At the end: one clean run completes the rest, a second one finds nothing
-to do, the results are those of a run that nobody disturbed, and neither temporary files nor processes are left.
+If a run ends before its kill, it starts again with an empty folder, so that every kill hits a run at work. Half of the
+kills come at any moment, half within 0.3 s after another result is written. After every kill, each result is checked to
+be whole. At the end one clean run completes the rest and a second one finds nothing to do. The results are those of an
+undisturbed run, and no temporary files or processes are left.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def command(videos: Path, out: Path) -> list[str]:
 
 
 def read_results(out: Path) -> dict[str, dict[str, Any]]:
-    """All results that stand; each must parse. Without what differs from run to run."""
+    """All results, without what differs from run to run. Each must parse."""
     rows = {}
     for path in sorted(out.rglob("*.nsnet.json")):
         row = json.loads(path.read_bytes())
@@ -68,7 +68,7 @@ def finish(videos: Path, out: Path) -> dict[str, Any]:
 
 
 def kill_once(videos: Path, out: Path, rng: random.Random, whole_s: float) -> bool:
-    """Start a run and kill it -9 at a random moment; False where it had ended by itself."""
+    """Starts a run and kills it (-9) at a random moment. False if it had already ended."""
     process = subprocess.Popen(command(videos, out), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + rng.uniform(0.05, whole_s)
     if rng.random() < 0.5:
@@ -110,7 +110,7 @@ def main() -> None:
         videos, out, calm = (Path(folder, name) for name in ("videos", "out", "calm"))
         make_videos(videos, args.videos)
         whole_s = float("inf")
-        for undisturbed in (calm, calm.with_name("timed")):  # the quicker one: the first may export the networks
+        for undisturbed in (calm, calm.with_name("timed")):  # the quicker one counts: the first may export the networks
             start = time.perf_counter()
             finish(videos, undisturbed)
             whole_s = min(whole_s, time.perf_counter() - start)
@@ -122,7 +122,7 @@ def main() -> None:
                 if kills % 20 == 0:
                     print(f"{kills} kills", file=sys.stderr, flush=True)
                 seen[f"{10 * (len(read_results(out)) * 10 // args.videos)} %"] += 1
-            if (out / "run.json").exists():  # it got through before the kill: begin anew
+            if (out / "run.json").exists():  # it ended before the kill: start again
                 completed += 1
                 assert read_results(out) == read_results(calm)
                 shutil.rmtree(out)
@@ -135,8 +135,10 @@ def main() -> None:
         assert not (out / ".nsnet-tmp").exists(), "temporary files are left"
         time.sleep(0.5)
         assert not strays(), f"processes are left: {strays()}"
-        print(f"{kills} kills; {completed} times a run got through; the clean run did the last {args.videos - left}")
-        print("results standing when killed:", dict(sorted(seen.items(), key=lambda item: int(item[0].split()[0]))))
+        print(
+            f"{kills} kills; {completed} runs ended before their kill; the clean run did the last {args.videos - left}"
+        )
+        print("results written when killed:", dict(sorted(seen.items(), key=lambda item: int(item[0].split()[0]))))
         print("each result whole at every kill, each video once, results identical, no stray file or process")
 
 

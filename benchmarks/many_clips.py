@@ -1,10 +1,10 @@
-"""Memory over thousands of clips: one run of `nsnet tag`, its memory (decode workers included) against the clips done.
+"""Memory of one run of `nsnet tag` over thousands of clips, decode workers included.
 
     python benchmarks/many_clips.py                2,000 small clips
     python benchmarks/many_clips.py --clips 500
 
-Prints the memory when 50, 500, 1000, ... clips were done, and the growth from file 50 on in percent. Memory is the
-proportional set size: what processes share is counted once.
+Prints the memory after 50, 500, 1000, ... clips, and the growth since clip 50 in percent. Memory is the proportional
+set size: what processes share is counted once.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from kill_test import make_videos
 
 
 def family(pid: int) -> list[int]:
-    """A process and all below it."""
+    """A process and all its descendants."""
     found = [pid]
     for parent in found:
         for task in Path(f"/proc/{parent}/task").glob("*"):
@@ -33,7 +33,7 @@ def family(pid: int) -> list[int]:
 
 
 def memory_mb(pid: int) -> tuple[float, float]:
-    """Of the program itself, and of its decode workers."""
+    """Memory of the program itself and of its decode workers."""
     parts = []
     for member in family(pid):
         try:
@@ -66,7 +66,7 @@ def main() -> None:
             time.sleep(0.5)
         seconds = time.perf_counter() - start
         assert process.returncode == 0 and len(list(out.glob("*.nsnet.json"))) == args.clips
-        print(f"{args.clips} clips in {seconds:.0f} s, {args.clips / seconds:.1f} a second")
+        print(f"{args.clips} clips in {seconds:.0f} s, {args.clips / seconds:.1f} per second")
         base = 0.0
         for mark in [50, *range(100, args.clips, max(100, args.clips // 10)), args.clips - 20]:
             near = sorted(samples, key=lambda sample: abs(sample[0] - mark))[:40]

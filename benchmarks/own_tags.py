@@ -2,10 +2,9 @@
 
     python benchmarks/own_tags.py ../shared/data/fight ../shared/data/workout --repeats 3 --json own_tags.json
 
-Features come from the cache that `nsnet train` fills. Clips of one source never stand on both sides of a fold: the
-exercise clips' sources were told apart by eye (SOURCES). Spreads are standard deviations: over the repeats, each
-another deal of the folds and another seed, and over all folds of all repeats. `less dense` is how far a policy lies
-above dense, repeat by repeat.
+Features come from the cache that `nsnet train` fills. Clips of one source never stand on both sides of a fold; the
+sources of the exercise clips were found by eye (SOURCES). Spreads are standard deviations: over the repeats, which
+differ in folds and seed, and over all folds of all repeats. `less dense` is top-1 minus that of dense, per repeat.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ from nsnet_cli.weights.checkpoint import resolve_checkpoint
 FOLDS = 5
 POLICIES = ("nsnet", "nsnet-fsm", "nsnet-vgm", "confidence", "uniform", "random", "dense")
 KS = (1, 2, 4, 8)
-SOURCES = {  # ../shared/data/workout: clips that show the same person in the same room
+SOURCES = {  # ../shared/data/workout: clips that show the same person in the same place
     "push-up": [(1, 2, 4, 5, 6, 9, 11, 12, 14), (15, 16, 17, 24, 25), (36, 40), (42, 47)],
     "squat": [(11, 14, 16), (18, 19)],
     "pull-up": [(14, 18, 19), (5, 7), (9, 10)],
@@ -44,7 +43,7 @@ SOURCES = {  # ../shared/data/workout: clips that show the same person in the sa
 
 
 def source_of(name: str) -> str:
-    """Clips with the same source share a fold; a clip whose source is not known to have others is its own."""
+    """The source of a clip. Clips of one source share a fold; a clip in no group is its own source."""
     kind, _, number = Path(name).stem.partition("_")
     for group in SOURCES.get(kind, []):
         if number.isdigit() and int(number) in group:
@@ -60,7 +59,7 @@ def cross_validate(dataset: Dataset, seed: int, epochs: int) -> list[tuple[Score
     for k in range(FOLDS):
         examples = tuple(replace(e, split="test" if fold[i] == k else None) for i, e in enumerate(dataset.examples))
         dealt = deal(replace(dataset, examples=examples), 0.2, seed)
-        with one_thread():  # as `nsnet train`: the same figures on any number of cores
+        with one_thread():  # as in `nsnet train`: the same figures on any number of cores
             made = fit_all(dealt, TrainOptions(seed=seed, epochs=epochs))
         assert made.head is not None
         scored.append(score(dealt.of("test"), made.sampler, made.head, dataset.multi_label))

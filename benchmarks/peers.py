@@ -1,13 +1,13 @@
-"""What people run today, as whole programs to be timed: `python benchmarks/peers.py KIND FILE [FILE ...]`.
+"""What people run today, as whole programs for timing: `python benchmarks/peers.py KIND FILE [FILE ...]`.
 
-dense          decord at one frame a second, timm in torch on each (peer a)
+dense          decord at one frame per second, timm in torch on each (peer a)
 even           decord, 64 evenly spaced frames, timm in torch (peer b)
-dense-engine   as dense, in our decoder and CPU engine (peer c)
-even-engine    as even, in our decoder and CPU engine (peer c)
-videomae       transformers' VideoMAE-base, randomly initialised, fed as its pipeline feeds it: speed only (peer d)
-limit          bare decoding of the frames that `nsnet tag` previews, then bare network time (limit e)
+dense-engine   as dense, with our decoder and CPU engine (peer c)
+even-engine    as even, with our decoder and CPU engine (peer c)
+videomae       transformers' VideoMAE-base, random weights, fed as by its pipeline: for speed only (peer d)
+limit          only decoding what `nsnet tag` previews, then only the networks (limit e)
 
-Each prints a line a file: its first tag and the seconds from the start of the program's work on it.
+Each prints one line per file: the seconds it took and its first tag.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def torch_tags(path: Path, dense: bool) -> str:
 
 
 def engine_tags(path: Path, dense: bool) -> str:
-    """The same two samplings with our decoder and engine: every frame recognised."""
+    """The same two samplings with our decoder and engine. Every frame is recognised."""
     import numpy as np
 
     from nsnet_cli.media import FrameBatch, ReadOptions
@@ -53,10 +53,10 @@ def engine_tags(path: Path, dense: bool) -> str:
     if not hasattr(engine_tags, "engine"):
         engine_tags.engine = build_engine(default_checkpoint(), "cpu")  # type: ignore[attr-defined]
     frames = max(1, round(probe_video(path, ReadOptions(SIDE_PX)).info.duration_s)) if dense else EVEN_FRAMES
-    total = np.zeros(1000)
+    total, engine = np.zeros(1000), engine_tags.engine  # type: ignore[attr-defined]
     for item in read_video(path, ReadOptions(SIDE_PX, max_frames=frames, even=True, threads=2)):
         if isinstance(item, FrameBatch):
-            total += default_checkpoint().head.scores(*engine_tags.engine.recognise(item.pixels)).sum(0)  # type: ignore[attr-defined]
+            total += default_checkpoint().head.scores(*engine.recognise(item.pixels)).sum(0)
     return name_of(int(total.argmax()))
 
 
@@ -80,7 +80,7 @@ def videomae_tags(path: Path) -> str:
 
 
 def limit(path: Path) -> str:
-    """Decode the planned preview, then run the networks on what was decoded; nothing overlaps, nothing else is done."""
+    """Decodes the planned preview, then runs the networks on it. Nothing overlaps, nothing else is done."""
     import numpy as np
 
     from nsnet_cli.media import FrameBatch
@@ -92,15 +92,16 @@ def limit(path: Path) -> str:
     checkpoint = default_checkpoint()
     if not hasattr(limit, "engine"):
         limit.engine = build_engine(checkpoint, "cpu")  # type: ignore[attr-defined]
+    engine = limit.engine  # type: ignore[attr-defined]
     options = read_options(checkpoint, TagOptions(), jpegs=False, threads=1)
     batches = [item for item in read_video(path, options) if isinstance(item, FrameBatch)]
-    outputs = [limit.engine.preview(batch.pixels) for batch in batches]  # type: ignore[attr-defined]
+    outputs = [engine.preview(batch.pixels) for batch in batches]
     features, logits = (np.concatenate(parts) for parts in zip(*outputs, strict=True))
     pts_s = np.concatenate([batch.pts_s for batch in batches])
-    saliency = limit.engine.saliency(features, logits, pts_s / max(pts_s.max(), 1e-6)).combined  # type: ignore[attr-defined]
+    saliency = engine.saliency(features, logits, pts_s / max(pts_s.max(), 1e-6)).combined
     chosen = np.argsort(-saliency)[:4]
     views = np.concatenate([batch.pixels for batch in batches])[chosen]
-    scores = checkpoint.head.scores(*limit.engine.recognise(views))  # type: ignore[attr-defined]
+    scores = checkpoint.head.scores(*engine.recognise(views))
     return name_of(int(scores.mean(0).argmax()))
 
 
@@ -124,7 +125,7 @@ def main() -> None:
         "videomae": videomae_tags,
         "limit": limit,
     }[kind]
-    run(paths[0])  # the limit is a warm one: networks loaded, caches filled
+    run(paths[0])  # warm up: networks loaded, caches filled
     for path in paths if kind == "limit" else paths[1:]:
         start = time.perf_counter()
         tag = run(path)

@@ -1,4 +1,4 @@
-"""Write the sha256 of each shipped sampler into its rows of weights.toml. Run it when a sampler has been trained anew.
+"""Writes the sha256 of each shipped sampler into its row of weights.toml. Run it after training a new sampler.
 
 python benchmarks/pin_sampler.py
 """

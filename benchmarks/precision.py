@@ -1,10 +1,10 @@
-"""fp32, bf16 and int8 for the two embedded networks: top-1 on photos, answers changed, time a frame on one thread.
+"""fp32, bf16 and int8 for the two embedded networks: top-1 on photos, changed answers, time per frame on one thread.
 
     pip install onnx onnxruntime
     python benchmarks/precision.py --photos ../shared/data/photos
 
-Static quantisation (QDQ, per channel) by onnxruntime, calibrated on every tenth photo; those are left out of the score.
-bf16 is OpenVINO's own hint: it is slow where the CPU has no instructions for it.
+onnxruntime quantises statically (QDQ, per channel), calibrated on every tenth photo; the score leaves those out.
+bf16 is OpenVINO's own hint. It is slow on a CPU without instructions for it.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Calibration(CalibrationDataReader):
 
 
 def judge(path: Path, frames: np.ndarray, hint: str) -> tuple[np.ndarray, float]:
-    """The best class of each frame, and the median milliseconds a frame of one thread."""
+    """The best class of each frame, and the median milliseconds per frame on one thread."""
     settings = {"INFERENCE_NUM_THREADS": 1, "INFERENCE_PRECISION_HINT": hint}
     compiled = openvino.Core().compile_model(path, "CPU", settings)
     best, times = [], []
@@ -95,7 +95,7 @@ def main() -> None:
                 top1, changed = (100 * np.mean(x) for x in (best == labels[~calibration], best != reference))
                 print(
                     f"{name} {side} px {kind}: top-1 {top1:.1f} %, {changed:.1f} % of answers changed, "
-                    f"{ms:.2f} ms a frame",
+                    f"{ms:.2f} ms per frame",
                     flush=True,
                 )
 

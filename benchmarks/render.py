@@ -58,7 +58,7 @@ class Stretch(NamedTuple):
 
 
 def photo_stretches(path: Path) -> Iterator[Stretch]:
-    """Of a photo (clean in turn 0, degraded after), and in one turn an empty corner of it."""
+    """Stretches of a photo, clean in turn 0 and degraded later, and in one turn an empty corner of it."""
     index = {tag.id: i for i, tag in enumerate(load_vocabulary("imagenet-1k"))}
     photo, wnid, fold = Image.open(path).convert("RGB"), path.stem.split("_")[0], fold_of(path)
     for turn in range(PHOTO_TURNS):
@@ -71,7 +71,7 @@ def photo_stretches(path: Path) -> Iterator[Stretch]:
 
 
 def clip_stretches(kind: str, path: Path) -> Iterator[Stretch]:
-    """Of a clip, all but the first of them degraded."""
+    """Stretches of a clip, all but the first degraded."""
     clip = synthetic.clip_frames(path, 100, 240)
     for turn in range(CLIP_TURNS):
         rng = random.Random(f"{path.stem} {turn}")
@@ -80,7 +80,7 @@ def clip_stretches(kind: str, path: Path) -> Iterator[Stretch]:
 
 
 def slate_stretches(number: int) -> Iterator[Stretch]:
-    """Plain frames and titles."""
+    """Stretches of plain frames and titles."""
     for turn in range(PHOTO_TURNS):
         rng = random.Random(f"slate-{number} {turn}")
         frames = synthetic.degrade(synthetic.slate_stretch(FRAMES, rng), rng)
@@ -91,7 +91,7 @@ Task = tuple[Callable[..., Iterator[Stretch]], tuple[object, ...]]
 
 
 def tasks(shared: Path) -> list[Task]:
-    """What there is to render, clips first: a function and its arguments for each photo, clip and slate."""
+    """A function and its arguments for each clip, photo and slate to render."""
     clips: list[Task] = [
         (clip_stretches, (kind, path))
         for kind, folder in FOOTAGE.items()
@@ -115,13 +115,13 @@ def columns_of(task: Task) -> list[tuple[str, tuple[object, ...]]]:
 
 
 def start_engines(row: CheckpointRow) -> None:
-    """Once a process: a compiled network cannot be sent to another one."""
+    """Runs once per process: a compiled network cannot be sent to another one."""
     global PREVIEW, RECOGNISER, SIZE_PX
     PREVIEW, RECOGNISER, SIZE_PX = Engine(row.preview), Engine(row.recogniser), row.recogniser.size_px
 
 
 def make_bank(shared: Path, work: Path, row: CheckpointRow, processes: int = 1) -> tuple[Bank, np.ndarray]:
-    """Render and extract everything once, or read what is in work. Returns the bank and the fold of each stretch."""
+    """The bank and the fold of each stretch, read from `work` or else rendered and extracted once."""
     kept = work / "bank.npz"
     if not kept.exists():
         columns: dict[str, tuple[object, ...]] = {}
@@ -131,7 +131,7 @@ def make_bank(shared: Path, work: Path, row: CheckpointRow, processes: int = 1) 
                 columns.update(rows)
                 if done % 100 == 0 or done == len(due):
                     print(f"{done} of {len(due)} rendered, {len(columns)} stretches", file=sys.stderr, flush=True)
-        ordered = [columns[key] for key in sorted(columns)]  # whichever process was first
+        ordered = [columns[key] for key in sorted(columns)]  # so that the order of the processes does not matter
         np.savez(kept, **{n: np.array(c) for n, c in zip(COLUMNS, zip(*ordered, strict=True), strict=True)})
     return read_bank(work)
 

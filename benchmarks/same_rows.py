@@ -1,11 +1,11 @@
-"""Do two versions of nsnet say the same? Keeps what one says, and compares it with what another says.
+"""Do two versions of nsnet give the same results? Keeps those of one and compares them with those of another.
 
     python benchmarks/same_rows.py keep OUT --data ../shared/data --composites ../build/composites-dev
     python benchmarks/same_rows.py compare OUT_BEFORE OUT_AFTER
 
-Kept are the rows of `nsnet tag --json` over the real clips and 40 composites, of `nsnet explain --json` over ten videos
-and the report of `nsnet evaluate --json`. Seconds differ from run to run and are left out of the comparison. `--python`
-names another interpreter, and with it another installed version.
+It keeps the rows of `nsnet tag --json` over the real clips and 40 composites, those of `nsnet explain --json` over ten
+videos, and the report of `nsnet evaluate --json`. Times differ from run to run and are not compared. `--python` names
+the interpreter of another installed version.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import Any
 FOLDERS = ("workout", "fight", "clips", "ucf101-mini")
 COMPOSITES, EXPLAINED = 40, 10
 SECONDS = {"timings", "seconds", "measured", "fingerprint"}
-"""Fields that hold what a run took, or (fingerprint) what a version is called."""
+"""Fields with times, or (fingerprint) the version."""
 
 
 def keep(args: argparse.Namespace) -> None:
@@ -41,7 +41,7 @@ def keep(args: argparse.Namespace) -> None:
 
 
 def nsnet(python: str, arguments: list[str], out: Path) -> None:
-    """Run a command and add what it prints to `out`. Bad videos among many are rows (exit code 3)."""
+    """Runs a command and writes what it prints to `out`. Exit code 3 means rows of bad videos."""
     with out.open("ab" if out.name.startswith("explain") else "wb") as handle:
         code = subprocess.run([python, "-m", "nsnet_cli", *arguments], stdout=handle).returncode
     if code not in (0, 3):
@@ -62,13 +62,13 @@ def compare(args: argparse.Namespace) -> None:
 
 
 def rows(path: Path) -> dict[str, Any]:
-    """By video: rows come in order of ending."""
+    """Rows by video: their order in the file is that of finishing."""
     lines = [json.loads(line) for line in path.read_text().splitlines()]
     return {str(line.get("path", line.get("labels"))): line for line in lines}
 
 
 def differences(one: Any, other: Any, where: str) -> Iterator[str]:
-    """Every field in which two JSON values differ, seconds left out."""
+    """Every field in which two JSON values differ, without times."""
     if isinstance(one, dict) and isinstance(other, dict):
         for key in sorted((one.keys() | other.keys()) - SECONDS):
             yield from differences(one.get(key), other.get(key), f"{where}.{key}")

@@ -1,13 +1,12 @@
-"""How fast: `nsnet tag` against what people run today and against the limit, on the same files in one go.
+"""How fast is `nsnet tag`? Compares it with what people run today and with the limit, on the same files.
 
     python benchmarks/speed.py --clips ../shared/data --out build/bench        everything (about an hour on two cores)
     python benchmarks/speed.py --parts peers --runs 5                          15 min of 720p against the peers
     python benchmarks/speed.py --parts folder startup length memory --plot speed.png
 
-Whole processes are timed, warm (each is run once before; modules are compiled, as an install leaves them), in turn:
-ours, peer, ours, peer ... Figures are medians;
-what to quote are the ratios. Peer (d) needs `pip install transformers`; without it that peer is left out, with
-a line saying so.
+Whole processes are timed in turn: ours, peer, ours, peer ... They are warm: each has run once before, and modules are
+compiled, as after an install. Figures are medians; quote the ratios. Peer (d) needs `pip install transformers` and is
+left out without it.
 """
 
 from __future__ import annotations
@@ -37,7 +36,8 @@ def timed(command: list[str]) -> tuple[float, int]:
     _, status, usage = os.wait4(process.pid, 0)
     seconds = time.perf_counter() - start
     if status:
-        sys.exit(f"{' '.join(command[:6])} ... ended with {status}: {process.stderr.read().decode()[-500:]}")  # type: ignore[union-attr]
+        assert process.stderr is not None
+        sys.exit(f"{' '.join(command[:6])} ... ended with {status}: {process.stderr.read().decode()[-500:]}")
     return seconds, usage.ru_maxrss * 1024
 
 
@@ -46,7 +46,7 @@ def peer(kind: str, *files: Path) -> list[str]:
 
 
 def in_turn(ours: list[str], other: list[str], runs: int) -> dict[str, float]:
-    """Both commands in turn; medians of their seconds and of the ratios pair by pair."""
+    """Runs both commands in turn. Medians of their seconds, and of the ratio per pair."""
     timed(ours)
     pairs = [(timed(ours)[0], timed(other)[0]) for _ in range(runs)]
     return {
@@ -72,7 +72,7 @@ def against_peers(video: Path, runs: int) -> dict[str, object]:
 
 
 def folder(clips: list[Path], runs: int) -> dict[str, object]:
-    """A folder of mixed clips against the limit: the same frames and networks and nothing else, warm, on every core."""
+    """A folder of mixed clips against the limit: only the same frames and networks, warm, on every core."""
     limits, ours = [], []
     timed([*TAG, *map(str, clips)])
     for _ in range(runs):
@@ -84,7 +84,7 @@ def folder(clips: list[Path], runs: int) -> dict[str, object]:
 
 
 def limit(clips: list[Path]) -> float:
-    """Seconds of the slowest core, each with a process of its own and its share of the clips; start-up not counted."""
+    """Seconds of the slowest core, without start-up. Each core has its own process and its share of the clips."""
     cores = sorted(os.sched_getaffinity(0))
     running = [
         subprocess.Popen(
@@ -97,7 +97,7 @@ def limit(clips: list[Path]) -> float:
 
 
 def startup(clip: Path, runs: int) -> dict[str, float]:
-    """From the shell's prompt: --help, and one ten-second clip."""
+    """Seconds of --help and of one ten-second clip, from the command line."""
     help_command = [sys.executable, "-m", "nsnet_cli", "--help"]
     timed([*TAG, str(clip)])
     return {

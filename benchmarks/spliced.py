@@ -1,9 +1,9 @@
-"""The policies side by side on thousands of spliced sequences of one fold: the measure that choices are made by.
+"""The policies side by side on thousands of spliced sequences of one fold. Choices are made by this measure.
 
     python benchmarks/spliced.py --work ../build/sampler --fold 3 [--kinds street,workout] [CHECKPOINT_FOLDER ...]
 
-Features come from the bank that train_default.py made, objects and footage of `--fold` alone; with `--kinds`, the
-footage of these kinds in every fold (for samplers trained with --hold-out-kinds). Standard errors count a photo once.
+Features come from the bank that train_default.py made: the objects and footage of `--fold`. With `--kinds` the footage
+is that of these kinds in every fold (for samplers trained with --hold-out-kinds). Standard errors count a photo once.
 """
 
 from __future__ import annotations

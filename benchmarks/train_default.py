@@ -1,12 +1,12 @@
-"""Make the shipped sampler, `imagenet-lite`: render, extract, splice, train, measure, write the checkpoint.
+"""Makes the shipped sampler, `imagenet-lite`: renders, extracts, splices, trains, measures, writes the checkpoint.
 
     python benchmarks/train_default.py --shared ../shared/data --work ../build/sampler \\
         --dev ../build/composites-dev --dev ../build/composites-dev2 --out nsnet_cli/checkpoints/imagenet-lite
 
-Photos and clips whose name hashes into fold 4 of 5 are never trained on (they make the dev composites). Features are
-kept in --work and made once (`--extract` alone stops there); training takes minutes and runs to its end, so nothing is
-chosen by the fold that is measured. Choices were made with cross_folds.py; `--folds 0,1,2 --measure-fold 3
---hold-out-kinds clips,hands` leaves whole kinds of footage out of training and measures on them.
+Photos and clips whose name hashes into fold 4 of 5 are never trained on; the dev composites are made of them. Features
+are made once and kept in --work (`--extract` stops there). Training takes minutes and runs to its end, so the fold that
+is measured decides nothing. Choices were made with cross_folds.py. `--folds 0,1,2 --measure-fold 3 --hold-out-kinds
+clips,hands` leaves whole kinds of footage out of training and measures on them.
 """
 
 from __future__ import annotations
@@ -46,9 +46,9 @@ def train(
     seed: int = 0,
     epochs: int = OPTIONS.epochs,
 ) -> FitResult:
-    """Objects and footage of the folds `learn` train, but for the kinds `without`; those of `watch` are looked at only.
+    """Trains on objects and footage of the folds `learn` without the kinds `without`, and watches those of `watch`.
 
-    An interrupted training goes on from its state in `work`, which is of these folds and kinds alone.
+    An interrupted training resumes from its state in `work`, which belongs to these folds and kinds.
     """
     learns = np.isin(folds, list(learn))
     footage = learns & (bank.label < 0) & ~np.isin(bank.kind, sorted(without))

@@ -2,14 +2,14 @@
 
     python benchmarks/ucf101_spliced.py ../shared/data/ucf101_15_features_train.npz
 
-Sequences of 48 frames: one stretch of 4 to 10 consecutive frames of one of ten labelled classes inside stretches of
+A sequence has 48 frames: one stretch of 4 to 10 consecutive frames of one of ten labelled classes inside stretches of
 the other five.
-Cross-validated over videos (contiguous fifths of each class, so that neighbours from one source stay together) and
-over which five classes
-are the unlabelled ones (each class once). The recogniser is linear, trained on the training videos' frames of the ten
-classes.
-Features are on one common scale, not each on its own: they are principal components, and the last ones, most of them
-noise, would count as much as the first (--each-feature shows what that costs).
+
+It is cross-validated over videos (contiguous fifths of each class, so that neighbours from one source stay together)
+and over which five classes are unlabelled (each class once). The recogniser is linear and trained on the training
+videos' frames of the ten classes. All features share one scale: they are principal components, and on scales of their
+own the last ones, mostly noise, would count as much as the first (--each-feature shows what that costs).
+
 Prints top-1 at K = 4 and the saliency's ROC-AUC, mean and spread over the runs.
 """
 

@@ -1,9 +1,9 @@
-"""Does `nsnet evaluate` lose a video on a loaded machine? A slow consumer and a slow decoder are no faults.
+"""Does `nsnet evaluate` lose a video on a loaded machine? A slow consumer or decoder is not a fault.
 
     python benchmarks/under_load.py LABELS [--videos 60] [--loops 8] [--cores 2]
 
-LABELS: a CSV with paths and labels (the first --videos rows are taken). The features' cache is empty at the start, the
-program and --loops busy loops share --cores cores. Prints a JSON object; exit code 1 if a video was lost.
+LABELS: a CSV with paths and labels. Only its first --videos rows are used. The feature cache is empty at the start, and
+the program and --loops busy loops share --cores cores. Prints a JSON object; exit code 1 if a video was lost.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pathlib import Path
 
 
 def first_rows(labels: Path, count: int, target: Path) -> int:
-    """The first `count` rows with absolute paths; how many there are."""
+    """Writes the first `count` rows with absolute paths and returns their number."""
     with labels.open(newline="", encoding="utf-8") as handle:
         reader = csv.DictReader(handle)
         rows = [row for row, _ in zip(reader, range(count), strict=False)]

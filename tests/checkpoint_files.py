@@ -1,4 +1,4 @@
-"""A whole checkpoint of two own tags, small: what tests write, change and break."""
+"""A small, complete checkpoint of two own tags, for tests to write, change and break."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ CARD = "---\nlicense: mit\nlibrary_name: nsnet\n---\n# Two tags\n"
 
 
 def sampler_tensors(settings: Mapping[str, Any] = SETTINGS, seed: int = 0) -> dict[str, np.ndarray]:
-    """`sampler.*` of random numbers, in the shapes that the settings ask for."""
+    """`sampler.*` tensors of random numbers, in the shapes that the settings need."""
     rng = np.random.default_rng(seed)
     shapes = sampler_shapes(check(dict(settings), table(SAMPLER), Place("settings", None, "test")))
     found = {f"sampler.{key}": 0.1 * rng.standard_normal(shape, np.float32) for key, shape in shapes.items()}
@@ -39,12 +39,12 @@ def sampler_tensors(settings: Mapping[str, Any] = SETTINGS, seed: int = 0) -> di
 
 
 def tensors(seed: int = 0) -> dict[str, np.ndarray]:
-    """All that CONFIG asks for."""
+    """All tensors that CONFIG needs."""
     head = 0.1 * np.random.default_rng(seed).standard_normal((2, 1280), np.float32)
     return {**sampler_tensors(seed=seed), "head.weight": head, "head.bias": np.zeros(2, np.float32)}
 
 
 def written(folder: Path, **changes: Any) -> Path:
-    """CONFIG with changes, whole or not."""
+    """CONFIG with changes. The result may be invalid."""
     write_checkpoint(folder, {**CONFIG, **changes}, tensors(), CARD)
     return folder

@@ -18,9 +18,9 @@ from nsnet_cli.types import TagOptions
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 TORCH = find_spec("torch") is not None
-"""False in the light environments of .ci/run, which try the other dependencies on more Pythons than the first one."""
+"""False in the light environments of .ci/run, which test the other dependencies on more Python versions."""
 NEED_TORCH = ["test_sampler_fit.py", "test_sampler_losses.py", "test_sampler_network.py", "test_train_run.py"]
-"""Test files that import it. A single test that needs it has the mark `torch`."""
+"""Test files that import torch. Single tests that need it have the mark `torch`."""
 collect_ignore = [] if TORCH else NEED_TORCH
 
 
@@ -45,7 +45,7 @@ def shared_data() -> Path:
 
 @pytest.fixture(scope="session")
 def photos() -> dict[str, np.ndarray]:
-    """scikit-image's photos of things ImageNet names, (H, W, 3) uint8."""
+    """scikit-image's photos of things that are ImageNet classes, (H, W, 3) uint8."""
     spec = find_spec("skimage")
     assert spec and spec.submodule_search_locations, "the test group has scikit-image"
     folder = Path(spec.submodule_search_locations[0]) / "data"
@@ -55,13 +55,13 @@ def photos() -> dict[str, np.ndarray]:
 
 @pytest.fixture(scope="session")
 def tagger() -> Tagger:
-    """The default checkpoint on the CPU, with default options: its networks are loaded once for all tests."""
+    """The default checkpoint on the CPU, with default options. Its networks are loaded once for all tests."""
     return Tagger.from_checkpoint("imagenet-lite", TagOptions(), device="cpu")
 
 
 @pytest.fixture
 def inside(capfd: pytest.CaptureFixture[str]) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """`nsnet ARGS` in this process, where no start-up is paid: exit code, stdout and stderr."""
+    """Runs `nsnet ARGS` in this process, without the cost of a start: exit code, stdout and stderr."""
     from nsnet_cli.cli import app
 
     def call(*args: str | Path) -> subprocess.CompletedProcess[str]:
@@ -81,7 +81,7 @@ def write_video(
     codec: str = "libx264",
     options: dict[str, str] | None = None,
 ) -> Path:
-    """Encode (H, W, 3) uint8 frames of one even size."""
+    """Encodes (H, W, 3) uint8 frames of one even size."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=fps, options=options or {})
         stream.height, stream.width, stream.pix_fmt = frames[0].shape[0], frames[0].shape[1], "yuv420p"
@@ -118,6 +118,6 @@ def noise(count: int, size: tuple[int, int] = (320, 240), seed: int = 0) -> list
 
 @pytest.fixture(scope="session")
 def cat_video(tmp_path_factory: pytest.TempPathFactory, photos: dict[str, np.ndarray]) -> Path:
-    """20 s at 10 frames a second: a cat from 8 s to 12 s, noise around it."""
+    """20 s at 10 frames per second: a cat from 8 s to 12 s, noise around it."""
     frames = [*noise(80), *pan(photos["cat"], 40), *noise(80, seed=1)]
     return write_video(tmp_path_factory.mktemp("videos") / "cat.mp4", frames)

@@ -1,4 +1,4 @@
-"""Readers that fail as a decoder might, for a DecodePool to survive; it knows them as "fault_readers:hang"."""
+"""Readers that fail as a decoder might, for a DecodePool to survive. They are named as in "fault_readers:hang"."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from nsnet_cli.video import read_video
 
 @scripted
 def hang(path: Path, options: ReadOptions) -> Iterator[object]:
-    """Sleep in C without giving the interpreter lock back, as decord does on some files."""
+    """Sleeps in C without releasing the interpreter lock, as decord does on some files."""
     yield from _sound_start(path, options)
     ctypes.PyDLL(None).sleep(1000)
 
 
 @scripted
 def stop(path: Path, options: ReadOptions) -> Iterator[object]:
-    """As a process that the kernel no longer schedules."""
+    """Stops, like a process that the kernel no longer schedules."""
     yield from _sound_start(path, options)
     os.kill(os.getpid(), signal.SIGSTOP)
 
@@ -48,7 +48,7 @@ def abort(path: Path, options: ReadOptions) -> Iterator[object]:
 
 @scripted
 def leak(path: Path, options: ReadOptions) -> Iterator[object]:
-    """Ask for memory until there is none."""
+    """Allocates memory until there is none."""
     yield from _sound_start(path, options)
     kept = []
     while True:
@@ -57,14 +57,14 @@ def leak(path: Path, options: ReadOptions) -> Iterator[object]:
 
 @scripted
 def broken(path: Path, options: ReadOptions) -> Iterator[object]:
-    """A mistake in a reader."""
+    """Raises, as a bug in a reader would."""
     yield from _sound_start(path, options)
     raise ZeroDivisionError("one over nothing")
 
 
 @scripted
 def many(path: Path, options: ReadOptions) -> Iterator[object]:
-    """Batches without end: how far ahead of its consumer does a worker run?"""
+    """Yields batches without end, to see how far a worker runs ahead of its consumer."""
     yield from _sound_start(path, options)
     for i in range(1_000_000):
         Path(os.environ["FAULT_READERS_COUNT"]).write_text(str(i))
@@ -73,7 +73,7 @@ def many(path: Path, options: ReadOptions) -> Iterator[object]:
 
 @scripted
 def plenty(path: Path, options: ReadOptions) -> Iterator[object]:
-    """More than the socket and the queue hold: it is decoding and sending while its consumer does other things."""
+    """Yields more than socket and queue hold: it decodes and sends while its consumer does other things."""
     messages = list(read_video(path, options))
     yield messages[0]
     for i in range(24):
@@ -83,7 +83,7 @@ def plenty(path: Path, options: ReadOptions) -> Iterator[object]:
 
 @scripted
 def unsendable(path: Path, options: ReadOptions) -> Iterator[object]:
-    """What cannot cross the border between the processes."""
+    """Yields something that cannot be sent to another process."""
     yield from _sound_start(path, options)
     yield lambda: None
     time.sleep(1000)
@@ -91,14 +91,14 @@ def unsendable(path: Path, options: ReadOptions) -> Iterator[object]:
 
 @scripted
 def eio(path: Path, options: ReadOptions) -> Iterator[object]:
-    """A disk that fails in the middle."""
+    """Fails in the middle, like a broken disk."""
     yield from _sound_start(path, options)
     raise OSError(errno.EIO, os.strerror(errno.EIO))
 
 
 @scripted
 def modules(path: Path, options: ReadOptions) -> Iterator[object]:
-    """Read for real, then tell what has been imported."""
+    """Reads the video, then lists the imported modules."""
     list(read_video(path, options))
     raise VideoError(" ".join(sys.modules))
     yield
@@ -108,4 +108,4 @@ def _sound_start(path: Path, options: ReadOptions) -> Iterator[object]:
     messages = read_video(path, options)
     yield next(messages)
     yield next(messages)
-    time.sleep(0.3)  # what has been given is sent by another thread, which a fault would stop too
+    time.sleep(0.3)  # another thread sends what was yielded, and a fault would stop it too

@@ -1,6 +1,6 @@
-"""A reader whose process dies at its first starts, as one that the kernel kills when memory is short.
+"""A reader whose process dies in its first starts, as if the kernel killed it for lack of memory.
 
-As many of them as FAULT_READERS_DEATHS says; each leaves a byte in the file FAULT_READERS_COUNT.
+FAULT_READERS_DEATHS says how many starts die. Each adds a byte to the file FAULT_READERS_COUNT.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""Real file systems of other kinds, mounted for a test where this machine can."""
+"""Real file systems of other kinds, mounted for a test if this machine allows it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PATH = os.pathsep.join([os.environ.get("PATH", ""), "/sbin", "/usr/sbin"])
 
 @contextlib.contextmanager
 def exfat(folder: Path) -> Iterator[Path]:
-    """An exFAT disk mounted at `folder`: it takes A for a, and no ? : * in names. As memory cards have it."""
+    """An exFAT disk at `folder`, as on memory cards: it ignores case and forbids ? : * in names."""
     make = shutil.which("mkfs.exfat", path=PATH)
     mount = shutil.which("mount.exfat-fuse", path=PATH)
     if os.getuid() != 0 or make is None or mount is None or not Path("/dev/fuse").exists():

@@ -1,4 +1,4 @@
-"""Every fault of the Hub, met by the real `nsnet models pull` in a process of its own, and the pull after it.
+"""Every fault of the Hub, for the real `nsnet models pull` in its own process, and the pull after it.
 
 `python tests/hub_faults.py` prints the table; tests/test_weights_faults.py checks it.
 """
@@ -20,7 +20,7 @@ from pathlib import Path
 
 from hub_server import CLOSED_PORT, FAULTS, TOKEN, HubServer
 
-EXPECTED = {  # fault -> kind, "" where the pull gets through all the same
+EXPECTED = {  # fault -> kind, "" if the pull succeeds anyway
     "cut": "connection_cut",
     "cut_once": "",
     "reset": "connection_cut",
@@ -45,7 +45,7 @@ EXPECTED = {  # fault -> kind, "" where the pull gets through all the same
     "not_a_hub": "not_a_hub",
     "disk_full": "no_space",
     "unsized": "",
-    # of the client's side
+    # faults on the client's side
     "refused": "connection_refused",
     "no_such_host": "name_not_resolved",
     "no_tls": "tls",
@@ -53,7 +53,7 @@ EXPECTED = {  # fault -> kind, "" where the pull gets through all the same
     "offline": "offline",
     "cache_is_a_file": "cache_not_writable",
 }
-# A real disk of 100 kB, where this machine lets us mount one: the size is known before, or it runs full while writing.
+# A real disk of 100 kB, if this machine can mount one. The size is known before, or the disk fills while writing.
 SMALL_DISK = [
     "unshare",
     "-rm",
@@ -64,11 +64,11 @@ SMALL_DISK = [
 if shutil.which("unshare") and not subprocess.run([*SMALL_DISK, "-", "true"], env={"HF_HOME": "/tmp"}).returncode:
     EXPECTED |= {"small_disk": "no_space", "disk_runs_full": "no_space"}
 SLOW = ("drip", "stall", "silent")
-"""Faults that the client's patience ends; the others have the patience of a busy machine."""
+"""Faults that end by the client's timeout. The others get a timeout for a busy machine."""
 DATA = os.urandom(1 << 18)
 NAME = "net"
 
-# One process pulls twice: with the fault, and after a word to this side, without it.
+# One process pulls twice: with the fault and then, after a message to this process, without it.
 DRIVER = """
 import contextlib, glob, io, json, os, sys, time
 slept, really_sleep = [], time.sleep
@@ -116,7 +116,7 @@ class Outcome:
 
     @property
     def message(self) -> str:
-        """What `nsnet` said at the end, message and hint."""
+        """The last message of `nsnet` and its hint."""
         at = self.stderr.rfind("nsnet: ")
         return " / ".join(line.strip() for line in self.stderr[at:].splitlines()) if at >= 0 else self.stderr.strip()
 
@@ -168,7 +168,7 @@ def try_fault(fault: str, home: Path, *, patience_s: int = 3) -> Outcome:
                 process.stdin.write("again\n")
                 process.stdin.close()
                 after = json.loads(process.stdout.readline())["code"]
-            else:  # these live in the process' environment or end the server
+            else:  # these are set in the process's environment or end the server
                 process.stdin.close()
                 after = _pull_elsewhere(home, weights, revision)
     kinds = first["kinds"] or [""]
@@ -178,7 +178,7 @@ def try_fault(fault: str, home: Path, *, patience_s: int = 3) -> Outcome:
 
 
 def _client_side(fault: str, hub: HubServer, home: Path) -> dict[str, str]:
-    """What the client's own environment adds to a fault."""
+    """Environment variables that cause or shape a fault on the client's side."""
     if fault == "cache_is_a_file":
         (home / "file").write_text("")
     return {
@@ -213,7 +213,7 @@ def try_all(faults: Iterable[str], folder: Path, *, patience_s: int = 3, at_once
 
 
 def main() -> None:
-    """The closing table, with the client's own patience (10 s)."""
+    """Prints the table of all faults, with the client's own timeout (10 s)."""
     with tempfile.TemporaryDirectory() as folder:
         outcomes = try_all(EXPECTED, Path(folder), patience_s=10, at_once=2)
     print(

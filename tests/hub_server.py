@@ -63,7 +63,7 @@ STATUS = {
 
 
 _reserved = socket.socket()
-_reserved.bind(("127.0.0.1", 0))  # ours and never listened on: connections are refused
+_reserved.bind(("127.0.0.1", 0))  # bound but never listened on: connections are refused
 CLOSED_PORT: int = _reserved.getsockname()[1]
 
 
@@ -76,8 +76,8 @@ class HubServer(ThreadingHTTPServer):
         self.repos: dict[str, dict[str, dict[str, bytes]]] = {}  # repo_id -> revision -> path -> bytes
         self.uploads: dict[str, bytes] = {}  # LFS objects by sha256
         self.fault: str | None = None
-        self.redirect_blobs = False  # bodies from another path, as the Hub's CDN
-        self.delay_s = 0.0  # before each piece of a body
+        self.redirect_blobs = False  # bodies come from another path, as from the Hub's CDN
+        self.delay_s = 0.0  # delay before each piece of a body
         self.log: list[tuple[str, str]] = []
         self.with_token: list[tuple[str, str]] = []  # the requests of `log` that carried an Authorization header
         self.private: set[str] = set()  # repositories that need TOKEN
@@ -88,7 +88,7 @@ class HubServer(ThreadingHTTPServer):
         return f"http://127.0.0.1:{self.server_address[1]}"
 
     def add(self, repo_id: str, files: dict[str, bytes], revision: str | None = None) -> str:
-        """A revision of a repository; returns its 40-hex name (a hash of its files where none is given)."""
+        """Adds a revision of a repository and returns its name: 40 hex digits, by default a hash of its files."""
         digest = hashlib.sha1(b"".join(name.encode() + data for name, data in sorted(files.items())))
         revision = revision or digest.hexdigest()
         self.repos.setdefault(repo_id, {})[revision] = files
@@ -104,7 +104,7 @@ class HubServer(ThreadingHTTPServer):
         return sum(1 for done, _ in self.log if done.startswith(method))
 
     def environment(self, home: Path, **more: str) -> dict[str, str]:
-        """The environment of a client whose cache, token and own files live under `home`, talking to this server."""
+        """The environment of a client of this server, with its cache, token and files under `home`."""
         return client_environment(home, HF_ENDPOINT=self.url, **more)
 
     def __enter__(self) -> HubServer:
@@ -116,7 +116,7 @@ class HubServer(ThreadingHTTPServer):
         self.server_close()
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """Clients that go away in the middle are what is tested here."""
+        """Ignored: tests make clients leave in the middle."""
 
 
 def client_environment(home: Path, **more: str) -> dict[str, str]:
@@ -190,7 +190,9 @@ class Handler(BaseHTTPRequestHandler):
         if hub.fault == "gone_after_head":
             headers["Connection"] = "close"
             with contextlib.suppress(OSError):
-                hub.socket.shutdown(socket.SHUT_RDWR)  # refuses from now on, even while another thread waits on it
+                hub.socket.shutdown(
+                    socket.SHUT_RDWR
+                )  # refuses connections from now on, even if another thread waits on it
             hub.socket.close()
         return self._body(data, headers, body)
 
@@ -224,7 +226,7 @@ class Handler(BaseHTTPRequestHandler):
             hub.cuts += 1
             self.wfile.write(data[: len(data) // 2] if fault.endswith("_once") else b"")
             self.wfile.flush()
-            time.sleep(0.2)  # let the client read it: a reset throws away what is on its way
+            time.sleep(0.2)  # let the client read it: a reset discards what is in transit
             self.close_connection = True
             return self._reset() if fault.startswith("reset") else None
         if hub.fault == "stall":
@@ -261,7 +263,7 @@ class Handler(BaseHTTPRequestHandler):
         self._answer(status, json.dumps({"error": message}).encode(), {"Content-Type": "application/json", **headers})
 
     def _reset(self) -> None:
-        """End the connection with a reset, as a cut line does."""
+        """Ends the connection with a reset, like a cut line."""
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.connection.close()
         self.close_connection = True

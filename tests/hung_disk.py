@@ -1,7 +1,7 @@
 """A disk that stops answering: a file system of one folder, served through /dev/fuse by `python hung_disk.py FOLDER`.
 
-Files whose name begins with "hung-open" never open, those with "hung-stat" are never found; whoever tries is held by
-the kernel, kill or not, until this program ends. All others are empty files.
+Files whose name begins with "hung-open" never open, and those with "hung-stat" never answer a stat. The kernel holds
+every process that tries, even a killed one, until this program ends. All other files are empty.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ MNT_DETACH = 2
 
 @contextlib.contextmanager
 def hung_disk(folder: Path) -> Iterator[Path]:
-    """Mounted at `folder` while inside; afterwards whoever it held is let go."""
+    """Mounts the disk at `folder` until the block ends. Then the processes that it held go on."""
     folder.mkdir()
     server = subprocess.Popen([sys.executable, __file__, str(folder)], stdout=subprocess.PIPE, encoding="utf-8")
     assert server.stdout is not None
@@ -61,7 +61,7 @@ def serve(folder: str) -> None:
 
 
 def _answer(opcode: int, node: int, body: bytes, names: dict[int, bytes]) -> tuple[int, bytes] | None:
-    """Error number and body; None: no answer, ever."""
+    """Error number and body. None: it never answers."""
     if opcode == INIT:
         return 0, struct.pack("<IIIIHHII", 7, 31, 65536, 0, 1, 1, 65536, 1).ljust(64, b"\0")
     if opcode == LOOKUP:

@@ -1,12 +1,12 @@
-"""Seeded mutations of real video files, and what becomes of them: the fault corpus.
+"""Seeded mutations of real video files and their outcomes: the fault corpus.
 
     python tests/mutations.py --count 10000 --seed 1                  every file through a DecodePool
     python tests/mutations.py --count 10000 --seed 1 --through tag    through `nsnet tag --json`, in portions
     python tests/mutations.py --count 500 --seed 1 --out DIR          only write them
 
-Prints a table by kind of mutation and outcome. Exits with 1 when a file got no outcome, got it late, or a run crashed.
-The same seed gives the same files, byte for byte, from the same seed clips (small ones are made with PyAV; clips of
-../shared/data/clips are added where they are there and small).
+Prints a table by kind of mutation and outcome. Exits with 1 if a file got no outcome, got it late, or a run crashed.
+The same seed gives the same files, byte for byte, from the same seed clips. PyAV makes small ones, and small clips of
+../shared/data/clips are added if they exist.
 """
 
 from __future__ import annotations
@@ -36,16 +36,16 @@ from nsnet_cli.video.pool import DecodePool
 CLIPS = Path(__file__).resolve().parents[2] / "shared" / "data" / "clips"
 LARGEST_CLIP_BYTES = 320_000
 PORTION = {"worker": 250, "tag": 2500}
-"""Files that lie on the disk at once, and that one run of `nsnet tag` sees."""
+"""Files that are on the disk at once, for one run of `nsnet tag`."""
 SLACK_S = 5.0
-"""How long past its deadline a file may take before that is a failure of the program."""
+"""A file that is later than its deadline by more than this is a failure of the program."""
 
 
 # ---- seed clips -----------------------------------------------------------------------------------------------------
 
 
 def seed_clips(folder: Path) -> list[Path]:
-    """Small sound videos in several containers and codecs; made once, then found again."""
+    """Small intact videos in several containers and codecs, made once and then reused."""
     vpx = {"cpu-used": "8", "deadline": "realtime"}
     made = {
         "h264.mp4": {"bframes": 3, "audio_start_s": 0.0},
@@ -86,7 +86,7 @@ def flip_bits(data: bytearray, rng: random.Random) -> None:
 
 
 def flip_header_bits(data: bytearray, rng: random.Random) -> None:
-    """In the first or last 2 KB, where headers and indexes are."""
+    """Flips bits in the first or last 2 KB, where headers and indexes are."""
     for _ in range(int(2 ** rng.uniform(0, 6))):
         at = rng.randrange(min(2048, len(data)))
         data[at if rng.random() < 0.5 else len(data) - 1 - at] ^= 1 << rng.randrange(8)
@@ -112,7 +112,7 @@ def zero_run(data: bytearray, rng: random.Random) -> None:
 
 
 def big_numbers(data: bytearray, rng: random.Random) -> None:
-    """Extreme sizes and counts where a header may have one."""
+    """Writes extreme sizes and counts where a header may have one."""
     values = (0, 1, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, 0x00FFFFFF, 65535, 1_000_000_000)
     for _ in range(rng.randint(1, 4)):
         at = rng.randrange(min(4096, len(data)))
@@ -121,7 +121,7 @@ def big_numbers(data: bytearray, rng: random.Random) -> None:
 
 
 def zero_index(data: bytearray, rng: random.Random) -> None:
-    """Empty one of the tables that say where frames are (MP4, AVI, Matroska), or any run where there is none."""
+    """Zeroes a table of frame positions (MP4, AVI, Matroska), or any run of bytes if there is none."""
     marks = [
         b"stss",
         b"stsz",
@@ -145,7 +145,7 @@ def zero_index(data: bytearray, rng: random.Random) -> None:
 
 
 def boxes(data: bytes | bytearray, start: int, end: int) -> list[tuple[int, int]]:
-    """MP4 boxes (or RIFF-like chunks that happen to read as such) between two offsets."""
+    """MP4 boxes between two offsets, or RIFF chunks that happen to look like boxes."""
     found = []
     while start + 8 <= end:
         size = int.from_bytes(data[start : start + 4], "big")
@@ -157,7 +157,7 @@ def boxes(data: bytes | bytearray, start: int, end: int) -> list[tuple[int, int]
 
 
 def splice_boxes(data: bytearray, rng: random.Random) -> None:
-    """Remove, double, swap or nest boxes at some depth of an MP4; in other files, pieces of any length."""
+    """Removes, doubles, swaps or nests boxes at some depth of an MP4; in other files, pieces of any length."""
     found = boxes(data, 0, len(data))
     for _ in range(rng.randint(0, 5)):
         inner = [box for parent in found if (inside := boxes(data, parent[0] + 8, parent[1])) for box in inside]
@@ -181,7 +181,7 @@ def splice_boxes(data: bytearray, rng: random.Random) -> None:
 
 
 def join(data: bytearray, rng: random.Random, other: bytes) -> None:
-    """The head of one file and the tail of another."""
+    """Joins the head of one file and the tail of another."""
     at = rng.randrange(len(data))
     del data[at:]
     data += other[rng.randrange(len(other)) :]
@@ -227,14 +227,14 @@ def mutants(clips: list[Path], count: int, seed: int) -> Iterator[Mutant]:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a mutant: "ok", "ok, frames lost", an error kind, or "FAILED: ..." (the program's fault)."""
+    """The outcome of a mutant: "ok", "ok, frames lost", an error kind, or "FAILED: ..." (a bug in the program)."""
 
     word: str
     seconds: float
 
 
 def read_one(pool: DecodePool, path: Path, timeout_s: float) -> Outcome:
-    """Read a file as `tag` does and check the order of what comes."""
+    """Reads a file as `tag` does and checks the order of the messages."""
     started = time.monotonic()
     try:
         messages = list(read(pool, path, ReadOptions(size_px=64), timeout_s))
@@ -272,8 +272,8 @@ def through_workers(paths: list[Path], timeout_s: float, jobs: int) -> dict[Path
 
 
 def through_tag(paths: list[Path], timeout_s: float, jobs: int) -> dict[Path, Outcome]:
-    """One run of the whole program over a list of files: a row for each and nothing else on stdout, exit code 3."""
-    listed = paths[0].parent.with_suffix(".txt")  # a folder would be searched by content, and say nothing of the rest
+    """Runs the whole program over a list of files: one row per file, nothing else on stdout, exit code 3."""
+    listed = paths[0].parent.with_suffix(".txt")  # in a folder, files that do not look like videos would get no row
     listed.write_text("".join(f"{path}\n" for path in paths))
     command = [sys.executable, "-m", "nsnet_cli", "tag", "--from", str(listed), "--json", "--quiet"]
     command += ["--timeout", str(timeout_s), "--jobs", str(jobs)]
@@ -298,10 +298,10 @@ def through_tag(paths: list[Path], timeout_s: float, jobs: int) -> dict[Path, Ou
 def outcomes_of_rows(
     paths: list[Path], lines: list[tuple[float, str]], jobs: int, timeout_s: float
 ) -> tuple[dict[Path, Outcome], list[str]]:
-    """What rows (when they came, and their text) say of each path, and what else stood on stdout.
+    """The outcome of each path from the rows (time and text), and whatever else stdout had.
 
-    Files are taken in the order of the list, at most `jobs + 1` at a time (one waits for its networks only): file k was
-    begun when the row jobs + 1 before its own number came, or later.
+    Files are taken in the order of the list, at most `jobs + 1` at a time (one of them only waits for its networks).
+    So file k was begun when row k - (jobs + 1) came, or later.
     """
     rows: dict[str, list[tuple[float, str]]] = collections.defaultdict(list)
     strange, known = [], {str(path) for path in paths}
@@ -316,7 +316,7 @@ def outcomes_of_rows(
             strange.append(f"a row of another file: {row['path']!r}")
         if word not in ("ok", *VIDEO_ERROR_KINDS) or word == "internal":
             word = f"FAILED: {word}: {row['error']['message'][:100]}"
-        if word in ("crashed", "timeout"):  # rare: how it ended is worth knowing
+        if word in ("crashed", "timeout"):  # rare, so keep how it ended
             print(f"{row['path']}: {row['error']['message']}", file=sys.stderr)
         rows[row["path"]].append((at_s, word))
     outcomes = {}
@@ -334,7 +334,7 @@ def outcomes_of_rows(
 def run(
     count: int, seed: int, through: str, timeout_s: float, jobs: int, keep: Path | None
 ) -> list[tuple[str, Outcome]]:
-    """Write portions of mutants, pass each through the program, and remove them again (failures are kept in `keep`)."""
+    """Writes mutants in portions, passes each through the program and removes it. Failures are kept in `keep`."""
     results: list[tuple[str, Outcome]] = []
     size = PORTION[through]
     with tempfile.TemporaryDirectory(prefix="mutations-") as folder:
@@ -363,7 +363,7 @@ def run(
 
 
 def table(results: list[tuple[str, Outcome]]) -> str:
-    """Mutations down, outcomes across."""
+    """A table with one row per mutation and one column per outcome."""
     words = [word for word, _ in collections.Counter(outcome.word for _, outcome in results).most_common()]
     rows = [["mutation", *words, "all"]]
     for mutation in [*MUTATIONS, "join", "all"]:

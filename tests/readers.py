@@ -1,4 +1,4 @@
-"""What tests share that read videos: a pool in this process, and a reader's answers as one list."""
+"""Helpers of tests that read videos: a pool in this process, and a reader's answers in one iterator."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Item = VideoHeader | FrameBatch | DecodeReport
 
 
 class Scripted:
-    """A VideoReader that says what a generator gives: a header, batches, a report."""
+    """A VideoReader that plays what a generator yields: a header, batches, a report."""
 
     report: DecodeReport
 
@@ -39,7 +39,7 @@ class Scripted:
 
 
 def scripted(script: Callable[[Path, ReadOptions], Iterator[Any]]) -> Callable[[Path, ReadOptions], Scripted]:
-    """An `open_video` whose videos say what `script` gives."""
+    """An `open_video` whose readers play what `script` yields."""
     return lambda path, options: Scripted(script(path, options))
 
 
@@ -58,12 +58,12 @@ class LocalPool:
 
 
 def process_of(pool: DecodePool) -> int | None:
-    """The number of a pool's one process, or None where it has none that is alive."""
+    """The number of a pool's only process, or None if none is alive."""
     return next(iter(pool.pids), None)
 
 
 def read(pool: DecodePool, path: Path, options: ReadOptions, timeout_s: float | None = None) -> Iterator[Item]:
-    """All that a pool's process says of one video: header, batches, report."""
+    """Everything that a pool's process sends for one video: header, batches, report."""
     pool.timeout_s = timeout_s
     with pool.open(path, options) as video:
         yield VideoHeader(video.info, video.plan)

@@ -28,7 +28,7 @@ from nsnet_cli.types import (
 )
 
 NASTY = "a<b>&\"'|]]> --> </script><!-- \u202e.mp4"
-"""A name that tries to leave every kind of text it is put into."""
+"""A name that tries to break out of every kind of text."""
 
 
 def jpeg(number: int, size: tuple[int, int] = (320, 180)) -> bytes:
@@ -88,7 +88,7 @@ def failure(path: str = "clips/broken.mp4") -> VideoResult:
 
 
 def write_report(folder: Path, results: Iterable[VideoResult]) -> None:
-    """The report page over all results. It is finished where they end early, as by an interruption."""
+    """Writes the report page over all results. It is finished even if they end early, as by an interrupt."""
     with closing(ReportWriter(folder)) as writer:
         for result in results:
             writer.add(result)

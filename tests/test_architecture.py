@@ -1,4 +1,4 @@
-"""The shape of the code: arrows go one way, no circles, modules that are read in one sitting, functions on a screen."""
+"""The shape of the code: imports go one way and without circles; modules, functions and lines are short."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def modules() -> dict[str, Path]:
 
 
 def imports(path: Path, known: dict[str, Path]) -> set[str]:
-    """The nsnet modules that a file imports, anywhere in it: at its top, in functions, for types alone."""
+    """The nsnet modules that a file imports anywhere: at its top, in functions, or only for types."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "nsnet_cli":
@@ -57,13 +57,13 @@ def part(module: str) -> str:
 
 
 def graph() -> dict[str, set[str]]:
-    """Without the front door, which imports what is asked of it, and of which all may read the version."""
+    """Without `nsnet_cli` itself: it imports lazily, and every module may read its version."""
     known = modules()
     return {name: imports(path, known) - {name, "nsnet_cli"} for name, path in known.items() if name != "nsnet_cli"}
 
 
 def circles(edges: dict[str, set[str]]) -> Iterator[list[str]]:
-    """Every circle that a depth-first walk meets."""
+    """Every circle that a depth-first walk finds."""
     done: set[str] = set()
 
     def walk(name: str, way: list[str]) -> Iterator[list[str]]:
@@ -78,7 +78,7 @@ def circles(edges: dict[str, set[str]]) -> Iterator[list[str]]:
         yield from walk(name, [])
 
 
-def test_no_module_imports_itself_by_a_detour():
+def test_there_are_no_import_circles():
     assert [" -> ".join(circle) for circle in circles(graph())] == []
 
 
@@ -93,7 +93,7 @@ def test_arrows_point_down():
         here = part(module)
         for target in targets:
             there = part(target)
-            if here in ("", "__main__") or there in ("", here):  # the front door, and the package's own version
+            if here in ("", "__main__") or there in ("", here):  # nsnet_cli itself, and its version
                 continue
             if here not in height or there not in height or height[there] >= height[here]:
                 wrong.append(f"{module} -> {target}")

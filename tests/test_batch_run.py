@@ -1,4 +1,4 @@
-"""The batch: every video one row, whatever its decoder does; one fault never costs another video its tags.
+"""The batch: one row per video, whatever its decoder does. A fault of one video never costs another its tags.
 
 The tagger here is a small fake, for faults that cannot be made for real; tests/test_cli_tag.py runs the real one.
 """
@@ -24,7 +24,7 @@ from nsnet_cli.video.reader import VideoReader
 
 
 class FakeTagger:
-    """Does what the file's first word says."""
+    """Does what the first word of the file says."""
 
     def __init__(self, **acts: Callable[[Path], Any]) -> None:
         self.acts = acts
@@ -76,7 +76,7 @@ def kinds(finished: dict[str, Finished]) -> dict[str, str | None]:
 
 
 def test_every_video_once_and_no_more_than_the_threads_at_a_time(tmp_path: Path) -> None:
-    three = threading.Barrier(3)  # none goes on before three are at work
+    three = threading.Barrier(3)  # no thread goes on before three are at work
     tagger = FakeTagger(meet=lambda path: three.wait(60))
     finished = run(tagger, jobs(tmp_path, *["meet"] * 39), threads=3)
     assert len(finished) == 39 and all(f.fingerprint and f.result.status == "ok" for f in finished.values())
@@ -130,7 +130,7 @@ def test_what_changes_or_vanishes_while_it_is_read_is_not_kept(tmp_path: Path) -
     assert removed is not None and "removed" in removed.message
 
 
-def test_what_is_no_video_s_fault_ends_the_run(tmp_path: Path) -> None:
+def test_a_fault_of_no_video_ends_the_run(tmp_path: Path) -> None:
     tagger = FakeTagger(lost=raises(DeviceError("the GPU is gone")))
     with pytest.raises(DeviceError, match="GPU"):
         run(tagger, jobs(tmp_path, "good", "lost", *["good"] * 50))
@@ -146,8 +146,8 @@ def test_leaving_the_loop_ends_the_threads(tmp_path: Path) -> None:
         assert not thread.is_alive()
 
 
-def test_jobs_are_taken_as_they_are_worked_on(tmp_path: Path) -> None:
-    """Bounded: a slow consumer holds the work back instead of piling up results."""
+def test_jobs_are_taken_only_as_results_are_read(tmp_path: Path) -> None:
+    """A slow consumer slows the work down; results do not pile up."""
     taken = []
 
     def source() -> Iterator[Job]:
@@ -198,7 +198,7 @@ def test_a_killed_worker_is_one_row(tmp_path: Path) -> None:
 
 
 def test_a_file_that_cannot_be_looked_at_in_time_is_a_row(tmp_path: Path) -> None:
-    """A disk that stopped answering holds the thread that asks about its file, not the run."""
+    """A disk that stops answering blocks the thread that asks about its file, not the run."""
     release = threading.Event()
 
     class Hung(FakeTagger):
@@ -218,7 +218,7 @@ def test_a_file_that_cannot_be_looked_at_in_time_is_a_row(tmp_path: Path) -> Non
 def test_a_mistake_in_a_reader_shows_where_it_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """It happens in the worker's process; its traceback crosses the border when it is asked for."""
+    """It happens in the worker's process. Its traceback is passed on if it is asked for."""
     from video_files import make_video
 
     from nsnet_cli.video.pool import DecodePool
@@ -242,7 +242,7 @@ def test_a_mistake_in_a_reader_shows_where_it_is(
     assert "fault_readers.py" in (said := errors("1")) and "in broken" in said
 
 
-def test_interruptible_hands_back_value_and_failure() -> None:
+def test_interruptible_passes_on_value_and_failure() -> None:
     assert batch.interruptible(lambda: 7) == 7
     with pytest.raises(ValueError, match="no"):
         batch.interruptible(lambda: int("no"))

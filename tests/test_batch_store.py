@@ -1,4 +1,4 @@
-"""The folder of results: whole files or none, names without collisions, done means done."""
+"""The folder of results: files whole or absent, names without collisions, done only if really done."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def store(tmp_path: Path) -> ResultStore:
     return store
 
 
-def test_a_result_is_done_when_its_fingerprint_is_the_present_one(store: ResultStore) -> None:
+def test_a_result_is_done_if_its_fingerprint_is_current(store: ResultStore) -> None:
     assert store.look("a/clip.mp4", lambda: "f1").state == "missing"
     path = store.save("a/clip.mp4", OK, "f1")
     assert path == store.root / "a" / "clip.mp4.nsnet.json"
@@ -51,7 +51,7 @@ def test_a_result_is_done_when_its_fingerprint_is_the_present_one(store: ResultS
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b'{"schema_version": 99}', b"\xff\xfe"])
-def test_what_is_no_result_is_done_again(store: ResultStore, content: bytes) -> None:
+def test_a_file_that_is_not_a_result_is_made_again(store: ResultStore, content: bytes) -> None:
     store.path("clip.mp4").write_bytes(content)
     assert store.look("clip.mp4", lambda: "f").state == "stale"
 
@@ -63,7 +63,7 @@ def test_a_result_cut_at_any_byte_is_not_done(store: ResultStore) -> None:
         assert store.look("clip.mp4", lambda: "f").state == "stale"
 
 
-def test_nothing_but_results_is_left(store: ResultStore) -> None:
+def test_only_results_are_left(store: ResultStore) -> None:
     store.save("clip.mp4", OK, "f")
     store.write_summary({"done": 1})
     store.close()
@@ -134,7 +134,7 @@ def test_names_that_are_too_long_are_cut_and_hashed() -> None:
 @given(
     st.lists(st.text(st.sampled_from("ab.é🎬\n/-%3F?: \udcff"), min_size=1, max_size=300), max_size=8), st.booleans()
 )
-def test_a_name_is_one_input_s_and_stays_below_the_folder(names: list[str], any_name: bool) -> None:
+def test_a_name_belongs_to_one_input_and_stays_below_the_folder(names: list[str], any_name: bool) -> None:
     names = sorted({os.path.normpath(name.strip("/")) for name in names if name.strip("/")} - {".", ".."})
     names = [name for name in names if not name.startswith("../")]
     store = ResultStore(Path("/out"))
@@ -147,14 +147,14 @@ def test_a_name_is_one_input_s_and_stays_below_the_folder(names: list[str], any_
 
 
 @given(st.text(st.sampled_from('a.é🎬%3Ff?:*<>|"\\\x01\udcff ')))
-def test_the_spelling_for_picky_file_systems_can_be_undone(name: str) -> None:
+def test_names_spelled_for_picky_file_systems_can_be_read_back(name: str) -> None:
     safe = spelled(name)
     undone = re.sub(rb"%([0-9A-Fa-f]{2})", lambda m: bytes([int(m[1], 16)]), os.fsencode(safe))
     assert os.fsdecode(undone) == name and spelled("100 % fun.mp4") == "100 % fun.mp4"
     assert not set(safe) & set('?:*<>|"\\\x01\udcff') and safe.rstrip(". ") == safe
 
 
-def test_all_that_was_asked_for_belongs_to_done(tmp_path: Path) -> None:
+def test_done_means_that_every_requested_file_is_there(tmp_path: Path) -> None:
     frames = (FrameScore(1.0, 0.8, True), FrameScore(2.0, 0.1, False))
     result = VideoResult(OK.path, "ok", 2.0, OK.tags, OK.salient_frames, frames=frames, jpegs=(b"jpeg 1", b"jpeg 2"))
     files = FileOutputs(tmp_path / "out")

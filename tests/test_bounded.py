@@ -1,4 +1,4 @@
-"""A call that never comes back costs its deadline, nothing more."""
+"""A call that never returns costs its deadline and no more."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def _either_way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(module, "_fork_is_better", lambda: request.param)
 
 
-def test_what_the_call_gives_is_handed_on(tmp_path: Path) -> None:
+def test_the_result_of_a_call_is_passed_on(tmp_path: Path) -> None:
     assert bounded(lambda: 7) == 7
     assert len(bounded(lambda: b"x" * 3_000_000)) == 3_000_000
     assert bounded(lambda: lambda: 5)() == 5, "what no process can tell another"
@@ -39,13 +39,13 @@ def test_a_call_that_hangs_is_left_behind() -> None:
     release.set()
 
 
-def test_many_looks_until_one_hangs() -> None:
+def test_many_calls_until_one_hangs() -> None:
     release = threading.Event()
 
     def look(number: int) -> int:
         if number == 3:
             release.wait(100)
-        time.sleep(0.15)  # each has the whole time
+        time.sleep(0.15)  # each has the full time
         return number * number
 
     assert until_hung([0, 1, 2], look, 0.4) == ([0, 1, 4], False)
@@ -65,8 +65,8 @@ PROGRAM = """
 """
 
 
-def test_the_program_ends_although_the_disk_never_answers(tmp_path: Path) -> None:
-    """A thread in the kernel would keep its whole process, kill or not."""
+def test_the_program_ends_even_if_the_disk_never_answers(tmp_path: Path) -> None:
+    """A thread stuck in the kernel would keep its whole process alive, even if killed."""
     with hung_disk(tmp_path / "disk") as disk:
         assert module._disks_that_hang.__wrapped__()
         for name in ("hung-open.txt", "hung-stat.txt"):

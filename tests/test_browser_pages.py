@@ -102,7 +102,7 @@ def page(tmp_path_factory: pytest.TempPathFactory, cat_video: Path) -> Path:
 
 @pytest.mark.parametrize("size", [DESKTOP, PHONE])
 @pytest.mark.parametrize("dark", [False, True])
-def test_page_loads_without_a_word_in_the_console(chrome: Any, page: Path, size: tuple[int, int], dark: bool) -> None:
+def test_page_loads_without_console_messages(chrome: Any, page: Path, size: tuple[int, int], dark: bool) -> None:
     browser = Browser(chrome, page, size, dark)
     browser.wait("document.getElementById('video').readyState >= 2")
     assert browser.js("return document.getElementById('video').videoWidth") == 320, "H.264 plays here"
@@ -144,7 +144,7 @@ def test_playhead_follows_the_video(chrome: Any, page: Path) -> None:
     browser.assert_quiet()
 
 
-def test_keyboard_alone(chrome: Any, page: Path) -> None:
+def test_the_keyboard_is_enough(chrome: Any, page: Path) -> None:
     from selenium.webdriver import ActionChains, Keys
 
     browser = Browser(chrome, page)
@@ -182,7 +182,7 @@ def test_keyboard_alone(chrome: Any, page: Path) -> None:
     browser.assert_quiet()
 
 
-def test_frames_and_evidence_go_to_their_moment(chrome: Any, page: Path) -> None:
+def test_frames_and_evidence_seek_to_their_time(chrome: Any, page: Path) -> None:
     browser = Browser(chrome, page)
     browser.wait("document.getElementById('video').readyState >= 2")
     assert len(chrome.find_elements("css selector", ".kept .frame")) == 4
@@ -264,7 +264,7 @@ def names(driver: Any) -> list[str]:
 
 @pytest.mark.parametrize("size", [DESKTOP, PHONE])
 @pytest.mark.parametrize("dark", [False, True])
-def test_report_of_2000_opens_lightly(chrome: Any, report: Path, size: tuple[int, int], dark: bool) -> None:
+def test_report_of_2000_opens_quickly(chrome: Any, report: Path, size: tuple[int, int], dark: bool) -> None:
     browser = Browser(chrome, report, size, dark)
     browser.wait("document.images.length && document.images[0].complete")
     assert browser.js("return document.images[0].naturalWidth") == 320
@@ -325,7 +325,7 @@ def test_report_is_quick_and_grows_on_scrolling(chrome: Any, report: Path) -> No
           times.push(performance.now() - start);
         }
         return times;"""
-    for _ in range(5):  # a busy machine has quiet moments, a slow page has none
+    for _ in range(5):  # even a busy machine has quiet moments; a slow page has none
         took_ms = browser.js(filter_and_sort)
         if sorted(took_ms)[1] < 400:
             break

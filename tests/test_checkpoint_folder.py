@@ -1,4 +1,4 @@
-"""Checkpoint folders: what is written is read back, and a folder that is not whole or not ours says so."""
+"""Checkpoint folders: what is written is read back, and incomplete or foreign folders are refused."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_wrong_fields_are_named(tmp_path: Path, changes: dict[str, Any], named: 
     assert named in str(error.value) and str(tmp_path / "c") in str(error.value)
 
 
-def test_folders_that_are_not_whole(tmp_path: Path) -> None:
+def test_incomplete_folders_are_refused(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match=r"not a checkpoint.*nsnet train"):
         read_checkpoint(tmp_path)
     folder = written(tmp_path / "c")

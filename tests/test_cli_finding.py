@@ -17,10 +17,10 @@ import av
 import numpy as np
 import pytest
 from hung_disk import hung_disk
+from shown_names import spreadsheet_text, unprintable
 
 from nsnet_cli import bounded, looking
 from nsnet_cli.inputs import find_videos
-from nsnet_cli.text import spreadsheet_text, unprintable
 
 Out = subprocess.CompletedProcess[str]
 CHEAP = ("--policy", "uniform", "--frames", "1", "--top-k", "1")
@@ -78,7 +78,7 @@ def test_lists_in_any_encoding(inside: Callable[..., Out], here: Path, encoding:
 
 
 @pytest.mark.parametrize("kind", ["mp4", "mkv", "zip", "random"])
-def test_what_is_no_list_is_refused(here: Path, clip: Path, kind: str) -> None:
+def test_files_that_are_not_lists_are_refused(here: Path, clip: Path, kind: str) -> None:
     data, looks = {
         "mp4": (clip.read_bytes(), "a video (mp4)"),
         "mkv": (make_clip(here / "a.mkv").read_bytes(), "a video (matroska)"),
@@ -89,7 +89,7 @@ def test_what_is_no_list_is_refused(here: Path, clip: Path, kind: str) -> None:
     assert (out.returncode, out.stdout) == (2, "") and "list on stdin" in out.stderr and looks in out.stderr
 
 
-def test_a_folder_of_a_list_stands_on_its_own_line_and_is_told(here: Path) -> None:
+def test_a_folder_in_a_list_is_searched_and_mentioned(here: Path) -> None:
     (here / "clip.mp4").touch()
     (here / "below").mkdir()
     (here / "below" / "b.mp4").touch()
@@ -153,7 +153,7 @@ def test_files_on_a_hung_disk_do_not_hold_the_search(tmp_path: Path, monkeypatch
         (tmp_path / "in").mkdir()
         (tmp_path / "in" / "a").symlink_to(disk / "hung-stat")
         (tmp_path / "in" / "b.mp4").symlink_to(disk / "hung-stat.mp4")
-        (tmp_path / "in" / "c").symlink_to(disk / "hung-open")  # its first bytes never come
+        (tmp_path / "in" / "c").symlink_to(disk / "hung-open")  # its first bytes never arrive
         make_clip(tmp_path / "in" / "d.mp4")
         found = find_videos([str(tmp_path / "in"), str(disk / "hung-stat-2.mp4")])
         kinds = {Path(video.path).name: video.error and video.error.kind for video in found.videos}
@@ -167,7 +167,7 @@ def test_files_on_a_hung_disk_do_not_hold_the_search(tmp_path: Path, monkeypatch
 def test_runs_over_two_cameras_lose_nothing(inside: Callable[..., Out], here: Path, clip: Path) -> None:
     for camera in ("cam1", "cam2"):
         (here / "cams" / camera).mkdir(parents=True)
-        shutil.copy2(clip, here / "cams" / camera / "GX01.MP4")  # of one size and one time
+        shutil.copy2(clip, here / "cams" / camera / "GX01.MP4")  # same size, same time
     for _ in range(2):
         for camera in ("cam1", "cam2"):
             out = inside("tag", f"cams/{camera}/GX01.MP4", *CHEAP, "-o", "out")
@@ -183,7 +183,7 @@ def test_runs_over_two_cameras_lose_nothing(inside: Callable[..., Out], here: Pa
     assert set(results(here / "tree")) == {f"cam{i}/GX01.MP4.nsnet.json" for i in (1, 2)}
 
 
-def test_sidecars_lie_beside_videos_and_spare_those_of_others(
+def test_sidecars_go_beside_videos_and_spare_files_of_others(
     inside: Callable[..., Out], here: Path, clip: Path
 ) -> None:
     for name in ("a/one.mp4", "a/two.mp4"):
@@ -223,7 +223,7 @@ def test_a_named_output_is_never_the_video(inside: Callable[..., Out], here: Pat
 
 @pytest.mark.parametrize("command", ["frames clip.mp4 --out", "explain clip.mp4 --html", "tag clip.mp4 --report"])
 def test_a_full_disk_is_unexpected_everywhere(here: Path, clip: Path, command: str) -> None:
-    """As far as a limit on the size of a file is one."""
+    """A limit on the size of a file stands in for the disk."""
     shutil.copy(clip, here / "clip.mp4")
     words = [sys.executable, "-m", "nsnet_cli", *command.split(), "out" if "html" not in command else "out.html"]
     limit = "resource.setrlimit(resource.RLIMIT_FSIZE, (400, 400))"
@@ -244,13 +244,13 @@ def on_a_terminal(*args: str, cwd: Path) -> str:
         while chunk := os.read(leader, 65536):
             seen += chunk
     except OSError:
-        pass  # the other end closed
+        pass  # the other end is closed
     os.close(leader)
     assert process.wait(250) == 0, seen
     return seen.decode()
 
 
-def test_names_steer_no_terminal_and_pipes_get_them_whole(here: Path, clip: Path) -> None:
+def test_names_cannot_steer_a_terminal_and_reach_pipes_unchanged(here: Path, clip: Path) -> None:
     name = "\x1b]0;owned\x07 \n.mp4"
     shutil.copy(clip, here / name)
     for more in (("--times",), ("--out", "f")):
@@ -260,7 +260,7 @@ def test_names_steer_no_terminal_and_pipes_get_them_whole(here: Path, clip: Path
         assert name in whole.stdout and whole.stdout.count("\0") == 1
 
 
-def test_explain_says_nothing_raw(inside: Callable[..., Out], here: Path, clip: Path) -> None:
+def test_explain_prints_no_raw_names(inside: Callable[..., Out], here: Path, clip: Path) -> None:
     shutil.copy(clip, here / "clip.mp4")
     out = inside("explain", "clip.mp4", *CHEAP[:4], "--html", "\x1b[31m\n.html")
     assert out.returncode == 0 and "\\x1b[31m\\n.html" in out.stderr and "\x1b" not in out.stderr

@@ -1,4 +1,4 @@
-"""`nsnet tag` on real small videos with the real networks; in a process of its own where streams or signals matter."""
+"""`nsnet tag` on small real videos with the real networks, in its own process if streams or signals matter."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ Out = subprocess.CompletedProcess[str]
 HEAD = ["schema_version", "path", "status", "duration_s", "tags", "salient_frames", "sampling", "model", "cost"]
 HEAD += ["timings", "error"]
 CHEAP = ("--policy", "uniform", "--frames", "1", "--top-k", "1")
-"""The least work a video, for tests of everything else."""
+"""The least work per video, for tests of everything else."""
 
 
 def nsnet(*args: str | Path, **kwargs: Any) -> Out:
@@ -92,7 +92,7 @@ def many(tmp_path: Path, clip: Path) -> Callable[[int], Path]:
 
 @pytest.fixture(scope="module")
 def bad_folder(tmp_path_factory: pytest.TempPathFactory, clip: Path) -> Path:
-    """One good clip, eleven that are not, and files that are nobody's business."""
+    """One good clip, eleven bad ones, and files that are not videos."""
     folder = tmp_path_factory.mktemp("bad")
     whole = clip.read_bytes()
     shutil.copy(clip, folder / "good.mp4")
@@ -164,7 +164,10 @@ def test_formats(inside: Callable[..., Out], bad_folder: Path, clip: Path) -> No
     assert lines[0].split() == ["Video", "Length", "Tag", "Score", "Seen", "at"] and len(lines) == 3
     assert any("empty_file: " in line for line in lines) and not any("\x1b" in line for line in lines)
     array = json.loads(inside("tag", *both, *CHEAP, "--format", "json").stdout)
-    assert {row["path"]: row["status"] for row in array} == {str(both[0]): "error", str(clip): "ok"}  # as they end
+    assert {row["path"]: row["status"] for row in array} == {
+        str(both[0]): "error",
+        str(clip): "ok",
+    }  # rows come as videos end
     parsed = list(csv.DictReader(inside("tag", *both, *CHEAP, "--format", "csv").stdout.splitlines()))
     by_path = {row["path"]: row for row in parsed}
     assert len(parsed) == len(array) == 2 and set(by_path) == {str(path) for path in both}
@@ -306,8 +309,8 @@ def test_unknown_checkpoint_and_device(inside: Callable[..., Out], clip: Path) -
     assert out.returncode == 5 and "abacus" in out.stderr and out.stdout == ""
 
 
-def test_a_reader_that_goes_away_is_no_error(many: Callable[[int], Path]) -> None:
-    count = 200  # more rows than a pipe holds: the run is at work whenever the reader leaves
+def test_a_closed_pipe_is_not_an_error(many: Callable[[int], Path]) -> None:
+    count = 200  # more rows than a pipe holds: the run is still at work when the reader leaves
     command = [sys.executable, "-m", "nsnet_cli", "tag", str(many(count)), "--json", *CHEAP]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8")
     assert process.stdout is not None and process.stderr is not None
@@ -321,11 +324,11 @@ def test_a_reader_that_goes_away_is_no_error(many: Callable[[int], Path]) -> Non
 
 
 def test_a_run_that_was_stopped_for_a_while_loses_no_row(many: Callable[[int], Path]) -> None:
-    """Ctrl-Z and fg, a debugger, a container that was frozen: the workers go on in the meantime."""
+    """Ctrl-Z and fg, a debugger, a frozen container: the workers go on meanwhile."""
     command = [sys.executable, "-m", "nsnet_cli", "tag", str(many(24)), "--json", "--jobs", "2"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8")
     assert process.stdout is not None
-    lines = [process.stdout.readline()]  # it is at work
+    lines = [process.stdout.readline()]  # by now it is at work
     for _ in range(2):
         process.send_signal(signal.SIGSTOP)
         time.sleep(3)
@@ -339,14 +342,14 @@ def test_a_run_that_was_stopped_for_a_while_loses_no_row(many: Callable[[int], P
 
 @pytest.mark.parametrize("unbuffered", ["", "1"])
 def test_a_full_pipe_that_does_not_block_loses_no_row(many: Callable[[int], Path], unbuffered: str) -> None:
-    """Whoever shares a pipe with us may have made it non-blocking."""
+    """Another process that shares the pipe may have made it non-blocking."""
     ours, theirs = os.pipe()
     fcntl.fcntl(theirs, fcntl.F_SETPIPE_SZ, 4096)
     os.set_blocking(theirs, False)
     command = [sys.executable, "-m", "nsnet_cli", "tag", str(many(12)), "--json", *CHEAP]
     process = subprocess.Popen(command, stdout=theirs, stderr=subprocess.PIPE, env=_env(unbuffered))
     os.close(theirs)
-    time.sleep(3)  # the pipe is full of the first rows by now
+    time.sleep(3)  # by now the first rows fill the pipe
     with open(ours, encoding="utf-8") as pipe:  # noqa: PTH123
         found = [json.loads(line) for line in pipe]
     _, err = process.communicate(timeout=120)
@@ -356,7 +359,7 @@ def test_a_full_pipe_that_does_not_block_loses_no_row(many: Callable[[int], Path
 
 @pytest.mark.parametrize("unbuffered", ["", "1"])
 def test_a_stdout_that_is_full_is_an_error(clip: Path, tmp_path: Path, unbuffered: str) -> None:
-    """The row does not fit: the system takes its beginning and says nothing."""
+    """The row does not fit: the system takes its beginning and reports no error."""
     limit = 700
     with (tmp_path / "out.json").open("wb") as out:
         done = subprocess.run(
@@ -402,10 +405,10 @@ BROKEN = """
 """
 
 
-def test_a_run_in_which_only_we_are_at_fault_exits_with_1(
+def test_a_run_of_internal_errors_alone_exits_with_1(
     many: Callable[[int], Path], bad_folder: Path, tmp_path: Path
 ) -> None:
-    """A library that changed under us must not look like a folder of bad videos."""
+    """A library that changed must not look like a folder of bad videos."""
     env = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
 
     def tag(*args: str | Path, **more: str) -> Out:
@@ -432,7 +435,7 @@ def wait_for_results(folder: Path, count: int, process: subprocess.Popen[bytes])
 def test_an_interrupted_run_keeps_what_is_finished(
     many: Callable[[int], Path], tmp_path: Path, number: signal.Signals, code: int
 ) -> None:
-    count = 200  # far more than are done before the signal comes
+    count = 200  # far more than can be done before the signal
     folder = many(count)
     took_s = []
     for out in (tmp_path / f"out{i}" for i in range(3)):
@@ -461,7 +464,7 @@ def test_killed_and_run_again(many: Callable[[int], Path], tmp_path: Path) -> No
         wait_for_results(out, count, process)
         process.kill()
         process.wait()
-        results(out)  # every file that stands is whole
+        results(out)  # every result is whole
     done = len(results(out))
     last = nsnet(*command[3:])
     assert last.returncode == 0, last.stderr
@@ -473,7 +476,7 @@ def test_killed_and_run_again(many: Callable[[int], Path], tmp_path: Path) -> No
 
 
 def test_a_full_disk_ends_the_run_and_the_next_one_completes_it(many: Callable[[int], Path], tmp_path: Path) -> None:
-    """A real small file system where we may mount one."""
+    """On a real small file system, if this machine can mount one."""
     folder, out = many(12), tmp_path / "out"
     out.mkdir()
     mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", str(out)], capture_output=True)
@@ -504,7 +507,7 @@ def test_a_terminal_sees_a_bar_and_a_file_does_not(many: Callable[[int], Path]) 
         while chunk := os.read(leader, 65536):
             seen += chunk
     except OSError:
-        pass  # the other end closed
+        pass  # the other end is closed
     finally:
         os.close(leader)
     stdout = process.communicate()[0]
@@ -513,11 +516,11 @@ def test_a_terminal_sees_a_bar_and_a_file_does_not(many: Callable[[int], Path]) 
     assert b"\x1b" not in stdout and stdout.count(b"\n") == 3
 
 
-def test_a_single_file_waits_for_nothing_it_does_not_need(clip: Path, tmp_path: Path) -> None:
-    """Neither for libraries nor for programs: asking ctypes whether there is a GPU would run a compiler."""
+def test_a_single_file_loads_nothing_that_it_does_not_need(clip: Path, tmp_path: Path) -> None:
+    """No needless libraries or programs: asking ctypes for a GPU would run a compiler."""
     if _cuda_present():
         pytest.skip("with an NVIDIA GPU, torch runs the networks")
-    nsnet("tag", clip)  # exports are there after this
+    nsnet("tag", clip)  # makes the exports
     for name in ("gcc", "cc", "ld", "objdump"):
         (tmp_path / name).write_text(f"#!/bin/sh\ntouch {tmp_path}/ran-{name}\n")
         (tmp_path / name).chmod(0o755)

@@ -1,4 +1,4 @@
-"""The cores that may be used are those that this process was given, not those that the machine has."""
+"""The usable cores are those that this process was given, not all of the machine."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from nsnet_cli.cores import usable_cores
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system gives every process all cores")
-def test_a_process_that_is_held_to_one_core_has_one() -> None:
+def test_a_process_limited_to_one_core_uses_one() -> None:
     code = (
         "import os; from nsnet_cli.cores import usable_cores;"
         "os.sched_setaffinity(0, {min(os.sched_getaffinity(0))}); print(usable_cores())"

@@ -1,4 +1,4 @@
-"""The networks are right, and the CPU engine says what torch says."""
+"""The networks are right, and the CPU engine agrees with torch."""
 
 import os
 import shutil
@@ -61,7 +61,7 @@ def test_photos_of_scikit_image_get_their_names(tagger: Tagger, photos: dict[str
     best = {photo: [names[i] for i in np.argsort(-row)[:3]] for photo, row in zip(photos, scores, strict=True)}
     assert best["espresso"][0] == "espresso"
     assert best["cat"][0] in ("tabby", "tiger cat", "Egyptian cat")
-    assert {"missile", "projectile"} & set(best["rocket"])  # a rocket on its pad, first of all a "drilling platform"
+    assert {"missile", "projectile"} & set(best["rocket"])  # the top tag of a rocket on its pad is "drilling platform"
     np.testing.assert_allclose(scores.sum(1), 1, rtol=1e-4)
 
 
@@ -92,11 +92,11 @@ def test_shrink_is_the_area_mean(side: int) -> None:
     mean = torch.nn.functional.interpolate(planes, size=side, mode="area").permute(0, 2, 3, 1).numpy()
     found = shrink(pixels, side)
     assert found.shape == (2, side, side, 3) and found.dtype == np.uint8
-    # where the ratio is no whole number torch's cells overlap by whole pixels, Pillow's by shares of pixels
+    # at a fractional ratio torch's cells overlap by whole pixels and Pillow's by parts of pixels
     assert np.abs(found - mean).mean() < (0.51 if 256 % side == 0 else 25)
 
 
-@pytest.mark.usefixtures("tagger")  # exports are there after this
+@pytest.mark.usefixtures("tagger")  # makes the exports
 def test_cpu_engine_imports_no_torch_once_exported() -> None:
     code = (
         "import sys; from nsnet_cli.nets.build import build_engine;"
@@ -107,7 +107,7 @@ def test_cpu_engine_imports_no_torch_once_exported() -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def test_any_number_of_frames_gets_the_answers_of_each_alone(photos: dict[str, np.ndarray]) -> None:
+def test_frames_get_the_same_answers_alone_and_together(photos: dict[str, np.ndarray]) -> None:
     engine = build_engine(resolve_checkpoint("imagenet-lite"), "cpu")
     pixels = np.stack([square(Image.fromarray(photo), 256) for photo in photos.values()] * 4)
     for run in (engine.preview, engine.recognise):
@@ -118,8 +118,8 @@ def test_any_number_of_frames_gets_the_answers_of_each_alone(photos: dict[str, n
 
 
 @pytest.mark.usefixtures("tagger")  # exports are there
-def test_threads_that_are_the_first_to_use_the_networks_do_not_wait_for_each_other() -> None:
-    """OpenVINO's first array takes a lock and needs Python's, which another first array holds while it waits."""
+def test_first_use_from_several_threads_does_not_deadlock() -> None:
+    """The first OpenVINO array takes a lock and then needs Python's, which another first array may hold."""
     code = """
 import os, sys, threading, numpy as np
 from nsnet_cli.nets.build import build_engine
@@ -139,8 +139,8 @@ os._exit(any(thread.is_alive() for thread in threads))
 
 
 @pytest.mark.usefixtures("tagger")  # exports are there
-def test_loading_tells_nobody_and_leaves_nothing_at_home(tmp_path: Path) -> None:
-    """OpenVINO's import would report itself to Google Analytics, from a fork of this process."""
+def test_loading_reports_to_nobody_and_writes_nothing_at_home(tmp_path: Path) -> None:
+    """Importing OpenVINO would report to Google Analytics, from a fork of this process."""
     code = """
 import os, sys, numpy as np
 forks, before = [], dict(os.environ)
@@ -161,7 +161,7 @@ assert telemetry_utils.tm.__name__.endswith("stub")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_telemetry_of_the_program_around_us_is_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_telemetry_of_the_host_program_is_unchanged(monkeypatch: pytest.MonkeyPatch) -> None:
     theirs = ModuleType(REPORTS)
     monkeypatch.setitem(sys.modules, REPORTS, theirs)
     inside, leave = threading.Event(), threading.Event()
@@ -198,12 +198,12 @@ def test_views_of_one_frame_are_frames(tagger: Tagger, photos: dict[str, np.ndar
 
 @pytest.mark.parametrize("name", ["sampler", pytest.param("efficientnet-lite2", marks=pytest.mark.slow)])
 @pytest.mark.torch
-def test_what_is_not_there_is_exported_and_a_damaged_export_made_again(
+def test_missing_and_damaged_exports_are_made(
     name: str, tagger: Tagger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, photos: dict[str, np.ndarray]
 ) -> None:
     checkpoint, ours = tagger.checkpoint, Exports(tagger.checkpoint, print)
     for use, batch in ((checkpoint.preview, PREVIEW_BATCH), (checkpoint.recogniser, RECOGNISER_BATCH)):
-        folder = ours.classifier(use, batch).folder  # these take long to export; the sampler does not
+        folder = ours.classifier(use, batch).folder  # exporting these takes long, the sampler does not
         shutil.copytree(folder, tmp_path / "engine" / folder.name)
     monkeypatch.setenv("NSNET_CACHE", str(tmp_path))
     said: list[str] = []
@@ -246,7 +246,7 @@ def test_auto_beside_a_gpu_runs_the_default_checkpoint_on_the_cpu(monkeypatch: p
 
 @pytest.mark.torch
 def test_the_cost_of_a_network_that_is_not_exported_is_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing is downloaded or computed for it: ResNet-50 at 224 px is 4.1 GFLOPs a frame."""
+    """Nothing is downloaded or computed. ResNet-50 at 224 px takes 4.1 GFLOPs per frame."""
     monkeypatch.setenv("NSNET_CACHE", str(tmp_path))
     assert build.frame_gflops(resolve_checkpoint("imagenet-resnet50")) == pytest.approx(4.1, abs=0.05)
     assert list(tmp_path.iterdir()) == []

@@ -1,4 +1,4 @@
-"""The exports in the cache: damage is noticed, failures leave nothing, what nobody uses goes."""
+"""The exports in the cache: damage is noticed, failures leave nothing, unused exports are removed."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ pytestmark = pytest.mark.torch  # exports are made here
 
 @pytest.fixture
 def cache(tagger: Tagger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A cache of its own, the default sampler exported, checked and compiled in it. Returns the export's folder."""
+    """A fresh cache with the default sampler exported, checked and compiled. Returns the folder of the export."""
     monkeypatch.setenv("NSNET_CACHE", str(tmp_path / "there"))
     monkeypatch.setattr(memory, "_boot", lambda: "first start")
     exports, _ = run()
@@ -37,7 +37,7 @@ def cache(tagger: Tagger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
 
 
 def run() -> tuple[Exports, tuple[np.ndarray, list[str]]]:
-    """What a new process does with the sampler: its saliency, and what is said."""
+    """Runs the sampler in a new process: its saliency, and its messages."""
     said: list[str] = []
     exports = Exports(resolve_checkpoint("imagenet-lite"), said.append)
     found = loaded(exports, exports.sampler())(FEATURES, LOGITS, TIMES)[2]
@@ -45,7 +45,7 @@ def run() -> tuple[Exports, tuple[np.ndarray, list[str]]]:
 
 
 def flip(path: Path, *, keep_mtime: bool, at: float = 0.5) -> None:
-    """One byte in the middle becomes another; the size stays."""
+    """Changes one byte in the middle and keeps the size."""
     before = path.stat()
     data = bytearray(path.read_bytes())
     data[int(at * len(data))] ^= 0xFF
@@ -67,15 +67,13 @@ def test_a_damaged_export_of_the_same_size_is_made_again(cache: Path, name: str,
     assert run()[1][1] == []
 
 
-def test_bit_rot_that_no_time_tells_of_is_found_after_the_next_start(
-    cache: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The disk changes a byte and no stamp. Until the machine starts anew nothing is read again."""
+def test_bit_rot_without_a_new_time_is_found_after_a_reboot(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The disk changes a byte but no timestamp. Files are only read again after a reboot."""
     run()
     flip(cache / "graph.bin", keep_mtime=True)
     book = cache / intact.CHECKED_FILE
     checks = intact._read(book)
-    checks["graph.bin"][:-1] = memory.stamp_of(cache / "graph.bin")  # as if the change had left no trace
+    checks["graph.bin"][:-1] = memory.stamp_of(cache / "graph.bin")  # as if the change left no trace
     intact.write_whole(book, intact.json.dumps(checks).encode())
     assert intact.is_whole(cache)
     monkeypatch.setattr(memory, "_boot", lambda: "second start")
@@ -83,7 +81,7 @@ def test_bit_rot_that_no_time_tells_of_is_found_after_the_next_start(
     assert len(run()[1][1]) == 1
 
 
-def test_files_are_hashed_once_a_change_of_their_stamp(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_files_are_hashed_once_per_change_of_their_stamp(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run()
     hashed: list[str] = []
     real = intact.sha256_of
@@ -95,7 +93,7 @@ def test_files_are_hashed_once_a_change_of_their_stamp(cache: Path, monkeypatch:
     monkeypatch.setattr(memory, "_boot", lambda: "second start")
     run()
     assert sorted(name for name in hashed if name.startswith("graph")) == ["graph.bin", "graph.xml"]
-    assert len(hashed) == 3  # and what OpenVINO compiled
+    assert len(hashed) == 3  # also what OpenVINO compiled
     hashed.clear()
     run()
     assert hashed == []
@@ -112,7 +110,7 @@ def test_a_damaged_compiled_graph_is_compiled_again(cache: Path) -> None:
         assert blob.read_bytes() != damaged and len(blob.read_bytes()) == len(right)
 
 
-def test_a_compiled_graph_that_nobody_noted_is_not_trusted(cache: Path) -> None:
+def test_an_unknown_compiled_graph_is_not_trusted(cache: Path) -> None:
     (cache / intact.COMPILED_FILE).unlink()
     (blob,) = (cache / "compiled").iterdir()
     intact.drop_changed_compiled(cache)
@@ -129,7 +127,7 @@ def test_a_damaged_meta_file_is_made_again(cache: Path) -> None:
     assert intact.is_whole(cache)
 
 
-def test_the_vocabulary_is_part_of_what_an_export_is_for(tmp_path: Path) -> None:
+def test_an_export_belongs_to_its_vocabulary(tmp_path: Path) -> None:
     from dataclasses import replace
 
     from nsnet_cli.types import TagName
@@ -227,7 +225,7 @@ def small_disk(tmp_path: Path):
 def test_a_full_disk_is_named_with_what_to_set(
     small_disk: Path, late: bool, monkeypatch: pytest.MonkeyPatch, tagger: Tagger
 ) -> None:
-    """`late`: it fills while the graph is written, which OpenVINO calls an "iostream error"."""
+    """`late`: the disk fills while the graph is written, which OpenVINO calls an "iostream error"."""
     from nsnet_cli.nets import export as exporter
 
     monkeypatch.setenv("NSNET_CACHE", str(small_disk))
@@ -242,7 +240,7 @@ def test_a_full_disk_is_named_with_what_to_set(
     assert [path.name for path in (small_disk / "engine").iterdir()] == ["export.lock"]
 
 
-def test_without_room_for_what_is_compiled_it_runs_all_the_same(
+def test_without_space_for_compiled_graphs_it_still_runs(
     tagger: Tagger, small_disk: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = Exports(tagger.checkpoint, print).sampler().folder
@@ -269,7 +267,7 @@ def test_features_on_a_full_disk_name_the_folder(small_disk: Path) -> None:
     assert not [path for path in (small_disk / "features").rglob("*") if path.is_file()]
 
 
-def test_the_engine_is_where_the_cache_is(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_engine_uses_the_cache_folder(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NSNET_CACHE", "/some/where")
     assert engine_cache() == Path("/some/where/engine")
     assert sys.platform != "linux" or memory._boot.__wrapped__() == memory._boot.__wrapped__()

@@ -1,4 +1,4 @@
-"""Metrics against cases worked out by hand and against the definitions, spelled out slowly."""
+"""Metrics against cases worked out by hand and against slow, literal definitions."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_average_precision_by_hand() -> None:
     assert math.isnan(average_precision(np.array([0.5]), np.array([0])))
 
 
-def test_equal_scores_do_not_depend_on_their_order() -> None:
+def test_order_does_not_matter_between_equal_scores() -> None:
     scores = np.array([0.9, 0.5, 0.5, 0.5, 0.1])
     first, last = np.array([0, 1, 0, 0, 0], dtype=bool), np.array([0, 0, 0, 1, 0], dtype=bool)
     assert average_precision(scores, first) == average_precision(scores, last) == pytest.approx(1 / 4)

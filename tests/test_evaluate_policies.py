@@ -22,7 +22,7 @@ from nsnet_cli.tagger import Tagger
 
 
 def video(salient: list[int] | None = None, **changes: object) -> ScoredVideo:
-    """Six frames, two classes; frames 2 and 3 show class 1, nsnet knows, confidence is wrong."""
+    """Six frames, two classes. Frames 2 and 3 show class 1: nsnet is right, confidence is wrong."""
     scores = np.array([[0.9, 0.1], [0.8, 0.2], [0.1, 0.9], [0.2, 0.8], [0.7, 0.3], [0.6, 0.4]])
     made = ScoredVideo(
         name="v",
@@ -62,7 +62,7 @@ def test_scores_by_hand() -> None:
     assert accuracy([v], "dense", 2).top5 == 1
 
 
-def test_where_saliency_is_judged() -> None:
+def test_saliency_is_judged_where_segments_are_known() -> None:
     v = video([2, 3])
     found = localisation([v, video()], "nsnet")
     assert found is not None and found.roc_auc == 1 and found.average_precision == 1

@@ -22,7 +22,7 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 
 @pytest.fixture
 def nsnet(inside: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """`nsnet ARGS` in a fresh folder, stdout as wide as 80 columns."""
+    """Runs `nsnet ARGS` in a fresh folder, with 80 columns."""
     monkeypatch.chdir(tmp_path)
     for name, value in {"NO_COLOR": "", "COLUMNS": "80", "TERM": "xterm"}.items():
         monkeypatch.setenv(name, value)

@@ -1,4 +1,4 @@
-"""Damaged files by the dozen (-m slow: by the thousand): each ends in frames or a named error, and nothing hangs."""
+"""Dozens of damaged files (-m slow: thousands): each ends in frames or a named error, and nothing hangs."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ LOG2 = float(np.log(2))
 
 @pytest.fixture
 def linear(tmp_path: Path) -> LinearHead:
-    """first: the sum of two features; second: always 0."""
+    """Two outputs: the sum of two features, and always 0."""
     path = tmp_path / "model.safetensors"
     save_file({"head.weight": np.array([[1, 1], [0, 0]], np.float32), "head.bias": np.zeros(2, np.float32)}, path)
     return LinearHead(TAGS, False, path, "0" * 64)
@@ -41,7 +41,7 @@ def test_the_recognisers_own_classifier_by_hand() -> None:
 
 
 def test_a_linear_head_by_hand(linear: LinearHead) -> None:
-    """The recogniser's own logits do not matter, nor how many classes it tells apart."""
+    """The recogniser's own logits and number of classes do not matter."""
     features, logits = np.array([[LOG2, 0], [-1, 1]], np.float32), np.zeros((2, 1000))
     head: Head = linear
     np.testing.assert_allclose(head.scores(features, logits), [[2 / 3, 1 / 3], [0.5, 0.5]], rtol=1e-6)
@@ -134,7 +134,7 @@ def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.torch
 @pytest.mark.usefixtures("registry")
 def test_a_preview_network_needs_no_vocabulary(cat_video: Path) -> None:
-    """Its classes are counted in its weights file. A frame then has a confidence, but no tag."""
+    """Its weights file gives the number of classes. A frame then has a confidence but no tag."""
     found = Tagger.from_checkpoint("pair", TagOptions(preview=24), device="torch-cpu")
     assert found.engine.preview(np.zeros((2, 256, 256, 3), np.uint8))[1].shape == (2, 7)
     result = found.tag(cat_video)
@@ -151,7 +151,7 @@ def test_a_checkpoint_that_takes_its_tags_from_the_recogniser_needs_their_names(
     write_checkpoint(tmp_path / "fixed", {**CONFIG, **fixed, "recogniser": unnamed}, only_sampler, CARD)
     with pytest.raises(WeightsError, match=r"config.json: recogniser.network: the row networks.unnamed has no vocab"):
         read_checkpoint(tmp_path / "fixed")
-    own = read_checkpoint(written(tmp_path / "own", recogniser=unnamed))  # tags of its own: no names are needed
+    own = read_checkpoint(written(tmp_path / "own", recogniser=unnamed))  # own tags: no names are needed
     assert isinstance(own.head, LinearHead)
     registry.write_text(registry.read_text().replace('"efficientnet-lite2", size_px = 256', '"unnamed", size_px = 64'))
     load_registry.__globals__["_load"].cache_clear()

@@ -1,4 +1,4 @@
-"""The hierarchy: every tag of ImageNet is in it, its names are people's words, and sums over nodes are right."""
+"""The hierarchy: it has every tag of ImageNet and everyday names, and its sums over nodes are right."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_every_tag_of_imagenet_is_in_the_table_and_has_a_name(imagenet: Hierarch
         ("volcano", ["mountain", "landscape"]),
     ],
 )
-def test_the_line_over_a_tag_is_what_people_say_nearest_first(imagenet: Hierarchy, tag: str, line: list[str]) -> None:
+def test_ancestors_are_everyday_words_nearest_first(imagenet: Hierarchy, tag: str, line: list[str]) -> None:
     assert [over.name for over in imagenet.ancestors(node_of(imagenet, tag))] == line
 
 
@@ -80,11 +80,11 @@ def test_the_line_over_a_tag_is_what_people_say_nearest_first(imagenet: Hierarch
         ("snowmobile", "wheeled vehicle"),
     ],
 )
-def test_where_wordnet_says_what_people_do_not(imagenet: Hierarchy, tag: str, name: str) -> None:
+def test_odd_relations_of_wordnet_are_left_out(imagenet: Hierarchy, tag: str, name: str) -> None:
     assert not imagenet.descends(node_of(imagenet, tag), node_of(imagenet, name))
 
 
-def test_descends_is_for_ids_of_any_node_and_no_node_stands_over_itself(imagenet: Hierarchy) -> None:
+def test_descends_takes_any_node_and_no_node_descends_from_itself(imagenet: Hierarchy) -> None:
     tabby, cat, carnivore = "n02123045", "n02121808", "n02075296"
     assert imagenet.descends(tabby, cat) and imagenet.descends(cat, carnivore) and imagenet.descends(tabby, carnivore)
     assert not imagenet.descends(cat, tabby) and not imagenet.descends(cat, cat)
@@ -98,12 +98,12 @@ def test_names_are_peoples_words(imagenet: Hierarchy) -> None:
     assert all(node.name == node.name.strip() for node in imagenet.nodes)
 
 
-def test_a_name_is_given_once_so_no_line_says_a_word_twice(imagenet: Hierarchy) -> None:
+def test_names_are_unique_so_no_line_repeats_a_word(imagenet: Hierarchy) -> None:
     names = [node.name.lower() for node in imagenet.nodes]
     assert sorted(names) == sorted(set(names))
 
 
-def test_the_table_has_parents_first_and_nothing_without_a_leaf() -> None:
+def test_the_table_has_parents_first_and_no_node_without_leaves() -> None:
     table, seen = imagenet_table(), set()
     for node, parents in table.parents.items():
         assert seen.issuperset(parents)
@@ -127,7 +127,7 @@ def test_sums_over_nodes(imagenet: Hierarchy) -> None:
         members[0, 0] = False
 
 
-def test_a_part_of_imagenet_and_tags_that_the_table_does_not_know() -> None:
+def test_a_part_of_imagenet_and_unknown_tags() -> None:
     some = Hierarchy((TagName("juggling", "juggling"), TagName("n02124075", "Egyptian cat")))
     assert [node.name for node in some.nodes] == ["juggling", "Egyptian cat", "animal", "mammal", "cat"]
     assert some.members.tolist() == [[True, False], [False, True], [False, True], [False, True], [False, True]]
@@ -149,7 +149,7 @@ def test_own_rows_in_any_order() -> None:
     assert own.members.tolist() == [[True, False], [True, True], [True, True]]
 
 
-def test_nearest_first_where_one_way_up_is_short() -> None:
+def test_nearest_first_even_if_one_way_up_is_short() -> None:
     rows = [("dog", "dog", ["animal", "mammal"]), ("mammal", "mammal", ["animal"]), ("animal", "animal", [])]
     own = Hierarchy((TagName("dog", "dog"),), own_table(rows))
     assert [over.name for over in own.ancestors("dog")] == ["mammal", "animal"]
@@ -172,7 +172,7 @@ def test_mistakes_in_own_rows_name_the_tag(rows: list[tuple[str, str, list[str]]
 
 @st.composite
 def random_rows(draw: st.DrawFn) -> tuple[list[tuple[str, str, list[str]]], list[str]]:
-    """Rows of a graph without rings, in any order, and a vocabulary out of its nodes."""
+    """Rows of an acyclic graph in any order, and a vocabulary of some of its nodes."""
     count = draw(st.integers(1, 9))
     rows = []
     for n in range(count):
@@ -183,7 +183,9 @@ def random_rows(draw: st.DrawFn) -> tuple[list[tuple[str, str, list[str]]], list
 
 
 @given(random_rows())
-def test_members_and_lines_against_a_slow_reference(drawn: tuple[list[tuple[str, str, list[str]]], list[str]]) -> None:
+def test_members_and_ancestors_against_a_slow_reference(
+    drawn: tuple[list[tuple[str, str, list[str]]], list[str]],
+) -> None:
     rows, vocabulary = drawn
     parents = {identifier: over for identifier, _, over in rows}
     names = {identifier: name for identifier, name, _ in rows}
@@ -207,7 +209,7 @@ def test_members_and_lines_against_a_slow_reference(drawn: tuple[list[tuple[str,
 # ---- the file --------------------------------------------------------------------------------------------------------
 
 
-def test_the_licence_travels_with_the_table() -> None:
+def test_the_licence_is_packaged_with_the_table() -> None:
     head = (DATA / "imagenet_hierarchy.tsv").read_text("utf-8").partition("\nn")[0]
     licence = (DATA / "LICENSE-wordnet").read_text("utf-8")
     assert "WordNet 3.0 Copyright 2006 by Princeton University" in head and "LICENSE-wordnet" in head

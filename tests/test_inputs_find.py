@@ -1,4 +1,4 @@
-"""Finding videos: by content in folders, by name when given, each once, in a stable order; shards without loss."""
+"""Finding videos: by content in folders, by name if given, each once, in a stable order; shards lose none."""
 
 from __future__ import annotations
 
@@ -93,13 +93,13 @@ def test_folder_is_searched_by_content_and_by_name(tmp_path: Path) -> None:
     assert found.base == str(tmp_path)
 
 
-def test_what_is_given_by_name_is_taken(tmp_path: Path) -> None:
+def test_files_given_by_name_are_always_taken(tmp_path: Path) -> None:
     Image.new("RGB", (8, 8)).save(tmp_path / "photo.jpg")
     (tmp_path / "notes.txt").write_text("?")
     assert names(tmp_path / "photo.jpg", tmp_path / "notes.txt") == ["photo.jpg", "notes.txt"]
 
 
-def test_known_problems_are_rows_not_absences(tmp_path: Path) -> None:
+def test_known_problems_become_rows(tmp_path: Path) -> None:
     (tmp_path / "folder.mp4").mkdir()
     (tmp_path / "dangling.mp4").symlink_to(tmp_path / "nowhere")
     os.mkfifo(tmp_path / "pipe.mp4")
@@ -128,14 +128,14 @@ def test_links_neither_loop_nor_double(tmp_path: Path) -> None:
     assert found.duplicates == 2
 
 
-def test_folders_without_bottom_end_with_a_warning(tmp_path: Path) -> None:
+def test_endless_folders_end_with_a_warning(tmp_path: Path) -> None:
     make_clip(tmp_path / "clip.mp4")
     (tmp_path / "/".join(["d"] * 150)).mkdir(parents=True)
     found = find_videos([str(tmp_path)])
     assert [v.path for v in found.videos] == [str(tmp_path / "clip.mp4")] and "deep" in found.warnings[0]
 
 
-def test_globs_that_the_shell_left_alone(tmp_path: Path) -> None:
+def test_globs_that_the_shell_did_not_expand(tmp_path: Path) -> None:
     for name in ("1.mp4", "2.mp4", "sub/3.mp4"):
         make_clip(tmp_path / name)
     (tmp_path / "notes.txt").touch()
@@ -170,7 +170,7 @@ def test_lists() -> None:
         read_list_file("/nowhere/list.txt")
 
 
-def test_a_video_s_name_follows_from_its_own_path(tmp_path: Path) -> None:
+def test_the_name_of_a_video_follows_from_its_path(tmp_path: Path) -> None:
     clips = [make_clip(tmp_path / name) for name in ("x/1.mp4", "x/y/2.mp4", "z/1.mp4")]
     found = find_videos([str(tmp_path / "x"), str(clips[2]), f"{tmp_path}/*/y/*.mp4"])
     assert [video.name for video in found.videos] == ["1.mp4", "y/2.mp4", "1.mp4"]
@@ -183,9 +183,9 @@ def test_a_video_s_name_follows_from_its_own_path(tmp_path: Path) -> None:
 def test_common_folder(tmp_path: Path) -> None:
     for name in ("x/1.mp4", "x/y/2.mp4", "z/3.mp4"):
         make_clip(tmp_path / name)
-    assert inputs.common_folder([str(tmp_path / "x")]) == str(tmp_path / "x")
-    assert inputs.common_folder([str(tmp_path / "x/1.mp4")]) == str(tmp_path / "x")
-    assert inputs.common_folder([str(tmp_path / "x"), str(tmp_path / "z/3.mp4")]) == str(tmp_path)
+    assert find_videos([str(tmp_path / "x")]).base == str(tmp_path / "x")
+    assert find_videos([str(tmp_path / "x/1.mp4")]).base == str(tmp_path / "x")
+    assert find_videos([str(tmp_path / "x"), str(tmp_path / "z/3.mp4")]).base == str(tmp_path)
     assert inputs.relative_name(str(tmp_path / "x/y/2.mp4"), str(tmp_path)) == "x/y/2.mp4"
 
 

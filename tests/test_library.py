@@ -1,4 +1,4 @@
-"""nsnet as a library: what `import nsnet_cli` offers, and that it leaves the program around it as it is."""
+"""nsnet as a library: what `import nsnet_cli` offers, and that it does not change the host program."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_tagging_leaves_environment_modules_and_signals_alone(cat_video: Path) -
 
 
 @pytest.mark.torch
-def test_in_a_notebook_that_has_torch_already(cat_video: Path) -> None:
+def test_in_a_program_that_imported_torch(cat_video: Path) -> None:
     out = said(
         """
         import sys
@@ -122,7 +122,7 @@ def test_from_processes(method: str, cat_video: Path, tmp_path: Path) -> None:
     assert (out.stdout, out.returncode) == ("1\n", 0), out.stderr
 
 
-def test_a_tagger_that_came_by_a_fork_says_what_to_do(cat_video: Path) -> None:
+def test_a_forked_tagger_says_what_to_do(cat_video: Path) -> None:
     out = python(
         """
         import os, sys, warnings
@@ -198,7 +198,7 @@ def test_stopping_early_ends_the_processes(cat_video: Path) -> None:
     assert out == "\n"
 
 
-def test_what_keeps_it_from_starting_is_raised(tmp_path: Path) -> None:
+def test_errors_at_the_start_are_raised(tmp_path: Path) -> None:
     with pytest.raises(nsnet_cli.NoInputError):
         list(nsnet_cli.tag_videos([tmp_path]))
     (tmp_path / "a.mp4").write_bytes(b"x")

@@ -110,7 +110,7 @@ def test_pull_of_what_is_here_and_offline(capsysbinary) -> None:
     assert "resnet50" in out and "would download" in err
 
 
-def test_all_errors_of_a_pull_are_said(capsysbinary) -> None:
+def test_every_error_of_a_pull_is_reported(capsysbinary) -> None:
     code, _, err = models(capsysbinary, "pull", "resnet50", "resnet18")
     assert (code, "resnet50" in err, "resnet18" in err) == (5, True, True)
 
@@ -139,7 +139,7 @@ def test_quiet(capsysbinary) -> None:
 
 
 def test_strict_keys_of_a_checkpoint(capsysbinary, folder: Path) -> None:
-    """A file with other tensors than its config says is refused before anything runs."""
+    """A file whose tensors do not match its config is refused before anything runs."""
     from nsnet_cli.weights.checkpoint import write_checkpoint
 
     cases = {

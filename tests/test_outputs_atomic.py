@@ -1,4 +1,4 @@
-"""Files are there whole or not at all: links, modes, killed runs, two writers at once. On real disks."""
+"""Files are whole or absent: links, modes, killed runs, two writers at once. On real disks."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ def test_modes_follow_the_umask(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("replace", [True, False])
-def test_what_a_killed_process_of_this_number_left_is_no_obstacle(
+def test_leftovers_of_a_process_with_the_same_number_do_not_matter(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, replace: bool
 ) -> None:
-    """In a container the process numbers are the same in every run."""
+    """In a container, every run has the same process numbers."""
     monkeypatch.setattr(atomic, "_serial", count())
     left = [unique(), f".{unique()}.tmp"]
     for folder in (tmp_path / "tmp", tmp_path):
@@ -58,7 +58,7 @@ def test_what_a_killed_process_of_this_number_left_is_no_obstacle(
     assert names(tmp_path / "tmp") == sorted(left)
 
 
-def test_one_of_two_writers_is_first(tmp_path: Path) -> None:
+def test_of_two_writers_one_wins(tmp_path: Path) -> None:
     target = tmp_path / "file"
     write_whole(target, b"first", replace=False)
     with pytest.raises(FileExistsError):
@@ -95,7 +95,7 @@ except OSError as error:
     assert out.strip() == str(tmp_path / "file") and names(tmp_path) == []
 
 
-def test_only_what_killed_processes_of_this_machine_left_is_swept(tmp_path: Path) -> None:
+def test_only_leftovers_of_dead_processes_of_this_machine_are_swept(tmp_path: Path) -> None:
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
     host = os.uname().nodename
@@ -106,8 +106,13 @@ def test_only_what_killed_processes_of_this_machine_left_is_swept(tmp_path: Path
     sweep(tmp_path / "nowhere")
 
 
+<<<<<<< HEAD
 def test_no_other_place_renames_a_file() -> None:
     """Files go through write_whole. An export is a folder: it is made, and removed, under another name."""
+=======
+def test_only_write_whole_renames_files() -> None:
+    """All files go through write_whole. Only exports, which are folders, are made and removed under another name."""
+>>>>>>> english3
     renames = re.compile(r"\.replace\((?![^()]*[,=])|os\.(rename|replace)\(|\.rename\(|mkstemp|NamedTemporaryFile")
     found = [
         path.relative_to(PACKAGE).as_posix()

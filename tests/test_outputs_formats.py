@@ -1,4 +1,4 @@
-"""The table of output formats: each row keeps what it promises, and a new row is everywhere at once."""
+"""The table of output formats: every format does what its row says, and a new row works everywhere."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SHOUT = Format("shout", "tags in capitals", document=to_shout, ending=".shout.tx
 
 
 def folder_of_one(root: Path, format: str, result: VideoResult) -> FileOutputs:
-    """The folder of results of a run over one video."""
+    """The result folder of a run over one video."""
     files = FileOutputs(root, sidecar=format)
     files.open()
     assert files.write("clip.mp4", result, "f", Source("/in/clip.mp4")).error is None
@@ -32,7 +32,7 @@ def folder_of_one(root: Path, format: str, result: VideoResult) -> FileOutputs:
     return files
 
 
-def test_a_row_is_rows_or_one_document() -> None:
+def test_a_format_is_rows_or_one_document() -> None:
     for name, row in FORMATS.items():
         assert row.name == name and row.help
         assert (row.open_rows is None) != (row.document is None)
@@ -42,7 +42,7 @@ def test_a_row_is_rows_or_one_document() -> None:
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_files_beside_a_result_are_known_as_nsnet_s_and_belong_to_done(name: str, tmp_path: Path) -> None:
+def test_files_beside_a_result_are_recognised_and_required_for_done(name: str, tmp_path: Path) -> None:
     format, result = FORMATS[name], sample(count=4)
     files = folder_of_one(tmp_path / "out", name, result)
     written = {path.name.removeprefix("clip.mp4"): path for path in (tmp_path / "out").iterdir()}
@@ -56,20 +56,20 @@ def test_files_beside_a_result_are_known_as_nsnet_s_and_belong_to_done(name: str
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_rows_on_stdout_are_for_any_result(name: str) -> None:
+def test_every_row_format_takes_any_result(name: str) -> None:
     results = [sample(count=4), replace(sample(jpegs=False), frames=()), failure()]
     rows = FORMATS[name].rows(Stdout([result.path for result in results]))
     text = rows.head() + "".join(rows.row(result) for result in results) + rows.tail()
     assert "tabby" in text and text.endswith("\n")
 
 
-def test_a_new_row_is_written_and_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_new_format_is_written_and_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(FORMATS, "shout", SHOUT)
     rows = SHOUT.rows(Stdout())
     assert rows.head() + rows.row(sample()) + rows.tail() == f"# {NOTE}\nTABBY!\nTIGER CAT!\n"
     assert rows.row(failure()) == "" and SHOUT.one_document
     source, out = Source("/in/clip.mp4"), tmp_path / "out"
-    for tag in ("cat", "dog"):  # a run renews what the one before wrote
+    for tag in ("cat", "dog"):  # a run replaces what the one before wrote
         files = folder_of_one(out, "shout", sample(tags=((tag, 0.9),), count=4))
         assert (out / "clip.mp4.shout.txt").read_text() == f"# {NOTE}\n{tag.upper()}!\n"
     assert files.look("clip.mp4", lambda: "f", source).state == "done"
@@ -97,7 +97,7 @@ def nsnet(*args: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-c", RUN, *map(str, args)], capture_output=True, encoding="utf-8")
 
 
-def test_a_new_row_is_on_the_command_line(cat_video: Path, tmp_path: Path) -> None:
+def test_a_new_format_is_on_the_command_line(cat_video: Path, tmp_path: Path) -> None:
     cheap = ("--policy", "uniform", "--frames", "1", "--top-k", "1")
     helped = " ".join(nsnet("tag", "--help").stdout.split())
     assert "|xmp|shout>" in helped and "shout: tags in capitals" in helped

@@ -1,4 +1,4 @@
-"""Nothing that nsnet did not write is written over, and no two videos share a file: on real file systems."""
+"""nsnet overwrites only its own files, and no two videos share a file. On real file systems."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def _heard(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr("nsnet_cli.outputs.sheet.contact_sheet", lambda result: jpeg(1))  # a real one takes a second
 
 
-def test_what_nsnet_writes_is_known_as_its_own(tmp_path: Path) -> None:
+def test_nsnet_recognises_its_own_files(tmp_path: Path) -> None:
     png = io.BytesIO()
     Image.new("RGB", (8, 8), "red").save(png, "PNG")
     key = source_key("/in/clip.mp4")
@@ -90,7 +90,7 @@ def test_what_nsnet_writes_is_known_as_its_own(tmp_path: Path) -> None:
     assert owner(tmp_path / "nothing.xmp") == Owner(None)
 
 
-def test_files_of_others_stay_and_the_rest_is_written(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_files_of_others_stay_and_everything_else_is_written(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     source, out = video(tmp_path / "in" / "clip.mp4"), tmp_path / "out"
     result = result_of(source)
     out.mkdir()
@@ -112,7 +112,7 @@ def test_files_of_others_stay_and_the_rest_is_written(tmp_path: Path, caplog: py
     assert len(rest) == 4 and {"clip.mp4.nsnet.json"} < rest, "the result and the other thumbnails"
 
 
-def test_own_files_are_renewed(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_own_files_are_replaced(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     source, out = video(tmp_path / "in" / "clip.mp4"), tmp_path / "out"
     for sidecar in ("xmp", "vtt", "xmp", "vtt"):
         files = FileOutputs(out, sidecar=sidecar, thumbnails=out, sheets=out, report=out)
@@ -125,11 +125,11 @@ def test_own_files_are_renewed(tmp_path: Path, caplog: pytest.LogCaptureFixture)
 
 
 def two_cameras(tmp_path: Path) -> tuple[Source, Source]:
-    """Two clips of one name, size and time."""
+    """Two clips with the same name, size and time."""
     return video(tmp_path / "cams/1/GX01.MP4", b"one"), video(tmp_path / "cams/2/GX01.MP4", b"two")
 
 
-def test_two_videos_of_one_name_have_files_of_their_own(tmp_path: Path) -> None:
+def test_two_videos_with_one_name_get_separate_files(tmp_path: Path) -> None:
     first, second = two_cameras(tmp_path)
     out = tmp_path / "out"
     for _ in range(2):
@@ -181,8 +181,8 @@ def test_runs_side_by_side_do_not_take_each_others_names(tmp_path: Path) -> None
         assert source_key(path) in (tmp_path / "out" / name.replace(".nsnet.json", ".xmp")).read_text("utf-8")
 
 
-def test_without_locks_the_second_still_finds_another_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A run that wrote between this one's look and its write: the result itself is never replaced."""
+def test_without_locks_the_second_run_still_finds_another_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another run writes between this one's check and its write. The result itself is never replaced."""
     first, second = two_cameras(tmp_path)
     store = ResultStore(tmp_path / "out")
     store.check()
@@ -201,7 +201,7 @@ def test_without_locks_the_second_still_finds_another_name(tmp_path: Path, monke
     assert sorted(sources(store.root).values()) == [first.path, second.path]
 
 
-def test_a_moved_tree_and_results_of_0_1_are_done(tmp_path: Path) -> None:
+def test_results_of_a_moved_tree_and_of_version_0_1_are_done(tmp_path: Path) -> None:
     source = video(tmp_path / "here" / "a" / "clip.mp4")
     store = ResultStore(tmp_path / "out")
     store.check()
@@ -230,7 +230,7 @@ def test_results_of_another_version_are_not_done(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("what", ["folder", "foreign", "file in the way"])
-def test_a_result_that_has_no_place_is_that_video_s_error(tmp_path: Path, what: str) -> None:
+def test_a_result_without_a_place_is_an_error_of_its_video(tmp_path: Path, what: str) -> None:
     source, fine = video(tmp_path / "in/d/clip.mp4"), video(tmp_path / "in/fine.mp4")
     target = tmp_path / "out" / "d" / "clip.mp4.nsnet.json"
     if what == "file in the way":
@@ -275,7 +275,7 @@ def test_a_named_file_is_replaced_but_never_a_video(tmp_path: Path) -> None:
 
 
 def run_over_names(out: Path, tmp_path: Path) -> dict[str, str]:
-    """Names that differ in case alone, and such as some file systems refuse, through all outputs: result -> source."""
+    """Runs names that differ only in case, or that some file systems refuse, through all outputs: result -> source."""
     names = ["A.mp4", "a.mp4", "what?.mp4", "12:30.mp4", "dot./x.mp4", "dot/x.mp4", "latin-\udce9.mp4", "100 %.mp4"]
     given = [(name, video(tmp_path / "in" / name)) for name in names]
     for _ in range(2):
@@ -306,7 +306,7 @@ def test_any_name_on_exfat(tmp_path: Path) -> None:
 
 
 def test_any_name_where_case_is_ignored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As exFAT has it, where none can be mounted: the one function that makes paths makes them small."""
+    """Like exFAT, where none can be mounted: the one function that makes paths makes them lower case."""
     path = ResultStore.path
 
     def small(self: ResultStore, name: str, suffix: str = ".nsnet.json") -> Path:
@@ -317,8 +317,8 @@ def test_any_name_where_case_is_ignored(tmp_path: Path, monkeypatch: pytest.Monk
     run_over_names(tmp_path / "out", tmp_path)
 
 
-def test_a_name_that_the_disk_refuses_is_that_video_s_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No spelling helps on some disks: a fake at the one function that says where a file lies."""
+def test_a_name_that_the_disk_refuses_is_an_error_of_its_video(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On some disks no spelling helps. Faked in the one function that gives the path of a file."""
     path = ResultStore.path
 
     def refused(self: ResultStore, name: str, suffix: str = ".nsnet.json") -> Path:

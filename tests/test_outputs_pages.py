@@ -57,7 +57,7 @@ def test_page_needs_nothing_from_outside() -> None:
 
 
 @pytest.mark.parametrize("text", [to_html(sample(), video_url="clip.mp4")])
-def test_policy_allows_its_own_script_and_style_alone(text: str) -> None:
+def test_policy_allows_only_the_page_s_own_script_and_style(text: str) -> None:
     page = Page(text)
     csp = next(a["content"] for a in page.all("meta") if a.get("http-equiv") == "Content-Security-Policy")
     assert csp.startswith("default-src 'none'") and "unsafe" not in csp and "http" not in csp
@@ -112,7 +112,7 @@ def test_links_are_relative_and_encoded(tmp_path: Path) -> None:
 # ---- the report -----------------------------------------------------------------------------------------------------
 
 
-def test_report_has_a_row_a_video_and_a_poster_where_there_is_one(tmp_path: Path) -> None:
+def test_report_has_a_row_per_video_and_posters(tmp_path: Path) -> None:
     write_report(tmp_path / "r", (r for r in [sample("v/a.mp4"), sample("v/b.mp4", jpegs=False), failure("v/c.mp4")]))
     a, b, c = read_records(tmp_path / "r" / "index.html")
     poster = (tmp_path / "r" / a["poster"]).read_bytes()
@@ -133,7 +133,7 @@ def test_a_finished_video_keeps_its_poster_on_the_next_run(tmp_path: Path) -> No
     assert new["name"] == "new.mp4"
 
 
-def test_what_is_finished_stays_after_an_interruption(tmp_path: Path) -> None:
+def test_finished_videos_stay_after_an_interruption(tmp_path: Path) -> None:
     def results() -> object:
         yield sample("a.mp4")
         raise KeyboardInterrupt
@@ -144,7 +144,7 @@ def test_what_is_finished_stays_after_an_interruption(tmp_path: Path) -> None:
     assert not list(tmp_path.glob("**/*.tmp"))
 
 
-def test_report_where_it_cannot_be_written(tmp_path: Path) -> None:
+def test_a_report_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="cannot write the report"):
         ReportWriter(tmp_path / "file")

@@ -1,4 +1,4 @@
-"""What goes to stdout: the JSON contract field by field, CSV and table that no name can break."""
+"""What goes to stdout: the JSON contract field by field, and CSV and tables that no name can break."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from shown_names import spreadsheet_text, unprintable
 
 from nsnet_cli.cli.explain import frames_csv
 from nsnet_cli.media import VideoInfo
 from nsnet_cli.outputs.formats import FORMATS, Stdout
 from nsnet_cli.outputs.jsonlines import explain_dict, from_dict, to_dict, to_line
 from nsnet_cli.outputs.thumbnails import thumbnail_suffixes, thumbnails
-from nsnet_cli.text import spreadsheet_cell, spreadsheet_text, unprintable
+from nsnet_cli.text import spreadsheet_cell
 from nsnet_cli.types import (
     Cost,
     ErrorInfo,
@@ -72,7 +73,7 @@ def test_the_object_of_the_contract() -> None:
     assert list(to_dict(RESULT, "f")) == [*row, "fingerprint"]
 
 
-def test_explain_adds_one_entry_a_preview_frame() -> None:
+def test_explain_adds_one_entry_per_preview_frame() -> None:
     row = explain_dict(RESULT)
     assert list(row)[:-1] == list(to_dict(RESULT))
     assert list(row["frames"][0]) == ["pts_s", "fsm", "vgm", "saliency", "confidence", "chosen", "tag"]
@@ -86,7 +87,7 @@ def test_a_failed_video_has_the_same_fields_and_empty_lists() -> None:
     assert row["error"] == {"kind": "truncated", "message": "no index\n(moov)"}
 
 
-def test_there_and_back() -> None:
+def test_results_survive_a_round_trip() -> None:
     for result in (RESULT, FAILED):
         row = json.loads(to_line(result, "f"))
         assert from_dict(row) == replace(result, frames=(), jpegs=()) and row["fingerprint"] == "f"
@@ -95,16 +96,17 @@ def test_there_and_back() -> None:
 
 
 @pytest.mark.parametrize("change", [{"schema_version": 2}, {"status": "fine"}, {"tags": 3}, {"cost": 5}])
-def test_what_is_no_result_is_refused(change: dict[str, object]) -> None:
+def test_text_that_is_not_a_result_is_refused(change: dict[str, object]) -> None:
     with pytest.raises(ValueError):
         from_dict({**to_dict(RESULT), **change})
 
 
 def test_numbers() -> None:
+    evidence = Evidence(100 / 3, np.float32(0.5), 1e-12)  # type: ignore[arg-type]
     noisy = replace(
         RESULT,
         duration_s=1 / 3,
-        tags=(Tag("t", "t", float(np.float32(0.123456789)), (Evidence(100 / 3, np.float32(0.5), 1e-12),)),),  # type: ignore[arg-type]
+        tags=(Tag("t", "t", float(np.float32(0.123456789)), (evidence,)),),
         cost=Cost(np.int64(5), 0, 10 / 3, float("inf")),  # type: ignore[arg-type]
     )
     row = json.loads(to_line(noisy))
@@ -147,12 +149,12 @@ def test_numbers_in_csv_stay_numbers() -> None:
 
 
 @pytest.mark.parametrize(("seconds", "length"), [(35_999, "9:59:59"), (36_000, "10:00:00"), (360_000, "100:00:00")])
-def test_long_lengths_are_whole_in_the_table(seconds: float, length: str) -> None:
+def test_long_durations_are_not_cut_in_the_table(seconds: float, length: str) -> None:
     for width in (None, 80):
         assert f" {length}  tabby" in text("table", replace(RESULT, duration_s=seconds), width=width)
 
 
-def test_csv_is_one_line_a_video() -> None:
+def test_csv_is_one_line_per_video() -> None:
     out = text("csv", RESULT, FAILED)
     assert len(out.splitlines()) == 3 and "\x1b" not in out
     good, bad = csv.DictReader(io.StringIO(out))

@@ -1,4 +1,4 @@
-"""WebVTT, its sprites and XMP: read back by parsers of their own, with names that try to break them."""
+"""WebVTT, its sprites and XMP: read back by independent parsers, with names that try to break them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ STAMP = r"(\d\d+):(\d\d):(\d\d)\.(\d{3})"
 
 
 def parse_vtt(text: str) -> list[tuple[float, float, str]]:
-    """Strictly, as the standard has it: signature, a note, blocks between empty lines: a timing line, one payload."""
+    """Strict parser, as in the standard: signature, note, then blocks of a timing line and one payload."""
     signature, note, *blocks = text.rstrip("\n").split("\n\n")
     assert signature == "WEBVTT" and note == "NOTE written by nsnet"
     cues = []
@@ -114,7 +114,7 @@ def test_xmp_holds_keywords_best_first() -> None:
     assert keywords(to_xmp(sample())) == (["tabby", "tiger cat"], ["nsnet|tabby", "nsnet|tiger cat"])
 
 
-def test_faint_guesses_are_no_keywords() -> None:
+def test_faint_guesses_do_not_become_keywords() -> None:
     result = sample(tags=(("tabby", 0.8), ("hippopotamus", 0.004)))
     assert "hippopotamus" not in to_xmp(result) + to_vtt(result)
 

@@ -1,4 +1,4 @@
-"""What a person names to be written (-o, --plot, --png) is checked before any work: nothing of theirs is lost."""
+"""Output paths (-o, --plot, --png) are checked before any work, so that no file of the user is lost."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MATROSKA = b"\x1aE\xdf\xa3" + bytes(100)
 
 @pytest.fixture
 def labels(tmp_path: Path) -> Path:
-    """A label file of one video that nothing can read: work that begins ends in its error."""
+    """A label file of one unreadable video: if work began, it would end in that error."""
     (tmp_path / "clip.mp4").write_bytes(b"?")
     (tmp_path / "labels.csv").write_text("path,label\nclip.mp4,cat\n")
     return tmp_path / "labels.csv"

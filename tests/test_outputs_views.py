@@ -1,4 +1,4 @@
-"""The timeline in text, the plot and the contact sheet: what they show, at every width, and for odd results."""
+"""Text timeline, plot and contact sheet: what they show, at every width and for odd results."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_chosen_frames_are_marked_under_their_moments() -> None:
     assert marks == pytest.approx([f.pts_s for f in result.frames if f.chosen], abs=0.31)
 
 
-def test_plain_text_has_neither_colour_nor_unicode() -> None:
+def test_plain_text_has_no_colour_and_no_unicode() -> None:
     text = timeline(sample(), 80, unicode=False, color=False)
     assert text.isascii() and "\x1b" not in text
     assert "tabby" in text and "3.5 times less than dense" in text and "^" in text
@@ -73,7 +73,7 @@ def test_names_cannot_steer_the_terminal() -> None:
     assert "\x1b" not in text and "\x07" not in text and "\u202e" not in text
 
 
-def test_one_frame_no_tags_no_times() -> None:
+def test_results_with_one_frame_no_tags_or_no_times() -> None:
     result = replace(sample(count=1, duration_s=0.04), tags=(), cost=None, timings=None, info=None)
     assert "no tag reached the threshold" in timeline(result, 80)
     assert "truncated: clips/broken.mp4 ends" in timeline(failure(), 80)
@@ -140,7 +140,7 @@ def test_thumbnails_stay_in_order_apart_and_inside(centres: list[float]) -> None
         sample(tags=(("x" * 300, 0.5),)),
     ],
 )
-def test_contact_sheet_is_a_jpeg_of_one_width(result: object) -> None:
+def test_contact_sheet_is_a_jpeg_with_a_fixed_width(result: object) -> None:
     with Image.open(io.BytesIO(contact_sheet(result))) as image:  # type: ignore[arg-type]
         assert image.format == "JPEG" and image.width == WIDTH_PX and 100 < image.height < 3000
 

@@ -1,4 +1,4 @@
-"""The table of policies: a new policy is one function and one row, and everything that knows policies has it then."""
+"""The table of policies: one function and one row make a new policy known everywhere."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_a_new_policy_is_one_function_and_one_row(last: Policy, cat_video: Path)
     assert frames_used(video, "last", 1) == (0, 1, False)
 
 
-def test_a_policy_scores_where_its_inputs_are_known() -> None:
+def test_a_policy_scores_only_if_its_inputs_are_known() -> None:
     sure = np.array([0.1, 0.2])
     assert list(saliency_by_policy(Seen(sure))) == ["confidence"]
     everything = saliency_by_policy(Seen(sure, sure + 0.1, sure + 0.2, sure + 0.3))

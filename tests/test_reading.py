@@ -1,4 +1,4 @@
-"""What the video room is asked for follows the checkpoint: the recogniser's size, crop and interpolation."""
+"""Read options follow the checkpoint: the recogniser's size, crop and interpolation."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from nsnet_cli.weights.checkpoint import resolve_checkpoint
 
 
 def pixels(path: Path, interpolation: Any, side: int) -> np.ndarray:
-    """The first preview frame as a network of this interpolation sees it."""
+    """The first preview frame as a network with this interpolation sees it."""
     found = resolve_checkpoint("imagenet-lite")
     network = replace(found.recogniser.network, interpolation=interpolation, crop=1.0)
     checkpoint = replace(found, recogniser=replace(found.recogniser, network=network, size_px=side))
@@ -32,8 +32,8 @@ def pixels(path: Path, interpolation: Any, side: int) -> np.ndarray:
     ("interpolation", "filter_"),
     [("area", Image.Resampling.BOX), ("bilinear", Image.Resampling.BILINEAR), ("bicubic", Image.Resampling.BICUBIC)],
 )
-def test_a_rows_interpolation_is_the_one_that_is_used(interpolation: str, filter_: Any, tmp_path: Path) -> None:
-    """Nearest to Pillow's picture of the same name, of the three; stripes of one pixel tell them apart."""
+def test_the_interpolation_of_the_row_is_used(interpolation: str, filter_: Any, tmp_path: Path) -> None:
+    """Of Pillow's three, the picture with the same name is nearest. Stripes of one pixel show the difference."""
     rng = np.random.default_rng(0)
     grey = rng.integers(0, 256, (240, 240, 1), dtype=np.uint8).repeat(3, 2)
     path = write_video(tmp_path / "v.mp4", [grey] * 10, options={"qp": "0"})

@@ -1,4 +1,4 @@
-"""The truth file of real footage: tags that one who looks agrees with (benchmarks/real_footage.csv)."""
+"""The truth file of real footage: tags that a person who looks agrees with (benchmarks/real_footage.csv)."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def ids_of(row: dict[str, str], column: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def hypernyms() -> dict[str, set[str]]:
-    """Each noun of WordNet 3.0 and what stands directly over it."""
+    """Each noun of WordNet 3.0 and its direct hypernyms."""
     if not WORDNET.is_file():
         pytest.skip(f"needs WordNet 3.0 in {WORDNET} (apt-get install wordnet-base)")
     lines = [line for line in WORDNET.read_text("latin-1").splitlines() if not line.startswith(" ")]
@@ -55,7 +55,7 @@ def test_every_row_is_whole() -> None:
     assert all(re.fullmatch(r"n\d{8}", each) for row in rows for each in ids_of(row, "right") + ids_of(row, "unjudged"))
 
 
-def test_a_clip_is_listed_once_and_an_id_once_in_it() -> None:
+def test_clips_and_their_ids_are_listed_once() -> None:
     rows = read_truth()
     assert [path for path, times in Counter(row["path"] for row in rows).items() if times > 1] == []
     for row in rows:
@@ -63,7 +63,7 @@ def test_a_clip_is_listed_once_and_an_id_once_in_it() -> None:
         assert len(set(ids)) == len(ids), row["path"]
 
 
-def test_no_source_is_in_both_parts_and_the_part_follows_from_its_name() -> None:
+def test_no_source_is_in_both_parts_and_its_name_decides_the_part() -> None:
     rows = read_truth()
     for row in rows:
         odd = hashlib.sha256(f"114/{row['source']}".encode()).digest()[0] % 2
@@ -73,7 +73,7 @@ def test_no_source_is_in_both_parts_and_the_part_follows_from_its_name() -> None
         assert min(parts["calibration"], parts["test"]) >= 0.4 * parts.total()
 
 
-def test_every_id_is_a_class_or_stands_over_one(hypernyms: dict[str, set[str]]) -> None:
+def test_every_id_is_a_class_or_an_ancestor_of_one(hypernyms: dict[str, set[str]]) -> None:
     classes = {tag.id for tag in load_vocabulary("imagenet-1k")}
     known = classes.union(*(above(each, hypernyms) for each in classes))
     for row in read_truth():
@@ -88,5 +88,5 @@ def test_only_the_most_specific_ids_are_written(hypernyms: dict[str, set[str]]) 
         assert not implied & set(right + ids_of(row, "unjudged")), row["path"]
 
 
-def test_each_clip_is_there(shared_data: Path) -> None:
+def test_every_clip_exists(shared_data: Path) -> None:
     assert [row["path"] for row in read_truth() if not (shared_data / row["path"]).is_file()] == []

@@ -1,6 +1,4 @@
-"""The training loop: it finds the frames from video labels, gives the same result twice, and loses nothing when
-interrupted.
-"""
+"""The training loop: it finds frames from video labels, repeats exactly, and loses nothing if interrupted."""
 
 from __future__ import annotations
 
@@ -21,7 +19,7 @@ OPTIONS = FitOptions(epochs=15, batch=16, learning_rate=5e-3, patience=15, seed=
 
 
 def videos(count=90, seed=0, frames=20, noise=0.3):
-    """Backgrounds that all classes share; 3 to 5 frames of the video's own class somewhere."""
+    """Videos of shared backgrounds, with 3 to 5 frames of their own class somewhere."""
     rng = np.random.default_rng(seed)
     out = []
     for index in range(count):
@@ -92,7 +90,7 @@ def test_interrupted_and_resumed_is_as_if_uninterrupted(tmp_path):
     assert state.exists() and not list(state.parent.glob("*.tmp"))
     seen = []
     resumed = fit(videos(), CONFIG, options, progress=seen.append, resume=state)
-    assert [r.epoch for r in seen] == [4, 5, 6]  # the epoch that was interrupted after its end but before it was kept
+    assert [r.epoch for r in seen] == [4, 5, 6]  # this epoch was interrupted after its end and before it was kept
     assert resumed.history == whole.history
     assert not state.exists()
     assert_same(whole.sampler, resumed.sampler)
@@ -111,7 +109,7 @@ def test_a_state_of_another_run_is_refused(tmp_path):
         fit(videos(), CONFIG, FitOptions(epochs=3, seed=2), resume=state)
 
 
-def test_it_stops_early_and_gives_the_best_epoch_back(monkeypatch):
+def test_it_stops_early_and_returns_the_best_epoch(monkeypatch):
     losses = iter([3.0, 1.0, 2.0, 2.0, 2.0, 0.0])
     kept = []
     monkeypatch.setattr(loop, "_held_out_loss", lambda sampler, *_: kept.append(copy(sampler)) or next(losses))
@@ -125,7 +123,7 @@ def copy(sampler: Sampler) -> dict[str, torch.Tensor]:
     return {name: value.clone() for name, value in sampler.state_dict().items()}
 
 
-def test_several_labels_a_video():
+def test_several_labels_per_video():
     mixed = []
     for a, b in zip(videos(60, seed=1), videos(60, seed=2)[1:], strict=False):
         salient = np.concatenate([a.salient, b.salient])
@@ -135,7 +133,7 @@ def test_several_labels_a_video():
     assert found["roc_auc_combined"] > 0.85
 
 
-def test_the_fixed_vocabulary_form_works_on_classes_it_never_saw():
+def test_the_fixed_vocabulary_works_on_unseen_classes():
     rng = np.random.default_rng(0)
     stretches, dim, classes = [], 24, 40
     for kind in range(60):  # 40 objects: a shared "this is an object" direction and confident logits; 20 clips without
@@ -161,7 +159,7 @@ def test_the_fixed_vocabulary_form_works_on_classes_it_never_saw():
 
 
 def test_the_mean_of_the_weights_is_kept_and_resumes(tmp_path):
-    """`average` gives other weights than the last step's, `patience` 0 the last epoch's; a resumed run the same."""
+    """`average` gives weights other than the last step's, `patience` 0 those of the last epoch, also after a resume."""
     options, state = FitOptions(epochs=3, patience=0, average=0.9, seed=3), tmp_path / "fit.state"
     whole = fit(videos(), CONFIG, options)
     assert [report.best for report in whole.history] == [True] * 3
@@ -187,7 +185,7 @@ def test_the_mean_of_the_weights_is_kept_and_resumes(tmp_path):
         (lambda v: v[:1], "at least two"),
     ],
 )
-def test_unfit_data_is_refused_by_name(bad, word):
+def test_unfit_data_is_named(bad, word):
     with pytest.raises(ValueError, match=word):
         fit(bad(videos(6)), CONFIG, FitOptions(epochs=1))
 

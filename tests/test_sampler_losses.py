@@ -18,7 +18,7 @@ def logits_of(*probabilities):
     return torch.tensor(probabilities).log()
 
 
-def test_frame_loss_weighs_the_two_kinds_one_half_each():
+def test_frame_loss_weighs_both_kinds_equally():
     # two classes and non-salient; one salient frame with p(y) = 1/2, three non-salient ones with p = 1/4, one ignored
     frames = logits_of(
         [0.5, 0.25, 0.25], [0.5, 0.25, 0.25], [0.5, 0.25, 0.25], [0.5, 0.25, 0.25], [1 / 3, 1 / 3, 1 / 3]
@@ -50,7 +50,7 @@ def test_non_salient_loss():
     assert non_salient_loss(logits_of([0.7, 0.2, 0.1])).item() == pytest.approx(-math.log(0.1), rel=1e-5)
 
 
-def test_attention_loss_weighs_the_two_kinds_one_half_each():
+def test_attention_loss_weighs_both_kinds_equally():
     attention = torch.tensor([[0.5, 0.25, 0.25, 0.25, 0.9]])
     found = attention_loss(attention, torch.tensor([[1, 2, 2, 2, IGNORED]]), classes=2)
     assert found.item() == pytest.approx((math.log(2) - math.log(0.75)) / 2, rel=1e-5)
@@ -58,7 +58,7 @@ def test_attention_loss_weighs_the_two_kinds_one_half_each():
 
 
 def test_a_missed_salient_frame_costs_the_attention_more_than_its_share_of_x_minus():
-    """One of 40 suppressed frames is salient: X- hardly changes, the attention's own loss does."""
+    """One of 40 suppressed frames is salient: X- hardly changes, but the attention's own loss does."""
     frames = torch.tensor([[[9.0, -9.0]] * 2 + [[-9.0, 9.0]] * 39])  # (1, T, C+1)
     pseudo = torch.tensor([[0, 0] + [1] * 39])
 
@@ -73,7 +73,7 @@ def test_a_missed_salient_frame_costs_the_attention_more_than_its_share_of_x_min
 
 
 def test_dual_supervision_wants_the_frames():
-    """One salient frame of two, perfectly classified: attention on it costs nothing, indifferent attention does."""
+    """One of two frames is salient and perfectly classified. Attention on it costs nothing, equal attention does."""
     frames = torch.tensor([[[9.0, -9.0], [-9.0, 9.0]]])  # (1, T, C+1): class 0, non-salient
     labels = torch.tensor([[1.0]])
 
@@ -101,7 +101,7 @@ def test_closeness_by_hand():
 
 
 def test_closeness_cancels_what_all_classes_share():
-    """A background that lies equally in all classes' prototypes is close to none."""
+    """A background that is equally part of all prototypes is close to none of them."""
     prototype = prototypes.unit(np.array([[1.0, 0, 0, 1], [0, 1.0, 0, 1], [0, 0, 1.0, 1]]))
     close = prototypes.closeness(np.array([[0.0, 0, 0, 1]]), prototype)
     np.testing.assert_allclose(close, 0, atol=1e-9)
@@ -118,7 +118,7 @@ def test_split_finds_how_many_there_are_not_a_fixed_share():
         assert truth[kinds == 0].mean() < 0.01
 
 
-def test_split_keeps_one_salient_frame_a_video_and_never_calls_the_low_tail_salient():
+def test_split_keeps_a_salient_frame_per_video_and_never_takes_the_low_tail():
     r = np.concatenate([np.full(5, -8.0), np.random.default_rng(1).normal(0, 0.1, 95), np.full(10, 2.0)])
     parts = prototypes.split(r, [55, 55])
     assert all((kind == 1).any() for kind in parts)
@@ -126,7 +126,7 @@ def test_split_keeps_one_salient_frame_a_video_and_never_calls_the_low_tail_sali
 
 
 def sequences(rng, videos=60, frames=24, classes=3, dim=16, noise=0.35, several=False):
-    """Videos of shared backgrounds with 3 to 6 frames of their own class's direction."""
+    """Videos of shared backgrounds, with 3 to 6 frames in the direction of their own class."""
     direction = np.eye(dim)[:classes] * 2
     backgrounds = np.eye(dim)[classes : classes + 4] * 2
     out = []
@@ -158,7 +158,7 @@ def test_pseudo_labels_of_videos_that_share_their_background():
     assert salient > 0.95 and non_salient > 0.97
 
 
-def test_pseudo_labels_of_videos_with_two_labels_name_the_right_one():
+def test_pseudo_labels_name_the_right_one_of_two_labels():
     videos = sequences(np.random.default_rng(0), several=True)
     labels = prototypes.label_frames(videos, 3).labels
     named = [(kind[-1], v.labels[1]) for kind, v in zip(labels, videos, strict=True) if 0 <= kind[-1] < 3]
@@ -166,8 +166,8 @@ def test_pseudo_labels_of_videos_with_two_labels_name_the_right_one():
     assert np.mean([found == wanted for found, wanted in named]) > 0.9
 
 
-def test_a_video_is_not_measured_with_prototypes_it_made_itself():
-    """Otherwise each video looks like its own class: of random features, all frames would be close to the label."""
+def test_a_video_is_not_measured_with_its_own_prototypes():
+    """Otherwise every frame of random features would look close to the label."""
     rng = np.random.default_rng(0)
     videos = [FeatureSequence(rng.normal(size=(8, 400)), np.linspace(0, 1, 8), (i % 4,)) for i in range(16)]
     side = prototypes.halves(np.eye(4)[[v.labels[0] for v in videos]])
@@ -184,7 +184,7 @@ def test_refinement_helps_with_a_good_saliency():
 
 
 def test_refinement_does_not_feed_on_a_bad_saliency():
-    """The second trap: a saliency that looks at the background is refused, and its labels with it."""
+    """The second trap: a saliency that follows the background is refused, and so are its labels."""
     videos = sequences(np.random.default_rng(0))
     before = prototypes.label_frames(videos, 3)
     bad = [(~v.salient).astype(float) + 0.05 for v in videos]
@@ -192,7 +192,7 @@ def test_refinement_does_not_feed_on_a_bad_saliency():
     assert prototypes.refine(videos, 3, bad, before) is before
 
 
-def test_fixed_vocabulary_labels_take_off_what_resembles_the_class_everywhere():
+def test_fixed_vocabulary_labels_ignore_what_looks_like_the_class_everywhere():
     rng = np.random.default_rng(0)
     videos = []
     for index in range(40):

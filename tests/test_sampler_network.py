@@ -1,4 +1,4 @@
-"""The sampler's network: shapes, padding, any T, what may see what, cost, export."""
+"""The sampler's network: shapes, padding, any T, what may see what, cost and export."""
 
 from __future__ import annotations
 
@@ -53,9 +53,10 @@ def test_padding_changes_nothing_and_is_never_salient(classes):
 
 
 @pytest.mark.parametrize("classes", [C, 0])
-def test_the_classifier_sees_a_frame_alone_and_the_attention_sees_the_others(classes):
-    """The first trap: features mixed over time let every frame carry the label, so that any attention pleases both
-    supervisions.
+def test_the_classifier_sees_one_frame_and_the_attention_sees_the_others(classes):
+    """The first trap: features mixed over time let every frame carry the label.
+
+    Then any attention satisfies both supervisions.
     """
     net = sampler(classes)
     features, logits, times, mask = inputs(1, 8)
@@ -67,8 +68,8 @@ def test_the_classifier_sees_a_frame_alone_and_the_attention_sees_the_others(cla
     assert (before.vgm[:, :5] - after.vgm[:, :5]).abs().max() > 1e-6
 
 
-def test_what_the_vgm_pools_is_each_frames_own():
-    """X+ of attention on one frame alone is that frame: its logits are the FSM's for it."""
+def test_the_vgm_pools_features_of_single_frames():
+    """With attention on one frame alone, X+ is that frame and its logits are the FSM's for it."""
     net = sampler(C)
     features, _, times, mask = inputs(1, 6)
     out = net(features, None, times, mask)
@@ -84,8 +85,8 @@ def test_pool_by_hand():
     torch.testing.assert_close(pool(values, weight), torch.tensor([[2.5 / 1.5, 2.0 / 1.5]]))
 
 
-def test_the_fixed_vocabulary_form_does_not_know_which_class_it_is():
-    """Classes it never saw are at home: a permuted vocabulary gives the same saliency."""
+def test_the_fixed_vocabulary_form_treats_classes_alike():
+    """Unseen classes work too: a permuted vocabulary gives the same saliency."""
     net = sampler(0)
     features, logits, times, mask = inputs(2, 10)
     other = net(features, logits[..., torch.randperm(7)], times, mask)
@@ -126,7 +127,7 @@ def test_config_round_trip_and_refusals():
 
 
 def test_cost_is_under_five_percent_of_the_preview_network():
-    """EfficientNet-Lite0 at 128 px is 0.13 GFLOPs (multiply-adds) a frame."""
+    """EfficientNet-Lite0 at 128 px takes 0.13 GFLOPs (multiply-adds) per frame."""
     from torch.utils.flop_counter import FlopCounterMode
 
     net = Sampler(SamplerConfig(features=1280)).eval()
@@ -160,8 +161,8 @@ def test_openvino_runs_it_at_lengths_it_was_not_traced_with(classes):
             torch.testing.assert_close(torch.as_tensor(found[index]), expected, atol=1e-4, rtol=1e-3)
 
 
-def test_recurrence_tells_scenery_from_what_is_shown_once() -> None:
-    """Ten frames of one place, two of another in their midst; padding does not count."""
+def test_recurrence_separates_scenery_from_what_is_shown_once() -> None:
+    """Ten frames of one place around two of another. Padding does not count."""
     place, once = torch.eye(4)[0], torch.eye(4)[1]
     unit = torch.stack([place] * 5 + [once] * 2 + [place] * 5 + [torch.zeros(4)] * 3).unsqueeze(0)
     times = torch.cat([(torch.arange(12) + 0.5) / 12, torch.zeros(3)]).unsqueeze(0)
@@ -171,9 +172,9 @@ def test_recurrence_tells_scenery_from_what_is_shown_once() -> None:
         assert torch.allclose(share[[0, 11]].exp(), torch.tensor(10 / 12), rtol=0.05)
         assert torch.allclose(share[[5, 6]].exp(), torch.tensor(2 / 12), rtol=0.05)
     assert nearest[0] == 1 and nearest[5] == nearest[6] == 0  # the other of the two is not far away
-    assert torch.allclose(mean[0], torch.tensor(8 / 10), atol=1e-3)  # of the 10 frames more than 0.12 away
+    assert torch.allclose(mean[0], torch.tensor(8 / 10), atol=1e-3)  # among the 10 frames more than 0.12 away
 
 
-def test_in_a_video_too_short_for_distance_nothing_is_far_away() -> None:
+def test_in_a_very_short_video_nothing_is_far_away() -> None:
     *_, nearest, mean = recurrence(torch.eye(3)[None, :1], torch.tensor([[0.5]]), torch.ones(1, 1, 1))
     assert nearest.tolist() == [[-1.0]] and mean.tolist() == [[0.0]]

@@ -13,24 +13,28 @@ TIMES = np.arange(6.0)
 SALIENCY = np.array([0.1, 0.9, 0.2, 0.9, 0.5, 0.0])
 
 
-def test_highest_saliency_first_and_the_earlier_of_two_equals() -> None:
+def test_highest_saliency_first_and_the_earlier_of_equal_frames() -> None:
     assert select("nsnet", SALIENCY, TIMES, 3).tolist() == [1, 3, 4]
 
 
-def test_salient_frames_are_chosen_wherever_they_are_and_the_rest_spread_over_time() -> None:
+def test_salient_frames_are_always_chosen_and_the_rest_spread_over_time() -> None:
     crisp = np.array([0.02, 0.01, 0.95, 0.97, 0.96, 0.03, 0.01])
     assert spread(crisp, np.arange(7.0), 3).tolist() == [3, 4, 2]
-    assert spread(crisp, np.arange(7.0), 5).tolist() == [3, 4, 2, 0, 6]  # no sign in 0.03: 0 and 6 are furthest
+    assert spread(crisp, np.arange(7.0), 5).tolist() == [3, 4, 2, 0, 6]  # 0.03 says nothing: 0 and 6 are furthest apart
 
 
-def test_a_clip_without_salient_frames_is_looked_at_all_over() -> None:
+def test_a_clip_without_salient_frames_is_sampled_over_its_length() -> None:
     none = np.array([0.01, 0.02, 0.09, 0.08, 0.07, 0.00, 0.01])
-    assert spread(none, np.arange(7.0), 3).tolist() == [2, 6, 0]  # the highest; 4 s away; 0 and 4 both 2 s away
+    assert spread(none, np.arange(7.0), 3).tolist() == [
+        2,
+        6,
+        0,
+    ]  # the highest, then one 4 s away; 0 and 4 are both 2 s away
     crowded = np.array([0.0, 1.0, 2.0, 2.1, 2.2, 2.3, 2.4])
     assert spread(none, crowded, 3).tolist() == [2, 0, 1]  # time decides, not the index
 
 
-def test_one_scene_does_not_take_all_the_places_of_another_that_is_as_salient() -> None:
+def test_one_scene_does_not_crowd_out_an_equally_salient_one() -> None:
     desk, dog, wall = np.eye(3)
     looks = np.stack([desk, desk, desk, desk, dog, dog, wall])
     saliency = np.array([0.99, 0.98, 0.97, 0.96, 0.9, 0.88, 0.6])
@@ -38,7 +42,7 @@ def test_one_scene_does_not_take_all_the_places_of_another_that_is_as_salient() 
     assert spread(saliency, np.arange(7.0), 4, looks).tolist() == [0, 4, 1, 2]
     assert select("nsnet", saliency, np.arange(7.0), 2, features=looks).tolist() == [0, 4]
     assert select("confidence", saliency, np.arange(7.0), 2, features=looks).tolist() == [0, 1]
-    poor = np.array([0.99, 0.98, 0.97, 0.96, 0.7, 0.7, 0.6])  # looking different does not make salient
+    poor = np.array([0.99, 0.98, 0.97, 0.96, 0.7, 0.7, 0.6])  # looking different does not make a frame salient
     assert spread(poor, np.arange(7.0), 4, looks).tolist() == [0, 1, 2, 3]
 
 
@@ -58,7 +62,7 @@ def test_spread_leaves_no_more_salient_frame_behind(saliency, k, random) -> None
     for features in (None, looks):
         whole = spread(values, times, k, features)
         assert len(set(whole.tolist())) == min(k, len(values))
-        for n in range(1, len(whole)):  # a budget that ends early has the choice of its size
+        for n in range(1, len(whole)):  # a budget that ends early has the choice of that size
             assert spread(values, times, n, features).tolist() == whole[:n].tolist()
 
 
@@ -97,7 +101,7 @@ def test_even_indices_ascend(times, data) -> None:  # type: ignore[no-untyped-de
     assert np.all(np.diff(even_indices(np.sort(times), k)) > 0)
 
 
-def test_confidence_is_the_best_class_against_classes_at_zero() -> None:
+def test_confidence_compares_the_best_class_with_zero() -> None:
     logits = np.array([[0.0, 0.0, 0.0, 0.0], [5.0, 0.0, 0.0, 0.0], [5.0, 4.9, 4.9, 4.9]])
     found = confidence(logits)
     np.testing.assert_allclose(found, [1 / 5, np.exp(5) / (np.exp(5) + 4), np.exp(5) / (np.exp(5) + 4)])
@@ -108,10 +112,10 @@ def test_aggregate_weighs_by_saliency_and_by_how_sure_a_frame_is() -> None:
     assert aggregate(scores, np.array([3.0, 1.0])).tolist() == [0.75, 0.25]
     unsure = np.array([[0.5, 0.25], [0.0, 1.0]])  # weights 0.5 ** 3 and 1
     np.testing.assert_allclose(aggregate(unsure, np.ones(2)), [0.0625 / 1.125, 1.03125 / 1.125])
-    vault = np.array([[0.39, 0.0], [0.47, 0.0], [0.4, 0.0], [0.0, 0.59]])  # a desk in three frames, perhaps; a vault
+    vault = np.array([[0.39, 0.0], [0.47, 0.0], [0.4, 0.0], [0.0, 0.59]])  # perhaps a desk, in three frames; a vault
     assert aggregate(vault, np.ones(4)).argmax() == 1
     assert aggregate(scores, np.zeros(2)).tolist() == [0.5, 0.5]
-    assert aggregate(scores, np.array([0.05, 0.001])).tolist() == [0.5, 0.5]  # one low saliency is like another
+    assert aggregate(scores, np.array([0.05, 0.001])).tolist() == [0.5, 0.5]  # low saliencies count as equal
     np.testing.assert_allclose(aggregate(scores, np.array([0.9, 0.001])), [0.9, 0.1])
     assert aggregate(np.zeros((2, 2)), np.ones(2)).tolist() == [0.0, 0.0]
 

@@ -85,7 +85,7 @@ def test_threshold_and_top_k(tagger: Tagger, cat_video: Path) -> None:
     assert with_options(tagger, threshold=1.0).tag(cat_video).tags == ()
 
 
-def test_a_budget_of_frames_is_kept_and_says_why_it_stopped(tagger: Tagger, cat_video: Path) -> None:
+def test_a_budget_of_frames_is_kept_and_names_its_reason(tagger: Tagger, cat_video: Path) -> None:
     few = with_options(tagger, budget="2").tag(cat_video).sampling
     assert few and few.salient_frames == 2 and few.stopped == "frames"
     many = with_options(tagger, budget="20").tag(cat_video).sampling
@@ -94,7 +94,7 @@ def test_a_budget_of_frames_is_kept_and_says_why_it_stopped(tagger: Tagger, cat_
     assert share and share.salient_frames == 1 and share.stopped == "share"  # 5 % of 24 preview frames
 
 
-def test_a_budget_of_seconds_that_is_over_stops_after_one_frame(tagger: Tagger, tmp_path: Path) -> None:
+def test_a_spent_budget_of_seconds_stops_after_one_frame(tagger: Tagger, tmp_path: Path) -> None:
     video = write_video(tmp_path / "noise.mp4", noise(60))
     sampling = with_options(tagger, budget="0.001s").tag(video).sampling
     assert sampling and sampling.salient_frames == 1 and sampling.stopped == "time"
@@ -110,10 +110,10 @@ def test_a_budget_of_seconds_is_wall_time(tagger: Tagger, tmp_path: Path) -> Non
         return scripted(read)
 
     video = write_video(tmp_path / "noise.mp4", noise(60))
-    long = with_options(tagger, budget="600s")  # decoding that overlapped with other work is not charged
+    long = with_options(tagger, budget="600s")  # decoding that overlaps with other work does not count
     sampling = long.tag(video, open=reporting(decode_s=3600, wait_s=0)).sampling
     assert sampling and sampling.salient_frames > 1
-    short = with_options(tagger, budget="0.5s")  # what passed since the video's start is, whatever is reported
+    short = with_options(tagger, budget="0.5s")  # the time since the video's start counts, whatever is reported
     sampling = short.tag(video, open=reporting(decode_s=0, wait_s=0.6)).sampling
     assert sampling and sampling.salient_frames == 1 and sampling.stopped == "time"
 
@@ -144,7 +144,7 @@ def test_jpegs_do_not_change_the_result(tagger: Tagger, cat_video: Path) -> None
     assert [(t.id, t.score) for t in plain.tags] == [(t.id, t.score) for t in pictured.tags]
 
 
-def test_a_file_that_is_no_video_is_an_error_row(tagger: Tagger, tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_video_is_an_error_row(tagger: Tagger, tmp_path: Path) -> None:
     text = tmp_path / "clip.mp4"
     text.write_text("not a video")
     with pytest.raises(VideoError):
@@ -186,8 +186,8 @@ def test_options_that_cannot_be_carried_out_are_named(changes: dict[str, object]
         Tagger.from_checkpoint("imagenet-lite", replace(TagOptions(), **changes))  # type: ignore[arg-type]
 
 
-def test_a_tagger_that_came_by_a_fork_says_so(tagger: Tagger, cat_video: Path) -> None:
-    """multiprocessing forks on Linux up to Python 3.13. Networks do not survive that: the child would wait for ever."""
+def test_a_forked_tagger_says_so(tagger: Tagger, cat_video: Path) -> None:
+    """Up to Python 3.13, multiprocessing forks on Linux. Networks do not survive that: the child would hang."""
     context = multiprocessing.get_context("fork")
     answers = context.SimpleQueue()
 

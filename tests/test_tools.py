@@ -1,4 +1,4 @@
-"""The scripts of tools/ know every dependency: what is added to pyproject.toml is tried and checked too."""
+"""The scripts of tools/ know every dependency: one that is added to pyproject.toml is tried and checked too."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def tools(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(ROOT / "tools")
 
 
-def test_every_dependency_is_tried_by_tests_that_are_there() -> None:
+def test_every_dependency_is_tried_by_existing_tests() -> None:
     from project import dependencies, name_of
     from try_versions import EXPORTING, TESTS
 
@@ -26,7 +26,7 @@ def test_every_dependency_is_tried_by_tests_that_are_there() -> None:
     assert not [path.name for path in files if not path.is_file()]
 
 
-def test_a_light_environment_has_all_but_what_it_is_told() -> None:
+def test_a_light_environment_lacks_only_what_is_excluded() -> None:
     def printed(*args: str) -> list[str]:
         command = [sys.executable, str(ROOT / "tools" / "project.py"), *args]
         return subprocess.run(command, capture_output=True, encoding="utf-8", check=True).stdout.splitlines()
@@ -41,7 +41,7 @@ def test_a_light_environment_has_all_but_what_it_is_told() -> None:
 @pytest.mark.parametrize(
     ("platform", "there"), [("Linux x86_64", True), ("Linux aarch64", False), ("macOS arm64", False)]
 )
-def test_decord_is_asked_for_where_it_has_wheels(platform: str, there: bool) -> None:
+def test_decord_is_required_only_where_it_has_wheels(platform: str, there: bool) -> None:
     from check_wheels import markers, needed
     from packaging.requirements import Requirement
     from project import dependencies

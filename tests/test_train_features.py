@@ -55,7 +55,7 @@ def no_network() -> Engine:
     raise AssertionError("everything should have been in the cache")
 
 
-def test_second_time_from_the_cache_whatever_the_files_name(
+def test_the_second_time_comes_from_the_cache_under_any_name(
     base: Checkpoint, engine: Engine, cat_video: Path, tmp_path: Path
 ) -> None:
     first = extractor(base, engine, tmp_path / "cache").video(cat_video)
@@ -139,8 +139,8 @@ def test_one_bad_video_does_not_stop_the_others(
             extract_all([bad], made)
 
 
-def test_videos_lost_to_anything_but_themselves_end_the_run(base: Checkpoint, engine: Engine, tmp_path: Path) -> None:
-    """Twenty files: one that times out is bearable, two are not; any number that are no videos is the user's affair."""
+def test_too_many_lost_videos_end_the_run(base: Checkpoint, engine: Engine, tmp_path: Path) -> None:
+    """Of twenty files one may time out, two may not. Files that are not videos do not count."""
     paths = [tmp_path / f"{i:02d}.mp4" for i in range(20)]
     for path in paths:
         path.write_text(path.name)

@@ -1,4 +1,4 @@
-"""Label files: what is taken, and that each mistake is named with its file, line and value."""
+"""Label files: what is accepted, and that each mistake is named with its file, line and value."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_all_columns(tmp_path: Path) -> None:
     assert first.path == tmp_path / "a.mp4" and found.names == ("cat", "dog") and found.multi_label
 
 
-def test_spreadsheets_put_a_mark_first_and_columns_in_any_order(tmp_path: Path) -> None:
+def test_byte_order_mark_and_columns_in_any_order(tmp_path: Path) -> None:
     found = read_labels(label_file(tmp_path, "\ufeffLabel, Path\ncat, a.mp4\n"))
     assert found.videos[0].path.name == "a.mp4" and found.videos[0].labels == ("cat",)
 
@@ -45,13 +45,13 @@ def test_spreadsheets_put_a_mark_first_and_columns_in_any_order(tmp_path: Path) 
         ("path,label,segments\na.mp4,cat,1:20-1:30\n", ["line 2", "'1:20-1:30'"]),
         ("path,label\na.mp4,cat\na.mp4,dog\n", ["line 3", "line 2", "';'"]),
         ("path,label\na.mp4,cat\n./x/../a.mp4,cat\n", ["line 3", "'./x/../a.mp4'", "line 2"]),
-        ("path,label\na.mp4,pull-ups, gym\n", ["line 2", "'gym' is in no column", "(path,label)", "'a;b'", "quotes"]),
-        ("path,label,split\na.mp4,cat,val,,dog\n", ["line 2", "'dog' is in no column", "3 (path,label,split)"]),
+        ("path,label\na.mp4,pull-ups, gym\n", ["line 2", "'gym' has no column", "(path,label)", "'a;b'", "quotes"]),
+        ("path,label,split\na.mp4,cat,val,,dog\n", ["line 2", "'dog' has no column", "3 (path,label,split)"]),
         ("path,label\na.mp4\n", ["line 2", "'a.mp4'", "no label"]),
         ("path,label,label\na.mp4,cat,dog\n", ["line 1", "two columns", "'label'"]),
         ("path,label,Splits\na.mp4,cat,val\n", ["line 1", "'splits' is unknown", "'split'"]),
-        ('path,label\na.mp4,"cat\nb.mp4,dog\n', ["line 3", "the label 'cat", "a quote is not closed"]),
-        ('path,label\n"a.mp4,cat\nb.mp4,dog\n', ["line 3", "the path 'a.mp4", "a quote is not closed"]),
+        ('path,label\na.mp4,"cat\nb.mp4,dog\n', ["line 3", "the label 'cat", "is a quote not closed?"]),
+        ('path,label\n"a.mp4,cat\nb.mp4,dog\n', ["line 3", "the path 'a.mp4", "is a quote not closed?"]),
         ("path,label\na.mp4,ca\x1bt\n", ["line 2", r"'ca\x1bt'", "cannot be printed"]),
         ("path;label\na.mp4;cat\n", ["line 1", "'path;label'"]),
     ],
@@ -62,7 +62,7 @@ def test_mistakes_are_named(tmp_path: Path, text: str, named: list[str]) -> None
     assert all(part in str(error.value) for part in ["labels.csv", *named])
 
 
-def test_what_spreadsheets_leave_is_read(tmp_path: Path) -> None:
+def test_empty_rows_and_columns_of_spreadsheets_are_ignored(tmp_path: Path) -> None:
     found = read_labels(
         label_file(tmp_path, "path,label,split,\na.mp4, pull-ups ;; gym  floor ,,\n,,,\n \nb.mp4,cat\n")
     )
@@ -83,7 +83,7 @@ def test_spellings_of_one_label_are_one(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
 @pytest.mark.parametrize("delimiter", [",", "\t"])
-def test_encodings_with_a_mark_are_understood(tmp_path: Path, encoding: str, delimiter: str) -> None:
+def test_encodings_with_a_byte_order_mark_are_understood(tmp_path: Path, encoding: str, delimiter: str) -> None:
     path = label_file(tmp_path, "")
     path.write_bytes("path,label\r\na.mp4,h\u00f8ne\r\n".replace(",", delimiter).encode(encoding))
     assert read_labels(path).names == ("h\u00f8ne",)
@@ -106,7 +106,7 @@ def test_what_is_not_text_is_named(tmp_path: Path, data: bytes, says: str) -> No
     assert "UTF-8" in str(error.value)
 
 
-def test_missing_videos_are_told_and_the_others_stay(tmp_path: Path) -> None:
+def test_missing_videos_are_listed_and_the_others_stay(tmp_path: Path) -> None:
     found = read_labels(label_file(tmp_path, "path,label\na.mp4,cat\ngone.mp4,dog\n"))
     assert [v.path.name for v in found.videos] == ["a.mp4"] and [v.where[-6:] for v in found.missing] == ["line 3"]
     with pytest.raises(NoInputError, match="none of the 1 videos"):
@@ -131,7 +131,7 @@ def test_a_folder_per_class(tmp_path: Path, cat_video: Path) -> None:
 
 
 def tree(folder: Path, *names: str) -> Path:
-    """Files that are videos by their names."""
+    """Empty files with names of videos."""
     for name in names:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(b"video")
@@ -165,17 +165,17 @@ def test_a_class_may_be_called_train(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("names", "says"),
     [
-        (("train/1.mp4", "val/2.mp4"), "train/1.mp4 lies in a split's folder, but in no class's"),
-        (("train/cat/1.mp4", "val/2.mp4"), "val/2.mp4 lies in a split's folder, but in no class's"),
-        (("train/cat/1.mp4", "val/cat/2.mp4", "more/3.mp4"), r"splits \(train, val\) and others .* \(more\)"),
+        (("train/1.mp4", "val/2.mp4"), "train/1.mp4 is in a split folder but in no class folder"),
+        (("train/cat/1.mp4", "val/2.mp4"), "val/2.mp4 is in a split folder but in no class folder"),
+        (("train/cat/1.mp4", "val/cat/2.mp4", "more/3.mp4"), r"split folders \(train, val\) and other .* \(more\)"),
     ],
 )
-def test_splits_that_are_not_clear_are_refused(tmp_path: Path, names: tuple[str, ...], says: str) -> None:
+def test_unclear_splits_are_refused(tmp_path: Path, names: tuple[str, ...], says: str) -> None:
     with pytest.raises(UsageError, match=says):
         read_labels(tree(tmp_path, *names))
 
 
-def test_videos_in_no_class_folder_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_videos_in_no_class_folder_are_reported(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level("INFO", "nsnet_cli"):
         found = read_labels(tree(tmp_path, "cat/1.mp4", "dog/2.mp4", "3.mp4", "labels.txt"))
     assert len(found.videos) == 2 and "1 videos (3.mp4" in caplog.text
@@ -191,7 +191,7 @@ def test_fixed_vocabulary_by_id_or_name(tmp_path: Path) -> None:
 def test_labels_outside_the_vocabulary(tmp_path: Path) -> None:
     vocabulary = load_vocabulary("imagenet-1k")
     found = read_labels(label_file(tmp_path, "path,label\na.mp4,tabby\nb.mp4,tabbi\n"))
-    with pytest.raises(UsageError, match=r"line 3: label 'tabbi' is not in .* 1000 tags \(near it: tabby"):
+    with pytest.raises(UsageError, match=r"line 3: label 'tabbi' is not in .* 1000 tags \(similar: tabby"):
         label_indices(found.videos, vocabulary)
     found = read_labels(label_file(tmp_path, "path,label\na.mp4,crane\n"))
     with pytest.raises(UsageError, match="n02012849"):  # a bird and a machine

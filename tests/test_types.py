@@ -1,4 +1,4 @@
-"""What a view is, and what a batch of frames may look like: both check themselves."""
+"""Views and batches of frames check themselves."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ SPEC = InputSpec(224, 0.875, "bicubic", (0.485, 0.456, 0.406), (0.229, 0.224, 0.
         ("stride_s", float("nan")),
     ],
 )
-def test_an_input_that_cannot_be_names_its_field(field: str, value: Any):
+def test_an_impossible_input_names_its_field(field: str, value: Any):
     with pytest.raises(ValueError, match=f"^{field}: "):
         replace(SPEC, **{field: value})
 
 
-def test_frames_of_a_clip_stand_apart():
+def test_frames_of_a_clip_have_a_stride():
     with pytest.raises(ValueError, match=r"stride_s: 0\.0 is not above 0, as 16 frames need"):
         replace(SPEC, frames=16)
     assert replace(SPEC, frames=16, stride_s="spread").stride_s == "spread"
@@ -65,7 +65,7 @@ def test_a_batch_holds_frames_or_views(leading: tuple[int, ...]):
         (np.zeros((8, 8, 3), np.uint8), np.zeros(())),
     ],
 )
-def test_pixels_and_times_that_do_not_belong_together_are_refused(pixels: np.ndarray, pts_s: np.ndarray):
+def test_pixels_and_times_of_different_lengths_are_refused(pixels: np.ndarray, pts_s: np.ndarray):
     with pytest.raises(ValueError, match="pixels must be"):
         FrameBatch(pixels, pts_s)
     with pytest.raises(ValueError, match="3 jpegs for 2 frames"):

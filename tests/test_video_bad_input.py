@@ -1,4 +1,4 @@
-"""What is not a video, or not one to be trusted, is refused with its reason, quickly and before memory is taken."""
+"""Files that are not videos, or not to be trusted, are refused quickly, with a reason, and before memory is taken."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ OPTIONS = ReadOptions(size_px=64)
 
 
 def kind_of(path: Path, options: ReadOptions = OPTIONS) -> str:
-    """The kind of error that reading ends in; the message names the path."""
+    """The kind of error that reading ends in. The message must name the path."""
     with pytest.raises(VideoError) as caught:
         list(read_video(path, options))
     assert str(path) in caught.value.message
@@ -142,7 +142,7 @@ def test_unreadable_file(tmp_path: Path) -> None:
         b"x" * 251 + b".mp4",
     ],
 )
-def test_a_name_is_only_a_name(tmp_path: Path, name: bytes) -> None:
+def test_names_are_never_taken_for_options_or_protocols(tmp_path: Path, name: bytes) -> None:
     path = Path(os.fsdecode(os.path.join(os.fsencode(tmp_path), name)))  # noqa: PTH118
     make_video(tmp_path / "plain.mp4", frames=5).rename(path)
     batches = [message for message in read_video(path, OPTIONS) if isinstance(message, FrameBatch)]
@@ -166,7 +166,7 @@ def box(kind: bytes, *parts: bytes) -> bytes:
 def claiming_mp4(
     width: int = 64, height: int = 64, samples: int = 10, duration: int = 10, sample_size: int = 1
 ) -> bytes:
-    """An MP4 of about 1 KB whose tables claim what they like."""
+    """An MP4 of about 1 KB whose tables make false claims."""
     full = bytes(4)
     matrix = struct.pack(">9I", 0x10000, 0, 0, 0, 0x10000, 0, 0, 0, 0x40000000)
     entry = box(b"mp4v", bytes(6), b"\0\1", bytes(16), struct.pack(">HH", width & 0xFFFF, height & 0xFFFF), bytes(50))
@@ -225,13 +225,13 @@ def test_a_small_file_with_big_claims_is_refused_quickly(tmp_path: Path, name: s
     path.write_bytes(data)
     assert path.stat().st_size <= 1024
     before_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    started_s = time.process_time()  # of this process alone, however busy the machine
+    started_s = time.process_time()  # processor time of this process: the load of the machine does not matter
     assert kind_of(path) == kind
     assert time.process_time() - started_s < 1
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kb < 100_000
 
 
-def test_limits_are_the_options(tmp_path: Path) -> None:
+def test_limits_come_from_the_options(tmp_path: Path) -> None:
     path = make_video(tmp_path / "clip.mp4", audio_start_s=0.0)
     assert kind_of(path, ReadOptions(64, max_side_px=191)) == "too_large"
     assert kind_of(path, ReadOptions(64, max_duration_s=2)) == "too_large"
@@ -263,7 +263,7 @@ def test_a_file_that_vanishes_while_it_is_read_ends_in_an_error_or_whole(tmp_pat
         list(messages)
 
 
-def test_an_index_out_of_order_is_no_endless_loop(tmp_path: Path) -> None:
+def test_an_index_out_of_order_ends(tmp_path: Path) -> None:
     """Found by the fault corpus: one bit in a fragment's decode time."""
     whole = make_video(tmp_path / "whole.mp4", container_options={"movflags": "frag_keyframe+empty_moov"}).read_bytes()
     fragments = [i for i in range(len(whole)) if whole.startswith(b"tfdt", i)]

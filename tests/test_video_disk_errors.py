@@ -1,7 +1,7 @@
-"""A disk that fails is told from a file that is cut short.
+"""A failing disk is not mistaken for a truncated file.
 
-The failing disk is a library put between a process and its C library: reads of a file whose name begins with "eio"
-give EIO from a byte on. FFmpeg and Python both go through it.
+The failing disk is a library between a process and its C library: from some byte on, reads of a file whose name begins
+with "eio" give EIO. FFmpeg and Python both go through it.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ READ = """
 
 @pytest.fixture(scope="module")
 def reading(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., list[str]]:
-    """What comes of reading a file on a disk that fails from a byte on: a line for each such byte."""
+    """The outcome of reading a file on a disk that fails from a byte on: one line per such byte."""
     compiler = shutil.which("cc")
     if not sys.platform.startswith("linux") or compiler is None:
         pytest.skip("needs Linux and a C compiler to make a disk that fails")
@@ -94,7 +94,7 @@ def reading(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., list[str]
 
 
 @pytest.mark.parametrize("name", ["eio.mp4", "eio_faststart.mp4", "eio.mkv", "eio.ts", "eio.avi", "eio.mpg"])
-def test_a_disk_error_is_told_as_one(tmp_path: Path, name: str, reading: Callable[..., list[str]]) -> None:
+def test_a_disk_error_is_reported_as_one(tmp_path: Path, name: str, reading: Callable[..., list[str]]) -> None:
     codec = {".avi": "mpeg4", ".mpg": "mpeg2video"}.get(Path(name).suffix, "libx264")
     flags = {"movflags": "faststart"} if "faststart" in name else {}
     path = make_video(tmp_path / name, codec, 640, gop=3, container_options=flags)
@@ -107,7 +107,7 @@ def test_a_disk_error_is_told_as_one(tmp_path: Path, name: str, reading: Callabl
     assert sound.startswith("ok"), "the same disk, where all that is read is sound"
 
 
-def test_a_file_that_is_cut_short_is_none(tmp_path: Path, reading: Callable[..., list[str]]) -> None:
+def test_a_truncated_file_is_not_a_disk_error(tmp_path: Path, reading: Callable[..., list[str]]) -> None:
     path = make_video(tmp_path / "cut.mp4", frames=100)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     assert reading(path, 0)[0].startswith("truncated")

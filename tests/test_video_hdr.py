@@ -1,4 +1,4 @@
-"""HDR pictures come out as their SDR originals were; SDR ones are left alone."""
+"""HDR pictures come out like their SDR originals. SDR pictures stay as they are."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ BT2020, P3 = 9, 12
 
 
 def pq(light: np.ndarray) -> np.ndarray:
-    """SMPTE ST 2084 of light whose white is 203 cd/m2."""
+    """SMPTE ST 2084 for light whose white is 203 cd/m2."""
     power = (light * 203 / 10_000) ** 0.1593017578125
     return ((0.8359375 + 18.8515625 * power) / (1 + 18.6875 * power)) ** 78.84375
 
 
 def hlg(light: np.ndarray) -> np.ndarray:
-    """ARIB STD-B67 for a display of 1000 cd/m2, of light whose white is 203."""
+    """ARIB STD-B67 for a display of 1000 cd/m2 and light whose white is 203 cd/m2."""
     shown = light * 203 / 1000
     luma = np.maximum(shown @ np.array([0.2627, 0.678, 0.0593]), 1e-9)[..., None]
     scene = shown * luma ** (1 / 1.2 - 1)
@@ -53,7 +53,7 @@ def test_sdr_coded_as_hdr_comes_back(transfer: int, curve: Callable[[np.ndarray]
 
 
 @pytest.mark.parametrize("transfer", [PQ, HLG])
-def test_brighter_is_never_darker_and_nothing_wraps(transfer: int) -> None:
+def test_brightness_order_is_kept_and_nothing_wraps(transfer: int) -> None:
     ramp = np.repeat(np.linspace(0, 65535, 500).astype(np.uint16)[:, None, None], 3, axis=2)
     shown = to_sdr(ramp, transfer, BT2020).astype(int)
     assert (np.diff(shown, axis=0) >= 0).all()
@@ -63,7 +63,7 @@ def test_brighter_is_never_darker_and_nothing_wraps(transfer: int) -> None:
 
 
 def make_hdr(path: Path, curve: Callable[[np.ndarray], np.ndarray] | None, transfer: int) -> Path:
-    """Numbered pictures, which are grey, as HDR; as plain 10-bit SDR without a curve."""
+    """Numbered grey pictures as HDR, or without a curve as plain 10-bit SDR."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream(
             "libx265", rate=25, options={"x265-params": "log-level=none", "preset": "ultrafast"}
@@ -98,6 +98,6 @@ def test_hdr_video_is_previewed_as_sdr(
     assert pictures.max() > 225, "as white as it was"
 
 
-def test_ten_bits_alone_are_no_hdr(tmp_path: Path) -> None:
+def test_ten_bits_alone_are_not_hdr(tmp_path: Path) -> None:
     pictures = squares(make_hdr(tmp_path / "sdr10.mp4", None, 1))
     assert np.abs(pictures.astype(int) - squares(make_video(tmp_path / "sdr.mp4", frames=12))).mean() < 4

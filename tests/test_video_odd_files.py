@@ -1,4 +1,4 @@
-"""Videos as cutters, recorders and cameras leave them: each is read whole, with the right frame at the right time."""
+"""Videos from cutting tools, recorders and cameras are read whole, with the right frame at the right time."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ every_way = pytest.mark.parametrize("way", WAYS)
 
 
 def read(path: Path, **options: Any) -> tuple[VideoHeader, list[tuple[float, int]], DecodeReport]:
-    """What reading tells, and of each frame its time and the number in its picture, in order of time."""
+    """The messages of reading, and the time and the number of each frame, in order of time."""
     header, *batches, report = read_video(path, ReadOptions(**{"size_px": 64, **options}))
     assert isinstance(header, VideoHeader)
     assert isinstance(report, DecodeReport)
@@ -48,7 +48,7 @@ def kind_of(path: Path) -> tuple[str, str]:
 
 
 def cut(source: Path, target: Path, start_s: float, end_s: float) -> Path:
-    """As `ffmpeg -ss START -to END -c copy`: from the key frame before the start, which an edit list leaves out."""
+    """Like `ffmpeg -ss START -to END -c copy`: begins at the key frame before the start, which an edit list skips."""
     with av.open(str(source)) as container:
         base = container.streams.video[0].time_base
         keys = [p.pts for p in container.demux(video=0) if p.is_keyframe and p.pts is not None]
@@ -185,7 +185,7 @@ def test_key_frames_are_what_the_bit_stream_says(tmp_path: Path, made: str, code
 @pytest.mark.parametrize(
     ("codec", "options"), [("libx264", FAST), ("libx265", {"x265-params": "log-level=none:keyint=1"})]
 )
-def test_a_stream_of_key_frames_alone_is_still_sought(tmp_path: Path, codec: str, options: dict[str, str]) -> None:
+def test_a_stream_of_key_frames_alone_can_still_be_sought(tmp_path: Path, codec: str, options: dict[str, str]) -> None:
     path = make_video(tmp_path / "intra.mp4", codec, 250, gop=1, options=options)
     assert b"stss" not in path.read_bytes()
     header, frames, report = read(path, min_frames=2)
@@ -218,7 +218,7 @@ def test_the_bits_say_what_honest_containers_say(tmp_path: Path, name: str, made
 
 
 @pytest.mark.parametrize("codec", ["h264", "hevc", "mpeg4"])
-def test_bits_that_are_none_say_no(codec: str) -> None:
+def test_meaningless_bits_do_no_harm(codec: str) -> None:
     rng = np.random.default_rng(1)
     for extradata in (None, b"\1" + bytes(40)):
         is_key, is_intra = key_test(codec, extradata), intra_test(codec, extradata)
@@ -250,7 +250,7 @@ def test_attachments_do_not_count_as_streams(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("suffix", ["mkv", "mp4", "mov", "ts"])
 @pytest.mark.parametrize("covers", [1, 2])
-def test_a_cover_that_nobody_marked_is_not_the_video(tmp_path: Path, suffix: str, covers: int) -> None:
+def test_an_unmarked_cover_is_not_the_video(tmp_path: Path, suffix: str, covers: int) -> None:
     path = tmp_path / f"clip.{suffix}"
     with av.open(str(path), "w") as container:
         stills = []
@@ -277,7 +277,7 @@ def test_a_cover_that_nobody_marked_is_not_the_video(tmp_path: Path, suffix: str
 # ---- formats --------------------------------------------------------------------------------------------------------
 
 
-def test_an_animated_webp_is_read_or_said_to_be_unsupported(tmp_path: Path) -> None:
+def test_an_animated_webp_is_read_or_named_unsupported(tmp_path: Path) -> None:
     path = tmp_path / "anim.webp"
     pictures = [Image.fromarray(numbered(number)) for number in range(12)]
     pictures[0].save(path, save_all=True, append_images=pictures[1:], duration=40, quality=90)
@@ -291,7 +291,7 @@ def test_an_animated_webp_is_read_or_said_to_be_unsupported(tmp_path: Path) -> N
 
 
 def dhav(path: Path) -> None:
-    """What Dahua's recorders write: each picture in a frame of their own."""
+    """A file as Dahua's recorders write it: each picture in a frame of their own format."""
     raw = make_video(path.with_suffix(".h264"), frames=50, gop=25, format="h264", bframes=0, options=FAST)
     out = b""
     with av.open(str(raw)) as container:
@@ -322,7 +322,7 @@ def raw(codec: str, **options: str) -> Callable[[Path], object]:
         ("cam.bin", raw("libx265", **{"x265-params": "log-level=none"}), "hevc"),
     ],
 )
-def test_cameras_files_open_by_content(
+def test_camera_files_open_by_content(
     tmp_path: Path, name: str, make: Callable[[Path], object], container: str
 ) -> None:
     make(tmp_path / name)
@@ -335,14 +335,14 @@ def test_a_raw_stream_that_begins_long_before_its_headers_opens_by_its_name(tmp_
     whole = make_video(tmp_path / "whole.h264", frames=60, gop=1000, format="h264", options=FAST).read_bytes()
     later = whole[len(whole) // 3 :]
     path = tmp_path / "cam.264"
-    path.write_bytes(later * (6_000_000 // len(later)) + whole)  # beyond what FFmpeg looks at to know a format
+    path.write_bytes(later * (6_000_000 // len(later)) + whole)  # beyond what FFmpeg reads to detect a format
     _, frames, _ = read(path)
     assert 0 <= frames[0][1] <= 3 and frames[-1][1] >= 56
     path = path.rename(tmp_path / "cam.bin")
     assert kind_of(path)[0] == "not_a_video"
 
 
-def test_mistakes_of_the_program_are_no_videos_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bugs_are_not_blamed_on_the_video(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = make_video(tmp_path / "clip.mp4", frames=30)
     for mistake in (TypeError("no such argument"), AttributeError("no such thing"), ValueError("a plain one")):
 

@@ -1,4 +1,4 @@
-"""The preview plan: a pure function, its promises checked on every kind of video that hypothesis can think of."""
+"""The preview plan: a pure function, checked on every kind of video that hypothesis can make up."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def fill_cost_s(plan: PreviewPlan, keys: list[float]) -> float:
     return sum(deepest.values())
 
 
-def test_dense_key_frames_are_all_that_is_taken() -> None:
+def test_dense_key_frames_are_enough() -> None:
     plan = plan_preview(regular(900, 5), 0, 900, 25, OPTIONS)
     assert plan.kind == "keys"
     assert 90 <= len(plan) <= 128
@@ -55,12 +55,12 @@ def test_short_clips_are_sampled_evenly() -> None:
 
 
 @pytest.mark.parametrize(("end_s", "fps", "count"), [(0.0, None, 1), (0.04, 25, 1), (0.08, 25, 2), (0.4, 25, 10)])
-def test_stills_and_very_short_clips_are_taken_whole(end_s: float, fps: float | None, count: int) -> None:
+def test_every_frame_of_stills_and_very_short_clips_is_taken(end_s: float, fps: float | None, count: int) -> None:
     plan = plan_preview([0.0], 0, end_s, fps, OPTIONS)
     assert (plan.kind, len(plan)) == ("all", count)
 
 
-def test_even_means_exact_and_exactly_so_many() -> None:
+def test_even_means_exact_times_and_exact_number() -> None:
     options = ReadOptions(size_px=256, even=True, max_frames=64)
     plan = plan_preview(regular(900, 5), 0, 900, 25, options)
     assert (plan.kind, len(plan)) == ("even", 64)
@@ -68,8 +68,8 @@ def test_even_means_exact_and_exactly_so_many() -> None:
     assert len(plan_preview([0.0], 0, 1, 25, options)) == 25
 
 
-def test_no_hole_is_ever_ignored() -> None:
-    """One key frame in an hour: the end is looked at too, although all of it has to be decoded."""
+def test_no_gap_is_ever_ignored() -> None:
+    """One key frame in an hour: the end is previewed too, although everything must be decoded for it."""
     plan = plan_preview([0.0], 0, 3600, 25, OPTIONS)
     assert max(gaps(plan, 0, 3600)) <= max(LONGEST_HOLE_S, 4 * 3600 / 128) + 1
 
@@ -115,8 +115,10 @@ def test_every_plan_is_sane(
     assert all(start_s <= t <= end_s for t in times)
     assert {frame.pts_s for frame in plan.frames if frame.key} <= set(keys)
     assert plan == plan_preview(keys, start_s, end_s, fps, options), "a pure function"
-    room = max_frames * interval_s > 2.5 * (end_s - start_s) and len(keys) + (end_s - start_s) / interval_s < max_frames
-    if room and not even and plan.kind == "keys+fill":
+    enough = (
+        max_frames * interval_s > 2.5 * (end_s - start_s) and len(keys) + (end_s - start_s) / interval_s < max_frames
+    )
+    if enough and not even and plan.kind == "keys+fill":
         assert max(gaps(plan, start_s, end_s)) <= GAP_SLACK * interval_s + 1e-6
 
 

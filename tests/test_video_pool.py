@@ -1,4 +1,4 @@
-"""The pool of decode processes: what goes wrong inside one costs one video, and none outlives who started it."""
+"""The pool of decode processes: a fault in one costs one video, and none outlives the process that started it."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def wait_until(condition: Callable[[], bool], seconds: float = 60.0) -> bool:
     return condition()
 
 
-def test_it_gives_what_reading_in_process_gives(pool: DecodePool, clip: Path) -> None:
+def test_a_pool_reads_the_same_as_this_process(pool: DecodePool, clip: Path) -> None:
     options = ReadOptions(size_px=64, jpegs=True)
     theirs, ours = list(read(pool, clip, options)), list(read_video(clip, options))
     assert theirs[0] == ours[0]
@@ -150,7 +150,7 @@ def test_killed_between_two_videos(pool: DecodePool, clip: Path) -> None:
     assert numbers(read(pool, clip, OPTIONS))
 
 
-def test_killed_just_when_it_is_asked(pool: DecodePool, clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_killed_just_before_a_request(pool: DecodePool, clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     numbers(read(pool, clip, OPTIONS))
     pid, send = process_of(pool), wire.send
 
@@ -171,7 +171,7 @@ def test_a_start_that_fails_is_tried_again(clip: Path, tmp_path: Path, monkeypat
         assert numbers(read(pool, clip, OPTIONS))
 
 
-def test_a_worker_that_does_not_start_any_more_costs_one_video(
+def test_a_worker_that_no_longer_starts_costs_one_video(
     clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     count = tmp_path / "deaths"
@@ -189,7 +189,7 @@ def test_a_worker_that_does_not_start_any_more_costs_one_video(
 
 
 def test_a_slow_consumer_loses_nothing(clip: Path) -> None:
-    """A heavy recogniser, a GPU's first batch, a busy machine: the worker waits while nobody listens."""
+    """A heavy recogniser, the first batch of a GPU, a busy machine: the worker waits until it is read."""
     with DecodePool(reader="fault_readers:plenty") as pool:
         batches = 0
         for message in read(pool, clip, OPTIONS, timeout_s=30.0):
@@ -200,8 +200,8 @@ def test_a_slow_consumer_loses_nothing(clip: Path) -> None:
         assert len([m for m in read(pool, clip, OPTIONS) if isinstance(m, FrameBatch)]) == 24
 
 
-def test_a_worker_that_the_kernel_holds_is_left_behind(clip: Path, tmp_path: Path) -> None:
-    """A file on a disk that stopped answering: neither the deadline nor SIGKILL ends the process that opens it."""
+def test_a_worker_stuck_in_the_kernel_is_left_behind(clip: Path, tmp_path: Path) -> None:
+    """Its disk stopped answering: neither the deadline nor SIGKILL ends the process that opens the file."""
     with hung_disk(tmp_path / "disk") as disk, DecodePool() as pool:
         numbers(read(pool, clip, OPTIONS))
         pid, started = process_of(pool), time.monotonic()
@@ -212,7 +212,7 @@ def test_a_worker_that_the_kernel_holds_is_left_behind(clip: Path, tmp_path: Pat
         assert numbers(read(pool, clip, OPTIONS))
 
 
-def test_a_fork_leaves_its_parents_worker_alone(clip: Path) -> None:
+def test_a_fork_does_not_touch_the_worker_of_its_parent(clip: Path) -> None:
     with DecodePool() as pool:
         assert numbers(read(pool, clip, OPTIONS))
         pid = process_of(pool)
@@ -245,7 +245,7 @@ def test_the_time_of_a_stopped_process_is_not_counted(monkeypatch: pytest.Monkey
 
 
 def test_memory_is_capped_for_real_media(tmp_path: Path) -> None:
-    """35 bytes that are, rightly, 110 million pixels."""
+    """35 bytes that hold a valid picture of 110 million pixels."""
     path = tmp_path / "big.gif"
     size = (11000).to_bytes(2, "little") + (10000).to_bytes(2, "little")
     path.write_bytes(b"GIF89a" + size + b"\x80\0\0\0\0\0\xff\xff\xff,\0\0\0\0" + size + b"\0\x02\x02D\x01\0;")
@@ -261,11 +261,11 @@ def test_an_iterator_closed_early_leaves_the_worker_usable(pool: DecodePool, cli
     assert len(numbers(read(pool, clip, OPTIONS))) == 24
 
 
-def test_a_video_that_was_asked_for_ahead(clip: Path, tmp_path: Path) -> None:
+def test_a_video_opened_ahead(clip: Path, tmp_path: Path) -> None:
     with DecodePool() as pool:
         pool.open_ahead(clip, OPTIONS)
         assert len(numbers(read(pool, clip, OPTIONS))) == 24
-        pool.open_ahead(tmp_path / "another.mp4", OPTIONS)  # and then not wanted
+        pool.open_ahead(tmp_path / "another.mp4", OPTIONS)  # and then not needed
         assert len(numbers(read(pool, clip, OPTIONS))) == 24
         pool.open_ahead(clip, OPTIONS)
         assert process_of(pool) is not None
@@ -290,7 +290,7 @@ def test_a_worker_waits_for_a_slow_consumer(clip: Path, tmp_path: Path, monkeypa
         messages.close()  # type: ignore[attr-defined]
 
 
-def test_the_consumers_own_time_is_not_counted(pool: DecodePool, clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_time_of_the_consumer_is_not_counted(pool: DecodePool, clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real, spent_s = time.monotonic, 0.0
     monkeypatch.setattr(time, "monotonic", lambda: real() + spent_s)
     for _ in read(pool, clip, OPTIONS, timeout_s=60):
@@ -356,7 +356,7 @@ def parent_of_a_hanging_worker(clip: Path, fault: str) -> Iterator[tuple[subproc
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs the kernel's F_SETSIG")
 @pytest.mark.parametrize("fault", ["hang", "stop"])
-def test_the_worker_dies_with_its_parent_even_when_both_cannot_speak(clip: Path, fault: str) -> None:
+def test_the_worker_dies_with_its_parent_even_if_both_are_stuck(clip: Path, fault: str) -> None:
     with parent_of_a_hanging_worker(clip, fault) as (parent, pid):
         assert alive(pid)
         parent.send_signal(signal.SIGKILL)

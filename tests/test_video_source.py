@@ -1,4 +1,4 @@
-"""The right frame at the right time: the codecs and containers that PyAV can write, against numbers in the pictures."""
+"""The right frame at the right time, for all codecs and containers that PyAV writes, by numbers in the pictures."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def video(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
 
 
 def read(path: Path, **options: Any) -> tuple[VideoHeader, list[tuple[float, np.ndarray]], DecodeReport]:
-    """Everything that reading gives, frames in order of time, after checking the order of the messages."""
+    """All messages of reading, with their order checked and the frames in order of time."""
     header, *batches, report = read_video(path, ReadOptions(**{"size_px": 64, **options}))
     assert isinstance(header, VideoHeader)
     assert isinstance(report, DecodeReport)
@@ -103,7 +103,7 @@ def read(path: Path, **options: Any) -> tuple[VideoHeader, list[tuple[float, np.
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("name", FILES)
-def test_each_time_carries_its_frame(video: Callable[[str], Path], name: str, way: str) -> None:
+def test_each_time_has_its_frame(video: Callable[[str], Path], name: str, way: str) -> None:
     fps = FILES[name].get("fps", 25)
     count = FILES[name].get("frames", 60)
     header, frames, report = read(video(name), **WAYS[way])
@@ -116,7 +116,7 @@ def test_each_time_carries_its_frame(video: Callable[[str], Path], name: str, wa
 
 
 def full_decode(path: Path) -> dict[float, int]:
-    """Ground truth: every frame by plain decoding, its time counted from the container's start."""
+    """Ground truth: every frame by plain decoding, with its time from the container's start."""
     with av.open(str(path)) as container:
         start_s = container.start_time / av.time_base
         crop = slice(8, 120), slice(40, 152)
@@ -157,7 +157,7 @@ def test_odd_clocks_agree_with_a_full_decode(tmp_path: Path, name: str, made: di
 
 
 @pytest.mark.parametrize("suffix", ["mp4", "mkv", "ts"])
-def test_sound_that_goes_on_takes_no_frames_from_the_video(tmp_path: Path, suffix: str) -> None:
+def test_longer_sound_takes_no_frames_from_the_video(tmp_path: Path, suffix: str) -> None:
     path = make_video(tmp_path / f"clip.{suffix}", audio_start_s=0.0, audio_s=20.0)
     header, frames, report = read(path)
     assert (len(header.plan), len(frames), report.frames_lost) == (24, 24, 0)
@@ -175,7 +175,7 @@ def test_stills(tmp_path: Path, suffix: str) -> None:
 
 
 @pytest.mark.parametrize("suffix", ["mp4", "mov", "mkv", "avi", "flv"])
-def test_a_title_in_any_encoding_keeps_no_video_closed(tmp_path: Path, suffix: str) -> None:
+def test_a_title_in_any_encoding_does_no_harm(tmp_path: Path, suffix: str) -> None:
     path = make_video(tmp_path / f"clip.{suffix}", title="Z__rich caf_")
     data = path.read_bytes()
     assert b"Z__rich caf_" in data
@@ -211,8 +211,8 @@ def test_jpegs_show_the_whole_frame_and_change_no_pixel(video: Callable[[str], P
     assert number_of(whole[top : top + side, left : left + side]) == number_of(jpegs[0].pixels[0])
 
 
-def test_pixels_match_a_careful_reference(video: Callable[[str], Path]) -> None:
-    """Crop then scale in one pass comes to the same as converting everything and resizing with Pillow."""
+def test_pixels_match_a_slow_reference(video: Callable[[str], Path]) -> None:
+    """Cropping and scaling in one pass gives the same as converting everything and resizing with Pillow."""
     path = video("h264.mp4")
     _, frames, _ = read(path, size_px=56, crop=0.875)
     with av.open(str(path)) as container:
@@ -227,7 +227,7 @@ def test_pixels_match_a_careful_reference(video: Callable[[str], Path]) -> None:
 
 
 def test_no_decoded_frame_outlives_its_turn(video: Callable[[str], Path]) -> None:
-    """Memory does not grow with the number of frames: nothing waits for the garbage collector."""
+    """Nothing waits for the garbage collector, so memory does not grow with the number of frames."""
     path, most = video("rotated_90.mp4"), 0
     gc.collect()
     gc.disable()
@@ -268,13 +268,13 @@ def test_decord_gives_the_same_frames(video: Callable[[str], Path], name: str) -
 
 
 @pytest.mark.parametrize("name", ["av1.mp4", "h264.ts", "open_gop.mp4", "rotated_90.mp4", "wide_pixels.mp4"])
-def test_decord_is_refused_what_it_cannot_do(video: Callable[[str], Path], name: str) -> None:
+def test_decord_refuses_what_it_cannot_do(video: Callable[[str], Path], name: str) -> None:
     with pytest.raises(VideoError, match="--decoder") as caught:
         read(video(name), decoder="decord")
     assert caught.value.kind == "unsupported_codec"
 
 
-def test_real_clips_all_read(shared_data: Path) -> None:
+def test_all_real_clips_are_read(shared_data: Path) -> None:
     clips = sorted((shared_data / "clips").iterdir())
     assert len(clips) >= 19
     for clip in clips:

@@ -1,4 +1,4 @@
-"""Planned frames cut into stretches, shared out to decoders, found or missing."""
+"""Planned frames: cut into stretches, shared among decoders, found or missing."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def run(*targets: float, tolerance_s: float = 0.0) -> Run:
     return Run(Stretch(0.0, False, tuple(PlannedFrame(t, False, tolerance_s) for t in targets)))
 
 
-def test_a_frame_is_accepted_when_none_is_nearer() -> None:
+def test_a_frame_is_accepted_if_none_is_nearer() -> None:
     steady = run(1.0, 2.0)
     steady.seen += [0.96, 1.0, 1.04, 1.9, 8.0]
     assert steady.settle(Decoded(1.04, None)) is None, "the frame at 1.0 was there, but did not decode"
@@ -49,7 +49,7 @@ def test_a_frame_is_accepted_when_none_is_nearer() -> None:
     assert [frame.pts_s for frame in steady.missing] == [1.0]
 
 
-def test_within_the_tolerance_any_frame_does() -> None:
+def test_any_frame_within_the_tolerance_is_accepted() -> None:
     lenient = run(1.0, tolerance_s=0.25)
     lenient.seen += [1.0, 1.2]
     assert lenient.settle(Decoded(1.2, None)) is not None
@@ -71,6 +71,6 @@ def test_only_frames_near_an_exact_target_are_needed() -> None:
         ([(None, None)], [None]),
     ],
 )
-def test_the_clock_that_ascends_is_believed(times: list[tuple[int | None, int | None]], want: list[int | None]) -> None:
+def test_the_ascending_clock_is_trusted(times: list[tuple[int | None, int | None]], want: list[int | None]) -> None:
     clock = Clock()
     assert [clock.ticks(*pair) for pair in times] == want

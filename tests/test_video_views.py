@@ -1,4 +1,4 @@
-"""Views of an open video: the frames around given times, exact, after the preview, here or in a decode process."""
+"""Views of an open video: the exact frames around given times, after the preview, here or in a decode process."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_views_are_the_exact_frames(where: str, clip: Path, pool: DecodePool) ->
         assert numbers(video, [2.0], spec(2, 0.04, size_px=48)), "another size than the preview's"
 
 
-def test_a_process_goes_on_to_the_next_video_after_views(clip: Path, pool: DecodePool, tmp_path: Path) -> None:
+def test_a_process_takes_the_next_video_after_views(clip: Path, pool: DecodePool, tmp_path: Path) -> None:
     other = make_video(tmp_path / "other.mp4", frames=60)
     for path in (clip, other, clip):
         with pool.open(path, ReadOptions(size_px=64)) as video:
@@ -65,7 +65,7 @@ def test_a_process_goes_on_to_the_next_video_after_views(clip: Path, pool: Decod
     assert process_of(pool) == before
 
 
-def test_a_video_that_is_gone_after_its_preview_is_its_own_fault(clip: Path, pool: DecodePool, tmp_path: Path) -> None:
+def test_a_video_that_vanishes_after_its_preview_is_an_error(clip: Path, pool: DecodePool, tmp_path: Path) -> None:
     path = tmp_path / "clip.mp4"
     path.write_bytes(clip.read_bytes())
     with pool.open(path, ReadOptions(size_px=64)) as video:

@@ -1,4 +1,4 @@
-"""Nothing that a checkpoint or a registry says leads outside, fills memory, hangs, or is shown as a bug."""
+"""No checkpoint or registry can lead outside, fill memory, hang, or show up as a bug."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from nsnet_cli.weights.vocabulary import load_vocabulary
 
 @contextmanager
 def at_once(seconds: float = 1.0) -> Iterator[None]:
-    """What hangs, or takes longer, fails."""
+    """Fails what hangs or takes longer."""
 
     def late(number: int, frame: object) -> None:
         raise AssertionError(f"took more than {seconds:g} s")
@@ -48,7 +48,7 @@ def at_once(seconds: float = 1.0) -> Iterator[None]:
 
 
 def changed(folder: Path, change: Callable[[dict[str, Any]], Any]) -> Path:
-    """config.json with `change` done to it, whatever comes of it."""
+    """config.json after `change`, valid or not."""
     path = folder / "config.json"
     config = json.loads(path.read_text())
     change(config)
@@ -67,8 +67,8 @@ def refused(folder: Path) -> str:
 
 
 @pytest.mark.parametrize("name", ["/etc/passwd", "/dev/zero", "../tags.txt", "tags.txt", "~/tags.txt", ""])
-def test_a_folder_names_no_vocabulary_file(name: str, tmp_path: Path) -> None:
-    """Its lines would come out as tags."""
+def test_a_folder_cannot_name_a_vocabulary_file(name: str, tmp_path: Path) -> None:
+    """Otherwise its lines would come out as tags."""
     (tmp_path / "tags.txt").write_text("a\nb\n")
     assert "vocabulary: " in refused(written(tmp_path / "c", vocabulary=name))
 
@@ -91,7 +91,7 @@ def test_only_regular_files_of_a_bounded_size_are_read(file: str, kind: str, tmp
     assert "not a regular file" in message or "10,737,418,240 bytes" in message
 
 
-def test_registry_and_vocabulary_files_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_registry_and_vocabulary_files_are_bounded_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     os.mkfifo(tmp_path / "pipe")
     with (tmp_path / "huge.txt").open("wb") as handle:
         handle.truncate(10 << 30)
@@ -103,9 +103,7 @@ def test_registry_and_vocabulary_files_too(tmp_path: Path, monkeypatch: pytest.M
             load_vocabulary(name)
 
 
-def test_a_downloaded_checkpoint_leads_out_of_the_cache_nowhere(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_downloaded_checkpoint_cannot_lead_out_of_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from huggingface_hub import constants
 
     from nsnet_cli.weights.checkpoint import resolve_checkpoint
@@ -123,7 +121,7 @@ def test_a_downloaded_checkpoint_leads_out_of_the_cache_nowhere(
         resolve_checkpoint(f"hub:me/two@{revision}")
 
 
-def test_push_sends_what_is_in_the_folder_only(tmp_path: Path) -> None:
+def test_push_sends_only_the_files_of_the_folder(tmp_path: Path) -> None:
     from nsnet_cli.weights.push import checked_folder
 
     folder = written(tmp_path / "c")
@@ -175,7 +173,7 @@ def test_what_is_wrong_in_a_config_is_named(changes: dict[str, Any], named: str,
     assert named in message and str(folder) in message
 
 
-def test_files_that_are_no_table_of_fields(tmp_path: Path) -> None:
+def test_files_that_are_not_a_table_of_fields(tmp_path: Path) -> None:
     folder = written(tmp_path / "c")
     for text in (
         "[]",
@@ -194,12 +192,12 @@ def test_files_that_are_no_table_of_fields(tmp_path: Path) -> None:
 
 
 def test_numbers_that_json_does_not_have_are_left_out_of_metrics(tmp_path: Path) -> None:
-    """Older training runs wrote NaN for what could not be measured; a row of results must not carry it on."""
+    """Older training runs wrote NaN for what they could not measure. A row of results must not repeat it."""
     found = read_checkpoint(written(tmp_path / "c", metrics={"map": float("nan"), "top1": 0.5}))
     assert dict(found.metrics) == {"map": None, "top1": 0.5}
 
 
-def test_headers_that_lie(tmp_path: Path) -> None:
+def test_false_headers_are_refused(tmp_path: Path) -> None:
     """A length beyond the file, a length that would fill memory, tensors that overlap or do not fit their shape."""
     folder = written(tmp_path / "c")
     changed(folder, lambda config: config.pop("model_sha256"))
@@ -219,7 +217,7 @@ def test_damaged_weights_end_the_command_before_the_first_video(tmp_path: Path, 
 
 
 def test_weights_of_another_network_are_named(tmp_path: Path) -> None:
-    """That a head's width is not the recogniser's cannot be seen before that is loaded; then it is no row's error."""
+    """A head that does not fit its recogniser is only seen once both are loaded. That is not an error of a video."""
     from nsnet_cli.nets.build import check_widths
 
     found = read_checkpoint(written(tmp_path / "c"))
@@ -230,7 +228,7 @@ def test_weights_of_another_network_are_named(tmp_path: Path) -> None:
         check_widths(found, 512, 1280)
 
 
-def test_scores_that_are_no_numbers_are_an_error() -> None:
+def test_scores_that_are_not_numbers_are_an_error() -> None:
     from nsnet_cli.nets.engine import Saliency
     from nsnet_cli.weights.heads import OwnClassifier
 
@@ -336,13 +334,13 @@ ANY = st.recursive(
 
 
 def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """Where something stands in nested tables and lists."""
+    """All positions in nested tables and lists."""
     inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     return [path, *(place for key, each in inner for place in places(each, (*path, key)))]
 
 
 def mutated(value: Any, draw: Callable[[st.SearchStrategy[Any]], Any]) -> Any:
-    """One to three places replaced, removed, doubled, given another key or buried."""
+    """Replaces, removes, doubles, renames or nests one to three values."""
     value = copy.deepcopy(value)
     for _ in range(draw(st.integers(1, 3))):
         path = draw(st.sampled_from(places(value)))

@@ -98,7 +98,7 @@ def test_a_resnet_50_row_from_an_empty_cache(hub: HubServer, tmp_path: Path, cat
     assert len(result["tags"]) == 5
     assert result["cost"]["gflops"] > 4 * 4  # four frames of 4.1 GMAC each, and the preview
 
-    # All files are here: nothing is sent, and nothing needs to be.
+    # All files are here: nothing is sent.
     sent = hub.requests()
     for more in ({"HF_HUB_OFFLINE": "1"}, {"HF_ENDPOINT": "http://127.0.0.1:9"}):
         again = run({**env, **more}, "tag", str(cat_video), "--checkpoint", "pair", "--json")
@@ -108,7 +108,7 @@ def test_a_resnet_50_row_from_an_empty_cache(hub: HubServer, tmp_path: Path, cat
 
 
 def test_the_embedded_networks_give_the_same_tags_from_the_hub(hub: HubServer, tmp_path: Path, cat_video: Path) -> None:
-    """In timm's own format, without a known hash: downloaded by `tag` itself, pinned, and right."""
+    """In timm's own format and without a known hash: `tag` downloads and pins them, and the tags are right."""
     from safetensors.torch import save
 
     from nsnet_cli.nets.networks import load_classifier
@@ -129,7 +129,7 @@ def test_the_embedded_networks_give_the_same_tags_from_the_hub(hub: HubServer, t
     done = run(env, *arguments, "twin")
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("is pinned to") == 2
-    exports = os.environ.get("NSNET_CACHE", str(user_cache_path("nsnet")))  # these are there from other tests
+    exports = os.environ.get("NSNET_CACHE", str(user_cache_path("nsnet")))  # other tests made these
     embedded = run({**env, "NSNET_CACHE": exports}, *arguments, "imagenet-lite")
     assert embedded.returncode == 0, embedded.stderr
     tags, wanted = (json.loads(d.stdout)["tags"] for d in (done, embedded))
@@ -138,7 +138,7 @@ def test_the_embedded_networks_give_the_same_tags_from_the_hub(hub: HubServer, t
     assert "cat" in tags[0]["name"] or tags[0]["name"] in ("tabby", "lynx")
 
 
-def test_a_row_that_does_not_fit_its_file_says_so(hub: HubServer, tmp_path: Path, cat_video: Path) -> None:
+def test_a_row_that_does_not_match_its_file_says_so(hub: HubServer, tmp_path: Path, cat_video: Path) -> None:
     import timm
     from safetensors.torch import save
 

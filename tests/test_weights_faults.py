@@ -28,8 +28,8 @@ def test_fault(fault: str, outcomes: dict[str, Outcome]) -> None:
         assert kind in KINDS
         lines = outcome.stderr[outcome.stderr.rfind("nsnet: ") :].splitlines()
         assert len(lines) == 2, "message and next step"
-    # What must not come back are the client's 23 s of retries, and its minutes where nobody answers. Wall time says
-    # little while many processes run at once; sleeps do not depend on that.
+    # The client's 23 s of retries must not come back, nor its minutes of waiting for an answer. Wall time says little
+    # while many processes run at once; the time slept does not depend on that.
     assert outcome.slept_s <= (6 if fault.startswith(("cut", "reset")) else 1.1)
     assert outcome.seconds < 60
 
@@ -48,6 +48,6 @@ def test_secrets_stay_out_of_messages(outcomes: dict[str, Outcome]) -> None:
         assert "hf_" not in outcome.stderr
 
 
-def test_a_cut_download_goes_on_where_it_was(outcomes: dict[str, Outcome]) -> None:
+def test_a_cut_download_resumes(outcomes: dict[str, Outcome]) -> None:
     assert "resuming" in outcomes["cut_once"].stderr
     assert "trying again" in outcomes["reset_once"].stderr

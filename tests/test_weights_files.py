@@ -1,4 +1,4 @@
-"""Files on this machine: hashes are checked, remembered while nothing changed, and a changed file is refused."""
+"""Files on this machine: hashes are checked and remembered, and a changed file is refused."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_a_file_is_hashed_once(package: tuple[NetworkRow, Path], monkeypatch: py
     assert len(hashed) == 1
 
 
-def test_a_changed_file_is_refused_though_its_size_and_mtime_are_kept(package: tuple[NetworkRow, Path]) -> None:
+def test_a_changed_file_with_the_same_size_and_mtime_is_refused(package: tuple[NetworkRow, Path]) -> None:
     row, path = package
     network_file(row)
     before = path.stat()
@@ -67,7 +67,7 @@ def test_a_changed_file_is_refused_though_its_size_and_mtime_are_kept(package: t
     assert raised.value.hint == "pip install --force-reinstall somepackage"
 
 
-def test_a_home_that_cannot_be_written_costs_a_hash_and_no_more(
+def test_a_read_only_home_costs_only_a_hash(
     package: tuple[NetworkRow, Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (tmp_path / "file").write_text("")
@@ -93,7 +93,7 @@ def test_a_missing_package_names_what_to_install(package: tuple[NetworkRow, Path
     assert raised.value.hint == "pip install no-such"
 
 
-def test_a_damaged_lock_file_is_not_taken_for_an_empty_one() -> None:
+def test_a_damaged_lock_file_does_not_count_as_empty() -> None:
     source = HubSource("me/mine", REVISION, "model.safetensors")
     assert memory.pinned_sha256(source) is None
     path = memory.pin(source, "b" * 64, 10)
@@ -105,8 +105,8 @@ def test_a_damaged_lock_file_is_not_taken_for_an_empty_one() -> None:
     assert raised.value.kind == "lock_file"
 
 
-def test_faults_that_a_server_cannot_make() -> None:
-    """A disk that fills while writing, quotas, read-only caches, and an unknown error, as their errno comes."""
+def test_faults_that_no_server_can_cause() -> None:
+    """A disk that fills while writing, quotas, read-only caches and an unknown error, each by its errno."""
     import errno
 
     source = HubSource("me/mine", REVISION, "model.safetensors")

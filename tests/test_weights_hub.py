@@ -1,4 +1,4 @@
-"""The real huggingface_hub client, in processes of its own, against a Hub on 127.0.0.1."""
+"""The real huggingface_hub client, in its own processes, against a Hub on 127.0.0.1."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def hub() -> Iterator[HubServer]:
 
 
 class Client:
-    """`nsnet` with its own home, talking to one server."""
+    """`nsnet` with its own home and one server."""
 
     def __init__(self, hub: HubServer, home: Path) -> None:
         self.hub, self.home = hub, home
@@ -63,7 +63,7 @@ def client(hub: HubServer, tmp_path: Path) -> Client:
     return Client(hub, tmp_path)
 
 
-def test_pull_then_nothing_is_sent_any_more(client: Client) -> None:
+def test_after_a_pull_nothing_is_sent(client: Client) -> None:
     done = client.pull()
     assert done.returncode == 0, done.stderr
     assert done.stdout == ""
@@ -152,7 +152,7 @@ def test_a_file_that_changed_in_the_cache_is_removed_and_fetched_again(client: C
     assert client.file.read_bytes() == DATA
 
 
-def test_a_row_without_hash_is_pinned_and_says_so(client: Client) -> None:
+def test_a_row_without_a_hash_is_pinned_and_says_so(client: Client) -> None:
     client.weights.write_text(registry_text(client.revision, DATA, sha256=False))
     done = client.pull()
     assert done.returncode == 0, done.stderr
@@ -161,14 +161,14 @@ def test_a_row_without_hash_is_pinned_and_says_so(client: Client) -> None:
     assert shown["files"][0]["pinned"] is True
     assert client.run("models", "remove", NAME).returncode == 0
     assert not client.file.exists()
-    client.hub.add("timm/net", {"model.safetensors": DATA[::-1]}, client.revision)  # as a rewritten history would
+    client.hub.add("timm/net", {"model.safetensors": DATA[::-1]}, client.revision)  # like a rewritten history
     done = client.pull()
     assert done.returncode == 5
     assert "the lock file of net says" in done.stderr
 
 
-def test_killed_and_interrupted_downloads_leave_nothing_in_the_way(client: Client) -> None:
-    client.hub.fault = "stall"  # half of the file comes, then nothing
+def test_killed_and_interrupted_downloads_do_not_block_the_next(client: Client) -> None:
+    client.hub.fault = "stall"  # half of the file, then nothing
     for sign, code in ((signal.SIGINT, 130), (signal.SIGKILL, -signal.SIGKILL)):
         process = client.start("models", "pull", NAME, HF_HUB_DOWNLOAD_TIMEOUT="300")
         began = time.monotonic()
@@ -240,7 +240,7 @@ def test_push_then_use_from_elsewhere(client: Client, tmp_path: Path) -> None:
     assert client.run("models", "path", spec).returncode == 5
 
 
-def test_push_that_cannot_be(client: Client, tmp_path: Path) -> None:
+def test_impossible_pushes_are_refused(client: Client, tmp_path: Path) -> None:
     folder = written(tmp_path / "two-tags")
     cases = {
         "no token": {},
@@ -260,7 +260,7 @@ def test_push_that_cannot_be(client: Client, tmp_path: Path) -> None:
     assert (done.returncode, "no metadata header" in done.stderr) == (5, True)
 
 
-def test_a_spec_needs_a_full_revision_and_is_told_which(client: Client, tmp_path: Path) -> None:
+def test_a_spec_needs_a_full_revision_and_the_error_names_it(client: Client, tmp_path: Path) -> None:
     folder = written(tmp_path / "two-tags")
     revision = client.hub.add("me/two-tags", {path.name: path.read_bytes() for path in folder.iterdir()})
     for spec in ("hub:me/two-tags", "hub:me/two-tags@main"):

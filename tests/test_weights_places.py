@@ -1,4 +1,4 @@
-"""Users without a home, systems that cannot be written: what, where and what to set, never "this is a bug"."""
+"""Users without a home and read-only systems: errors say what, where and what to set, never "this is a bug"."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from nsnet_cli.tagger import Tagger
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 UID = 54321
-"""Of nobody: no passwd entry."""
+"""No user has this number: no passwd entry."""
 VARIABLES = ("HOME", "NSNET_CACHE", "HF_HOME", "HF_HUB_CACHE", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME")
 needs_root = pytest.mark.skipif(
     not hasattr(os, "getuid") or os.getuid() != 0 or shutil.which("setpriv") is None, reason="needs root and setpriv"
@@ -25,11 +25,11 @@ needs_root = pytest.mark.skipif(
 
 @pytest.fixture
 def homeless(tmp_path: Path) -> Run:
-    """`nsnet ARGS` as a user without passwd entry and HOME, in an empty folder of theirs."""
+    """Runs `nsnet ARGS` in an empty folder, as a user without passwd entry and HOME."""
     place = tmp_path / "work"
     place.mkdir()
     os.chown(place, UID, UID)
-    # It may read all (Python may stand in root's home) and write nothing but what is its own.
+    # It may read everything (Python may be in root's home) and write only what it owns.
     may_read = ("--inh-caps=-all,+dac_read_search", "--ambient-caps=+dac_read_search")
     prefix = ["setpriv", f"--reuid={UID}", f"--regid={UID}", "--clear-groups", *may_read]
     code = "import subprocess, sys; sys.exit(subprocess.call([sys.executable, '-c', 'import nsnet_cli']))"
@@ -46,7 +46,7 @@ def homeless(tmp_path: Path) -> Run:
 
 
 @needs_root
-def test_without_a_home_what_is_known_is_listed(homeless: Run, tmp_path: Path) -> None:
+def test_without_a_home_known_models_are_listed(homeless: Run, tmp_path: Path) -> None:
     done = homeless("models", "list")
     assert done.returncode == 0, done.stderr
     assert "imagenet-lite" in done.stdout and list((tmp_path / "work").iterdir()) == []
@@ -84,7 +84,7 @@ def test_without_a_home_but_with_a_cache_it_tags(
 
 
 @needs_root
-def test_a_cache_of_somebody_else_says_what_to_set(homeless: Run, tmp_path: Path, cat_video: Path) -> None:
+def test_a_cache_of_another_user_says_what_to_set(homeless: Run, tmp_path: Path, cat_video: Path) -> None:
     video = Path(shutil.copy(cat_video, tmp_path / "work" / "cat.mp4"))
     cache = tmp_path / "theirs"
     cache.mkdir(mode=0o755)
@@ -94,7 +94,7 @@ def test_a_cache_of_somebody_else_says_what_to_set(homeless: Run, tmp_path: Path
 
 
 def copied(tagger: Tagger, cache: Path) -> None:
-    """The exports of the default checkpoint, for whoever may not export them anew."""
+    """A copy of the exports of the default checkpoint, for runs that cannot make them."""
     exports = Exports(tagger.checkpoint, print)
     for folder in exports._held or [f for f in exports.root.iterdir() if f.is_dir()]:
         shutil.copytree(folder, cache / "engine" / folder.name)
@@ -112,7 +112,7 @@ exec "$@"
 
 
 def read_only_root(tmp_path: Path, *command: str, hidden: bool, **variables: str) -> subprocess.CompletedProcess[str]:
-    """`command` where nothing can be written; `hidden`: there is nothing at /tmp, /var/tmp and /dev/shm either."""
+    """Runs `command` where nothing can be written. `hidden`: /tmp, /var/tmp and /dev/shm are missing too."""
     if os.getuid() != 0 or shutil.which("unshare") is None:
         pytest.skip("needs root and unshare")
     script = READ_ONLY.format(writable="")
@@ -142,8 +142,8 @@ def read_only_root(tmp_path: Path, *command: str, hidden: bool, **variables: str
 
 @pytest.mark.skipif(sys.prefix.startswith("/tmp/"), reason="it hides /tmp, where this Python lies")
 def test_a_read_only_system_without_temporary_files_says_what_to_set(tmp_path: Path) -> None:
-    """Not even a decoder's error output may need a file there."""
-    video = Path(__file__)  # anything that can be seen: no video is opened before the networks are there
+    """Not even the error output of a decoder may need a file."""
+    video = Path(__file__)  # any file will do: no video is opened before the networks are ready
     command = [sys.executable, "-m", "nsnet_cli", "tag", str(video)]
     done = read_only_root(tmp_path, *command, hidden=True, HOME="/nonexistent", NSNET_CACHE="/nowhere/cache")
     assert (done.returncode, done.stdout) == (5, ""), done.stderr
@@ -162,8 +162,8 @@ def test_a_read_only_system_with_its_exports_tags(
     assert '"status": "ok"' in done.stdout
 
 
-def test_a_decoders_last_words_need_no_file(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With memory for them, and without it and without a folder for temporary files."""
+def test_the_error_output_of_a_decoder_needs_no_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With memory files, and without them and without a folder for temporary files."""
     import tempfile
 
     from nsnet_cli.video.process import DecodeProcess

@@ -1,4 +1,4 @@
-"""weights.toml: the shipped rows are true to what they name, a user's rows are added, and mistakes are named."""
+"""weights.toml: the shipped rows match what they name, a user's rows are added, and mistakes are named."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_the_preview_input_is_an_exact_mean_of_the_recognisers() -> None:
 
 
 def test_sampler_rows_and_folders_agree() -> None:
-    """The row names the sha256 of its sampler's model.safetensors: `python benchmarks/pin_sampler.py` writes it."""
+    """The row has the sha256 of its sampler's model.safetensors. `python benchmarks/pin_sampler.py` writes it."""
     pinned = 0
     for row in load_registry().checkpoints.values():
         folder, _, _ = row_sampler(row)
@@ -87,7 +87,7 @@ def test_sampler_rows_and_folders_agree() -> None:
 
 @pytest.mark.torch
 def test_hub_rows_fit_their_architecture_and_preprocessing() -> None:
-    """timm knows the same transform, and the known sizes leave room for the parameters and a header, no more."""
+    """timm has the same transform, and the file sizes fit the parameters and a header, no more."""
     import timm
     import torch
     from timm.models import get_pretrained_cfg
@@ -133,7 +133,7 @@ def test_a_file_in_the_configuration_folder_counts(tmp_path: Path, monkeypatch: 
         assert "mine" in load_registry().networks
 
 
-def test_no_sampler_or_one_that_does_not_fit_is_none_with_a_reason(user_registry) -> None:
+def test_a_missing_or_unfit_sampler_is_none_with_a_reason(user_registry) -> None:
     user_registry(NETWORK + CHECKPOINT)
     found = resolve_checkpoint("my-pair")
     assert found.sampler is None
@@ -207,7 +207,7 @@ def test_a_checkpoint_of_an_unknown_network(user_registry) -> None:
         load_registry()
 
 
-def test_a_registry_that_is_not_there_or_not_toml(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_registry_that_is_missing_or_not_toml(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NSNET_WEIGHTS", str(tmp_path / "none.toml"))
     with pytest.raises(WeightsError, match=r"none.toml"):
         load_registry()
@@ -259,7 +259,7 @@ def test_vocabulary_files_that_cannot_be_used(tmp_path: Path) -> None:
 )
 @pytest.mark.torch
 def test_features_and_logits_of_a_row_are_timms(user_registry, architecture: str, size_px: int) -> None:
-    """The network's own forward, with the row's mean and std, gives the same numbers."""
+    """The network's own forward gives the same numbers with the row's mean and std."""
     import torch
 
     from nsnet_cli.nets.networks import Classifier, create_network

@@ -1,4 +1,4 @@
-"""The wheel carries all that tagging needs: weights.toml, the sampler, the page templates."""
+"""The wheel has everything that tagging needs: weights.toml, the sampler, the page templates."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Small real videos for the tests, each frame carrying its own number as a pattern that survives coding and scaling.
+"""Small real videos for the tests. Each frame shows its number as a pattern that survives coding and scaling.
 
-The centred square of a frame shows 4 x 4 cells: the corner top left is always white, the other corners black, the 12
-cells between are the bits of the frame number. So a decoded picture says which frame it is and whether it is upright.
+The centred square of a frame has 4 x 4 cells: the top left corner is white, the other corners are black, and the 12
+cells between are the bits of the frame number. So a decoded picture shows which frame it is and whether it is upright.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def numbered(number: int, width: int = 192, height: int = 128) -> np.ndarray:
 
 
 def number_of(square: np.ndarray) -> int:
-    """Which number a (S, S, 3) square shows; -1 where it is not upright or not such a picture."""
+    """The number that a (S, S, 3) square shows; -1 if it is not upright or not such a picture."""
     size = square.shape[0]
     centres = [(2 * i + 1) * size // 8 for i in range(4)]
     half = size // 16
@@ -66,9 +66,9 @@ def make_video(
     title: str | None = None,
     first: int = 0,
 ) -> Path:
-    """Write `frames` numbered frames, the first one showing `first`.
+    """Writes `frames` numbered frames, starting at `first`.
 
-    times: in 1/1000 s, for an unsteady rate. audio_start_s: adds a silent track.
+    times: in 1/1000 s, for a variable rate. audio_start_s: adds a silent track.
     """
     with av.open(str(path), "w", format=format, container_options=container_options or {}) as container:
         stream = container.add_stream(codec, rate=fps, options=options or {})
@@ -108,7 +108,7 @@ def copy_packets(
     change: Callable[[av.Packet], bool],
     container_options: dict[str, str] | None = None,
 ) -> Path:
-    """Copy the video's packets without coding them anew. `change` may alter each, and says whether to keep it."""
+    """Copies the video's packets without recoding. `change` may alter a packet and says whether to keep it."""
     options = container_options or {}
     with av.open(str(source)) as old, av.open(str(target), "w", container_options=options) as new:
         stream = new.add_stream_from_template(old.streams.video[0])
@@ -120,7 +120,7 @@ def copy_packets(
 
 
 def _stored(number: int, size: tuple[int, int], rotation: int, sample_aspect: Fraction | None) -> np.ndarray:
-    """The numbered picture as it must be stored to be shown upright and undistorted."""
+    """The numbered picture, stored so that it is shown upright and undistorted."""
     width, height = size
     if rotation % 180:
         width, height = height, width

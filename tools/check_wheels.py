@@ -1,9 +1,9 @@
-"""On which platforms every dependency has a wheel, so that pip installs there without a compiler: a Markdown table.
+"""Which dependencies have wheels on which platforms, so that pip needs no compiler: a Markdown table.
 
     .venv/bin/python tools/check_wheels.py
 
-Asked of pip, platform by platform, for what is in this environment below nsnet and is no pure Python; what torch needs
-for itself (CUDA) is torch's own matter. Downloads nothing.
+It asks pip, platform by platform, for every dependency in this environment that is not pure Python. Packages that only
+torch needs (CUDA) are left out. Nothing is downloaded.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ PLATFORMS: dict[str, dict[str, str]] = {
     for name, kernel, machines in (("Linux", "Linux", ("x86_64", "aarch64")), ("macOS", "Darwin", ("arm64", "x86_64")))
     for machine in machines
 }
-"""What markers see of each; the machines as they name themselves."""
+"""What markers see on each; machines have the names that they give themselves."""
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")
 OF_TORCH = ("nvidia-", "cuda-", "triton")
 
 
 def markers(platform: str, python: str) -> dict[str, str]:
-    """What PEP 508's markers see there."""
+    """The environment that PEP 508 markers see there."""
     return {
         **PLATFORMS[platform],
         "os_name": "posix",
@@ -43,7 +43,7 @@ def markers(platform: str, python: str) -> dict[str, str]:
 
 
 def tags(platform: str, glibc: int) -> list[str]:
-    """What pip may take there, on Linux with glibc 2.`glibc`."""
+    """The platform tags that pip accepts there, on Linux with glibc 2.`glibc`."""
     system, machine = platform.split()
     if system == "macOS":
         return [f"macosx_14_0_{machine}"]
@@ -52,7 +52,7 @@ def tags(platform: str, glibc: int) -> list[str]:
 
 
 def needed(lines: list[str], environment: dict[str, str], seen: dict[str, list[Requirement]]) -> None:
-    """Fill `seen`: all that is installed there, each name with what is asked of its version."""
+    """Fills `seen` with everything that is installed there: names and their requirements."""
     for line in lines:
         requirement = Requirement(line)
         name = name_of(requirement.name)
@@ -68,7 +68,7 @@ def needed(lines: list[str], environment: dict[str, str], seen: dict[str, list[R
 
 
 def pure(name: str) -> bool:
-    """Whether its wheel fits every platform."""
+    """Whether the wheel of a package fits every platform."""
     try:
         return "-none-any" in (distribution(name).read_text("WHEEL") or "")
     except PackageNotFoundError:
@@ -90,7 +90,7 @@ def has_wheel(name: str, requirements: list[Requirement], python: str, platform_
 
 
 def missing(platform: str, python: str, glibc: int, pool: ThreadPoolExecutor) -> Iterator[str]:
-    """Names without a wheel there."""
+    """Names of packages without a wheel there."""
     seen: dict[str, list[Requirement]] = {}
     needed(dependencies(), markers(platform, python), seen)
     names = sorted(name for name in seen if not pure(name))
@@ -102,8 +102,8 @@ def missing(platform: str, python: str, glibc: int, pool: ThreadPoolExecutor) ->
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--platform", action="append", choices=list(PLATFORMS), help="only this one")
-    parser.add_argument("--glibc", type=int, default=35, metavar="N", help="2.N; 35 is Debian 12's and Ubuntu 22.04's")
+    parser.add_argument("--platform", action="append", choices=list(PLATFORMS), help="only this platform")
+    parser.add_argument("--glibc", type=int, default=35, metavar="N", help="glibc 2.N; Ubuntu 22.04 has 35")
     args = parser.parse_args()
     sys.stdout.write(f"| | {' | '.join(PYTHONS)} |\n|{' --- |' * (len(PYTHONS) + 1)}\n")
     with ThreadPoolExecutor(2) as pool:

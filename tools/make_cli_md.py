@@ -1,4 +1,4 @@
-"""Writes docs/cli.md: every command and every option, from the program itself. tests/test_docs.py checks it is current.
+"""Writes docs/cli.md: every command and every option, from the program itself. tests/test_docs.py checks it.
 
 python tools/make_cli_md.py
 """

@@ -1,10 +1,10 @@
-"""Write nsnet_cli/data/imagenet_hierarchy.tsv: what stands over each of ImageNet's 1,000 tags, by people's names.
+"""Writes nsnet_cli/data/imagenet_hierarchy.tsv: the nodes over each of ImageNet's 1,000 tags, with everyday names.
 
     python tools/make_hierarchy.py                  # needs WordNet 3.0: apt-get install wordnet-base
     python tools/make_hierarchy.py --review | less  # every inner node with its leaves, to decide on its name
 
-The nodes and what stands over them are WordNet's hypernyms. What people call them, and the relations of WordNet that
-people would not agree with, are decided by hand in tools/hierarchy_names.tsv. Same input, same bytes.
+Nodes and relations are WordNet's nouns and hypernyms. Names, and the relations that people would not agree with, are
+decided by hand in tools/hierarchy_names.tsv. The same input gives the same bytes.
 """
 
 from __future__ import annotations
@@ -46,17 +46,17 @@ class WordNet:
 
 @dataclass
 class Decisions:
-    """What tools/hierarchy_names.tsv says."""
+    """The content of tools/hierarchy_names.tsv."""
 
     names: dict[str, str] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
-    """How many leaves stood under a node when it was named: a guard against a name that lost its truth."""
+    """The number of leaves under a node when it was named: if it changes, the name may be wrong."""
     cut: list[tuple[str, str]] = field(default_factory=list)
     add: list[tuple[str, str]] = field(default_factory=list)
 
 
 def read_nouns(path: Path) -> WordNet:
-    """A line: offset file type words(hex) word lex_id ... pointers symbol offset type where ... | gloss."""
+    """Reads lines: offset file type words(hex) word lex_id ... pointers symbol offset type where ... | gloss."""
     nouns = WordNet()
     for line in path.read_text("utf-8").splitlines():
         if not line or line.startswith(" "):  # the licence
@@ -84,12 +84,12 @@ def read_decisions(path: Path) -> Decisions:
         elif kind in ("cut", "add"):
             (said.cut if kind == "cut" else said.add).append((synset, value))
         else:
-            sys.exit(f"{path}:{number}: {kind!r} is none of name, cut, add")
+            sys.exit(f"{path}:{number}: {kind!r} is not name, cut or add")
     return said
 
 
 def change_relations(parents: Parents, said: Decisions) -> Parents:
-    """WordNet's hypernyms with the relations cut and added that were decided by hand."""
+    """WordNet's hypernyms, with relations cut and added as decided by hand."""
     changed = dict(parents)
     for child, parent in said.cut:
         if parent not in changed[child]:
@@ -103,7 +103,7 @@ def change_relations(parents: Parents, said: Decisions) -> Parents:
 
 
 def leaves_under(leaves: list[str], parents: Parents) -> dict[str, list[str]]:
-    """For each node that is a leaf or stands over one: its leaves, in the vocabulary's order."""
+    """The leaves of each node that is a leaf or has leaves below it, in the vocabulary's order."""
     under: dict[str, list[str]] = {}
     for leaf in leaves:
         seen, todo = {leaf}, [leaf]
@@ -118,7 +118,7 @@ def leaves_under(leaves: list[str], parents: Parents) -> dict[str, list[str]]:
 
 
 def check(said: Decisions, shown: dict[str, str], under: dict[str, list[str]], leaves: dict[str, str]) -> None:
-    """Stop at a decision that has no effect or is no longer true."""
+    """Exits if a decision has no effect or is no longer true."""
     faults = [f"{node} {name!r} stands over no leaf" for node, name in said.names.items() if node not in under]
     for node, name in said.names.items():
         if node in leaves and leaves[node] == name:
@@ -129,7 +129,7 @@ def check(said: Decisions, shown: dict[str, str], under: dict[str, list[str]], l
     faults += [f"the name {name!r} is given twice" for name in twice]
     named = len(said.names.keys() - leaves.keys())
     if named > MOST_NAMED:
-        faults.append(f"{named} inner nodes have names, at most {MOST_NAMED} are wanted")
+        faults.append(f"{named} inner nodes have names, more than {MOST_NAMED}")
     if faults:
         sys.exit("\n".join(faults))
 
@@ -139,7 +139,7 @@ def in_order(parents: Parents) -> list[str]:
     try:
         order = list(TopologicalSorter(parents).static_order())
     except CycleError as error:
-        sys.exit(f"the relations go round: {' > '.join(error.args[1])}")
+        sys.exit(f"the relations have a cycle: {' > '.join(error.args[1])}")
     depth: dict[str, int] = {}
     for node in order:
         depth[node] = 1 + max((depth[parent] for parent in parents[node]), default=0)

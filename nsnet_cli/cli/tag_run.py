@@ -30,6 +30,7 @@ class TagRun:
             jobs = self._run.find()
             self._check_format(len(jobs))
             todo = self._run.plan()
+            startup.keep(self._run)
             startup.loaded()
             if self.request.dry:
                 return show_plan(jobs, todo, self._run.files, self.format, self.console)

@@ -1,4 +1,4 @@
-"""`nsnet evaluate`: every policy at several K on the same videos, accuracy beside cost."""
+"""`nsnet evaluate`: accuracy and cost of every policy on the same videos, with K frames recognised, for several K."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ REPORT_SCHEMA = 1
 
 @dataclass(frozen=True, slots=True)
 class StageGflops:
-    """GFLOPs by stage of a video, mean over the videos."""
+    """GFLOPs per video by stage, mean over the videos."""
 
     preview: float
     sampler: float
@@ -47,7 +47,7 @@ class StageGflops:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One policy at one K. k None: every frame (`dense`)."""
+    """One policy at one K. `k` None: every frame (`dense`)."""
 
     policy: str
     k: int | None
@@ -69,7 +69,7 @@ class Report:
     videos: int
     videos_with_segments: int
     coverage: float
-    """Share of the videos with segments of which at least one preview frame lies in one."""
+    """Of the videos with segments, the share that has a preview frame inside one."""
     rows: tuple[Row, ...]
     costs: MeasuredCosts | None
 
@@ -81,14 +81,14 @@ def score_video(
     checkpoint: Checkpoint,
     engine: Engine,
 ) -> ScoredVideo:
-    """The numbers that `tag` would have, from cached features: the sampler runs, the image networks do not."""
+    """Scores a video from cached features as `tag` would. The sampler runs, the image networks do not."""
     assert found.recogniser is not None
     seen = Seen(confidence(found.preview.outputs))
     if checkpoint.sampler is not None:
         of = engine.saliency(found.preview.features, found.preview.outputs, found.times)
         seen = replace(seen, fsm=of.fsm, vgm=of.vgm, combined=of.combined)
     head = checkpoint.head
-    own = isinstance(head, OwnClassifier)  # its scores are what is cached; any other head looks at the features
+    own = isinstance(head, OwnClassifier)  # the cache has its scores; any other head takes the features
     return ScoredVideo(
         name=str(video.path),
         labels=labels,
@@ -103,7 +103,7 @@ def score_video(
 def evaluate(
     videos: Sequence[ScoredVideo], ks: Sequence[int], cost: FrameCost, costs: MeasuredCosts | None, seed: int = 0
 ) -> tuple[Row, ...]:
-    """One row for each policy and K; one row for a policy that takes every frame."""
+    """One row per policy and K; a single row for a policy that takes every frame."""
     rows = []
     for policy in policies_for(videos):
         every_frame = EVALUATED[policy].every_frame
@@ -146,7 +146,7 @@ def report(
 
 
 def to_dict(found: Report) -> dict[str, Any]:
-    """The report as JSON; what is not known (nan) is null."""
+    """The report as JSON. What is not known (nan) becomes null."""
     return {
         "schema_version": REPORT_SCHEMA,
         "labels": found.labels,
@@ -160,7 +160,7 @@ def to_dict(found: Report) -> dict[str, Any]:
 
 
 def row_dict(row: Row) -> dict[str, Any]:
-    """One row, flat but for the stages; rounded to what the figures can carry."""
+    """One row, flat except for the stages. Numbers are rounded to five decimals."""
     saliency = row.saliency
     return {
         "policy": row.policy,

@@ -1,4 +1,4 @@
-"""Every policy on the same scores: the choice and the aggregate that `tag` makes, without running a network again."""
+"""Every policy on the same scores. Frames are chosen and aggregated as in `tag`, but no network runs again."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from nsnet_cli.selection import aggregate
 
 def _inside_segments(frames: Candidates, k: int) -> np.ndarray:
     inside = np.flatnonzero(frames.salient) if frames.salient is not None else np.empty(0, int)
-    if not len(inside):  # no preview frame shows it: nothing to know
+    if not len(inside):  # no preview frame lies inside one
         return POLICIES["uniform"].choose(frames, k)
     return inside if len(inside) <= k else inside[((np.arange(k) + 0.5) / k * len(inside)).astype(int)]
 
 
 ORACLE = "oracle"
 EVALUATED = {**POLICIES, ORACLE: Policy(ORACLE, "k of the frames inside the segments, evenly", _inside_segments)}
-"""What is judged: the policies, and one that knows the truth."""
+"""What is judged: the policies, and `oracle`, which knows the segments."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class ScoredVideo:
-    """One video as all policies see it. labels: positions in the vocabulary."""
+    """One video as all policies see it. `labels` are positions in the vocabulary."""
 
     name: str
     labels: tuple[int, ...]
@@ -41,7 +41,7 @@ class ScoredVideo:
 
 
 def policies_for(videos: Sequence[ScoredVideo]) -> tuple[str, ...]:
-    """The policies that can be carried out on all of these videos, in the order of the table."""
+    """The policies that all these videos allow, in the order of the table."""
     scored = set.intersection(*(set(video.saliency) for video in videos))
     known = any(video.salient is not None for video in videos)
     possible = [name for name, policy in EVALUATED.items() if not policy.looks or name in scored]
@@ -70,7 +70,7 @@ class Accuracy:
 
 
 def accuracy(videos: Sequence[ScoredVideo], policy: str, k: int, seed: int = 0) -> Accuracy:
-    """Of one policy at one K; the mean over its draws where it draws."""
+    """Accuracy of one policy at one K. Of a random policy: the mean over its draws."""
     labels = [video.labels for video in videos]
     rows = []
     for draw in range(EVALUATED[policy].draws):
@@ -88,14 +88,14 @@ def accuracy(videos: Sequence[ScoredVideo], policy: str, k: int, seed: int = 0) 
 
 @dataclass(frozen=True, slots=True)
 class Localisation:
-    """How well a saliency finds the segments, over all preview frames of the videos whose segments are known."""
+    """How well a saliency finds the segments, over all preview frames of the videos with segments."""
 
     roc_auc: float
     average_precision: float
 
 
 def localisation(videos: Sequence[ScoredVideo], policy: str) -> Localisation | None:
-    """None where the policy scores no frames or no segments are known."""
+    """How well a policy finds the segments. None if it scores no frames or no segments are known."""
     known = [video for video in videos if video.salient is not None and policy in video.saliency]
     if not known:
         return None
@@ -105,12 +105,12 @@ def localisation(videos: Sequence[ScoredVideo], policy: str) -> Localisation | N
 
 
 def coverage(videos: Sequence[ScoredVideo]) -> float:
-    """Share of the videos with segments of which a preview frame lies in one: what no policy can make up for."""
+    """Of the videos with segments, the share with a preview frame inside one. No policy can do better."""
     known = [bool(video.salient.any()) for video in videos if video.salient is not None]
     return float(np.mean(known)) if known else float("nan")
 
 
 def frames_used(video: ScoredVideo, policy: str, k: int) -> tuple[int, int, bool]:
-    """Frames that the preview network sees, frames that the recogniser sees, whether the sampler runs."""
+    """How many frames are previewed, how many are recognised, and whether the sampler runs."""
     recognised = len(choose(video, policy, k))
     return (len(video) if EVALUATED[policy].looks else 0), recognised, EVALUATED[policy].sampler

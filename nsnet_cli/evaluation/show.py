@@ -39,7 +39,7 @@ def notes(report: Report) -> Iterator[str]:
     yield "random: mean of 5 draws; GFLOPs: a multiply-add counts as one"
     if report.costs:
         yield (
-            "seconds: a video's frames times the cost of a frame, measured in this run on"
+            "seconds: frames per video times the cost of one frame, measured in this run on"
             f" {report.costs.videos} of the videos"
         )
 
@@ -59,7 +59,7 @@ def _cells(row: Row) -> list[str]:
 
 
 def csv_text(report: Report) -> str:
-    """One line per policy and K, each stage in columns of its own."""
+    """One line per policy and K, with columns per stage."""
     out = io.StringIO()
     writer: csv.DictWriter[str] | None = None
     for row in report.rows:
@@ -77,7 +77,7 @@ def csv_text(report: Report) -> str:
 
 
 def plot_target(path: Path) -> Path:
-    """Where the plot goes: a PNG where the name has no ending. Raises OutputError where it must not be replaced."""
+    """Where the plot goes; a name without an ending gets .png. Raises OutputError if the file must not be replaced."""
     if not path.suffix:
         path = path.with_name(path.name.rstrip(".") + ".png")
     check_target(path)
@@ -85,15 +85,15 @@ def plot_target(path: Path) -> Path:
 
 
 def plot(report: Report, path: Path) -> None:
-    """PNG (or what the suffix says): top-1 against GFLOPs and against seconds a video. Raises OutputError."""
+    """Draws top-1 against GFLOPs and against seconds per video, in the format of the suffix. Raises OutputError."""
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt
 
-    costs = {"GFLOPs a video": lambda row: row.gflops.total}
+    costs = {"GFLOPs per video": lambda row: row.gflops.total}
     if report.costs:
-        costs["seconds a video"] = lambda row: row.seconds.total if row.seconds else float("nan")
+        costs["seconds per video"] = lambda row: row.seconds.total if row.seconds else float("nan")
     figure, axes = plt.subplots(1, len(costs), figsize=(6.4 * len(costs), 4.8), sharey=True, squeeze=False)
     for axis, (name, of) in zip(axes[0], costs.items(), strict=True):
         _panel(axis, report, of)
@@ -106,7 +106,7 @@ def plot(report: Report, path: Path) -> None:
     try:
         figure.savefig(out, format=path.suffix[1:], dpi=120)
     except ValueError as error:
-        raise OutputError(f"cannot write the plot {path}: {error}", "a name that ends in .png, .svg or .pdf") from error
+        raise OutputError(f"cannot write the plot {path}: {error}", "end its name in .png, .svg or .pdf") from error
     finally:
         plt.close(figure)
     save(path, out.getvalue())

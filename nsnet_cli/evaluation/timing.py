@@ -1,4 +1,4 @@
-"""What each stage takes, measured in the run that reports it, on a few of its own videos."""
+"""How long each stage takes, measured in the run that reports it, on a few of its videos."""
 
 from __future__ import annotations
 
@@ -34,18 +34,18 @@ class StageSeconds:
 
 @dataclass(frozen=True, slots=True)
 class MeasuredCosts:
-    """Means over the timed videos: decoding a video, a network on a frame, the sampler on a video."""
+    """Mean seconds over the timed videos: to decode a video, per frame of a network, per video of the sampler."""
 
     videos: int
     decode_preview_s: float
     decode_even_s: dict[int, float]
-    """By K: decoding K evenly spaced frames and nothing else, as `uniform` does."""
+    """By K: to decode K evenly spaced frames and nothing else, as `uniform` does."""
     preview_frame_s: float
     sampler_video_s: float
     recognise_frame_s: float
 
     def stages(self, policy: str, k: int, previewed: float, recognised: float, *, sampler: bool) -> StageSeconds:
-        """Of a video with so many frames previewed and recognised."""
+        """Seconds of a video with these numbers of frames previewed and recognised."""
         alone = EVALUATED[policy].known_ahead
         return StageSeconds(
             decode=self.decode_even_s[k] if alone else self.decode_preview_s,
@@ -58,9 +58,9 @@ class MeasuredCosts:
 def measure(
     paths: Sequence[Path], read: ReadOptions, ks: Sequence[int], engine: Engine, open: Opener, *, sampler: bool
 ) -> MeasuredCosts:
-    """Time the stages on up to TIMED_VIDEOS of `paths`, spread over the list, leaving out one whose decoder dies.
+    """Times the stages on at most TIMED_VIDEOS of `paths`, spread over the list.
 
-    Raises VideoError where that happens to all.
+    A video that cannot be decoded is left out. Raises VideoError if none can.
     """
     chosen = [paths[i] for i in np.unique(np.linspace(0, len(paths) - 1, TIMED_VIDEOS).round().astype(int))]
     decode: list[float] = []
@@ -95,14 +95,14 @@ def measure(
 
 
 def _decode(open: Opener, path: Path, read: ReadOptions) -> tuple[float, np.ndarray]:
-    """Seconds that the decoder worked, pixels (T, S, S, 3)."""
+    """The decoder's seconds, and pixels (T, S, S, 3)."""
     with open(path, read) as video:
         batches = [batch.pixels for batch in video.preview()]
     return video.report.decode_s, np.concatenate(batches)
 
 
 def _seconds(call: Callable[..., object], *arguments: np.ndarray) -> float:
-    """Of a call that has been made before: the first one is not like the others."""
+    """Seconds of a call that was made before: the first one takes longer."""
     start = time.perf_counter()
     call(*arguments)
     return time.perf_counter() - start

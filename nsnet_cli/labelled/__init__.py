@@ -1,4 +1,4 @@
-"""Labelled videos: label files and folders, features of each video, folds, and the metrics of both.
+"""Labelled videos: label files and folders, features per video, folds, and metrics.
 
-Training and evaluation are built on this package, and it knows neither.
+Training and evaluation use this package; it imports neither.
 """

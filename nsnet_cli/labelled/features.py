@@ -1,8 +1,8 @@
-"""What the networks make of a video's preview frames, extracted once and kept in the user's cache.
+"""Features of a video's preview frames, extracted once and kept in the user's cache.
 
 An entry is one safetensors file for one network on one video. Its name is a hash of the video's content, the read
-options and the network, so that a renamed video is found again and changed weights or options never meet old features.
-Features and logits are kept as float16: half the disk, and a rounding (1e-3) far below what separates two frames.
+options and the network: a renamed video is found again, and changed weights or options never meet old features.
+Entries are float16: half the disk, and the rounding (1e-3) is far smaller than the difference between two frames.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ from nsnet_cli.weights.rows import NetworkUse
 CACHE_SCHEMA = 1
 PIECE_BYTES = 8 * 2**20
 MOST_LOST = 0.05
-"""Share of the videos that may be lost to anything but the files themselves before a figure over the rest misleads."""
+"""If a larger share of the videos is lost for reasons other than the files, a figure over the rest misleads."""
 
 Opener = Callable[[Path, ReadOptions], VideoReader]
-"""Where videos are read: `open_video` in this process, `DecodePool.open` in processes that can be killed."""
+"""Opens a video: `open_video` in this process, or `DecodePool.open` in a process that can be killed."""
 
 
 class ImageNetworks(Protocol):
@@ -51,7 +51,10 @@ class ImageNetworks(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class NetworkOutput:
-    """One network on a video's preview frames: features (T, D), outputs (T, C): logits or scores. float32."""
+    """What one network gives for a video's preview frames: features (T, D) and outputs (T, C), float32.
+
+    Outputs are logits or scores.
+    """
 
     features: np.ndarray
     outputs: np.ndarray
@@ -63,12 +66,13 @@ class VideoFeatures:
 
     pts_s: np.ndarray
     duration_s: float
-    plan: str
     preview: NetworkOutput
-    """outputs: the preview network's logits."""
+    """Its outputs are logits."""
     recogniser: NetworkOutput | None
-    """outputs: the scores of its own classifier; None where only the preview was asked for. As half-precision scores:
-    of logits in half precision the rounding is large enough to change a video's first tag."""
+    """Its outputs are the scores of its own classifier. None if only the preview was asked for.
+
+    Scores, not logits: rounding logits to half precision can change a video's first tag.
+    """
 
     @property
     def times(self) -> np.ndarray:
@@ -83,9 +87,9 @@ class VideoFeatures:
 
 
 def content_hash(path: Path) -> str:
-    """sha256 of a file's bytes up to 16 MiB; of a bigger one, of its size and its first and last 8 MiB.
+    """sha256 of a file's size and bytes; above 16 MiB, of its size and its first and last 8 MiB.
 
-    The name and the time of change do not enter: a copied or touched video keeps its features. Raises OSError.
+    Name and modification time do not count: a copied or touched video keeps its features. Raises OSError.
     """
     size = path.stat().st_size
     digest = hashlib.sha256(str(size).encode())
@@ -100,14 +104,15 @@ def content_hash(path: Path) -> str:
 
 
 def default_cache_dir() -> Path:
-    """Raises WeightsError where the user has no place for one."""
+    """The folder for features. Raises WeightsError if the user has no cache folder."""
     return cache_folder() / "features"
 
 
 def entry_key(content: str, read: ReadOptions, use: NetworkUse, role: str) -> str:
-    """Name of a cache entry. Options that cannot change a pixel (limits, threads, thumbnails) do not enter.
+    """The name of a cache entry: a hash of content, read options, network and role.
 
-    The role does: one network may be preview and recogniser, with logits kept for the one and scores for the other.
+    Options that cannot change a pixel (limits, threads, thumbnails) are left out. The role counts: one network may be
+    both preview and recogniser, and keeps logits as the one and scores as the other.
     """
     same = {"jpegs", "jpeg_side_px", "max_side_px", "max_duration_s", "max_streams", "threads"}
     options = {f.name: getattr(read, f.name) for f in dataclasses.fields(read) if f.name not in same}
@@ -118,7 +123,7 @@ def entry_key(content: str, read: ReadOptions, use: NetworkUse, role: str) -> st
 
 @dataclass(frozen=True, slots=True)
 class FeatureCache:
-    """Entries in folders of two hex digits. A broken entry counts as absent."""
+    """Cache entries, in folders named by two hex digits. A broken entry counts as absent."""
 
     folder: Path
 
@@ -126,7 +131,7 @@ class FeatureCache:
         return self.folder / key[:2] / f"{key}.safetensors"
 
     def load(self, key: str) -> tuple[dict[str, np.ndarray], dict[str, str]] | None:
-        """Arrays and metadata of an entry, or None where there is none that can be read."""
+        """Arrays and metadata of an entry. None if it is absent or broken."""
         from safetensors import SafetensorError, safe_open
 
         try:
@@ -139,7 +144,7 @@ class FeatureCache:
         return (arrays, metadata) if whole else None
 
     def store(self, key: str, arrays: dict[str, np.ndarray], metadata: dict[str, str]) -> None:
-        """Write an entry whole or not at all: an interrupted run leaves no half entry. Raises OutputError."""
+        """Writes an entry whole or not at all. Raises OutputError."""
         from safetensors.numpy import save
 
         path = self.path(key)
@@ -147,8 +152,8 @@ class FeatureCache:
             path.parent.mkdir(parents=True, exist_ok=True)
             write_whole(path, save(arrays, metadata=metadata))
         except OSError as error:
-            hint = f"free some space there, or set {CACHE_VARIABLE} to a folder that can be written: what is done stays"
-            refused = OutputError(f"cannot keep features in {self.folder}: {error.strerror or error}", hint)
+            hint = f"free some space there, or set {CACHE_VARIABLE} to a writable folder; what is done is kept"
+            refused = OutputError(f"cannot write features to {self.folder}: {error.strerror or error}", hint)
             refused.exit_code = EXIT_UNEXPECTED
             raise refused from error
 
@@ -158,9 +163,9 @@ class FeatureCache:
 
 @dataclass(frozen=True, slots=True)
 class Extractor:
-    """Features of videos for one checkpoint: from the cache where they are there, else decoded and computed.
+    """Features of videos for one checkpoint: from the cache, else decoded and computed.
 
-    `networks` is called at the first video that is not cached: a second run loads no network at all.
+    `networks` is called only when a video is not cached, so a second run loads no network.
     """
 
     checkpoint: Checkpoint
@@ -172,7 +177,7 @@ class Extractor:
     """Also run the recogniser on every preview frame; training a fixed vocabulary's sampler does not need it."""
 
     def video(self, path: Path) -> VideoFeatures:
-        """Raises VideoError."""
+        """The features of one video. Raises VideoError."""
         try:
             content = bounded(lambda: content_hash(path))
         except OSError as error:
@@ -190,7 +195,7 @@ class Extractor:
         return _assemble(entries)
 
     def _compute(self, path: Path, roles: Sequence[str]) -> dict[str, tuple[dict[str, np.ndarray], dict[str, str]]]:
-        """Decode once, run the asked networks on each batch; frames sorted by time."""
+        """Decodes once and runs the networks of `roles` on each batch. Frames are sorted by time."""
         networks = self.networks()
         run = {"preview": networks.preview, "recogniser": lambda pixels: own_scores(*networks.recognise(pixels))}
         pts: list[np.ndarray] = []
@@ -201,10 +206,10 @@ class Extractor:
                 for role in roles:
                     made[role].append(run[role](batch.pixels))
         if not pts:
-            raise VideoError(f"{path} gave no frames", kind="no_frames")
+            raise VideoError(f"{path}: no frame could be decoded", "is the file whole?", kind="no_frames")
         times = np.concatenate(pts)
         order = np.argsort(times, kind="stable")
-        metadata = {"duration_s": repr(float(video.info.duration_s)), "plan": video.plan.kind}
+        metadata = {"duration_s": repr(float(video.info.duration_s))}
         entries = {}
         for role, pairs in made.items():
             features, outputs = (np.concatenate(part)[order].astype(np.float16) for part in zip(*pairs, strict=True))
@@ -213,7 +218,7 @@ class Extractor:
 
 
 def own_scores(features: np.ndarray, logits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """features (N, D2), logits (N, C2) of a recogniser -> its features, the scores (N, C2) of its own classifier."""
+    """A recogniser's features (N, D2) unchanged, and its logits (N, C2) as scores (N, C2) of its own classifier."""
     return features, probabilities(logits, multi_label=False)
 
 
@@ -231,7 +236,6 @@ def _assemble(entries: dict[str, Any]) -> VideoFeatures:
     return VideoFeatures(
         pts_s=arrays["pts_s"],
         duration_s=float(metadata["duration_s"]),
-        plan=metadata.get("plan", ""),
         preview=outputs["preview"],
         recogniser=outputs.get("recogniser"),
     )
@@ -239,7 +243,7 @@ def _assemble(entries: dict[str, Any]) -> VideoFeatures:
 
 @dataclass(frozen=True, slots=True)
 class Extraction:
-    """Features of the videos that could be read, by position in the list asked for, and why the others could not."""
+    """Features of the readable videos and errors of the others, both by position in the list of paths."""
 
     videos: dict[int, VideoFeatures]
     failed: dict[int, VideoError]
@@ -248,12 +252,12 @@ class Extraction:
 def extract_all(
     paths: Sequence[Path], extractor: Extractor, *, threads: int = 1, progress: Callable[[], None] = lambda: None
 ) -> Extraction:
-    """Features of many videos; one that cannot be read is kept in `failed`.
+    """Extracts the features of many videos. The errors of unreadable ones are kept in `failed`.
 
-    Raises NoInputError if none can be read, LostVideosError where more than MOST_LOST of them were lost to timeouts,
-    crashes, memory or mistakes of ours: the rest is no fair sample of what was asked for.
+    `progress` is called after each video. An interrupt drops unfinished videos; finished ones stay in the cache.
 
-    An interrupt drops the videos in work; those that are done are in the cache. `progress` is called for each one done.
+    Raises NoInputError if no video can be read. Raises LostVideosError if more than MOST_LOST of them were lost to
+    timeouts, crashes, lack of memory or bugs of nsnet: the rest would not be a fair sample.
     """
 
     def attempt(path: Path) -> VideoFeatures | VideoError:
@@ -277,9 +281,8 @@ def extract_all(
     if len(lost) > MOST_LOST * len(paths):
         kinds = ", ".join(f"{count} {kind}" for kind, count in Counter(error.kind for error in lost).most_common())
         raise LostVideosError(
-            f"{len(lost)} of {len(paths)} videos were lost to something other than the files ({kinds}); the first:"
-            f" {lost[0]}",
-            "run it again, with a lower --jobs where the machine is busy: what was read is kept",
+            f"{len(lost)} of {len(paths)} videos were lost, not because of the files ({kinds}); the first: {lost[0]}",
+            "run it again, with a lower --jobs if the machine is busy; what was read is kept",
         )
     if not videos:
         raise NoInputError(f"none of the {len(paths)} videos can be read; the first: {next(iter(failed.values()))}")
@@ -287,5 +290,5 @@ def extract_all(
 
 
 def headless(checkpoint: Checkpoint) -> Checkpoint:
-    """The two image networks alone: cached scores are the recogniser's own, whatever head is put on it."""
+    """The checkpoint without its sampler: cached features depend on the two image networks alone."""
     return dataclasses.replace(checkpoint, sampler=None)

@@ -1,4 +1,4 @@
-"""Folds of a data set: what shares a source stays together, so that nothing is judged on what it was fitted to."""
+"""Folds of a data set. Videos of one source share a fold, so that no video is judged by a model that saw its source."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ import numpy as np
 
 
 def fold_of(path: Path, folds: int = 5) -> int:
-    """The fold of a file by a hash of its name: the same on every machine and in every run."""
+    """The fold of a file, from a hash of its name: the same on every machine and in every run."""
     return int(hashlib.sha1(path.stem.encode()).hexdigest(), 16) % folds
 
 
 def deal_folds(labels: Sequence[int], sources: Sequence[str], folds: int, seed: int) -> np.ndarray:
-    """The fold (N,) of each of N videos: sources whole, big ones first, each to the fold with the fewest of its class.
+    """Deals N videos into folds and returns the fold of each, (N,).
 
     `labels`: the class of each video. `sources`: what was filmed; videos of one class and source share a fold.
+    Big sources go first, each to the fold that has the fewest videos of its class.
     """
     groups: dict[tuple[int, str], list[int]] = {}
     for row, key in enumerate(zip(labels, sources, strict=True)):

@@ -1,4 +1,4 @@
-"""The features of labelled videos, from the cache or extracted as `nsnet tag` reads videos."""
+"""Features of labelled videos, from the cache or extracted the way `nsnet tag` reads videos."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from nsnet_cli.weights.checkpoint import Checkpoint
 
 @dataclass(frozen=True, slots=True)
 class ReadSettings:
-    """How labelled videos are read. `jobs` 0: as many side by side as there are cores."""
+    """How labelled videos are read. `jobs` 0: as many at once as there are cores."""
 
     preview: int
     device: str
@@ -43,7 +43,7 @@ class ReadSettings:
 
 @dataclass(frozen=True, slots=True)
 class Gathered:
-    """The videos that could be read, in the order of the labels, and why the others could not."""
+    """The readable videos, in the order of the labels, and the errors of the others."""
 
     videos: list[tuple[LabelledVideo, VideoFeatures]]
     failed: list[VideoError]
@@ -58,10 +58,9 @@ def gather(
     say: Callable[[str], None] = lambda message: None,
     progress: Callable[[], None] = lambda: None,
 ) -> Gathered:
-    """Features of all labelled videos that can be read; `progress` is called for each one that is done.
+    """Features of all readable labelled videos. `progress` is called after each video.
 
-    Raises NoInputError where none can be read, LostVideosError where too many were lost to something else than the
-    files.
+    Raises NoInputError if no video can be read, LostVideosError if too many were lost, not because of the files.
     """
     base, jobs = headless(checkpoint), settings.jobs or usable_cores()
     with DecodePool(jobs) as pool:
@@ -79,7 +78,7 @@ def gather(
 
 
 def _once(build: Callable[[], Engine]) -> Callable[[], Engine]:
-    """The networks, built by the first thread that needs them; a run on cached features builds none."""
+    """Builds the networks when a thread first needs them: a run on cached features builds none."""
     lock = threading.Lock()
     built: list[Engine] = []
 

@@ -1,15 +1,15 @@
 """Label files and folders: which video shows what, and where known, when.
 
-A label file is a CSV with a header: `path,label[,split][,segments]`, other columns are ignored. UTF-8, or UTF-16 with
-its mark; commas, or tabs throughout (as spreadsheets save "Unicode text").
+A label file is a CSV with a header: `path,label[,split][,segments]`; other columns are ignored. It is UTF-8, or UTF-16
+with a byte order mark, with commas or with tabs throughout (as spreadsheets save "Unicode text").
 
 - path: the video, relative to the CSV's folder (or absolute)
 - label: one tag, or several as `tag;tag`; for a fixed vocabulary WordNet ids or names
-- split: train, val or test; empty = the tool decides
+- split: train, val or test; empty: nsnet decides
 - segments: when the label can be seen, `start-end;start-end` in seconds from the video's start
 
-A folder is a label file too: each of its folders is a class, the videos in it (at any depth) are its examples. Folders
-named after splits are splits, whether they lie above the classes (`DATA/train/CLASS/...`) or in them.
+A folder can replace a label file: each of its folders is a class, and the videos in it, at any depth, are examples of
+that class. Folders named after splits are splits, above the classes (`DATA/train/CLASS/...`) or inside them.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ SEGMENT = re.compile(r"\s*([0-9.]+)\s*-\s*([0-9.]+)\s*")
 
 @dataclass(frozen=True, slots=True)
 class LabelledVideo:
-    """One row: a video, what it shows, and the stretches (start_s, end_s) where it shows it (empty: not known)."""
+    """One row: a video, its labels, and the stretches (start_s, end_s) that show them (empty: not known)."""
 
     path: Path
     labels: tuple[str, ...]
@@ -59,17 +59,17 @@ class LabelSet:
     source: Path
     videos: tuple[LabelledVideo, ...]
     missing: tuple[LabelledVideo, ...] = ()
-    """Rows whose file is not there; `videos` does not have them."""
+    """Rows whose file does not exist. They are not in `videos`."""
 
     @property
     def names(self) -> tuple[str, ...]:
-        """All labels, sorted: a vocabulary. Raises UsageError where two differ in nothing but case."""
+        """All labels, sorted: a vocabulary. Raises UsageError if two differ only in case."""
         first: dict[str, tuple[str, str]] = {}
         for video in self.videos:
             for label in video.labels:
                 known, where = first.setdefault(label.casefold(), (label, video.where))
                 if known != label:
-                    raise UsageError(f"{video.where}: label {label!r} is {known!r} at {where}", "spell them the same")
+                    raise UsageError(f"{video.where}: label {label!r} is {known!r} at {where}", "use one spelling")
         return tuple(sorted(known for known, _ in first.values()))
 
     @property
@@ -78,39 +78,41 @@ class LabelSet:
 
 
 def read_labels(source: Path) -> LabelSet:
-    """The labelled videos of a CSV or a folder of class folders.
+    """Reads the labelled videos of a CSV file, or of a folder of class folders.
 
-    Raises UsageError naming the line and value that is wrong, NoInputError when no video is left.
+    Raises UsageError that names the wrong line and value, NoInputError if no video is left.
     """
     if source.is_dir():
         rows = list(_folder_rows(source))
         problem = f"{source} has no folder with videos in it; expected {source}/CLASS/VIDEO"
     elif source.is_file():
         rows = list(_csv_rows(source))
-        problem = f"{source} has a header and no rows"
+        problem = f"{source} has a header but no rows"
     else:
-        raise NoInputError(f"no label file or folder {source}", "a CSV with columns path,label or a folder per class")
+        raise NoInputError(
+            f"no label file or folder {source}", "give a CSV with the columns path,label, or a folder of class folders"
+        )
     if not rows:
         raise NoInputError(problem)
     present = tuple(row for row in rows if row.path.is_file())
     missing = tuple(row for row in rows if not row.path.is_file())
     if not present:
         raise NoInputError(
-            f"none of the {len(rows)} videos of {source} is there; the first is {missing[0].path}",
+            f"none of the {len(rows)} videos of {source} exists; the first is {missing[0].path}",
             "paths are relative to the label file's folder",
         )
     return LabelSet(source, present, missing)
 
 
 def _folder_rows(folder: Path) -> Iterator[LabelledVideo]:
-    videos: list[tuple[str, tuple[str, ...]]] = []  # each with the folders that it lies in, from the top
+    videos: list[tuple[str, tuple[str, ...]]] = []  # each with its folders, from the top
     children = sorted(child for child in folder.iterdir() if not child.name.startswith("."))
     for child in filter(Path.is_dir, children):
         for video in find_videos([str(child)]).videos:
             if video.error is None:
                 videos.append((video.path, Path(video.path).relative_to(folder).parent.parts))
     if lost := [child.name for child in children if child.is_file() and looks_like_video(child)]:
-        log.info("%s: left out, in no class's folder: %d videos (%s, ...)", folder, len(lost), lost[0])
+        log.info("%s: left out, in no class folder: %d videos (%s, ...)", folder, len(lost), lost[0])
     split_at, class_at = _layout(folder, videos)
     for path, parts in videos:
         split = None if split_at is None else SPLITS[parts[split_at].lower()]
@@ -118,21 +120,21 @@ def _folder_rows(folder: Path) -> Iterator[LabelledVideo]:
 
 
 def _layout(folder: Path, videos: list[tuple[str, tuple[str, ...]]]) -> tuple[int | None, int]:
-    """Which of a video's folders names its split (None: no one does) and which its class. Raises UsageError."""
+    """Which of a video's folders names its split (None: none does), and which its class. Raises UsageError."""
     tops = {parts[0] for _, parts in videos}
     splits = {top for top in tops if top.lower() in SPLITS}
     if splits and splits == tops:
         for path, parts in videos:
             if len(parts) < 2:
                 raise UsageError(
-                    f"{path} lies in a split's folder, but in no class's", f"expected {folder / parts[0]}/CLASS/VIDEO"
+                    f"{path} is in a split folder but in no class folder", f"expected {folder / parts[0]}/CLASS/VIDEO"
                 )
         return 0, 1
     if len({SPLITS[split.lower()] for split in splits}) > 1:
         names, others = (", ".join(sorted(group)) for group in (splits, tops - splits))
         raise UsageError(
-            f"{folder} has folders of splits ({names}) and others with videos in them ({others})",
-            "a folder per split, or a folder per class: move or rename the others",
+            f"{folder} has split folders ({names}) and other folders with videos ({others})",
+            "use one folder per split or one per class; move or rename the others",
         )
     if videos and all(len(parts) > 1 and parts[1].lower() in SPLITS for _, parts in videos):
         return 1, 0
@@ -150,25 +152,25 @@ def _csv_rows(source: Path) -> Iterator[LabelledVideo]:
         for row in reader:
             where = f"{source} line {reader.line_num}"
             if not any(cell.strip() for cells in row.values() for cell in cells or ()):
-                continue  # a spreadsheet's emptied row
+                continue  # an empty row, as spreadsheets leave them
             video = _csv_row(row, reader.fieldnames, source.parent, where)
             real = video.path.resolve()
             if real in seen:
                 raise UsageError(
                     f"{where}: path {row['path']!r} is already at {seen[real]}",
-                    "one line per video; several labels are joined with ';'",
+                    "use one line per video; join several labels with ';'",
                 )
             seen[real] = where
             yield video
     except csv.Error as error:
-        raise UsageError(f"{source} line {reader.line_num}: {error}", "label files are CSV in UTF-8") from error
+        raise UsageError(f"{source} line {reader.line_num}: {error}", "save it as CSV in UTF-8") from error
 
 
 def _text(source: Path) -> str:
     try:
         data = source.read_bytes()
     except OSError as error:
-        raise UsageError(f"cannot read {source}: {error.strerror}", "give a CSV that can be read") from error
+        raise UsageError(f"cannot read {source}: {error.strerror}", "give a readable CSV file") from error
     encoding = "utf-16" if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
     try:
         text = data.decode(encoding)
@@ -178,19 +180,19 @@ def _text(source: Path) -> str:
             f"{source} line {line}: not {encoding.removesuffix('-sig').upper()}", "save it as CSV in UTF-8"
         ) from error
     if "\0" in text:
-        raise UsageError(f"{source} is not text: it has NUL characters", "save it as CSV in UTF-8")
+        raise UsageError(f"{source} is not text: it contains NUL characters", "save it as CSV in UTF-8")
     return text
 
 
 def _columns(header: Sequence[str], source: Path) -> list[str]:
-    """The header's names in small letters. Raises UsageError for what would lose a column without a word."""
+    """The header's names in lower case. Raises UsageError if a column would be lost silently."""
     columns = [column.strip().lower() for column in header]
     shape, where = "path,label[,split][,segments]", f"{source} line 1"
     if not {"path", "label"} <= set(columns):
         raise UsageError(f"{where}: the header is {','.join(columns)!r}; it needs the columns path and label", shape)
     for column in columns:
         if column in COLUMNS and columns.count(column) > 1:
-            raise UsageError(f"{where}: two columns are named {column!r}", "rename one; several labels are 'a;b'")
+            raise UsageError(f"{where}: two columns are named {column!r}", "rename one; write several labels as 'a;b'")
         near = difflib.get_close_matches(column, COLUMNS, n=1, cutoff=0.8)
         if column not in COLUMNS and near and near[0] not in columns:
             raise UsageError(f"{where}: column {column!r} is unknown", f"did you mean {near[0]!r}?")
@@ -202,12 +204,12 @@ def _csv_row(row: dict[str | None, Any], columns: Sequence[str], base: Path, whe
     for column in COLUMNS:
         cell = row.get(column) or ""
         if len(cell.splitlines()) > 1 and not (column == "path" and (base / cell.strip()).is_file()):
-            raise UsageError(f"{where}: the {column} {cell[:40]!r}... has lines in it", "a quote is not closed?")
+            raise UsageError(f"{where}: the {column} {cell[:40]!r}... contains a line break", "is a quote not closed?")
     more = [cell for cell in row.get(None) or () if cell.strip()]
     if more:
         raise UsageError(
-            f"{where}: {more[0]!r} is in no column, the header has {len(columns)} ({','.join(columns)})",
-            "several labels are 'a;b'; put quotes around a cell with a comma in it",
+            f"{where}: {more[0]!r} has no column; the header has {len(columns)} ({','.join(columns)})",
+            "write several labels as 'a;b'; put quotes around a cell that contains a comma",
         )
     path = (row["path"] or "").strip()
     if not path:
@@ -215,15 +217,15 @@ def _csv_row(row: dict[str | None, Any], columns: Sequence[str], base: Path, whe
     parts = cells["label"].split(";")
     labels = tuple(dict.fromkeys(_label(part, where) for part in parts if part.strip()))
     if not labels:
-        raise UsageError(f"{where}: {path!r} has no label", "give one, several as 'a;b', or take the line out")
+        raise UsageError(f"{where}: {path!r} has no label", "give one (several as 'a;b') or remove the line")
     split = cells.get("split", "").lower()
     if split not in SPLITS:
-        raise UsageError(f"{where}: split {split!r} is unknown", "train, val, test or empty")
+        raise UsageError(f"{where}: split {split!r} is unknown", "use train, val, test or leave it empty")
     return LabelledVideo(base / path, labels, where, SPLITS[split], parse_segments(cells.get("segments", ""), where))
 
 
 def _label(text: str, where: str) -> str:
-    """One spelling of a label: spaces are not told apart, nor are the two ways to write an accent (macOS's folders)."""
+    """One spelling of a label: single spaces, and accents composed (names of folders on macOS have them apart)."""
     label = " ".join(unicodedata.normalize("NFC", text).split())
     if not label.isprintable():
         raise UsageError(f"{where}: label {label!r} has characters that cannot be printed", "rename it")
@@ -242,7 +244,7 @@ def parse_segments(text: str, where: str) -> tuple[tuple[float, float], ...]:
         except ValueError:
             start_s = end_s = math.nan
         if not start_s < end_s:
-            raise UsageError(f"{where}: segment {part.strip()!r} is not start-end", "seconds, as in 7.5-9;20-22.25")
+            raise UsageError(f"{where}: segment {part.strip()!r} is not start-end", "give seconds, as in 7.5-9;20-22.5")
         segments.append((start_s, end_s))
     return tuple(segments)
 
@@ -250,7 +252,7 @@ def parse_segments(text: str, where: str) -> tuple[tuple[float, float], ...]:
 def label_indices(videos: Sequence[LabelledVideo], vocabulary: Sequence[TagName]) -> list[tuple[int, ...]]:
     """Each video's labels as positions in the vocabulary, by id or by name (case ignored).
 
-    Raises UsageError naming the first line with a label that the vocabulary lacks, or whose name stands for two tags.
+    Raises UsageError that names the first line whose label is not in the vocabulary or is the name of two tags.
     """
     by_id = {tag.id.lower(): index for index, tag in enumerate(vocabulary)}
     times = Counter(tag.name.lower() for tag in vocabulary)
@@ -274,5 +276,5 @@ def label_indices(videos: Sequence[LabelledVideo], vocabulary: Sequence[TagName]
 def _unknown(label: str, vocabulary: Sequence[TagName]) -> str:
     names = [tag.name for tag in vocabulary]
     near = difflib.get_close_matches(label, names, n=3) or (names if len(names) <= 8 else [])
-    hint = f"near it: {', '.join(near)}" if near else f"it has ids like {vocabulary[0].id}"
+    hint = f"similar: {', '.join(near)}" if near else f"it has ids like {vocabulary[0].id}"
     return f"label {label!r} is not in the checkpoint's vocabulary of {len(vocabulary)} tags ({hint})"

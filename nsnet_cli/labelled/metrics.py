@@ -1,4 +1,4 @@
-"""Accuracy and ranking metrics. Equal scores are never broken in anybody's favour by their order in the list."""
+"""Accuracy and ranking metrics. The order of videos or frames never decides between equal scores."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Sequence
 import numpy as np
 
 HALF_TICK_S = 0.0005
-"""Label files give milliseconds: a frame at 9.9166 s is the one at 9.917."""
+"""Label files are rounded to milliseconds: 9.917 there is the frame at 9.9166 s."""
 
 
 def top_k_accuracy(scores: np.ndarray, labels: Sequence[tuple[int, ...]], k: int) -> float:
-    """Share of videos of which one label is among the k highest scores. scores (N, C); labels: N tuples of classes.
+    """Share of videos with a label among their k highest scores. scores (N, C); labels: N tuples of classes.
 
-    The tags of a result are its scores in falling order, the lower class first where two are equal: so is this.
+    Of equal scores the lower class comes first, as in the tags of a result.
     """
     top = np.argsort(-scores, axis=1, kind="stable")[:, :k]
     hits = [bool(set(row.tolist()) & set(own)) for row, own in zip(top, labels, strict=True)]
@@ -23,8 +23,8 @@ def top_k_accuracy(scores: np.ndarray, labels: Sequence[tuple[int, ...]], k: int
 def average_precision(scores: np.ndarray, positive: np.ndarray) -> float:
     """Area under the precision-recall steps. scores (N,), positive (N,) bool -> [0, 1], nan without a positive.
 
-    sum over the thresholds n, highest first, of (recall_n - recall_{n-1}) * precision_n, no
-    interpolation; equal scores are one step.
+    The sum of (recall_n - recall_{n-1}) * precision_n over the thresholds n, highest first, without interpolation.
+    Equal scores are one step.
     """
     positive = np.asarray(positive, dtype=bool)
     if not positive.any():
@@ -38,7 +38,7 @@ def average_precision(scores: np.ndarray, positive: np.ndarray) -> float:
 
 
 def mean_average_precision(scores: np.ndarray, labels: Sequence[tuple[int, ...]]) -> float:
-    """Mean over the classes that have a video of each class's average precision. scores (N, C); nan without videos."""
+    """Mean average precision over the classes that have a video. scores (N, C); nan without videos."""
     targets = np.zeros(scores.shape, dtype=bool)
     for row, own in enumerate(labels):
         targets[row, list(own)] = True
@@ -48,7 +48,7 @@ def mean_average_precision(scores: np.ndarray, labels: Sequence[tuple[int, ...]]
 
 
 def roc_auc(scores: np.ndarray, positive: np.ndarray) -> float:
-    """Chance that a positive outranks a negative; a tie is one half. scores, positive (N,) -> [0, 1] or nan."""
+    """Chance that a positive outranks a negative; a tie counts one half. scores, positive (N,) -> [0, 1] or nan."""
     positive = np.asarray(positive, dtype=bool)
     n_pos, n_neg = int(positive.sum()), int((~positive).sum())
     if not n_pos or not n_neg:
@@ -62,8 +62,8 @@ def roc_auc(scores: np.ndarray, positive: np.ndarray) -> float:
 def inside(pts_s: np.ndarray, segments: Sequence[tuple[float, float]]) -> np.ndarray:
     """(T,) bool: which frames lie in one of the stretches [start_s, end_s). pts_s (T,) seconds.
 
-    The end is the time of the first frame that no longer shows it. Encoders put a key frame just there, and the preview
-    looks at key frames: counting it in would call one background frame a stretch salient.
+    `end_s` is the time of the first frame after the stretch. Encoders put a key frame there, and the preview looks at
+    key frames: counting it would mark one background frame per stretch as salient.
     """
     marks = np.zeros(len(pts_s), dtype=bool)
     for start_s, end_s in segments:

@@ -27,7 +27,7 @@ def model_card(config: Mapping[str, Any], videos: int) -> str:
         WHAT[config["kind"]].format(count=len(vocabulary))
         + f" {names[0]} previews at {config['preview']['size_px']} px, the sampler chooses"
         f" {config['sampling']['frames']} frames, {names[1]} recognises them at {config['recogniser']['size_px']} px."
-        " The two networks are not in this folder: `nsnet` has them.",
+        " The two networks are not in this folder; `nsnet` provides them.",
         f"```\nnsnet tag --checkpoint {config['name']}/ VIDEO\n```",
     ]
     if own:
@@ -52,10 +52,10 @@ def _metadata(config: Mapping[str, Any], names: list[str]) -> str:
 
 
 def _metrics(metrics: Mapping[str, float]) -> str:
-    """One row a figure. Figures of held-out videos; val chose when to stop, so test is the one to trust."""
+    """A table with one row per figure, and what `val` and `test` mean: `test` is the one to trust."""
     rows = [f"| {key.replace('_', ' ')} | {value:g} |" for key, value in metrics.items()]
     note = (
-        "`val` videos chose when the sampler's training stops, and were measured before the tag head learned from them"
-        " too; `test` videos had no part in anything."
+        "`val` videos decided when the sampler's training stopped. They were measured before the tag head learned from"
+        " them too. `test` videos took no part in training."
     )
     return "\n".join(["| figure | value |", "| --- | --- |", *rows]) + f"\n\n{note}"

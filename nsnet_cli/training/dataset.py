@@ -1,16 +1,16 @@
-"""What training runs on: videos with features, labels and a split; from labelled videos or from ready features.
+"""Training data: videos with features, labels and a split, from labelled videos or from a file of ready features.
 
-Ready features are a .npz or .safetensors file in one of two layouts (more arrays may be there, they are not read):
+Ready features are a .npz or .safetensors file in one of two layouts (other arrays are ignored):
 
 stacked, N videos of T frames each
     features (N, T, D); labels (N,) class numbers or names, or (N, C) of 0 and 1 for several labels
     optional: times (N, T) in [0, 1]; names (C,); ids (N,); split (N,);
     logits (N, T, C0) of the preview network; recogniser_features (N, T, D2)
 
-a video at a time, of any length
+arrays per video, of any length
     ID/features (T, D) and ID/labels () or (n,); optional: ID/times, ID/logits, ID/recogniser_features, and names (C,)
 
-safetensors knows no text: there labels are class numbers, and `names`, `ids`, `split` are JSON lists in its metadata.
+safetensors holds no text: its labels are class numbers, and `names`, `ids`, `split` are JSON lists in its metadata.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from nsnet_cli.types import TagName
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Example:
-    """One video. labels: positions in the vocabulary; split None: not yet dealt."""
+    """One video. `labels` are positions in the vocabulary. `split` None: not yet decided."""
 
     name: str
     labels: tuple[int, ...]
@@ -49,7 +49,7 @@ class Dataset:
     examples: tuple[Example, ...]
     vocabulary: tuple[TagName, ...]
     source: str
-    """As the user named it: for the model card."""
+    """As the user named it, for the model card."""
     multi_label: bool
 
     def of(self, *splits: Split) -> tuple[Example, ...]:
@@ -62,7 +62,7 @@ def from_videos(
     source: str,
     multi_label: bool | None = None,
 ) -> Dataset:
-    """Labelled videos with their positions in the vocabulary and their features."""
+    """A dataset of labelled videos, each with its labels' positions in the vocabulary and its features."""
     examples = tuple(
         Example(
             name=str(video.path),
@@ -94,9 +94,9 @@ def in_vocabulary(dataset: Dataset, vocabulary: tuple[TagName, ...]) -> Dataset:
 
 
 def deal(dataset: Dataset, share: float, seed: int) -> Dataset:
-    """Give every example a split: as its row says; else `share` of each class to val, the rest to train.
+    """Gives every example a split: that of its row, else `share` of each class goes to val and the rest to train.
 
-    Where some row says val nothing is drawn. A class keeps at least one example in train. Raises UsageError.
+    If any row says val, none is drawn. A class keeps at least one example in train. Raises UsageError.
     """
     examples = list(dataset.examples)
     open_rows = [i for i, example in enumerate(examples) if example.split is None]
@@ -122,7 +122,7 @@ def deal(dataset: Dataset, share: float, seed: int) -> Dataset:
 
 
 def read_features(path: Path, multi_label: bool | None = None) -> Dataset:
-    """A features file as a dataset, its own names as vocabulary. Raises UsageError naming the array that is wrong."""
+    """Reads a features file, with its names as vocabulary. Raises UsageError that names the wrong array."""
     arrays = _load(path)
     if "features" in arrays:
         rows = _stacked(arrays, path)
@@ -139,7 +139,7 @@ def read_features(path: Path, multi_label: bool | None = None) -> Dataset:
     wide = {example.features.shape[1] for example in examples}
     if len(wide) > 1:
         raise UsageError(
-            f"{path}: videos have {', '.join(map(str, sorted(wide)))} features a frame", "one width is needed"
+            f"{path}: videos have {', '.join(map(str, sorted(wide)))} features per frame", "all need the same number"
         )
     vocabulary = tuple(TagName(name, name) for name in names)
     return Dataset(examples, vocabulary, path.name, several if multi_label is None else multi_label)
@@ -147,7 +147,7 @@ def read_features(path: Path, multi_label: bool | None = None) -> Dataset:
 
 def _load(path: Path) -> Mapping[str, np.ndarray]:
     if path.suffix not in (".npz", ".safetensors"):
-        raise UsageError(f"--features {path}: unknown kind {path.suffix!r}", "use .npz or .safetensors")
+        raise UsageError(f"--features {path}: unknown file type {path.suffix!r}", "use .npz or .safetensors")
     try:
         if path.suffix == ".npz":
             with np.load(path, allow_pickle=False) as file:
@@ -169,7 +169,7 @@ def _stacked(arrays: Mapping[str, np.ndarray], path: Path) -> list[dict[str, Any
     if features.ndim != 3:
         raise UsageError(f"{path}: features is {features.shape}", "it must be (videos, frames, features)")
     if "labels" not in arrays:
-        raise UsageError(f"{path} has no array 'labels'", "one label a video")
+        raise UsageError(f"{path} has no array 'labels'", "add one label per video")
     keys = [key for key in ("labels", "times", "ids", "split", "logits", "recogniser_features") if key in arrays]
     for key in keys:
         if len(arrays[key]) != len(features):
@@ -187,7 +187,7 @@ def _one(arrays: Mapping[str, np.ndarray], video: str, path: Path) -> dict[str, 
 def _vocabulary(
     labels: Sequence[Any], names: np.ndarray | None, path: Path
 ) -> tuple[list[str], list[tuple[int, ...]], bool]:
-    """Names of the classes, each video's class numbers, and whether videos have several."""
+    """Names of the classes, class numbers of each video, and whether any video has several."""
     own = [np.asarray(value) for value in labels]
     hot = all(value.ndim == 1 and value.dtype.kind in "biuf" and set(np.unique(value)) <= {0, 1} for value in own)
     if own[0].dtype.kind in "US":
@@ -217,11 +217,11 @@ def _example(row: Mapping[str, Any], labels: tuple[int, ...], path: Path) -> Exa
     )
     if times.shape != (count,) or not (times.min() >= 0 and times.max() <= 1):
         raise UsageError(
-            f"{path}: times of {row.get('ids', 'a video')} are not {count} numbers in [0, 1]", "pts_s / duration"
+            f"{path}: times of {row.get('ids', 'a video')} are not {count} numbers in [0, 1]", "give pts_s / duration"
         )
     split = str(row.get("split", "")).lower()
     if split not in SPLITS:
-        raise UsageError(f"{path}: split {split!r} is unknown", "train, val, test or empty")
+        raise UsageError(f"{path}: split {split!r} is unknown", "use train, val, test or leave it empty")
     recogniser = row.get("recogniser_features")
     return Example(
         name=str(row.get("ids", "")),

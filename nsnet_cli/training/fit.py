@@ -1,7 +1,6 @@
 """The training loop of the sampler, over cached preview features: seconds to minutes on a CPU.
 
-The same seed gives the same sampler; an interrupted run resumes from `resume` and ends as if it had not been
-interrupted.
+The same seed gives the same sampler. An interrupted run resumes and gives the same result as one without a break.
 """
 
 from __future__ import annotations
@@ -43,11 +42,11 @@ def fit(
     progress: Callable[[EpochReport], None] | None = None,
     resume: Path | None = None,
 ) -> FitResult:
-    """Train a sampler. The best epoch's weights (by held-out loss; `patience` 0: the last's) are given back, in
-    eval mode.
+    """Trains a sampler and returns it in eval mode, with the weights of the best epoch.
 
-    `sequences`: videos, or a function of the epoch that gives fresh ones (fixed vocabulary; `held_out` is then needed).
-    `resume`: where the state is kept after each epoch; a state of another run is refused. It is removed at the end.
+    The best epoch has the lowest held-out loss; with `patience` 0 it is the last epoch.
+    `sequences`: videos, or a function from an epoch to fresh ones (fixed vocabulary only; needs `held_out`).
+    `resume`: the file that keeps the state after each epoch. It is removed at the end.
     Raises ValueError for empty or unfit data, RuntimeError for a state of another run.
     """
     options = options or FitOptions()
@@ -79,7 +78,7 @@ def fit(
 
 
 def _split(sequences: Sequences, held_out: Sequences | None, options: FitOptions) -> tuple[Sequences, Sequences]:
-    """Hold out a share of the videos of each (first) label, at least one where a label has three."""
+    """Holds out a share of the videos of each (first) label, at least one if the label has three or more."""
     if held_out is not None:
         return sequences, held_out
     if len(sequences) < 2:
@@ -102,7 +101,7 @@ def _check(sequences: Sequences, config: SamplerConfig) -> None:
         where = sequence.name or "a sequence"
         if sequence.features.shape[1] != config.features:
             raise ValueError(
-                f"{where} has {sequence.features.shape[1]} features a frame, the sampler takes {config.features}"
+                f"{where} has {sequence.features.shape[1]} features per frame, the sampler takes {config.features}"
             )
         if not config.classes and sequence.logits is None:
             raise ValueError(f"{where} has no logits; the fixed vocabulary needs them")
@@ -138,7 +137,7 @@ def _pseudo(sequences: Sequences, config: SamplerConfig) -> PseudoLabels:
 
 
 def _relabel(state: State, train: Sequences, config: SamplerConfig, options: FitOptions, fresh: bool) -> None:
-    """First pseudo labels, those of fresh sequences, or a round of refinement when one is due."""
+    """Makes the first pseudo labels and those of fresh sequences, or refines them when a round is due."""
     if state.pseudo is None or fresh:
         state.pseudo = _pseudo(train, config)
     elif config.classes and state.epoch in {round(share * options.epochs) for share in options.refine_at}:
@@ -147,7 +146,7 @@ def _relabel(state: State, train: Sequences, config: SamplerConfig, options: Fit
 
 
 def _held_out_batches(train: Sequences, held_out: Sequences, config: SamplerConfig, options: FitOptions) -> list[Batch]:
-    """Held-out videos with pseudo labels from prototypes of the training videos and each other's."""
+    """Held-out videos with pseudo labels, from prototypes of the training videos and of each other."""
     if config.classes:
         labels = prototypes.label_frames([*train, *held_out], config.classes).labels[len(train) :]
     else:
@@ -192,7 +191,7 @@ def _epoch(
 
 
 def _batches(lengths: Sequence[int], size: int, rng: np.random.Generator) -> list[np.ndarray]:
-    """Random batches of sequences of like length, so that little is padding: sorted by length within eight batches."""
+    """Random batches of sequences of similar length, to save padding: sorted by length within each eight batches."""
     order = rng.permutation(len(lengths))
     batches: list[np.ndarray] = []
     for start in range(0, len(order), 8 * size):
@@ -203,14 +202,14 @@ def _batches(lengths: Sequence[int], size: int, rng: np.random.Generator) -> lis
 
 
 def _schedule(done: float) -> float:
-    """Share of the learning rate: a short rise, then a cosine."""
+    """Factor on the learning rate: a short rise, then a cosine."""
     return min(1.0, done / 0.05 + 0.05) * 0.5 * (1 + math.cos(math.pi * done))
 
 
 def _thin(
     sequence: FeatureSequence, pseudo: np.ndarray, rng: np.random.Generator, most: float
 ) -> tuple[FeatureSequence, np.ndarray]:
-    """Leave out up to `most` of the frames, never all the salient ones."""
+    """Leaves out up to `most` of the frames, never all the salient ones."""
     keep = rng.random(len(sequence)) >= rng.uniform(0, most)
     labelled = np.flatnonzero((pseudo >= 0) & np.isin(pseudo, sequence.labels))
     if len(labelled) and not keep[labelled].any():

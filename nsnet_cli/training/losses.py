@@ -1,10 +1,11 @@
 """The losses of NSNet. Class C, the last of the C+1, is non-salient.
 
-From the abstract of arXiv 2207.10388: a frame-level loss on pseudo labels that tell salient from non-salient frames
-(FSM), and a video-level loss
-on temporal attention under dual supervision by the salient and the non-salient representation (VGM).
+From the abstract of arXiv 2207.10388: a frame-level loss on pseudo labels that separate salient from non-salient
+frames (FSM), and a video-level loss on temporal attention, supervised by both the salient and the non-salient
+representation (VGM).
+
 Ours (a reconstruction): that both are cross-entropies through one classifier, the balance of the two kinds of frames,
-the form for several labels, and that an own vocabulary's attention learns from the pseudo labels too.
+the form for several labels, and that the attention of an own vocabulary learns from the pseudo labels too.
 """
 
 from __future__ import annotations
@@ -28,10 +29,10 @@ class Losses(NamedTuple):
 
 
 def frame_loss(frame_logits: Tensor, pseudo: Tensor) -> Tensor:
-    """Cross-entropy on pseudo labels, salient and non-salient frames weighing one half each, however many there are.
+    """Cross-entropy on pseudo labels. Salient and non-salient frames weigh one half each, whatever their numbers.
 
-    frame_logits (B, T, C+1), pseudo (B, T) in {0..C-1: class, C: non-salient, IGNORED} -> (). Without any labelled
-    frame: 0.
+    frame_logits (B, T, C+1), pseudo (B, T) in {0..C-1: class, C: non-salient, IGNORED} -> (). It is 0 if no frame is
+    labelled.
     """
     last = frame_logits.shape[-1] - 1
     loss = F.cross_entropy(
@@ -41,10 +42,10 @@ def frame_loss(frame_logits: Tensor, pseudo: Tensor) -> Tensor:
 
 
 def attention_loss(attention: Tensor, pseudo: Tensor, classes: int) -> Tensor:
-    """Binary cross-entropy of the VGM's lambda on the same pseudo labels, the two kinds weighing one half each.
+    """Binary cross-entropy of the VGM's lambda on the same pseudo labels. The two kinds weigh one half each.
 
-    X- is a mean over most of the video, so that it hardly asks for every salient frame; this does. attention (B, T) in
-    [0, 1], pseudo (B, T) as for `frame_loss`, classes C -> ().
+    X- is a mean over most of the video, so its loss hardly depends on a single salient frame; this one does.
+    attention (B, T) in [0, 1], pseudo (B, T) as for `frame_loss`, classes C -> ().
     """
     salient = (pseudo >= 0) & (pseudo < classes)
     loss = F.binary_cross_entropy(attention.clamp(1e-5, 1 - 1e-5), salient.float(), reduction="none")
@@ -52,15 +53,16 @@ def attention_loss(attention: Tensor, pseudo: Tensor, classes: int) -> Tensor:
 
 
 def _mean_of_kinds(loss: Tensor, pseudo: Tensor, classes: int) -> Tensor:
-    """Mean of the salient frames' mean loss and the non-salient frames'. Both (N,) -> ()."""
+    """Mean of two means: over the salient and over the non-salient frames. Both (N,) -> ()."""
     kinds = [loss[kind] for kind in ((pseudo >= 0) & (pseudo < classes), pseudo == classes)]
     means = [kind.mean() for kind in kinds if len(kind)]
     return torch.stack(means).mean() if means else loss.sum() * 0
 
 
 def salient_loss(salient_logits: Tensor, labels: Tensor) -> Tensor:
-    """X+ is classified as the video's label; a video of n labels wants 1/n for each. (B, C+1), labels (B, C) in {0,
-    1} -> ().
+    """X+ is classified as the video's label. (B, C+1), labels (B, C) in {0, 1} -> ().
+
+    A video with n labels wants 1/n for each.
     """
     target = F.pad(labels / labels.sum(-1, keepdim=True).clamp_min(1), (0, 1))  # (B, C+1)
     entropy = -(target * target.clamp_min(1e-9).log()).sum(-1)  # so that the least loss is 0 for any n

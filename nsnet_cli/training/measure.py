@@ -25,7 +25,7 @@ class SequenceSaliency:
 
 @torch.no_grad()
 def saliency(sampler: Sampler, sequences: Sequence[FeatureSequence], batch: int = 64) -> list[SequenceSaliency]:
-    """Run the sampler in eval mode over sequences, in order; its training mode is put back."""
+    """Runs the sampler in eval mode over sequences, in order, and restores its mode."""
     was_training = sampler.training
     sampler.eval()
     out: list[SequenceSaliency] = []
@@ -43,8 +43,9 @@ def saliency(sampler: Sampler, sequences: Sequence[FeatureSequence], batch: int 
 
 
 def known_answers(sampler: Sampler, sequences: Sequence[FeatureSequence]) -> dict[str, float]:
-    """Saliency ROC-AUC over all frames, and the share of the K = 4 best frames that are right, where `salient` is
-    known.
+    """ROC-AUC of the saliency over all frames, and the share of the 4 best frames that are right.
+
+    Only sequences with a known `salient` count.
     """
     known = [s for s in sequences if s.salient is not None and s.salient.any() and not s.salient.all()]
     if not known:

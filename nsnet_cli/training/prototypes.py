@@ -1,22 +1,21 @@
-"""Class prototypes, how close each frame is to its own class's, and the pseudo labels that follow.
+"""Class prototypes, how close each frame is to that of its own class, and the pseudo labels that follow.
 
-From the paper's abstract: pseudo labels tell salient from non-salient frames, so that the frame-level module can
+From the paper's abstract: pseudo labels separate salient from non-salient frames, so that the frame-level module can
 learn non-saliency.
-Ours (a reconstruction): everything below. Closeness r is cos(x, mu_y) less the mean of cos(x, mu_c) over the other
-classes, after the training
-set's mean is taken off: what all videos share cancels. Each feature is divided by the root of its spread, so that the
-few that vary most do not decide alone, nor the many that hardly vary. The split is where a mixture of two Gaussians on
-r is sure, not a fixed share of the frames.
 
-Refinement re-weights the prototypes with the current saliency and can feed on its own mistakes. Two guards: a video's
-frames are
-measured with prototypes that other videos made (`halves`), and a round is kept only if held-out videos are told apart
-better than before (`refine`).
+Ours (a reconstruction): everything below. Closeness r is cos(x, mu_y) minus the mean of cos(x, mu_c) over the other
+classes. The training set's mean is subtracted first, so that what all videos share cancels. Each feature is divided by
+the square root of its spread: then neither the few features that vary most nor the many that hardly vary decide alone.
+A frame gets a label where a mixture of two Gaussians on r is sure; there is no fixed share of salient frames.
+
+Refinement re-weights the prototypes with the current saliency and can feed on its own mistakes. There are two guards:
+a video's frames are measured with prototypes from other videos (`halves`), and a round is kept only if it separates
+held-out videos better than before (`refine`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,17 +28,18 @@ def unit(x: np.ndarray) -> np.ndarray:
 
 
 def class_prototypes(features: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Mean of L2-normalised features, weighted, normalised again. features (N, D), labels (N, C) in {0, 1}, weights
-    (N,) -> (C, D).
+    """Weighted mean of L2-normalised features per class, normalised again.
 
+    features (N, D), labels (N, C) in {0, 1}, weights (N,) -> (C, D).
     A class without frames gets a row of zeros: every frame is equally (0) close to it.
     """
     return unit((labels * weights[:, None]).T @ unit(features))
 
 
 def closeness(features: np.ndarray, prototypes: np.ndarray) -> np.ndarray:
-    """How much closer a frame is to each class's prototype than to the mean of the other classes'. (N, D), (C, D) ->
-    (N, C) in [-2, 2].
+    """How much closer a frame is to a class's prototype than, on average, to those of the other classes.
+
+    (N, D), (C, D) -> (N, C) in [-2, 2].
     """
     cosine = unit(features) @ prototypes.T  # (N, C)
     if prototypes.shape[0] == 1:
@@ -49,7 +49,7 @@ def closeness(features: np.ndarray, prototypes: np.ndarray) -> np.ndarray:
 
 
 def two_kinds(r: np.ndarray, rounds: int = 50) -> np.ndarray:
-    """Posterior of the higher one of two Gaussians fitted to r (N,) by EM -> (N,), never falling with r."""
+    """Posterior of the higher of two Gaussians fitted to r (N,) by EM -> (N,). It never falls as r rises."""
     middle = np.median(r)
     high = (r > middle + r.std()).astype(float) * 0.8 + 0.1
     mean, spread, share = np.zeros(2), np.ones(2), np.ones(2) / 2
@@ -64,9 +64,8 @@ def two_kinds(r: np.ndarray, rounds: int = 50) -> np.ndarray:
         high = 1 / (1 + np.exp(np.clip(logs[0] - logs[1], -50, 50)))
     if mean[0] > mean[1]:
         high = 1 - high
-    order = np.argsort(
-        r, kind="stable"
-    )  # the wider Gaussian wins both tails: make it monotone, the low tail is non-salient
+    # The wider Gaussian wins both tails. The low tail is non-salient, so the posterior is made monotone.
+    order = np.argsort(r, kind="stable")
     low_mean = mean.min()
     rising = np.where(r[order] < low_mean, 0.0, high[order])
     out = np.empty_like(high)
@@ -77,8 +76,9 @@ def two_kinds(r: np.ndarray, rounds: int = 50) -> np.ndarray:
 def split(
     r: np.ndarray, lengths: Sequence[int], salient_at: float = 0.8, non_salient_at: float = 0.2
 ) -> list[np.ndarray]:
-    """(N,) closeness of all frames -> for each video (T,) in {1 salient, 0 non-salient, IGNORED}. Each video has a
-    salient frame: its closest.
+    """Splits frames into salient and non-salient ones, by their closeness r (N,).
+
+    Returns (T,) in {1 salient, 0 non-salient, IGNORED} per video. The closest frame of each video is always salient.
     """
     posterior = two_kinds(r)
     kinds = np.full(len(r), IGNORED)
@@ -92,8 +92,9 @@ def split(
 
 @dataclass(frozen=True, slots=True)
 class PseudoLabels:
-    """Per video (T,) in {class, C non-salient, IGNORED}; `told_apart` is the held-out criterion of the prototypes
-    they come from.
+    """Labels per video, (T,) in {class, C non-salient, IGNORED}.
+
+    `told_apart` is the held-out criterion of the prototypes that they come from.
     """
 
     labels: tuple[np.ndarray, ...]
@@ -104,8 +105,9 @@ class PseudoLabels:
 def label_frames(
     sequences: Sequence[FeatureSequence], classes: int, weights: Sequence[np.ndarray] | None = None
 ) -> PseudoLabels:
-    """Pseudo labels of all frames, each half of the videos measured with the other half's prototypes. weights: (T,) a
-    video, default 1.
+    """Pseudo labels of all frames. Each half of the videos is measured with the other half's prototypes.
+
+    weights: (T,) per video, default 1.
     """
     lengths = [len(s) for s in sequences]
     owner = np.repeat(np.arange(len(sequences)), lengths)  # (N,)
@@ -134,8 +136,9 @@ def label_frames(
 
 
 def halves(targets: np.ndarray) -> np.ndarray:
-    """Videos dealt into two halves, class by class. targets (V, C) -> (V,) in {0, 1}. A class of one video stays in
-    half 0.
+    """Deals videos into two halves, class by class. targets (V, C) -> (V,) in {0, 1}.
+
+    A class with one video stays in half 0.
     """
     side = np.zeros(len(targets), dtype=int)
     seen = np.zeros(targets.shape[1], dtype=int)
@@ -147,30 +150,28 @@ def halves(targets: np.ndarray) -> np.ndarray:
 
 
 def told_apart(close: np.ndarray, weight: np.ndarray, owner: np.ndarray, targets: np.ndarray) -> float:
-    """Held-out criterion in (-inf, 0]: mean log-probability of a video's label from its frames' weighted closeness to
-    others' prototypes.
+    """Held-out criterion in (-inf, 0]: how well the prototypes of other videos predict a video's label.
 
-    close (N, C), weight (N,), owner (N,) video of each frame, targets (V, C).
+    It is the mean log-probability of the label, from the weighted closeness of the video's frames to those prototypes.
+    close (N, C), weight (N,), owner (N,): the video of each frame, targets (V, C).
     """
     videos = len(targets)
     total = np.zeros((videos, close.shape[1]))
     np.add.at(total, owner, close * weight[:, None])
     mass = np.bincount(owner, weights=weight, minlength=videos)[:, None]
     score = total / np.maximum(mass, 1e-9)
-    score = score / max(score.std(), 1e-9)  # the scale of r is not the point
+    score = score / max(score.std(), 1e-9)  # the scale of r does not count
     log_p = score - np.log(np.exp(score).sum(1, keepdims=True))
     return float(np.where(targets > 0, log_p, -np.inf).max(1).mean())
-
-
-Saliency = Callable[[], Sequence[np.ndarray]]
 
 
 def refine(
     sequences: Sequence[FeatureSequence], classes: int, saliency: Sequence[np.ndarray], before: PseudoLabels
 ) -> PseudoLabels:
-    """One round: prototypes re-weighted with the current saliency (T,) of each video. `before` is given back unless
-    held-out
-    videos are told apart better than with it."""
+    """One round: prototypes re-weighted with the current saliency (T,) of each video.
+
+    Returns `before` unless the new prototypes separate held-out videos better.
+    """
     after = label_frames(sequences, classes, saliency)
     if after.told_apart <= before.told_apart:
         return before
@@ -178,10 +179,10 @@ def refine(
 
 
 def fixed_vocabulary_labels(sequences: Sequence[FeatureSequence]) -> PseudoLabels:
-    """For the big fixed vocabulary the frozen classifier's rows are the prototypes, and there is nothing to refine.
+    """Pseudo labels of the fixed vocabulary: the frozen classifier's rows are the prototypes. Nothing is refined.
 
-    r = log-odds of y in the frame less their mean over the frames of all sequences: what resembles y everywhere is no
-    sign of it. Odds, since the probability itself is flat where it is near 1.
+    r is the log-odds of y in the frame minus their mean over the frames of all sequences: what looks like y everywhere
+    is not a sign of y. Odds, because the probability itself is flat near 1.
     """
     lengths = [len(s) for s in sequences]
     mean, log_odds = np.zeros(np.asarray(sequences[0].logits).shape[1]), []

@@ -1,4 +1,4 @@
-"""What the sampler is trained on: one video's preview features with times and labels, and padded batches of them."""
+"""Training sequences: preview features of one video with times and labels, and padded batches of them."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from torch import Tensor
 
 @dataclass(frozen=True, slots=True, repr=False)
 class FeatureSequence:
-    """Preview of one video. `salient` is the known answer where segments were given: it is for metrics, training
-    never reads it.
+    """Preview of one video.
+
+    `salient` is the known answer if segments were given. It is for metrics; training never reads it.
     """
 
     features: np.ndarray  # (T, D) float16 or float32
@@ -24,7 +25,7 @@ class FeatureSequence:
     salient: np.ndarray | None = None  # (T,) bool
     name: str = ""
     recogniser: np.ndarray | None = None
-    """(T, C) logits of the strong network, where it saw every frame."""
+    """(T, C) logits of the recogniser, if it saw every frame."""
 
     def __post_init__(self) -> None:
         t = len(self.times)
@@ -49,7 +50,7 @@ class FeatureSequence:
 
 
 class Batch(NamedTuple):
-    """Padded sequences. Padding is at the end, mask False there, pseudo label IGNORED."""
+    """Sequences padded at the end. The mask is False there and the pseudo label IGNORED."""
 
     features: Tensor  # (B, T, D) float32
     logits: Tensor | None  # (B, T, C) float32
@@ -63,7 +64,7 @@ IGNORED = -1
 
 
 def collate(sequences: Sequence[FeatureSequence], classes: int, pseudo: Sequence[np.ndarray]) -> Batch:
-    """Pad to the longest. `pseudo`: (T,) pseudo labels of each sequence."""
+    """Pads to the longest sequence. `pseudo`: (T,) pseudo labels of each sequence."""
     size, length = len(sequences), max(len(s) for s in sequences)
     features = torch.zeros(size, length, sequences[0].features.shape[1])
     logits = None if sequences[0].logits is None else torch.zeros(size, length, sequences[0].logits.shape[1])

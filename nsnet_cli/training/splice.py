@@ -1,5 +1,6 @@
-"""Sequences spliced from a bank of rendered stretches: an object's frames inside other footage, of every length and
-spacing.
+"""Sequences spliced from a bank of rendered stretches: an object's frames inside other footage.
+
+Their lengths and the times between their frames vary.
 """
 
 from __future__ import annotations
@@ -14,13 +15,11 @@ from nsnet_cli.training.sequences import FeatureSequence
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Bank:
-    """Stretches of preview features. `source` says what was filmed (a photo, a clip), `kind` what sort of thing it
-    is.
-    """
+    """Stretches of preview features. `source` is what was filmed (a photo, a clip), `kind` the sort of source."""
 
     features: np.ndarray  # (S, F, D) float16: S stretches of F frames
     logits: np.ndarray  # (S, F, C) float16
-    recogniser: np.ndarray  # (S, F, C) float16: logits of the strong network, to measure by
+    recogniser: np.ndarray  # (S, F, C) float16: logits of the recogniser, to measure by
     source: np.ndarray  # (S,) str
     kind: np.ndarray  # (S,) str
     label: np.ndarray  # (S,) int: class of the photographed object, -1 for footage
@@ -51,8 +50,9 @@ class Splicer:
         return [self.sequence(int(order[i]), rng) for i in range(count)]
 
     def sequence(self, photo: int, rng: np.random.Generator) -> FeatureSequence:
-        """One or two stretches of one photo, 2 to 8 frames in all, in 16 to 128 frames of footage of one to three
-        kinds.
+        """One or two stretches of one photo inside footage of one to three kinds, 16 to 96 frames in all.
+
+        The photo has 2 to 8 frames; in one sequence of ten it has a third of all frames.
         """
         total = int(np.clip(np.exp(rng.uniform(np.log(16), np.log(96))), 16, 128))
         pieces = int(rng.choice([1, 1, 2]))
@@ -79,7 +79,7 @@ class Splicer:
         return FeatureSequence(features, times.astype(np.float32), (label,), logits, salient, name, recogniser)
 
     def background(self, count: int, rng: np.random.Generator) -> list[tuple[Bank, int, int]]:
-        """Stretches of 2 to 12 frames of clips of one to three kinds."""
+        """Stretches of clips of one to three kinds: 2 to 12 frames each, 1 to 4 of slates and scraps."""
         kinds = rng.choice(list(self.clip_rows), int(rng.integers(1, 4)))
         frames: list[tuple[Bank, int, int]] = []
         while len(frames) < count:

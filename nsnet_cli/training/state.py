@@ -1,4 +1,4 @@
-"""What a training run is asked for, what it reports, and the state that an interrupted run resumes from."""
+"""The options of a training run, its reports, and the state that an interrupted run resumes from."""
 
 from __future__ import annotations
 
@@ -25,21 +25,19 @@ class FitOptions:
     learning_rate: float = 2e-3
     weight_decay: float = 0.02
     video_weight: float = 1.0
-    """Weight of the video-level losses against the frame-level one."""
+    """Weight of the video-level losses relative to the frame-level one."""
     attention_weight: float = 1.0
     """Weight of the attention's own loss on the pseudo labels. Own vocabulary only."""
     patience: int = 10
-    """Epochs without a better held-out loss before training stops, and the best is kept. 0: train them all, keep the
-    last.
-    """
+    """Training stops after this many epochs without a better held-out loss and keeps the best. 0: keeps the last."""
     held_out: float = 0.2
-    """Share of the videos that training does not see, where no held-out set is given."""
+    """Share of the videos held out of training if no held-out set is given."""
     refine_at: tuple[float, ...] = (0.25, 0.5)
     """When the prototypes are refined with the current saliency, as shares of `epochs`. Own vocabulary only."""
     thin: float = 0.5
-    """Up to this share of a sequence's frames is left out at random each epoch, so that no frame rate is special."""
+    """At most this share of a sequence's frames is left out at random per epoch, so that no frame rate is special."""
     average: float = 0.0
-    """Share of the past in the running mean of the weights, which is what is measured and kept; 0: no mean."""
+    """Share of the past in the running mean of the weights; the mean is measured and kept. 0: no mean."""
     seed: int = 0
 
 
@@ -61,7 +59,7 @@ class EpochReport:
 
 @dataclass(slots=True)
 class State:
-    """All that a resumed run needs."""
+    """Everything that a resumed run needs."""
 
     sampler: Sampler
     optimizer: torch.optim.Optimizer
@@ -83,11 +81,11 @@ def _identity(config: SamplerConfig, options: FitOptions) -> dict[str, Any]:
 
 
 def save_state(state: State, config: SamplerConfig, options: FitOptions, path: Path | None) -> None:
-    """Atomically: an interrupt leaves the epoch before."""
+    """Writes the state whole: an interrupt leaves that of the epoch before."""
     if path is None or state.pseudo is None:
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    pseudo, buffer = state.pseudo, io.BytesIO()  # torch calls a full disk a RuntimeError that names no file
+    pseudo, buffer = state.pseudo, io.BytesIO()  # on a full disk torch raises a RuntimeError that names no file
     torch.save(
         {
             "identity": _identity(config, options),
@@ -121,4 +119,4 @@ def load_state(state: State, config: SamplerConfig, options: FitOptions, path: P
     if saved["pseudo"] is not None:
         state.pseudo = PseudoLabels(tuple(labels.numpy() for labels in saved["pseudo"]), *saved["pseudo_state"])
     elif not config.classes:
-        state.pseudo = None  # the frozen classifier gives them again
+        state.pseudo = None  # the frozen classifier makes them again

@@ -1,9 +1,9 @@
-"""Untrimmed sequences with known answers, made from photos and footage: rendering, degrading, and splicing of features.
+"""Stretches of frames with known answers, rendered from photos and footage and degraded.
 
-A sampler that is trained on "a clean photo inside surveillance footage" learns to tell photos from cameras. So both
-sides go through the
-same camera: the same crops, sizes, blur, noise, colour and compression, drawn independently of the side (`degrade`).
-Rendering is the dear part and is done once a stretch; sequences of every length are then spliced from its features.
+A sampler trained on "a clean photo inside surveillance footage" learns to separate photos from cameras. So both sides
+go through the same camera: the same crops, sizes, blur, noise, colour and compression, drawn independently of the side
+(`degrade`). Rendering is expensive and done once per stretch; splice.py then makes sequences of every length from the
+stretches' features.
 """
 
 from __future__ import annotations
@@ -25,8 +25,9 @@ SIDES_PX = (120, 144, 180, 240, 240, 240, 288)
 
 
 def clip_frames(path: Path, limit: int = 240, side_px: int = 480) -> tuple[list[Image.Image], float]:
-    """At most `limit` frames of a clip (evenly thinned while decoding), shorter side at most `side_px`, and their
-    rate (1/s).
+    """Frames of a clip, evenly thinned while decoding, and their rate (1/s).
+
+    There are at most `limit` frames, with a shorter side of at most `side_px`.
     """
     with av.open(str(path), **METADATA) as container:
         stream = container.streams.video[0]
@@ -49,7 +50,7 @@ def clip_frames(path: Path, limit: int = 240, side_px: int = 480) -> tuple[list[
 
 
 def square(image: Image.Image, side: float, x: float, y: float, out_px: int) -> Image.Image:
-    """The square of `side` px whose corner is at the shares x, y of what is free, scaled to out_px."""
+    """A square of `side` px, scaled to `out_px`. x, y in [0, 1] place it: 0 is left or top, 1 is right or bottom."""
     left, top = (image.width - side) * x, (image.height - side) * y
     return image.resize((out_px, out_px), Image.Resampling.BILINEAR, box=(left, top, left + side, top + side))
 
@@ -57,7 +58,7 @@ def square(image: Image.Image, side: float, x: float, y: float, out_px: int) -> 
 def pan(
     images: Sequence[Image.Image], rng: random.Random, out_px: int, zoom: tuple[float, float], drift: float = 1.0
 ) -> list[Image.Image]:
-    """A pan and zoom over `images` (one each frame): the square moves from one random place and size to another."""
+    """A pan and zoom over `images` (one per frame): the square moves from one random place and size to another."""
     side = min(images[0].size)
     start, end = rng.uniform(*zoom), rng.uniform(*zoom)
     here = (rng.random(), rng.random())
@@ -87,7 +88,7 @@ def photo_stretch(photo: Image.Image, count: int, rng: random.Random) -> list[Im
     pasted = []
     for frame in frames:
         canvas = behind.copy()
-        top = (out_px - box[1]) // 2 if wide else 0  # a wide picture keeps its proportions: it loses its edges
+        top = (out_px - box[1]) // 2 if wide else 0  # a wide picture is cropped to keep its proportions
         canvas.paste(
             frame.crop((0, top, out_px, top + box[1])) if wide else frame.resize(box, Image.Resampling.BILINEAR), corner
         )
@@ -108,8 +109,9 @@ def clip_stretch(clip: tuple[Sequence[Image.Image], float], count: int, rng: ran
 
 
 def scrap_stretch(photo: Image.Image, count: int, rng: random.Random) -> list[Image.Image]:
-    """Frames of a small corner of a photo: photographic quality, mostly no object. They keep "sharp photo" from
-    meaning "salient".
+    """Frames of a small corner of a photo: photographic quality, mostly without an object.
+
+    They keep "sharp photo" from meaning "salient".
     """
     side = min(photo.size) * rng.uniform(0.18, 0.35)
     x, y = rng.choice([0.0, 1.0, rng.random()]), rng.choice([0.0, 1.0])
@@ -122,8 +124,8 @@ def scrap_stretch(photo: Image.Image, count: int, rng: random.Random) -> list[Im
 def slate_stretch(count: int, rng: random.Random) -> list[Image.Image]:
     """Black, plain or graded frames and titles, as between the shots of any edited video."""
     side = rng.choice(SIDES_PX)
-    dark, light = sorted(np.array([rng.randrange(256) for _ in range(3)]) for _ in range(2)) if rng.random() < 0 else (
-        np.array([rng.randrange(256) for _ in range(3)]), np.array([rng.randrange(256) for _ in range(3)]))  # fmt: skip
+    rng.random()  # decides nothing any more, but without it every later draw would change
+    dark, light = (np.array([rng.randrange(256) for _ in range(3)]) for _ in range(2))
     if rng.random() < 0.4:
         dark = light = np.array([rng.choice([0, 0, 10, 255])] * 3)
     ramp = np.linspace(0, 1, side)[:, None, None]
@@ -138,7 +140,7 @@ def slate_stretch(count: int, rng: random.Random) -> list[Image.Image]:
 
 
 def degrade(frames: list[Image.Image], rng: random.Random) -> list[Image.Image]:
-    """What cameras, editors and encoders do to a stretch, drawn once a stretch. In and out: squares of one size."""
+    """What cameras, editors and encoders do, drawn once per stretch. Takes and returns squares of one size."""
     if rng.random() < 0.6:
         colour, light, contrast = (
             rng.choice([1, 1, rng.uniform(0.0, 1.6)]),
@@ -176,7 +178,7 @@ def degrade(frames: list[Image.Image], rng: random.Random) -> list[Image.Image]:
 
 
 def h264_round_trip(frames: list[Image.Image], crf: int) -> list[Image.Image]:
-    """Encoded by libx264 and decoded again; square frames of even side."""
+    """Encodes with libx264 and decodes again. Frames are squares of even side."""
     buffer = io.BytesIO()
     with av.open(buffer, "w", format="matroska") as container:
         stream = container.add_stream(
@@ -198,7 +200,7 @@ def jpeg_round_trip(frame: Image.Image, quality: int) -> Image.Image:
 
 
 def pixels(frames: Sequence[Image.Image], size_px: int, crop: float = 0.875) -> np.ndarray:
-    """What the recogniser gets: the centred square of crop * shorter side, bicubic. (N, S, S, 3) uint8."""
+    """The recogniser's input: the centred square of crop * shorter side, bicubic. (N, S, S, 3) uint8."""
     out = []
     for frame in frames:
         side = min(frame.size) * crop

@@ -1,7 +1,7 @@
 """`nsnet train`: a dataset in, a checkpoint folder out. First the sampler, then the tag head on what it finds salient.
 
-An interrupted run is taken up where it was: the sampler's state is kept in the output folder after each epoch, under a
-name that follows from the data and the options, so that no other run can pick it up.
+An interrupted run resumes: the sampler's state is kept in the output folder after each epoch. Its name is a hash of the
+data and the options, so that no other run can pick it up.
 """
 
 from __future__ import annotations
@@ -40,19 +40,19 @@ METRIC_POLICIES = ("nsnet", "uniform", "dense")
 
 @dataclass(frozen=True, slots=True)
 class TrainOptions:
-    """What the user chose. kind: the labels as vocabulary, or the big fixed one of the preview network."""
+    """What the user chose. `kind`: the vocabulary is that of the labels, or the fixed one of the preview network."""
 
     kind: Kind = "own-vocabulary"
     epochs: int = 40
     seed: int = 0
     frames: int = 4
-    """K that the checkpoint is for."""
+    """K, the number of frames to recognise, that the checkpoint is made for."""
     preview: int = 128
 
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """What training made. head None: a fixed vocabulary."""
+    """What training made. `head` is None for a fixed vocabulary."""
 
     sampler: Sampler
     head: FittedHead | None
@@ -69,12 +69,12 @@ def train(
     say: Callable[[str], None] = lambda message: None,
     progress: Callable[[EpochReport], None] = lambda report: None,
 ) -> dict[str, Any]:
-    """Fit on a dealt dataset, write the folder `out`, give back its config. Raises UsageError, WeightsError."""
+    """Trains on a dataset with splits, writes the folder `out`, returns its config. Raises UsageError, WeightsError."""
     check(dataset, options)
     networks = _networks(dataset, base, options.kind == "own-vocabulary")
     state = out / STATE_FOLDER / f"{_fingerprint(dataset, base, options)}.pt"
     if state.exists():
-        say(f"taking up the interrupted run in {out}")
+        say(f"resuming the interrupted run in {out}")
     try:
         with one_thread():
             made = fit_all(dataset, options, state=state, progress=progress)
@@ -94,7 +94,7 @@ def train(
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Sums are added up in one order whatever the number of cores, so that the same seed gives the same bytes."""
+    """One thread adds sums in the same order on any number of cores: the same seed gives the same bytes."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -110,10 +110,10 @@ def fit_all(
     state: Path | None = None,
     progress: Callable[[EpochReport], None] = lambda report: None,
 ) -> Trained:
-    """Fit on the dataset's train videos, stop early on its val videos, measure on val and test.
+    """Trains on the train videos, stops early by the val videos, measures on val and test.
 
-    The head chooses its own strictness within what it is given; so after the measurement it is fitted anew on train and
-    val: with little data a fifth more is worth several points.
+    The head chooses its weight decay within its own data, so it needs no val videos. Once it is measured on them it is
+    fitted again on train and val: with little data a fifth more is worth several points.
     """
     own = options.kind == "own-vocabulary"
     fitted, val = dataset.of("train"), dataset.of("val")
@@ -140,7 +140,7 @@ def fit_all(
 def _held_out_metrics(
     dataset: Dataset, split: Split, sampler: Sampler, head: FittedHead, options: TrainOptions
 ) -> dict[str, float]:
-    """Top-1 and mAP of the videos of a split that the head has not seen."""
+    """Top-1 and mAP of a split that the head has not seen."""
     videos = dataset.of(split)
     if not videos:
         return {}
@@ -153,7 +153,7 @@ def _held_out_metrics(
 
 
 def _head(sampler: Sampler, examples: Sequence[Example], dataset: Dataset, options: TrainOptions) -> FittedHead:
-    """The head learns from every frame in proportion to its saliency: so it will be asked."""
+    """Fits the head to every frame in proportion to its saliency, as frames are weighted when tagging."""
     targets = np.zeros((len(examples), len(dataset.vocabulary)))
     for row, example in enumerate(examples):
         targets[row, list(example.labels)] = 1
@@ -169,7 +169,7 @@ def _head(sampler: Sampler, examples: Sequence[Example], dataset: Dataset, optio
 def score(
     examples: Sequence[Example], sampler: Sampler, head: FittedHead, multi_label: bool
 ) -> tuple[ScoredVideo, ...]:
-    """Saliency and tag scores of examples, for the policies to be judged on."""
+    """Saliency and tag scores of examples, to judge the policies on."""
     found = saliency(sampler, [sequence(example) for example in examples])
     return tuple(
         ScoredVideo(
@@ -186,7 +186,7 @@ def score(
 
 
 def _recogniser(example: Example) -> np.ndarray:
-    """(T, D2); ready features without the recogniser's own are judged by the preview's."""
+    """(T, D2): features of the recogniser, or of the preview if ready features have none."""
     return np.asarray(example.features if example.recogniser is None else example.recogniser, np.float32)
 
 
@@ -195,7 +195,7 @@ def _confidence(example: Example) -> np.ndarray | None:
 
 
 def sequence(example: Example) -> FeatureSequence:
-    """As the sampler's training takes it."""
+    """An example as the sampler's training takes it."""
     return FeatureSequence(
         features=example.features,
         times=example.times,
@@ -207,21 +207,19 @@ def sequence(example: Example) -> FeatureSequence:
 
 
 def check(dataset: Dataset, options: TrainOptions) -> None:
-    """Whether this dataset can be trained on. Raises UsageError."""
+    """Raises UsageError if this dataset cannot be trained on."""
     used = {label for example in dataset.of("train") for label in example.labels}
     if options.kind == "own-vocabulary":
         if len(dataset.vocabulary) < 2:
-            raise UsageError(
-                f"{dataset.source} has one label, {dataset.vocabulary[0].name!r}", "tags need at least two"
-            )
+            raise UsageError(f"{dataset.source} has one label, {dataset.vocabulary[0].name!r}", "give at least two")
         if unseen := [tag.name for i, tag in enumerate(dataset.vocabulary) if i not in used]:
-            raise UsageError(f"no training video shows {unseen[0]!r}", "give it one, or leave the label out")
+            raise UsageError(f"no training video shows {unseen[0]!r}", "add one, or leave the label out")
     elif any(example.logits is None for example in dataset.examples):
         raise UsageError(f"{dataset.source} has no logits of the preview network", "--vocabulary imagenet needs them")
 
 
 def tensors(made: Trained) -> dict[str, np.ndarray]:
-    """model.safetensors: `sampler.*`, and `head.weight`, `head.bias` of an own vocabulary."""
+    """The arrays of model.safetensors: `sampler.*`, and `head.weight`, `head.bias` of an own vocabulary."""
     found = {f"sampler.{key}": value.detach().cpu().numpy() for key, value in made.sampler.state_dict().items()}
     if made.head is not None:
         found |= {"head.weight": made.head.weight, "head.bias": made.head.bias}
@@ -250,14 +248,14 @@ def _config(dataset: Dataset, base: Checkpoint, options: TrainOptions, made: Tra
 
 
 def _networks(dataset: Dataset, base: Checkpoint, own: bool) -> dict[str, Any]:
-    """The networks that made the features. Ready features of another width are an unknown network's: said so."""
+    """The networks that made the features. Ready features of another width come from an unknown network."""
     first = dataset.examples[0]
     fits = first.features.shape[1] == feature_width(base.preview)
     if own:
         fits = fits and first.recogniser is not None and first.recogniser.shape[1] == feature_width(base.recogniser)
     elif not fits:
         raise UsageError(
-            f"{dataset.source} has {first.features.shape[1]} features a frame, {base.preview.network.name} has"
+            f"{dataset.source} has {first.features.shape[1]} features per frame, {base.preview.network.name} has"
             f" {feature_width(base.preview)}",
             "--vocabulary imagenet needs that network's features",
         )
@@ -279,7 +277,7 @@ def feature_width(use: NetworkUse) -> int:
 
 
 def _fingerprint(dataset: Dataset, base: Checkpoint, options: TrainOptions) -> str:
-    """20 hex digits over everything that training depends on; file names do not enter."""
+    """20 hex digits over everything that training depends on, without file names."""
     digest = hashlib.sha256()
     parts: Mapping[str, Any] = {**asdict(options), "networks": [network_identity(base.preview)]}
     digest.update(json.dumps(parts, sort_keys=True).encode())

@@ -152,10 +152,6 @@ def network_file_entry(row: NetworkRow) -> FileEntry:
     return (here or hub or entries)[0]
 
 
-def source_entries(row: NetworkRow) -> list[FileEntry]:
-    return [_source_file(row.name, source) for source in row.sources]
-
-
 def missing_files(entries: Iterable[Entry]) -> list[FileEntry]:
     """What a pull of `entries` would fetch, each file once."""
     return list({(file.owner, file.file): file for entry in entries for file in entry.missing}.values())

@@ -1,7 +1,6 @@
 """What a download tells its user: a bar on a terminal, plain lines elsewhere, nothing when asked to be quiet.
 
-The bar goes to stderr, lines go to the logger (which the command line shows, or not with --quiet). `use(...)` replaces
-the reporter for a block.
+The bar goes to stderr, lines go to the logger (which the command line shows, or not with --quiet).
 """
 
 from __future__ import annotations
@@ -10,9 +9,6 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
 from typing import Protocol
 
 PLAIN_LINE_EVERY_S = 5.0
@@ -21,18 +17,6 @@ logger = logging.getLogger("nsnet_cli.weights")
 
 
 class Reporter(Protocol):
-    def start(self, name: str, total_bytes: int | None) -> None: ...
-
-    def advance(self, done_bytes: int) -> None: ...
-
-    def finish(self, ok: bool) -> None: ...
-
-    def note(self, text: str) -> None: ...
-
-
-class Silent:
-    """Says nothing."""
-
     def start(self, name: str, total_bytes: int | None) -> None: ...
 
     def advance(self, done_bytes: int) -> None: ...
@@ -103,14 +87,8 @@ class Bar:
             logger.info("%s", text)
 
 
-_current: ContextVar[Reporter | None] = ContextVar("nsnet_download_reporter", default=None)
-
-
 def current() -> Reporter:
-    """The reporter in use: the one given to `use`, else a bar on a terminal and lines elsewhere."""
-    reporter = _current.get()
-    if reporter is not None:
-        return reporter
+    """A bar on a terminal, lines elsewhere."""
     # The command line's console hangs on the logger; it knows of --quiet.
     consoles = [getattr(handler, "console", None) for handler in logging.getLogger("nsnet_cli").handlers]
     quiet = any(getattr(console, "quiet", False) for console in consoles)
@@ -120,15 +98,6 @@ def current() -> Reporter:
 
 def note(text: str) -> None:
     current().note(text)
-
-
-@contextmanager
-def use(reporter: Reporter) -> Iterator[None]:
-    token = _current.set(reporter)
-    try:
-        yield
-    finally:
-        _current.reset(token)
 
 
 def megabytes(size_bytes: int | None) -> str:

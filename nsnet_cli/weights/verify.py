@@ -7,7 +7,7 @@ from pathlib import Path
 from nsnet_cli.errors import WeightsError
 from nsnet_cli.weights import progress
 from nsnet_cli.weights.files import expected_sha256, repo_cache
-from nsnet_cli.weights.memory import forget, pin, pinned_sha256, remembered_sha256, sha256_of
+from nsnet_cli.weights.memory import forget, pin, remembered_sha256, sha256_of
 from nsnet_cli.weights.rows import HubSource, Source
 
 
@@ -64,7 +64,3 @@ def remove_cached(source: HubSource) -> int:
             break
         parent.rmdir()
     return size
-
-
-def is_pinned(source: HubSource) -> bool:
-    return source.sha256 is None and pinned_sha256(source) is not None
