@@ -2,21 +2,12 @@
 
 A file name may hold anything but NUL and '/': control characters, quotes, bytes that are not UTF-8. So there are:
 
-<<<<<<< HEAD
 - `printable(text)`, for people (table, CSV): doubles backslashes and escapes control characters and bytes that are not
-  UTF-8 (`\\n`, `\\x1b`, `\\xff`). Such a name can neither break a line nor control the terminal. `unprintable` reverses
-  it. `harmless(text)` does the same for whole messages, but leaves backslashes alone.
+  UTF-8 (`\\n`, `\\x1b`, `\\xff`). Such a name can neither break a line nor control the terminal.
+  `harmless(text)` does the same for whole messages, but leaves backslashes alone.
 - `spreadsheet_cell(text)`, for CSV: puts an apostrophe before what a spreadsheet would take for a formula.
 - `json_text(object)`, for programs: JSON in UTF-8, with the same characters as `\\uXXXX`. A byte 0xNN that is not
   UTF-8 is `\\udcNN` (PEP 383). In Python, `os.fsencode(json.loads(line)["path"])` gives the exact name.
-=======
-- `printable(text)`, for people (table, CSV): a backslash is doubled, control characters and bytes that are no UTF-8
-  become escapes (`\\n`, `\\x1b`, `\\xff`): such a name neither breaks a line nor steers the terminal, and
-  can be read back. `harmless(text)` is the same for whole messages, backslashes left alone.
-- `spreadsheet_cell(text)`, for CSV: what a spreadsheet would take for a formula begins with an apostrophe.
-- `json_text(object)`, for programs: JSON in UTF-8, with those same characters as `\\uXXXX`. A byte 0xNN that is no
-  UTF-8 is `\\udcNN` (PEP 383): Python's `os.fsencode(json.loads(line)["path"])` is the exact name again.
->>>>>>> english3
 """
 
 from __future__ import annotations
@@ -40,22 +31,6 @@ def harmless(text: str) -> str:
     return UNSAFE.sub(_escape, text)
 
 
-<<<<<<< HEAD
-def unprintable(text: str) -> str:
-    """Returns the exact name that `printable` was given."""
-
-    def back(match: re.Match[str]) -> str:
-        code = match[1]
-        if code[0] in "xu" and len(code) > 1:
-            number = int(code[1:], 16)
-            return chr(0xDC00 + number) if code[0] == "x" and number >= 0xA0 else chr(number)
-        return {"n": "\n", "r": "\r", "t": "\t"}.get(code, code)
-
-    return re.sub(r"\\(x[0-9a-f]{2}|u[0-9a-f]{4}|.)", back, text)
-
-
-=======
->>>>>>> english3
 def _escape(match: re.Match[str]) -> str:
     char = match[0]
     code = ord(char)
@@ -74,23 +49,11 @@ NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 def spreadsheet_cell(text: str) -> str:
     """Returns a CSV cell that no spreadsheet takes for a formula: '=1+1' -> "'=1+1". Numbers do not change.
 
-<<<<<<< HEAD
-    `text` comes from `printable`. `spreadsheet_text` reverses this.
-=======
     `text` went through `printable`. Without its first apostrophe the cell is `text` again.
->>>>>>> english3
     """
     return f"'{text}" if FORMULA.match(text) and not NUMBER.fullmatch(text) else text
 
 
-<<<<<<< HEAD
-def spreadsheet_text(cell: str) -> str:
-    """Reverses `spreadsheet_cell`: removes one apostrophe from the beginning."""
-    return cell.removeprefix("'")
-
-
-=======
->>>>>>> english3
 def json_text(value: Any, indent: int | None = None) -> str:
     """Returns JSON that is safe for any UTF-8 reader and terminal, without a final newline. NaN raises ValueError."""
     text = json.dumps(value, ensure_ascii=False, allow_nan=False, indent=indent, default=lambda scalar: scalar.item())

@@ -123,13 +123,8 @@ def test_complaints(videos: Path, tmp_path: Path, capfd: pytest.CaptureFixture[s
     assert "no row of split 'val'" in capfd.readouterr().err
 
 
-<<<<<<< HEAD
 @pytest.mark.parametrize("command", ["evaluate", pytest.param("train", marks=pytest.mark.torch)])
-def test_decoders_that_die_are_no_smaller_sample(
-=======
-@pytest.mark.parametrize("command", ["evaluate", "train"])
 def test_dying_decoders_end_the_evaluation(
->>>>>>> english3
     command: str, videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """Real crashes. A figure over the surviving videos would be worse than none."""

@@ -106,13 +106,8 @@ def test_only_leftovers_of_dead_processes_of_this_machine_are_swept(tmp_path: Pa
     sweep(tmp_path / "nowhere")
 
 
-<<<<<<< HEAD
-def test_no_other_place_renames_a_file() -> None:
-    """Files go through write_whole. An export is a folder: it is made, and removed, under another name."""
-=======
 def test_only_write_whole_renames_files() -> None:
     """All files go through write_whole. Only exports, which are folders, are made and removed under another name."""
->>>>>>> english3
     renames = re.compile(r"\.replace\((?![^()]*[,=])|os\.(rename|replace)\(|\.rename\(|mkstemp|NamedTemporaryFile")
     found = [
         path.relative_to(PACKAGE).as_posix()
