@@ -8,7 +8,7 @@ How a command is added (the convention for every file of this folder):
 - The module is imported when its command is run, not before; torch, av, openvino, matplotlib and the like are imported
   inside functions.
 - A command returns its exit code (None is 0) or raises an NsnetError. It never prints: data goes through
-  `Console.data`, all else through the Console's other methods. Rooms below the command line speak through `logging`
+  `Console.data`, all else through the Console's other methods. Library code speaks through `logging`
   (loggers named "nsnet_cli..."; INFO is shown, DEBUG with --verbose).
 - Shared options come from nsnet_cli/cli/options.py: their default, range, help and environment variable are said once.
 """

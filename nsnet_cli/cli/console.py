@@ -10,12 +10,16 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING
 
-from nsnet_cli.cli.progress import PlainProgress, Progress
+from nsnet_cli.cli.progress import PlainDownload, PlainProgress
 from nsnet_cli.cli.streams import write_all
 from nsnet_cli.errors import EXIT_UNEXPECTED, OutputError
+from nsnet_cli.progress import Progress, show_with
 from nsnet_cli.text import harmless
+
+if TYPE_CHECKING:
+    from nsnet_cli.cli.live_progress import LiveProgress
 
 
 class ReaderGone(Exception):  # noqa: N818
@@ -28,8 +32,9 @@ class Console:
     def __init__(self, quiet: bool = False, verbose: bool = False) -> None:
         self.quiet, self.verbose = quiet, verbose and not quiet
         self.interactive = not quiet and _is_terminal(sys.stderr) and os.environ.get("TERM") != "dumb"
-        self._live: Any = None
+        self._live: LiveProgress | None = None
         _Handler.install(self)
+        show_with(self._show)
 
     # -- stdout
 
@@ -84,8 +89,8 @@ class Console:
 
     @contextmanager
     def _paused(self) -> Iterator[None]:
-        """Lift a live progress bar off the terminal while a line is written."""
-        live = self._live
+        """Take a live progress bar off the terminal while a line is written."""
+        live = self._top_bar()
         if live is None:
             yield
             return
@@ -95,28 +100,26 @@ class Console:
         finally:
             live.resume()
 
-    @contextmanager
-    def progress(self, label: str, total: int | None, unit: str = "files") -> Iterator[Progress]:
-        """A bar on a terminal, a plain line every 10 s elsewhere, nothing with --quiet; other lines stay whole."""
-        bar: Progress
+    def _top_bar(self) -> LiveProgress | None:
+        while self._live is not None and self._live.closed:
+            self._live = self._live.over
+        return self._live
+
+    def _show(self, label: str, total: int | None, unit: str) -> Progress:
+        """How nsnet_cli.progress is shown: a bar on a terminal, plain lines elsewhere, nothing with --quiet."""
         if self.quiet:
-            bar = Progress()
-        elif self.interactive:
+            return Progress()
+        download = unit == "bytes"
+        if self.interactive and not (download and _hub_bars_unwanted()):
             from nsnet_cli.cli.live_progress import LiveProgress
 
-            bar = LiveProgress(sys.stderr, label, total, unit)
-        else:
-            bar = PlainProgress(self.info, label, total, unit)
-        previous, self._live = self._live, bar if self.interactive else None
-        try:
-            yield bar
-        finally:
-            bar.close()
-            self._live = previous
+            self._live = LiveProgress(sys.stderr, label, total, unit, over=self._top_bar())
+            return self._live
+        return PlainDownload(self.info, label, total) if download else PlainProgress(self.info, label, total, unit)
 
 
 class _Handler(logging.Handler):
-    """The rooms below speak through logging; the newest Console is where it comes out."""
+    """Shows the messages of the library (loggers named "nsnet_cli...") on the newest Console."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -145,6 +148,10 @@ class _Handler(logging.Handler):
             self.console.info(message)
         else:
             self.console.detail(message)
+
+
+def _hub_bars_unwanted() -> bool:
+    return os.environ.get("HF_HUB_DISABLE_PROGRESS_BARS", "").upper() in ("1", "ON", "YES", "TRUE")
 
 
 def _is_terminal(stream: IO[str]) -> bool:

@@ -59,7 +59,7 @@ def evaluate(
     from nsnet_cli.evaluation import show
     from nsnet_cli.evaluation.evaluate import to_dict
     from nsnet_cli.labelled.gather import ReadSettings
-    from nsnet_cli.text import harmless, json_text
+    from nsnet_cli.text import json_text
     from nsnet_cli.weights.checkpoint import resolve_checkpoint
 
     if json and csv:
@@ -68,7 +68,7 @@ def evaluate(
     console, ks, row = shared.console(), _budgets(frames), resolve_checkpoint(shared.checkpoint)
     chosen = _of_split(read_label_file(labels, console), split, console)
     if str(row.training.get("data")) == str(labels) and not any(video.split == "test" for video in chosen.videos):
-        console.warn(harmless(f"{row.name} was trained on {labels}: these figures flatter it"))
+        console.warn(f"{row.name} was trained on {labels}: these figures flatter it")
     settings = ReadSettings(shared.preview or row.preview_frames, shared.device, shared.decoder, shared.jobs)
     report = _run(chosen, row, settings, ks, shared.seed, console)
     if json:
@@ -119,14 +119,13 @@ def _run(
     from nsnet_cli.evaluation.timing import measure
     from nsnet_cli.labelled.labels import label_indices
     from nsnet_cli.nets.build import build_engine
-    from nsnet_cli.text import harmless
     from nsnet_cli.video.pool import DecodePool
 
     indices = dict(
         zip((v.path for v in labels.videos), label_indices(labels.videos, checkpoint.vocabulary), strict=True)
     )
     found: list[tuple[LabelledVideo, VideoFeatures]] = gather(labels, checkpoint, settings, console)
-    engine = build_engine(checkpoint, settings.device, say=lambda message: console.info(harmless(message)))
+    engine = build_engine(checkpoint, settings.device)
     if checkpoint.sampler is None:
         console.warn(f"{checkpoint.name} has no trained sampler: nsnet, nsnet-fsm and nsnet-vgm are left out")
     videos = [score_video(v, indices[v.path], f, checkpoint, engine) for v, f in found]

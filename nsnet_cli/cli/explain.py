@@ -83,7 +83,8 @@ def tag_one(video: str, shared: Shared, *, jpegs: bool) -> VideoResult:
     from nsnet_cli.run.opening import prepare
 
     opening = prepare(shared.asked(), jpegs=jpegs, threads=usable_cores())
-    with closing(opening.one_by_one([Job(video, Path(video).name)], shared.timeout_s)) as finished:  # type: ignore[type-var]
+    jobs = [Job(video, Path(video).name)]
+    with closing(opening.one_by_one(jobs, shared.timeout_s)) as finished:  # type: ignore[type-var]
         return next(finished).result
 
 

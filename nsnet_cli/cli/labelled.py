@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nsnet_cli.cli.console import Console
-from nsnet_cli.text import harmless
 
 if TYPE_CHECKING:
     from nsnet_cli.labelled.features import VideoFeatures
@@ -24,7 +23,7 @@ def read_label_file(source: Path, console: Console) -> LabelSet:
 
     labels = read_labels(source)
     for video in labels.missing[:MOST_NAMED]:
-        console.warn(harmless(f"{video.where}: no file {video.path}"))
+        console.warn(f"{video.where}: no file {video.path}")
     if len(labels.missing) > MOST_NAMED:
         console.warn(f"{len(labels.missing)} videos are missing in all")
     return labels
@@ -36,17 +35,9 @@ def gather(
     """Features of the videos that can be read, in the order of the labels, with a warning for the others."""
     from nsnet_cli.labelled.gather import gather as gather_all
 
-    with console.progress("extracting features", len(labels.videos), "videos") as bar:
-        found = gather_all(
-            labels,
-            checkpoint,
-            settings,
-            recogniser=recogniser,
-            say=lambda message: console.info(harmless(message)),
-            progress=bar.advance,
-        )
+    found = gather_all(labels, checkpoint, settings, recogniser=recogniser)
     for error in found.failed[:MOST_NAMED]:
-        console.warn(harmless(str(error)))
+        console.warn(str(error))
     if len(found.failed) > MOST_NAMED:
         console.warn(f"{len(found.failed)} videos could not be read in all")
     if found.failed or labels.missing:

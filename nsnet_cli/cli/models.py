@@ -11,7 +11,7 @@ import typer
 from nsnet_cli.cli.console import Console
 from nsnet_cli.cli.options import TALKING, Command, Shared, new_app, shared
 from nsnet_cli.errors import EXIT_OK, EXIT_WEIGHTS, UsageError, WeightsError
-from nsnet_cli.text import json_text
+from nsnet_cli.text import json_text, megabytes
 
 if TYPE_CHECKING:
     from nsnet_cli.weights.catalog import Entry, FileEntry
@@ -277,8 +277,6 @@ def _here(entry: Entry) -> str:
 
 
 def _size(size_bytes: int | None) -> str:
-    from nsnet_cli.weights.progress import megabytes
-
     return megabytes(size_bytes) if size_bytes is not None else "?"
 
 

@@ -8,9 +8,9 @@ from nsnet_cli import startup
 from nsnet_cli.cli import signals
 from nsnet_cli.cli.console import Console
 from nsnet_cli.cli.finding import show_plan
-from nsnet_cli.cli.progress import Progress
 from nsnet_cli.errors import EXIT_NO_INPUT, EXIT_OK, EXIT_SOME_FAILED, EXIT_UNEXPECTED, UsageError
 from nsnet_cli.outputs.formats import FORMATS, Rows, Stdout
+from nsnet_cli.progress import Progress, progress
 from nsnet_cli.run.finding import left_out_words
 from nsnet_cli.run.tagging import Request, TaggingRun
 from nsnet_cli.text import printable
@@ -64,7 +64,7 @@ class TagRun:
     def _tag(self) -> None:
         rows, todo = self._rows(), self._run.todo
         try:
-            with self.console.progress("tagging", len(todo)) as bar:
+            with progress("tagging", len(todo)) as bar:
                 if rows is not None:
                     self.console.data(rows.head(), end="")
                 alone = len(todo) == 1  # then its frames are counted, not the videos

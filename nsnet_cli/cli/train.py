@@ -15,6 +15,7 @@ from nsnet_cli.errors import UsageError
 
 if TYPE_CHECKING:
     from nsnet_cli.labelled.gather import ReadSettings
+    from nsnet_cli.labelled.labels import Split
     from nsnet_cli.training.dataset import Dataset
     from nsnet_cli.training.train import TrainOptions
     from nsnet_cli.weights.checkpoint import Checkpoint, Kind
@@ -159,32 +160,15 @@ def _extracted(
 def _train(
     dataset: Dataset, base: Checkpoint, options: TrainOptions, output: Path, val_split: float, console: Console
 ) -> None:
-    from nsnet_cli.text import harmless
     from nsnet_cli.training.dataset import deal
-    from nsnet_cli.training.fit import EpochReport
     from nsnet_cli.training.train import train as run
     from nsnet_cli.weights.checkpoint import READY_FEATURES
 
     dealt = deal(dataset, val_split, options.seed)
-    counts = ", ".join(f"{n} {s}" for s in ("train", "val", "test") if (n := len(dealt.of(s))))  # type: ignore[arg-type]
-    console.info(harmless(f"{len(dealt.examples)} videos ({counts}), {len(dealt.vocabulary)} tags"))
-    with console.progress("training", options.epochs, "epochs") as bar:
-
-        def progress(report: EpochReport) -> None:
-            bar.update(done=report.epoch)
-            best = ", best so far" if report.best else ""
-            console.detail(f"epoch {report.epoch}: loss {report.loss:.4f}, held out {report.held_out_loss:.4f}{best}")
-
-        command = shlex.join(["nsnet", *sys.argv[1:]])
-        config = run(
-            dealt,
-            base,
-            options,
-            output,
-            command=command,
-            say=lambda message: console.info(harmless(message)),
-            progress=progress,
-        )
+    splits: tuple[Split, ...] = ("train", "val", "test")
+    counts = ", ".join(f"{count} {split}" for split in splits if (count := len(dealt.of(split))))
+    console.info(f"{len(dealt.examples)} videos ({counts}), {len(dealt.vocabulary)} tags")
+    config = run(dealt, base, options, output, command=shlex.join(["nsnet", *sys.argv[1:]]))
     _report(config["metrics"], options.frames, console)
     console.data(str(output))
     if config["preview"]["network"].startswith(READY_FEATURES):
@@ -192,7 +176,7 @@ def _train(
             "trained on ready features of an unknown network: no network of nsnet makes them, so it cannot tag"
         )
     else:
-        console.info(harmless(f"try it: nsnet tag --checkpoint {shlex.quote(str(output))} VIDEO"))
+        console.info(f"try it: nsnet tag --checkpoint {shlex.quote(str(output))} VIDEO")
 
 
 def _report(metrics: dict[str, float], frames: int, console: Console) -> None:

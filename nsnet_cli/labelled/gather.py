@@ -55,10 +55,8 @@ def gather(
     settings: ReadSettings,
     *,
     recogniser: bool = True,
-    say: Callable[[str], None] = lambda message: None,
-    progress: Callable[[], None] = lambda: None,
 ) -> Gathered:
-    """Features of all labelled videos that can be read; `progress` is called for each one that is done.
+    """Features of all labelled videos that can be read.
 
     Raises NoInputError where none can be read, LostVideosError where too many were lost to something else than the
     files.
@@ -68,12 +66,12 @@ def gather(
         extractor = Extractor(
             checkpoint=base,
             read=settings.options(checkpoint),
-            networks=_once(partial(build_engine, base, settings.device, say=say)),
+            networks=_once(partial(build_engine, base, settings.device)),
             open=pool.open,
             cache=FeatureCache(default_cache_dir()),
             recogniser=recogniser,
         )
-        found = extract_all([video.path for video in labels.videos], extractor, threads=jobs, progress=progress)
+        found = extract_all([video.path for video in labels.videos], extractor, threads=jobs)
     pairs = [(labels.videos[index], features) for index, features in found.videos.items()]
     return Gathered(pairs, list(found.failed.values()))
 

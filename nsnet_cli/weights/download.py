@@ -8,21 +8,25 @@ a lock around download and check, so that two processes never judge or remove ea
 from __future__ import annotations
 
 import hashlib
+import logging
 import shutil
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 from nsnet_cli import __version__
 from nsnet_cli.errors import WeightsError
-from nsnet_cli.weights import progress
+from nsnet_cli.progress import Progress, progress
+from nsnet_cli.text import megabytes
 from nsnet_cli.weights.faults import StalledError, UnreachableError, weights_error
 from nsnet_cli.weights.files import cached_file, expected_sha256, repo_cache
 from nsnet_cli.weights.rows import HubSource
 from nsnet_cli.weights.verify import check_cached
+
+logger = logging.getLogger(__name__)
 
 ATTEMPTS = 3
 SLOWEST_BYTES_PER_S = 1024
@@ -36,14 +40,13 @@ def fetch(source: HubSource, name: str) -> Path:
     """
     from huggingface_hub import constants
 
-    reporter = progress.current()
     try:
-        with _exclusive(source, reporter):
+        with _exclusive(source):
             path = cached_file(source)
             if path is None:
                 metadata = remote_file(source, name)
                 _check_space(metadata.size_bytes, name)
-                path = _download(source, name, metadata.size_bytes, reporter)
+                path = _download(source, name, metadata.size_bytes)
             check_cached(source, name, path)
             return path
     except WeightsError:
@@ -90,13 +93,13 @@ def remote_file(source: HubSource, name: str) -> RemoteFile:
     return RemoteFile(found.commit_hash, offered, found.size)
 
 
-def _download(source: HubSource, name: str, size_bytes: int | None, reporter: progress.Reporter) -> Path:
+def _download(source: HubSource, name: str, size_bytes: int | None) -> Path:
     import httpx2
     from huggingface_hub import constants, hf_hub_download
 
-    watch = TransferWatch(reporter, f"{name} ({source.repo_id})", size_bytes, constants.HF_HUB_DOWNLOAD_TIMEOUT)
-    ok = False
-    try:
+    with ExitStack() as shown:
+        label = f"{name} ({source.repo_id})"
+        watch = TransferWatch(shown, label, size_bytes, constants.HF_HUB_DOWNLOAD_TIMEOUT)
         bar: Any = watch.bar  # a function where the client wants a class; it only calls it
         with client(watch):
             for attempt in range(1, ATTEMPTS + 1):
@@ -115,19 +118,19 @@ def _download(source: HubSource, name: str, size_bytes: int | None, reporter: pr
                         raise
                     watch.begin_again()
                     time.sleep(1)
-        ok = True
         return Path(path)
-    finally:
-        watch.close(ok)
 
 
 class TransferWatch:
-    """Counts bytes for the reporter, and ends a transfer that stands still, creeps, or cannot be reached any more."""
+    """Counts bytes, and ends a transfer that stands still, creeps, or cannot be reached any more.
 
-    def __init__(self, reporter: progress.Reporter, label: str, size_bytes: int | None, patience_s: float) -> None:
-        self.reporter, self.label, self.total, self.patience_s = reporter, label, size_bytes, patience_s
+    `shown`: where the progress is entered when the first byte comes. Whoever made this closes it.
+    """
+
+    def __init__(self, shown: ExitStack, label: str, size_bytes: int | None, patience_s: float) -> None:
+        self.shown, self.label, self.total, self.patience_s = shown, label, size_bytes, patience_s
         self.done = self.window_bytes = 0
-        self.started = False
+        self.progress: Progress | None = None
         self.last_byte = self.last_request = self.window_start = time.monotonic()
         self.seen: set[tuple[str, str]] = set()
 
@@ -137,7 +140,7 @@ class TransferWatch:
 
     def begin_again(self) -> None:
         """The file is asked for anew, from its first byte."""
-        self.reporter.note(f"{self.label}: connection lost after {progress.megabytes(self.done)}, trying again")
+        logger.info("%s: connection lost after %s, trying again", self.label, megabytes(self.done))
         self.done, self.seen = 0, set()
 
     def __enter__(self) -> TransferWatch:
@@ -150,8 +153,9 @@ class TransferWatch:
         self.done += count
         self.window_bytes += count
         self.last_byte = now
-        self._begin()
-        self.reporter.advance(self.done)
+        if self.progress is None:
+            self.progress = self.shown.enter_context(progress(self.label, self.total, "bytes"))
+        self.progress.update(done=self.done)
         if (passed := now - self.window_start) >= self.patience_s:
             if self.window_bytes < SLOWEST_BYTES_PER_S * passed and self.done != self.total:
                 raise StalledError(f"only {self.window_bytes} bytes came in {passed:.0f} s")
@@ -169,17 +173,8 @@ class TransferWatch:
         if request.method == "HEAD":
             raise UnreachableError("the Hub answered once and then no more")
         if silent_s >= self.patience_s:
-            raise StalledError(f"nothing came for {silent_s:.0f} s, after {progress.megabytes(self.done)}")
-        self.reporter.note(f"{self.label}: connection lost after {progress.megabytes(self.done)}, resuming")
-
-    def close(self, ok: bool) -> None:
-        if self.started:
-            self.reporter.finish(ok)
-
-    def _begin(self) -> None:
-        if not self.started:
-            self.started = True
-            self.reporter.start(self.label, self.total)
+            raise StalledError(f"nothing came for {silent_s:.0f} s, after {megabytes(self.done)}")
+        logger.info("%s: connection lost after %s, resuming", self.label, megabytes(self.done))
 
 
 _settings_lock = threading.Lock()
@@ -198,31 +193,32 @@ def client(watch: TransferWatch | None = None) -> Iterator[None]:
     import warnings
 
     from huggingface_hub import constants
-    from huggingface_hub.utils import get_session, logging
+    from huggingface_hub.utils import get_session
+    from huggingface_hub.utils import logging as hub_logging
 
     changes: dict[str, bool | None] = {"DOWNLOAD_CHUNK_SIZE": None}
     changes |= {key: True for key in ("HF_HUB_DISABLE_XET", "HF_HUB_DISABLE_TELEMETRY") if key not in os.environ}
     with _settings_lock, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # its warning of a full disk; ours comes first
         before = {key: getattr(constants, key) for key in changes}
-        verbosity, session = logging.get_verbosity(), get_session()
+        verbosity, session = hub_logging.get_verbosity(), get_session()
         hooks = session.event_hooks
         try:
             for key, value in changes.items():
                 setattr(constants, key, value)
-            logging.set_verbosity_error()
+            hub_logging.set_verbosity_error()
             if watch is not None:
                 session.event_hooks = {**hooks, "request": [*hooks["request"], watch.on_request]}
             yield
         finally:
             session.event_hooks = hooks
-            logging.set_verbosity(verbosity)
+            hub_logging.set_verbosity(verbosity)
             for key, value in before.items():
                 setattr(constants, key, value)
 
 
 @contextmanager
-def _exclusive(source: HubSource, reporter: progress.Reporter) -> Iterator[None]:
+def _exclusive(source: HubSource) -> Iterator[None]:
     """One process at a time per file, from the look into the cache to the checked hash. It dies with its process."""
     from filelock import Timeout
     from huggingface_hub.utils import WeakFileLock
@@ -236,7 +232,7 @@ def _exclusive(source: HubSource, reporter: progress.Reporter) -> Iterator[None]
             yield
             return
     except Timeout:
-        reporter.note(f"another process is downloading {source.repo_id}; waiting for it")
+        logger.info("another process is downloading %s; waiting for it", source.repo_id)
     with WeakFileLock(path):
         yield
 
@@ -249,6 +245,6 @@ def _check_space(size_bytes: int | None, name: str) -> None:
         folder = folder.parent
     free = shutil.disk_usage(folder).free
     if size_bytes is not None and free < size_bytes:
-        sizes = f"it takes {progress.megabytes(size_bytes)}, {folder} has {progress.megabytes(free)} free"
+        sizes = f"it takes {megabytes(size_bytes)}, {folder} has {megabytes(free)} free"
         hint = f"free some space or set HF_HOME to another disk, then: nsnet models pull {name}"
         raise WeightsError(f"cannot download {name}: {sizes}", hint, "no_space")

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 from nsnet_cli.errors import WeightsError
-from nsnet_cli.weights import progress
 from nsnet_cli.weights.files import expected_sha256, repo_cache
 from nsnet_cli.weights.memory import forget, pin, pinned_sha256, remembered_sha256, sha256_of
 from nsnet_cli.weights.rows import HubSource, Source
+
+logger = logging.getLogger(__name__)
 
 
 def check(source: Source, name: str, path: Path, *, anew: bool = False) -> str:
@@ -34,7 +36,7 @@ def check_cached(source: HubSource, name: str, path: Path, *, anew: bool = False
     wanted = expected_sha256(source)
     if wanted is None:
         lock = pin(source, found, path.stat().st_size)
-        progress.note(f"the row of {name} has no sha256: {source.file} is pinned to {found[:12]}… in {lock}")
+        logger.info("the row of %s has no sha256: %s is pinned to %s… in %s", name, source.file, found[:12], lock)
     elif found != wanted:
         whose = "the row" if source.sha256 else "the lock file"
         remove_cached(source)
