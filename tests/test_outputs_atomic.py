@@ -108,7 +108,7 @@ def test_only_what_killed_processes_of_this_machine_left_is_swept(tmp_path: Path
 
 def test_no_other_place_renames_a_file() -> None:
     """Files go through write_whole. An export is a folder: it is made, and removed, under another name."""
-    renames = re.compile(r"\.replace\((?![^()]*,)|os\.(rename|replace)\(|\.rename\(|mkstemp|NamedTemporaryFile")
+    renames = re.compile(r"\.replace\((?![^()]*[,=])|os\.(rename|replace)\(|\.rename\(|mkstemp|NamedTemporaryFile")
     found = [
         path.relative_to(PACKAGE).as_posix()
         for path in sorted(PACKAGE.rglob("*.py"))

@@ -97,9 +97,9 @@ def test_registry_and_vocabulary_files_too(tmp_path: Path, monkeypatch: pytest.M
         handle.truncate(10 << 30)
     for name in ("/dev/zero", str(tmp_path / "pipe"), str(tmp_path / "huge.txt")):
         monkeypatch.setenv("NSNET_WEIGHTS", name)
-        with at_once(), pytest.raises(WeightsError, match=r"regular file|at most"):
+        with at_once(), pytest.raises(WeightsError, match=r"regular file|the limit is"):
             load_registry()
-        with at_once(), pytest.raises(WeightsError, match=r"regular file|at most"):
+        with at_once(), pytest.raises(WeightsError, match=r"regular file|the limit is"):
             load_vocabulary(name)
 
 
