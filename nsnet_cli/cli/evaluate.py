@@ -22,38 +22,42 @@ app = new_app()
 SplitName = Literal["auto", "all", "train", "val", "test"]
 
 
+Labels = Annotated[
+    Path,
+    typer.Argument(
+        help="CSV with path,label[;label...][,split][,segments], or a folder with one folder per class.",
+        metavar="LABELS",
+    ),
+]
+Budgets = Annotated[
+    str,
+    typer.Option(
+        "--frames", "-K", metavar="K,K,...", help="Numbers of recognised frames to compare.", rich_help_panel=SAMPLING
+    ),
+]
+Split = Annotated[
+    SplitName,
+    typer.Option("--split", help="Rows to measure on; auto: the rows marked test, or all rows if none is."),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.", rich_help_panel=OUTPUT)]
+AsCsv = Annotated[bool, typer.Option("--csv", help="Print CSV.", rich_help_panel=OUTPUT)]
+Plot = Annotated[
+    Path | None,
+    typer.Option(
+        "--plot", metavar="FILE", help="Plot accuracy against GFLOPs and seconds as PNG.", rich_help_panel=OUTPUT
+    ),
+]
+
+
 @app.command(cls=Command)
 @shared("checkpoint", "preview", "seed", "device", "decoder", "jobs", *TALKING)
 def evaluate(
-    labels: Annotated[
-        Path,
-        typer.Argument(
-            help="CSV with path,label[;label...][,split][,segments], or a folder with one folder per class.",
-            metavar="LABELS",
-        ),
-    ],
-    frames: Annotated[
-        str,
-        typer.Option(
-            "--frames",
-            "-K",
-            metavar="K,K,...",
-            help="Numbers of recognised frames to compare.",
-            rich_help_panel=SAMPLING,
-        ),
-    ] = "1,2,4,8",
-    split: Annotated[
-        SplitName,
-        typer.Option("--split", help="Rows to measure on; auto: the rows marked test, or all rows if none is."),
-    ] = "auto",
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.", rich_help_panel=OUTPUT)] = False,
-    csv: Annotated[bool, typer.Option("--csv", help="Print CSV.", rich_help_panel=OUTPUT)] = False,
-    plot: Annotated[
-        Path | None,
-        typer.Option(
-            "--plot", metavar="FILE", help="Plot accuracy against GFLOPs and seconds as PNG.", rich_help_panel=OUTPUT
-        ),
-    ] = None,
+    labels: Labels,
+    frames: Budgets = "1,2,4,8",
+    split: Split = "auto",
+    json: AsJson = False,
+    csv: AsCsv = False,
+    plot: Plot = None,
     *,
     shared: Shared,
 ) -> int:
