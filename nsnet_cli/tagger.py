@@ -86,7 +86,7 @@ class Tagger:
             why = checkpoint.sampler_note or "no sampler is trained"
             logger.info("%s: %s; using --policy confidence", checkpoint.name, why)
             options = replace(options, policy="confidence")
-        return cls(checkpoint, build_engine(checkpoint, device, say=logger.info), options, read=read)
+        return cls(checkpoint, build_engine(checkpoint, device), options, read=read)
 
     def tag(self, path: str | Path, *, open: Opener = open_video) -> VideoResult:
         """Tag one video.

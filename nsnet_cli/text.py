@@ -60,6 +60,15 @@ def json_text(value: Any, indent: int | None = None) -> str:
     return re.sub(UNSAFE, lambda m: m[0] if m[0] == "\n" else f"\\u{ord(m[0]):04x}", text)
 
 
+def megabytes(size_bytes: int | None) -> str:
+    """12345678 -> '12.3 MB' (powers of ten, as the Hub shows sizes)."""
+    if size_bytes is None:
+        return "size unknown"
+    if size_bytes >= 1e9:
+        return f"{size_bytes / 1e9:.1f} GB"
+    return f"{size_bytes / 1e6:.1f} MB" if size_bytes >= 1e5 else f"{size_bytes / 1e3:.1f} kB"
+
+
 def clock(seconds: float) -> str:
     """Writes a duration as 7 s, 3 min 20 s or 2 h 05 min."""
     whole = max(0, round(seconds))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from nsnet_cli.progress import Progress, show_with
 from nsnet_cli.tagger import Tagger
 from nsnet_cli.types import TagOptions
 
@@ -57,6 +59,21 @@ def photos() -> dict[str, np.ndarray]:
 def tagger() -> Tagger:
     """The default checkpoint on the CPU, with default options. Its networks are loaded once for all tests."""
     return Tagger.from_checkpoint("imagenet-lite", TagOptions(), device="cpu")
+
+
+@pytest.fixture
+def heard(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> pytest.LogCaptureFixture:
+    """The messages of the library, even after a Console has taken over its logger."""
+    monkeypatch.setattr(logging.getLogger("nsnet_cli"), "propagate", True)
+    caplog.set_level(logging.INFO, "nsnet_cli")
+    return caplog
+
+
+@pytest.fixture
+def show_progress() -> Iterator[Callable[[Progress], None]]:
+    """Makes one Progress the one that all work of the test reports to."""
+    yield lambda bar: show_with(lambda label, total, unit: bar)
+    show_with(None)
 
 
 @pytest.fixture

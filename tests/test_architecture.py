@@ -11,7 +11,7 @@ PACKAGE = ROOT / "nsnet_cli"
 LONGEST_MODULE, LONGEST_FUNCTION, LONGEST_LINE = 330, 60, 120
 
 LAYERS = (
-    ("errors", "text", "cores"),
+    ("errors", "text", "cores", "progress"),
     ("bounded", "atomic", "selection", "sniffing", "search"),
     ("policies", "media"),
     ("types",),

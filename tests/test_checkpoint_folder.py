@@ -41,7 +41,7 @@ def test_the_hash_follows_what_can_change_a_result(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "named"),
     [
-        ({"kind": "other"}, "kind: 'other' is none of"),
+        ({"kind": "other"}, "kind: 'other' is not one of"),
         ({"preview": {"network": "alexnet", "size_px": 128}}, "preview.network: 'alexnet'"),
         ({"preview": {"network": "efficientnet-lite0", "size_px": 3}}, "preview.size_px: 3"),
         ({"preview": {"network": "features:my.npz", "size_px": 0}}, "ready features my.npz"),
@@ -64,7 +64,7 @@ def test_incomplete_folders_are_refused(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="has sha256"):
         read_checkpoint(folder)
     (folder / "model.safetensors").unlink()
-    with pytest.raises(WeightsError, match="not a whole checkpoint"):
+    with pytest.raises(WeightsError, match="not a complete checkpoint"):
         read_checkpoint(folder)
     (folder / "config.json").write_text("{")
     with pytest.raises(WeightsError, match="cannot read"):

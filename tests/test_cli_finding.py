@@ -95,10 +95,10 @@ def test_a_folder_in_a_list_is_searched_and_mentioned(here: Path) -> None:
     (here / "below" / "b.mp4").touch()
     out = nsnet("tag", "-", "--dry-run", "--json", stdin=b"below\nclip.mp4\n", cwd=here)
     assert set(planned(out)) == {"below/b.mp4", "clip.mp4"}
-    assert out.stderr.index("the list names 1 folder to search: below") < out.stderr.index("2 of 2 videos")
+    assert out.stderr.index("the list has 1 folder to search: below") < out.stderr.index("2 of 2 videos")
     out = nsnet("tag", "-", "--dry-run", "--json", stdin=b".\0/\0clip.mp4\0", cwd=here)
     assert set(planned(out)) == {"clip.mp4"}
-    assert "the list names 2 folders, left out: ., /" in out.stderr
+    assert "the list has 2 folders, left out: ., /" in out.stderr
 
 
 # ---- folders --------------------------------------------------------------------------------------------------------

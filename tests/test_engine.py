@@ -199,22 +199,27 @@ def test_views_of_one_frame_are_frames(tagger: Tagger, photos: dict[str, np.ndar
 @pytest.mark.parametrize("name", ["sampler", pytest.param("efficientnet-lite2", marks=pytest.mark.slow)])
 @pytest.mark.torch
 def test_missing_and_damaged_exports_are_made(
-    name: str, tagger: Tagger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, photos: dict[str, np.ndarray]
+    name: str,
+    tagger: Tagger,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    photos: dict[str, np.ndarray],
+    heard: pytest.LogCaptureFixture,
 ) -> None:
-    checkpoint, ours = tagger.checkpoint, Exports(tagger.checkpoint, print)
+    checkpoint, ours = tagger.checkpoint, Exports(tagger.checkpoint)
     for use, batch in ((checkpoint.preview, PREVIEW_BATCH), (checkpoint.recogniser, RECOGNISER_BATCH)):
         folder = ours.classifier(use, batch).folder  # exporting these takes long, the sampler does not
         shutil.copytree(folder, tmp_path / "engine" / folder.name)
     monkeypatch.setenv("NSNET_CACHE", str(tmp_path))
-    said: list[str] = []
-    build_engine(checkpoint, "cpu", say=said.append)
-    assert len(said) == 1 and "exporting sampler" in said[0]
+    heard.clear()
+    build_engine(checkpoint, "cpu")
+    assert len(heard.messages) == 1 and "exporting sampler" in heard.messages[0]
     graph = next((tmp_path / "engine").glob(f"{name}-*/graph.xml"))
     graph.write_text("<net")
     for compiled in graph.parent.glob("compiled/*"):
         compiled.unlink()
-    said.clear()
-    engine = build_engine(checkpoint, "cpu", say=said.append)
+    heard.clear()
+    engine = build_engine(checkpoint, "cpu")
     pixels = np.stack([square(Image.fromarray(photo), 256) for photo in photos.values()])
     features, logits = engine.preview(pixels)
     times = np.linspace(0, 1, len(pixels))
@@ -224,7 +229,7 @@ def test_missing_and_damaged_exports_are_made(
         tagger.engine.saliency(features, logits, times).combined,
         atol=1e-4,
     )
-    assert len(said) == 1 and f"exporting {name}" in said[0]
+    assert len(heard.messages) == 1 and f"exporting {name}" in heard.messages[0]
 
 
 @pytest.mark.parametrize(
@@ -253,16 +258,17 @@ def test_the_cost_of_a_network_that_is_not_exported_is_known(tmp_path: Path, mon
 
 
 @pytest.mark.torch
-def test_a_heavy_recogniser_takes_the_gpu_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_heavy_recogniser_takes_the_gpu_and_says_so(
+    monkeypatch: pytest.MonkeyPatch, heard: pytest.LogCaptureFixture
+) -> None:
     import torch
 
     monkeypatch.setattr(build, "_cuda_present", lambda: True)
     monkeypatch.setattr(build, "frame_gflops", lambda checkpoint: 61.6)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    said: list[str] = []
     with pytest.raises(DeviceError, match="cuda"):
-        build_engine(resolve_checkpoint("imagenet-lite"), "auto", say=said.append)
-    assert said == ["efficientnet-lite2 takes 62 GFLOPs a frame: using the GPU (--device cpu does not)"]
+        build_engine(resolve_checkpoint("imagenet-lite"), "auto")
+    assert heard.messages == ["efficientnet-lite2 takes 62 GFLOPs per frame: using the GPU (--device cpu does not)"]
 
 
 @pytest.mark.torch

@@ -32,16 +32,13 @@ def cache(tagger: Tagger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
     """A fresh cache with the default sampler exported, checked and compiled. Returns the folder of the export."""
     monkeypatch.setenv("NSNET_CACHE", str(tmp_path / "there"))
     monkeypatch.setattr(memory, "_boot", lambda: "first start")
-    exports, _ = run()
-    return exports.sampler().folder
+    return run()[0].sampler().folder
 
 
-def run() -> tuple[Exports, tuple[np.ndarray, list[str]]]:
-    """Runs the sampler in a new process: its saliency, and its messages."""
-    said: list[str] = []
-    exports = Exports(resolve_checkpoint("imagenet-lite"), said.append)
-    found = loaded(exports, exports.sampler())(FEATURES, LOGITS, TIMES)[2]
-    return exports, (found, said)
+def run() -> tuple[Exports, np.ndarray]:
+    """What a new process does with the sampler: its exports, and the saliency."""
+    exports = Exports(resolve_checkpoint("imagenet-lite"))
+    return exports, loaded(exports, exports.sampler())(FEATURES, LOGITS, TIMES)[2]
 
 
 def flip(path: Path, *, keep_mtime: bool, at: float = 0.5) -> None:
@@ -57,17 +54,24 @@ def flip(path: Path, *, keep_mtime: bool, at: float = 0.5) -> None:
 
 @pytest.mark.parametrize("name", ["graph.bin", "graph.xml"])
 @pytest.mark.parametrize("keep_mtime", [False, True])
-def test_a_damaged_export_of_the_same_size_is_made_again(cache: Path, name: str, keep_mtime: bool) -> None:
-    _, (right, said) = run()
-    assert said == []
+def test_a_damaged_export_of_the_same_size_is_made_again(
+    cache: Path, name: str, keep_mtime: bool, heard: pytest.LogCaptureFixture
+) -> None:
+    heard.clear()
+    right = run()[1]
+    assert heard.messages == []
     flip(cache / name, keep_mtime=keep_mtime)
-    _, (found, said) = run()
-    assert said == ["exporting sampler for this machine (once; it takes some seconds) ..."]
+    found = run()[1]
+    assert heard.messages == ["exporting sampler for this machine (once; it takes some seconds) ..."]
     np.testing.assert_allclose(found, right, atol=1e-5)
-    assert run()[1][1] == []
+    heard.clear()
+    run()
+    assert heard.messages == []
 
 
-def test_bit_rot_without_a_new_time_is_found_after_a_reboot(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bit_rot_without_a_new_time_is_found_after_a_reboot(
+    cache: Path, monkeypatch: pytest.MonkeyPatch, heard: pytest.LogCaptureFixture
+) -> None:
     """The disk changes a byte but no timestamp. Files are only read again after a reboot."""
     run()
     flip(cache / "graph.bin", keep_mtime=True)
@@ -78,7 +82,9 @@ def test_bit_rot_without_a_new_time_is_found_after_a_reboot(cache: Path, monkeyp
     assert intact.is_whole(cache)
     monkeypatch.setattr(memory, "_boot", lambda: "second start")
     assert not intact.is_whole(cache)
-    assert len(run()[1][1]) == 1
+    heard.clear()
+    run()
+    assert len(heard.messages) == 1
 
 
 def test_files_are_hashed_once_per_change_of_their_stamp(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -99,13 +105,15 @@ def test_files_are_hashed_once_per_change_of_their_stamp(cache: Path, monkeypatc
     assert hashed == []
 
 
-def test_a_damaged_compiled_graph_is_compiled_again(cache: Path) -> None:
+def test_a_damaged_compiled_graph_is_compiled_again(cache: Path, heard: pytest.LogCaptureFixture) -> None:
+    heard.clear()
     (blob,) = (cache / "compiled").iterdir()
     right = blob.read_bytes()
     for at in (0.1, 0.5, 0.9):
         flip(blob, keep_mtime=True, at=at)
         damaged = blob.read_bytes()
-        assert run()[1][1] == []  # the export itself is whole
+        run()
+        assert heard.messages == []  # the export itself is whole
         (blob,) = (cache / "compiled").iterdir()
         assert blob.read_bytes() != damaged and len(blob.read_bytes()) == len(right)
 
@@ -122,7 +130,7 @@ def test_a_damaged_meta_file_is_made_again(cache: Path) -> None:
     assert right and right["gflops"] > 0 and set(right["files"]) == {"graph.xml", "graph.bin"}
     flip(cache / "meta.json", keep_mtime=False)
     assert intact.read_meta(cache) is None
-    exports = Exports(resolve_checkpoint("imagenet-lite"), lambda message: None)
+    exports = Exports(resolve_checkpoint("imagenet-lite"))
     assert exports.meta(exports.sampler())["gflops"] == right["gflops"]
     assert intact.is_whole(cache)
 
@@ -134,7 +142,7 @@ def test_an_export_belongs_to_its_vocabulary(tmp_path: Path) -> None:
     from nsnet_cli.weights.registry import load_registry
     from nsnet_cli.weights.rows import NetworkUse
 
-    exports = Exports(resolve_checkpoint("imagenet-lite"), print)
+    exports = Exports(resolve_checkpoint("imagenet-lite"))
     row = load_registry().networks["efficientnet-lite0"]
     other = replace(row, vocabulary=tuple(TagName(str(i), str(i)) for i in range(1000)))
     assert exports._classifier_folder(NetworkUse(row, 128), 8) != exports._classifier_folder(NetworkUse(other, 128), 8)
@@ -241,9 +249,9 @@ def test_a_full_disk_is_named_with_what_to_set(
 
 
 def test_without_space_for_compiled_graphs_it_still_runs(
-    tagger: Tagger, small_disk: Path, monkeypatch: pytest.MonkeyPatch
+    tagger: Tagger, small_disk: Path, monkeypatch: pytest.MonkeyPatch, heard: pytest.LogCaptureFixture
 ) -> None:
-    source = Exports(tagger.checkpoint, print).sampler().folder
+    source = Exports(tagger.checkpoint).sampler().folder
     subprocess.run(["mount", "-o", "remount,size=2m", str(small_disk)], check=True)
     target = small_disk / "engine" / source.name
     target.mkdir(parents=True)
@@ -252,10 +260,10 @@ def test_without_space_for_compiled_graphs_it_still_runs(
     (small_disk / "filler").write_bytes(b"0" * 400_000)
     monkeypatch.setenv("NSNET_CACHE", str(small_disk))
     first, second = run()[1], run()[1]
-    assert first[1] == second[1] == []
-    np.testing.assert_array_equal(first[0], second[0])
+    assert heard.messages == []
+    np.testing.assert_array_equal(first, second)
     subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
-    np.testing.assert_array_equal(run()[1][0], first[0])
+    np.testing.assert_array_equal(run()[1], first)
 
 
 def test_features_on_a_full_disk_name_the_folder(small_disk: Path) -> None:

@@ -120,7 +120,7 @@ def test_complaints(videos: Path, tmp_path: Path, capfd: pytest.CaptureFixture[s
     assert run(["evaluate", str(tmp_path / "none.csv")]) == 4
     assert run(["evaluate", str(labels), "--json", "--csv"]) == 2
     assert run(["evaluate", str(labels), "--split", "val"]) == 2
-    assert "no row of split 'val'" in capfd.readouterr().err
+    assert "no row with split 'val'" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize("command", ["evaluate", pytest.param("train", marks=pytest.mark.torch)])

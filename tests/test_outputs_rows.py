@@ -179,7 +179,7 @@ def test_table() -> None:
         "                          tiger cat                  0.05",
         "b\\n\\x1b[31m.mp4    error  truncated: no index\\n(moov)",
     ]
-    assert "(no tag over the threshold)" in text("table", replace(RESULT, tags=()))
+    assert "(no tag above the threshold)" in text("table", replace(RESULT, tags=()))
     assert "\x1b[1m" in text("table", RESULT, color=True)
 
 

@@ -77,7 +77,7 @@ def test_results_with_one_frame_no_tags_or_no_times() -> None:
     result = replace(sample(count=1, duration_s=0.04), tags=(), cost=None, timings=None, info=None)
     assert "no tag reached the threshold" in timeline(result, 80)
     assert "truncated: clips/broken.mp4 ends" in timeline(failure(), 80)
-    assert "by time alone" in timeline(unscored(), 80)
+    assert "without scoring them" in timeline(unscored(), 80)
 
 
 @given(st.lists(st.tuples(st.floats(0, 10), st.floats(0, 1)), min_size=1, max_size=50), st.integers(1, 120))

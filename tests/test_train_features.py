@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from nsnet_cli.labelled.features import (
 )
 from nsnet_cli.media import FrameBatch, PlannedFrame, PreviewPlan, VideoHeader, VideoInfo
 from nsnet_cli.nets.engine import Engine
+from nsnet_cli.progress import Progress
 from nsnet_cli.tagger import Tagger, read_options
 from nsnet_cli.types import TagOptions
 from nsnet_cli.video import open_video, read_video
@@ -125,15 +126,21 @@ def test_big_files_are_known_by_their_ends_and_size(tmp_path: Path) -> None:
 
 
 def test_one_bad_video_does_not_stop_the_others(
-    base: Checkpoint, engine: Engine, cat_video: Path, tmp_path: Path
+    base: Checkpoint, engine: Engine, cat_video: Path, tmp_path: Path, show_progress: Callable[[Progress], None]
 ) -> None:
     bad = tmp_path / "bad.mp4"
     bad.write_bytes(b"not a video" * 100)
     done: list[int] = []
+
+    class Bar(Progress):
+        def advance(self, count: int = 1) -> None:
+            done.append(count)
+
+    show_progress(Bar())
     with DecodePool(2) as pool:
         made = extractor(base, engine, tmp_path / "cache", open=pool.open, recogniser=False)
-        found = extract_all([bad, cat_video, tmp_path / "gone.mp4"], made, threads=2, progress=lambda: done.append(1))
-        assert list(found.videos) == [1] and sorted(found.failed) == [0, 2] and len(done) == 3
+        found = extract_all([bad, cat_video, tmp_path / "gone.mp4"], made, threads=2)
+        assert list(found.videos) == [1] and sorted(found.failed) == [0, 2] and done == [1, 1, 1]
         assert isinstance(found.failed[0], VideoError) and str(bad) in str(found.failed[0])
         with pytest.raises(NoInputError, match="none of the 1 videos"):
             extract_all([bad], made)

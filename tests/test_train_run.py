@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,8 @@ from safetensors.numpy import load_file
 
 from nsnet_cli.cli.app import run
 from nsnet_cli.errors import UsageError, WeightsError
+from nsnet_cli.progress import Progress
 from nsnet_cli.training.dataset import Dataset, Example, deal, in_vocabulary, read_features
-from nsnet_cli.training.fit import EpochReport
 from nsnet_cli.training.head import fit_head, salient_representation
 from nsnet_cli.training.train import TrainOptions, train
 from nsnet_cli.types import TagName
@@ -185,20 +186,25 @@ def test_same_seed_same_bytes_another_seed_others(tmp_path: Path, base: Checkpoi
     assert weights[0] == weights[1] != weights[2]
 
 
-def test_interrupted_and_resumed_gives_the_same(tmp_path: Path, base: Checkpoint) -> None:
-    dataset, said = deal(videos(), 0.2, 0), []
+def test_interrupted_and_resumed_gives_the_same(
+    tmp_path: Path, base: Checkpoint, heard: pytest.LogCaptureFixture, show_progress: Callable[[Progress], None]
+) -> None:
+    dataset, seen = deal(videos(), 0.2, 0), []
 
-    def interrupt(report: EpochReport) -> None:
-        if report.epoch == 3:
-            raise KeyboardInterrupt
+    class Bar(Progress):
+        def update(self, *, done: int | None = None, **_: object) -> None:  # type: ignore[override]
+            seen.append(done)
+            if len(seen) == 3:
+                raise KeyboardInterrupt
 
+    show_progress(Bar())
     with pytest.raises(KeyboardInterrupt):
-        train(dataset, base, OPTIONS, tmp_path / "a", progress=interrupt)
-    assert not (tmp_path / "a" / "config.json").exists()
-    seen: list[int] = []
-    train(dataset, base, OPTIONS, tmp_path / "a", say=said.append, progress=lambda report: seen.append(report.epoch))
+        train(dataset, base, OPTIONS, tmp_path / "a")
+    assert seen == [1, 2, 3] and not (tmp_path / "a" / "config.json").exists()
+    assert heard.messages == []
+    train(dataset, base, OPTIONS, tmp_path / "a")
+    assert heard.messages == [f"continuing the interrupted run in {tmp_path / 'a'}"] and seen[3] in (3, 4)
     train(dataset, base, OPTIONS, tmp_path / "b")
-    assert said and seen[0] in (3, 4)
     same = [(tmp_path / name / "model.safetensors").read_bytes() for name in "ab"]
     assert same[0] == same[1] and not (tmp_path / "a" / ".nsnet-train").exists()
 

@@ -95,7 +95,7 @@ def test_a_cache_of_another_user_says_what_to_set(homeless: Run, tmp_path: Path,
 
 def copied(tagger: Tagger, cache: Path) -> None:
     """A copy of the exports of the default checkpoint, for runs that cannot make them."""
-    exports = Exports(tagger.checkpoint, print)
+    exports = Exports(tagger.checkpoint)
     for folder in exports._held or [f for f in exports.root.iterdir() if f.is_dir()]:
         shutil.copytree(folder, cache / "engine" / folder.name)
     for path in (cache, *cache.rglob("*")):

@@ -163,7 +163,7 @@ def test_a_sampler_trained_on_other_features_is_not_used(user_registry, tmp_path
         ('license = "MIT"', "", "networks.mine.license: missing"),
         ("mean = [0.5, 0.5, 0.5]", "mean = [0.5, 0.5]", "networks.mine.mean"),
         ("std = [0.25, 0.25, 0.25]", "std = [0.25, 0, 0.25]", "networks.mine.std"),
-        ('"bilinear"', '"lanczos"', "'lanczos' is none of"),
+        ('"bilinear"', '"lanczos"', "'lanczos' is not one of"),
         ('"0123456789012345678901234567890123456789"', '"main"', "sources[0].revision: 'main' is not a full revision"),
         ('kind = "hub"', 'kind = "ftp"', "sources[0].kind: 'ftp'"),
         ('"me/mine"', '"mine"', "sources[0].repo_id: 'mine'"),
@@ -171,14 +171,14 @@ def test_a_sampler_trained_on_other_features_is_not_used(user_registry, tmp_path
         ('"model.safetensors"', '"../model.safetensors"', "is not a path inside"),
         ('["cat", "dog"]', '["cat", "cat"]', "names a tag twice"),
         ("schema_version = 1", "schema_version = 2", "schema_version: 2"),
-        ("[networks.mine]", "[networks.resnet50]", "networks.resnet50: the name 'resnet50' is taken"),
+        ("[networks.mine]", "[networks.resnet50]", "networks.resnet50: nsnet has a row named 'resnet50'"),
         ('architecture = "resnet18"', "architecture = 18", "networks.mine.architecture: 18 is not text"),
         (
             'architecture = "resnet18"',
             'architecture = "hf-hub:me/mine"',
             "architecture: 'hf-hub:me/mine' is not the name",
         ),
-        ('architecture = "resnet18"', 'architecture = "local-dir:/tmp/x"', "is not the name of an architecture"),
+        ('architecture = "resnet18"', 'architecture = "local-dir:/tmp/x"', "is not the name of a timm architecture"),
         ("[networks.mine]", '[networks."../../x"]', "networks: '../../x' is not a name"),
         ("[networks.mine]", '[networks.""]', "networks: '' is not a name"),
         ('"me/mine"', '"../.."', "repo_id: '../..' is not owner/name"),
@@ -187,7 +187,7 @@ def test_a_sampler_trained_on_other_features_is_not_used(user_registry, tmp_path
         ("crop = 0.9", 'crop = "wide"', "networks.mine.crop: 'wide' is not a number"),
         ("crop = 0.9", "crop = nan", "networks.mine.crop: nan is not between"),
         ("mean = [0.5, 0.5, 0.5]", "mean = [0.5, 0.5, inf]", "networks.mine.mean[2]: inf is not between"),
-        ('"bilinear"', '"nearest"', "'nearest' is none of bilinear, bicubic, area"),
+        ('"bilinear"', '"nearest"', "'nearest' is not one of bilinear, bicubic, area"),
         ('kind = "hub"', 'kind = "hub"\nsize_bytes = 0x' + "f" * 5000, "size_bytes: a number too long to show"),
     ],
 )
@@ -239,7 +239,7 @@ def test_vocabulary_files_that_cannot_be_used(tmp_path: Path) -> None:
     twice, empty = tmp_path / "twice.txt", tmp_path / "empty.txt"
     twice.write_text("cat\ndog\ncat\n")
     empty.write_text("\n")
-    for path, words in ((twice, "names 'cat' twice"), (empty, "is empty"), (tmp_path / "none.txt", "cannot read")):
+    for path, words in ((twice, "has 'cat' twice"), (empty, "is empty"), (tmp_path / "none.txt", "cannot read")):
         with pytest.raises(WeightsError, match=words):
             load_vocabulary(str(path))
 

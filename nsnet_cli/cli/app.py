@@ -1,16 +1,16 @@
-"""The `nsnet` program: its commands, and the one place where an exception becomes message, next step and exit code.
+"""The `nsnet` program: its commands, and the one place that turns exceptions into messages and exit codes.
 
-How a command is added (the convention for every file of this folder):
+How to add a command (the convention for every file in this folder):
 
 - `nsnet_cli/cli/<name>.py` has `app = new_app()` (from nsnet_cli.cli.options) and functions under
-  `@app.command(cls=Command)`; one function is a command, several are sub-commands (`nsnet models list`). Its line in
-  COMMANDS below is its help.
-- The module is imported when its command is run, not before; torch, av, openvino, matplotlib and the like are imported
-  inside functions.
+  `@app.command(cls=Command)`. One function makes a command, several make sub-commands (`nsnet models list`). COMMANDS
+  below has its line in `nsnet --help`.
+- The module is imported only when its command runs. It imports heavy libraries (torch, av, openvino, matplotlib) inside
+  functions.
 - A command returns its exit code (None is 0) or raises an NsnetError. It never prints: data goes through
-  `Console.data`, all else through the Console's other methods. Rooms below the command line speak through `logging`
-  (loggers named "nsnet_cli..."; INFO is shown, DEBUG with --verbose).
-- Shared options come from nsnet_cli/cli/options.py: their default, range, help and environment variable are said once.
+  `Console.data`, everything else through the Console's other methods. Library code uses `logging` (loggers named
+  "nsnet_cli..."; INFO is shown, DEBUG with --verbose) and nsnet_cli.progress.
+- Shared options come from nsnet_cli/cli/options.py, which alone defines their default, range, help and variable.
 """
 
 from __future__ import annotations
@@ -39,15 +39,15 @@ from nsnet_cli.errors import (
 )
 
 EXIT_BROKEN_PIPE = 141
-"""As a shell reports a program that SIGPIPE ended: the reader of stdout went away."""
+"""What a shell reports for a program that SIGPIPE ended: the reader of stdout has gone."""
 
 COMMANDS = {
     "tag": "Tag videos: files, folders, globs or lists.",
-    "explain": "Show why: the saliency timeline of one video.",
+    "explain": "Show why a video got its tags: its saliency timeline.",
     "frames": "Write or list the salient frames of videos.",
     "train": "Train a sampler and your own tags on your videos.",
     "evaluate": "Measure accuracy against cost on labelled videos.",
-    "models": "List, fetch, check and share checkpoints.",
+    "models": "List, download, check and share checkpoints.",
 }
 
 UsageMistake: type[Exception] = typer.BadParameter.__mro__[2]  # type: ignore[assignment]
@@ -55,7 +55,7 @@ UsageMistake: type[Exception] = typer.BadParameter.__mro__[2]  # type: ignore[as
 
 
 class LazyGroup(TyperGroup):
-    """Commands by name, each module imported when it is run; `nsnet --help` needs the table above alone."""
+    """Imports a command's module when the command runs; `nsnet --help` needs only the table above."""
 
     def list_commands(self, ctx: Any) -> list[str]:
         return list(COMMANDS)
@@ -105,12 +105,12 @@ def _main(
 ) -> None:
     """Tag video files: look at many frames cheaply, suppress the non-salient ones, recognise the few that are left.
 
-    nsnet COMMAND --help tells more.
+    See nsnet COMMAND --help for the options of a command.
     """
 
 
 def run(args: list[str] | None = None) -> int:
-    """Run one command line (sys.argv by default) and return its exit code. Never raises for what a user can cause."""
+    """Runs one command line (default: sys.argv) and returns its exit code. Raises nothing that a user can cause."""
     signals.install()
     _replace_closed_streams()
     buffer_stdout()
@@ -118,7 +118,7 @@ def run(args: list[str] | None = None) -> int:
         group = typer.main.get_command(program)
         code = group.main(args, prog_name="nsnet", standalone_mode=False)
         sys.stdout.flush()
-        if code == EXIT_INTERRUPTED:  # typer makes an exit code of KeyboardInterrupt
+        if code == EXIT_INTERRUPTED:  # typer turns KeyboardInterrupt into an exit code
             raise KeyboardInterrupt
         return code if isinstance(code, int) else EXIT_OK
     except BaseException as error:
@@ -126,7 +126,10 @@ def run(args: list[str] | None = None) -> int:
 
 
 def _replace_closed_streams() -> None:
-    """Where the caller closed one (`>&-`), no file opened later may get its number: writing to stdout is refused."""
+    """Keeps the numbers of streams that the caller closed (`>&-`), so that no file opened later gets them.
+
+    Writing to a closed stdout then fails.
+    """
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         if getattr(sys, name) is None:
             null = os.open(os.devnull, os.O_WRONLY if name == "stderr" else os.O_RDONLY)
@@ -137,7 +140,7 @@ def _replace_closed_streams() -> None:
 
 
 def _report(error: BaseException) -> int:
-    """The ordered map from exception to message, next step and exit code: the first that fits wins."""
+    """Message, next step and exit code for an exception. The first match wins."""
     debug = os.environ.get("NSNET_DEBUG", "") not in ("", "0")
     if isinstance(error, SystemExit):
         return error.code if isinstance(error.code, int) else EXIT_UNEXPECTED
@@ -170,7 +173,7 @@ def _report(error: BaseException) -> int:
 
 
 def _usage(error: Exception) -> int:
-    """Click's own complaint about options, in our two lines. An empty one is the help for `nsnet` alone."""
+    """Click's complaint about options, in our two lines. Plain `nsnet` prints the help instead."""
     ctx = getattr(error, "ctx", None)
     if type(error).__name__ == "NoArgsIsHelpError" and ctx is not None:
         write_all(sys.stderr, (ctx.get_help() + "\n").encode())
@@ -189,12 +192,12 @@ def _say(message: str, hint: str | None, code: int) -> int:
     from nsnet_cli.text import harmless
 
     lines = [f"nsnet: {harmless(message)}"] + ([f"  {harmless(hint)}"] if hint else [])
-    with suppress(OSError, ValueError):  # where nobody listens on stderr, the exit code still tells
+    with suppress(OSError, ValueError):  # if stderr is gone, the exit code still tells
         write_all(sys.stderr, ("\n".join(lines) + "\n").encode("utf-8", "backslashreplace"))
     return code
 
 
 def _silence(stream: TextIO) -> None:
-    """Point it at /dev/null, so that Python's flush at exit has nothing left to complain about."""
+    """Points the stream at /dev/null, so that Python's flush at exit does not complain."""
     with suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

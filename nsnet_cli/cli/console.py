@@ -1,6 +1,6 @@
-"""The one output sink: stdout carries data, stderr everything else; no other file writes to either.
+"""The only writer to stdout and stderr: stdout carries data, stderr everything else.
 
-Messages go through `harmless` (nsnet_cli/text.py): no file name in them can break a line or steer the terminal.
+Messages go through `harmless` (nsnet_cli/text.py): a file name in them cannot break a line or steer the terminal.
 """
 
 from __future__ import annotations
@@ -10,31 +10,39 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING
 
-from nsnet_cli.cli.progress import PlainProgress, Progress
+from nsnet_cli.cli.progress import PlainDownload, PlainProgress
 from nsnet_cli.cli.streams import write_all
 from nsnet_cli.errors import EXIT_UNEXPECTED, OutputError
+from nsnet_cli.progress import Progress, show_with
 from nsnet_cli.text import harmless
+
+if TYPE_CHECKING:
+    from nsnet_cli.cli.live_progress import LiveProgress
 
 
 class ReaderGone(Exception):  # noqa: N818
-    """Whoever read our stdout has gone (`| head`). No OSError, which typer would answer."""
+    """The reader of stdout has gone (`| head`). Not an OSError, because typer handles those."""
 
 
 class Console:
-    """Where a command speaks. `quiet` leaves errors only; `verbose` adds detail."""
+    """Where a command writes. `quiet` shows only errors; `verbose` adds detail.
+
+    The newest Console also shows the library's messages and progress.
+    """
 
     def __init__(self, quiet: bool = False, verbose: bool = False) -> None:
         self.quiet, self.verbose = quiet, verbose and not quiet
         self.interactive = not quiet and _is_terminal(sys.stderr) and os.environ.get("TERM") != "dumb"
-        self._live: Any = None
+        self._live: LiveProgress | None = None
         _Handler.install(self)
+        show_with(self._show)
 
     # -- stdout
 
     def data(self, text: str, end: str = "\n") -> None:
-        """Text for stdout, as UTF-8 whatever the locale says, at once."""
+        """Writes text to stdout at once, as UTF-8 whatever the locale is."""
         self.data_bytes((text + end).encode("utf-8", "surrogateescape"))
 
     def data_bytes(self, data: bytes) -> None:
@@ -44,7 +52,7 @@ class Console:
             except BrokenPipeError as error:
                 raise ReaderGone from error
             except OSError as error:
-                refused = OutputError(f"cannot write to stdout: {error.strerror}", "finished results stay")
+                refused = OutputError(f"cannot write to stdout: {error.strerror}", "finished results are kept")
                 refused.exit_code = EXIT_UNEXPECTED
                 raise refused from error
 
@@ -54,18 +62,18 @@ class Console:
 
     @property
     def color(self) -> bool:
-        """Whether data may be coloured: a terminal, and NO_COLOR not set."""
+        """Whether data may be coloured: stdout is a terminal, and NO_COLOR is not set."""
         return self.data_is_terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
     # -- stderr
 
     def info(self, message: str) -> None:
-        """What the user would like to know; not with --quiet."""
+        """A message for the user; hidden by --quiet."""
         if not self.quiet:
             self._write(message)
 
     def detail(self, message: str) -> None:
-        """With --verbose alone."""
+        """A message that only --verbose shows."""
         if self.verbose:
             self._write(message)
 
@@ -74,18 +82,18 @@ class Console:
             self._write(f"warning: {message}")
 
     def error(self, message: str) -> None:
-        """Always said."""
+        """Always shown."""
         self._write(f"error: {message}")
 
     def _write(self, message: str) -> None:
-        """One line, whatever stands in it."""
-        with self._paused(), suppress(OSError, ValueError):  # where nobody listens, the work goes on
+        """Writes one line, whatever characters the message has."""
+        with self._paused(), suppress(OSError, ValueError):  # if stderr is gone, the work goes on
             write_all(sys.stderr, (harmless(message) + "\n").encode("utf-8", "backslashreplace"))
 
     @contextmanager
     def _paused(self) -> Iterator[None]:
-        """Lift a live progress bar off the terminal while a line is written."""
-        live = self._live
+        """Takes the progress bar off the terminal while a line is written."""
+        live = self._top_bar()
         if live is None:
             yield
             return
@@ -95,28 +103,26 @@ class Console:
         finally:
             live.resume()
 
-    @contextmanager
-    def progress(self, label: str, total: int | None, unit: str = "files") -> Iterator[Progress]:
-        """A bar on a terminal, a plain line every 10 s elsewhere, nothing with --quiet; other lines stay whole."""
-        bar: Progress
+    def _top_bar(self) -> LiveProgress | None:
+        while self._live is not None and self._live.closed:
+            self._live = self._live.over
+        return self._live
+
+    def _show(self, label: str, total: int | None, unit: str) -> Progress:
+        """Shows progress: a bar on a terminal, plain lines elsewhere, nothing with --quiet."""
         if self.quiet:
-            bar = Progress()
-        elif self.interactive:
+            return Progress()
+        download = unit == "bytes"
+        if self.interactive and not (download and _hub_bars_unwanted()):
             from nsnet_cli.cli.live_progress import LiveProgress
 
-            bar = LiveProgress(sys.stderr, label, total, unit)
-        else:
-            bar = PlainProgress(self.info, label, total, unit)
-        previous, self._live = self._live, bar if self.interactive else None
-        try:
-            yield bar
-        finally:
-            bar.close()
-            self._live = previous
+            self._live = LiveProgress(sys.stderr, label, total, unit, over=self._top_bar())
+            return self._live
+        return PlainDownload(self.info, label, total) if download else PlainProgress(self.info, label, total, unit)
 
 
 class _Handler(logging.Handler):
-    """The rooms below speak through logging; the newest Console is where it comes out."""
+    """Shows the messages of the library (loggers named "nsnet_cli...") on the newest Console."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -130,7 +136,7 @@ class _Handler(logging.Handler):
             handler = cls()
             logger.addHandler(handler)
         handler.console = console
-        logger.propagate = False  # libraries give the root logger handlers of their own: each line would come twice
+        logger.propagate = False  # other libraries add handlers to the root logger: each line would come twice
         logger.setLevel(logging.DEBUG if console.verbose else logging.INFO)
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -145,6 +151,10 @@ class _Handler(logging.Handler):
             self.console.info(message)
         else:
             self.console.detail(message)
+
+
+def _hub_bars_unwanted() -> bool:
+    return os.environ.get("HF_HUB_DISABLE_PROGRESS_BARS", "").upper() in ("1", "ON", "YES", "TRUE")
 
 
 def _is_terminal(stream: IO[str]) -> bool:

@@ -1,4 +1,4 @@
-"""`nsnet evaluate`: labelled videos in, accuracy against cost out, for every policy at several K."""
+"""`nsnet evaluate`: accuracy against cost on labelled videos, for every policy at several K."""
 
 from __future__ import annotations
 
@@ -22,44 +22,56 @@ app = new_app()
 SplitName = Literal["auto", "all", "train", "val", "test"]
 
 
+Labels = Annotated[
+    Path,
+    typer.Argument(
+        help="CSV with path,label[;label...][,split][,segments], or a folder with one folder per class.",
+        metavar="LABELS",
+    ),
+]
+Budgets = Annotated[
+    str,
+    typer.Option(
+        "--frames", "-K", metavar="K,K,...", help="Numbers of recognised frames to compare.", rich_help_panel=SAMPLING
+    ),
+]
+Split = Annotated[
+    SplitName,
+    typer.Option("--split", help="Rows to measure on; auto: the rows marked test, or all rows if none is."),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.", rich_help_panel=OUTPUT)]
+AsCsv = Annotated[bool, typer.Option("--csv", help="Print CSV.", rich_help_panel=OUTPUT)]
+Plot = Annotated[
+    Path | None,
+    typer.Option(
+        "--plot", metavar="FILE", help="Plot accuracy against GFLOPs and seconds as PNG.", rich_help_panel=OUTPUT
+    ),
+]
+
+
 @app.command(cls=Command)
 @shared("checkpoint", "preview", "seed", "device", "decoder", "jobs", *TALKING)
 def evaluate(
-    labels: Annotated[
-        Path,
-        typer.Argument(
-            help="CSV with path,label[;label...][,split][,segments], or a folder per class.", metavar="LABELS"
-        ),
-    ],
-    frames: Annotated[
-        str,
-        typer.Option("--frames", "-K", metavar="K,K,...", help="Budgets to compare.", rich_help_panel=SAMPLING),
-    ] = "1,2,4,8",
-    split: Annotated[
-        SplitName,
-        typer.Option("--split", help="Which rows count; auto: those marked test, where there are any, else all."),
-    ] = "auto",
-    json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.", rich_help_panel=OUTPUT)] = False,
-    csv: Annotated[bool, typer.Option("--csv", help="CSV on stdout.", rich_help_panel=OUTPUT)] = False,
-    plot: Annotated[
-        Path | None,
-        typer.Option(
-            "--plot", metavar="FILE", help="Write accuracy against GFLOPs and seconds as PNG.", rich_help_panel=OUTPUT
-        ),
-    ] = None,
+    labels: Labels,
+    frames: Budgets = "1,2,4,8",
+    split: Split = "auto",
+    json: AsJson = False,
+    csv: AsCsv = False,
+    plot: Plot = None,
     *,
     shared: Shared,
 ) -> int:
-    """Measure accuracy against cost on labelled videos: nsnet, its two parts, and the other policies.
+    """Measure accuracy against cost on labelled videos, for every policy.
 
-    Features are extracted once and kept in the user's cache; all policies are then judged on the same scores, chosen
-    and added up as `nsnet tag` does. Where LABELS give segments: how well saliency finds them, and an oracle.
+    Features are extracted once and kept in your cache. All policies are then compared on the same scores, chosen and
+    combined as `nsnet tag` does. If LABELS has segments, also measures how well saliency finds them, and compares
+    with an oracle, a policy that knows them.
     """
     from nsnet_cli.cli.labelled import read_label_file
     from nsnet_cli.evaluation import show
     from nsnet_cli.evaluation.evaluate import to_dict
     from nsnet_cli.labelled.gather import ReadSettings
-    from nsnet_cli.text import harmless, json_text
+    from nsnet_cli.text import json_text
     from nsnet_cli.weights.checkpoint import resolve_checkpoint
 
     if json and csv:
@@ -68,7 +80,7 @@ def evaluate(
     console, ks, row = shared.console(), _budgets(frames), resolve_checkpoint(shared.checkpoint)
     chosen = _of_split(read_label_file(labels, console), split, console)
     if str(row.training.get("data")) == str(labels) and not any(video.split == "test" for video in chosen.videos):
-        console.warn(harmless(f"{row.name} was trained on {labels}: these figures flatter it"))
+        console.warn(f"{row.name} was trained on {labels}: these numbers will be too good")
     settings = ReadSettings(shared.preview or row.preview_frames, shared.device, shared.decoder, shared.jobs)
     report = _run(chosen, row, settings, ks, shared.seed, console)
     if json:
@@ -77,7 +89,7 @@ def evaluate(
         console.data(show.csv_text(report), end="")
     else:
         console.data(show.table(report))
-        console.info(f"over {report.videos} of the {len(chosen.videos) + len(chosen.missing)} videos asked for")
+        console.info(f"measured on {report.videos} of {len(chosen.videos) + len(chosen.missing)} videos")
         for note in show.notes(report):
             console.info(note)
     if target is not None:
@@ -91,7 +103,7 @@ def _budgets(text: str) -> tuple[int, ...]:
     except ValueError:
         ks = (0,)
     if ks[0] < 1:
-        raise UsageError(f"--frames {text!r} is not a list of frame numbers", "as in --frames 1,2,4,8")
+        raise UsageError(f"--frames {text!r} is not a list of whole numbers", "write it as in --frames 1,2,4,8")
     return ks
 
 
@@ -101,12 +113,14 @@ def _of_split(labels: LabelSet, split: SplitName, console: Console) -> LabelSet:
     if split == "auto":
         split = "test" if any(video.split == "test" for video in labels.videos) else "all"
         if split == "test":
-            console.info("judging the rows marked test (--split all takes every row)")
+            console.info("measuring on the rows marked test (--split all takes every row)")
     if split == "all":
         return labels
     videos = tuple(video for video in labels.videos if video.split == split)
     if not videos:
-        raise UsageError(f"{labels.source} has no row of split {split!r}", "its column split says which rows are")
+        raise UsageError(
+            f"{labels.source} has no row with split {split!r}", "mark rows in its column split, or use --split all"
+        )
     return replace(labels, videos=videos, missing=tuple(video for video in labels.missing if video.split == split))
 
 
@@ -119,14 +133,13 @@ def _run(
     from nsnet_cli.evaluation.timing import measure
     from nsnet_cli.labelled.labels import label_indices
     from nsnet_cli.nets.build import build_engine
-    from nsnet_cli.text import harmless
     from nsnet_cli.video.pool import DecodePool
 
     indices = dict(
         zip((v.path for v in labels.videos), label_indices(labels.videos, checkpoint.vocabulary), strict=True)
     )
     found: list[tuple[LabelledVideo, VideoFeatures]] = gather(labels, checkpoint, settings, console)
-    engine = build_engine(checkpoint, settings.device, say=lambda message: console.info(harmless(message)))
+    engine = build_engine(checkpoint, settings.device)
     if checkpoint.sampler is None:
         console.warn(f"{checkpoint.name} has no trained sampler: nsnet, nsnet-fsm and nsnet-vgm are left out")
     videos = [score_video(v, indices[v.path], f, checkpoint, engine) for v, f in found]

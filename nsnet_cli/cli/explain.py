@@ -1,4 +1,4 @@
-"""`nsnet explain`: one video, and why it was tagged as it was."""
+"""`nsnet explain`: why one video got its tags."""
 
 from __future__ import annotations
 
@@ -27,13 +27,15 @@ COLUMNS = ("pts_s", "fsm", "vgm", "saliency", "confidence", "chosen", "tag")
 @app.command(cls=Command)
 @shared("top_k", "threshold", *TAGGING, *TALKING)
 def explain(
-    video: Annotated[str, typer.Argument(help="The video.", metavar="VIDEO")],
+    video: Annotated[str, typer.Argument(help="The video to explain.", metavar="VIDEO")],
     as_json: Annotated[
         bool,
-        typer.Option("--json", help="One JSON object: the result, and every preview frame.", rich_help_panel="Output"),
+        typer.Option(
+            "--json", help="Print one JSON object: the result and every preview frame.", rich_help_panel="Output"
+        ),
     ] = False,
     as_csv: Annotated[
-        bool, typer.Option("--csv", help="One line per preview frame.", rich_help_panel="Output")
+        bool, typer.Option("--csv", help="Print CSV, one line per preview frame.", rich_help_panel="Output")
     ] = False,
     png: Annotated[
         Path | None, typer.Option(help="Write a plot with thumbnails.", metavar="FILE", rich_help_panel="Output")
@@ -41,7 +43,7 @@ def explain(
     html: Annotated[
         Path | None,
         typer.Option(
-            help="Write a page: video, timeline, frames; only the video stays outside.",
+            help="Write a page with player, timeline and frames. It links the video and contains the rest.",
             metavar="FILE",
             rich_help_panel="Output",
         ),
@@ -49,12 +51,12 @@ def explain(
     *,
     shared: Shared,
 ) -> None:
-    """Show why: the saliency timeline of one video, the frames that were kept, the tags and what they rest on.
+    """Show why a video got its tags: its saliency timeline, the frames that were kept, and the evidence for each tag.
 
-    On a terminal as a chart; --json, --csv, --png and --html give the same as data, plot and page.
+    Prints a chart; --json, --csv, --png and --html give the same as data, plot and page.
     """
     if as_json and as_csv:
-        raise UsageError("--json and --csv both want stdout", "give one of them")
+        raise UsageError("--json and --csv both write to stdout", "give one of them")
     from nsnet_cli.outputs.save import check_target
 
     for target in (png, html):
@@ -77,18 +79,19 @@ def explain(
 
 
 def tag_one(video: str, shared: Shared, *, jpegs: bool) -> VideoResult:
-    """The result of one video, decoded in a process that can be killed; a video's own fault is in `result.error`."""
+    """The result of one video, decoded in a process that can be killed. `result.error` has the video's own fault."""
     from nsnet_cli.cores import usable_cores
     from nsnet_cli.run.jobs import Job
     from nsnet_cli.run.opening import prepare
 
     opening = prepare(shared.asked(), jpegs=jpegs, threads=usable_cores())
-    with closing(opening.one_by_one([Job(video, Path(video).name)], shared.timeout_s)) as finished:  # type: ignore[type-var]
+    jobs = [Job(video, Path(video).name)]
+    with closing(opening.one_by_one(jobs, shared.timeout_s)) as finished:  # type: ignore[type-var]
         return next(finished).result
 
 
 def write_files(result: VideoResult, png: Path | None, html: Path | None, console: Console) -> None:
-    """The plot and the page, where they were asked for."""
+    """Writes the plot and the page that the user asked for."""
     if png is not None:
         from nsnet_cli.outputs.plot import plot_png
         from nsnet_cli.outputs.save import save
@@ -103,13 +106,13 @@ def write_files(result: VideoResult, png: Path | None, html: Path | None, consol
 
 
 def complaint(result: VideoResult) -> str:
-    """What is wrong with a video, its name in it."""
+    """What is wrong with a video, in a message that names it."""
     message = result.error.message if result.error else ""
     return message if result.path in message else f"{result.path}: {message}"
 
 
 def show(result: VideoResult, console: Console) -> None:
-    """The timeline in the terminal, as wide as that is."""
+    """Prints the timeline, as wide as the terminal."""
     from nsnet_cli.outputs.timeline import timeline
 
     width = min(shutil.get_terminal_size((80, 24)).columns, MOST_COLUMNS)
@@ -117,13 +120,13 @@ def show(result: VideoResult, console: Console) -> None:
 
 
 def speaks_unicode() -> bool:
-    """Whether block characters can be shown: UTF-8, and not a terminal that says it can do nothing."""
+    """Whether block characters can be shown: stdout is UTF-8, and TERM is not dumb."""
     encoding = (getattr(sys.stdout, "encoding", None) or "").lower().replace("-", "").replace("_", "")
     return encoding == "utf8" and os.environ.get("TERM") != "dumb"
 
 
 def frames_csv(result: VideoResult) -> str:
-    """One line per preview frame in order of time; what the policy did not compute is empty."""
+    """CSV with one line per preview frame in time order. Values that the policy did not compute are empty."""
     import csv
     import io
 

@@ -1,4 +1,4 @@
-"""What a command is given: paths, lists, patterns; and a plan that is only shown."""
+"""The videos a command is given (paths, lists, patterns), and the plan that --dry-run prints."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Exclude = Annotated[
     list[str] | None,
     typer.Option(
         "--exclude",
-        help="Leave out what matches, in folders and globs, by the rules of .gitignore. Repeatable.",
+        help="Skip matching files in folders and globs; written as in .gitignore. Repeatable.",
         metavar="PATTERN",
         rich_help_panel=RUNNING,
     ),
@@ -34,21 +34,21 @@ Hidden = Annotated[
     bool,
     typer.Option(
         "--hidden",
-        help="Search hidden entries and the system's folders (@eaDir, #recycle, .Trash) too.",
+        help="Also search hidden files and system folders (@eaDir, #recycle, .Trash).",
         rich_help_panel=RUNNING,
     ),
 ]
 
 
 def given(paths: Sequence[str], from_list: str | None, console: Console) -> tuple[str, ...]:
-    """What was named on the command line, and what the lists hold that were named there (`-` is one on stdin)."""
+    """The paths from the command line and from the lists named there (`-` is a list on stdin)."""
     names = [name for name in (from_list, *("-" for path in paths if path == "-")) if name]
     named = [path for path in paths if path != "-"]
     return (*named, *(path for name in dict.fromkeys(names) for path in listed(name, console)))
 
 
 def listed(name: str, console: Console) -> list[str]:
-    """The paths of a list. Its folders are told before any work: a line too many could mean a whole disk."""
+    """The paths of a list. Its folders are announced before any work: one wrong line could mean a whole disk."""
     found = lists.read_list_file(name)
     paths = [Path(path) for path in found.paths]
     is_folder = look_at_each(paths, inputs.is_folder)
@@ -58,14 +58,14 @@ def listed(name: str, console: Console) -> list[str]:
     words = ", ".join(printable(path) for path in folders[:3]) + (", ..." if len(folders) > 3 else "")
     count = f"{len(folders)} folder{'s' if len(folders) > 1 else ''}"
     if found.lines:
-        console.info(f"the list names {count} to search: {words}")
+        console.info(f"the list has {count} to search: {words}")
         return found.paths
-    console.warn(f"the list names {count}, left out: {words} (a folder counts on a line of its own)")
+    console.warn(f"the list has {count}, left out: {words} (a folder counts only in a list with one path per line)")
     return [path for path, folder in zip(found.paths, is_folder, strict=True) if not folder]
 
 
 def show_plan(jobs: list[Job], todo: list[Job], files: FileOutputs, format: str, console: Console) -> int:
-    """What a run would do, one video per line."""
+    """Prints what a run would do, one video per line."""
     waiting, taken = {job.path: job for job in todo}, set[str]()
     for job in (waiting.get(job.path, job) for job in jobs):
         action = "skip" if job.path not in waiting else "tag" if job.error is None else "fail"
@@ -80,7 +80,7 @@ def show_plan(jobs: list[Job], todo: list[Job], files: FileOutputs, format: str,
 
 
 def _target(job: Job, files: FileOutputs, taken: set[str]) -> str | None:
-    """Where the result of a job will lie; `taken`: the names of those before it."""
+    """Where the result of a job will be. `taken`: the names of the jobs before it."""
     if files.results is None:
         return None
     name = files.look(job.name, lambda: None, job.source).name

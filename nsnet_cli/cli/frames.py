@@ -1,4 +1,4 @@
-"""`nsnet frames`: the salient frames of videos as files, for any other tool in a pipeline."""
+"""`nsnet frames`: the salient frames of videos as files, for other tools in a pipeline."""
 
 from __future__ import annotations
 
@@ -30,23 +30,23 @@ Out = Annotated[
     typer.Option(
         "--out",
         "-o",
-        help="Write them here. [default: nsnet-frames]",
+        help="Folder for the pictures. [default: nsnet-frames]",
         show_default=False,
         metavar="DIR",
         rich_help_panel=OUTPUT,
     ),
 ]
-Image = Annotated[Literal["jpg", "png"], typer.Option("--format", help="What to write.", rich_help_panel=OUTPUT)]
+Image = Annotated[Literal["jpg", "png"], typer.Option("--format", help="Picture format.", rich_help_panel=OUTPUT)]
 Times = Annotated[
     bool,
     typer.Option(
         "--times",
-        help="Write no files; print seconds, saliency and video, tab-separated.",
+        help="Write no files; print time in seconds, saliency and video per frame, tab-separated.",
         rich_help_panel=OUTPUT,
     ),
 ]
 Print0 = Annotated[
-    bool, typer.Option("--print0", "-0", help="End lines with NUL, for xargs -0.", rich_help_panel=OUTPUT)
+    bool, typer.Option("--print0", "-0", help="End each line with NUL, for xargs -0.", rich_help_panel=OUTPUT)
 ]
 
 
@@ -63,10 +63,10 @@ def frames_command(
     *,
     shared: Shared,
 ) -> int:
-    """Write the salient frames of videos as pictures and print the path of each, best used with xargs.
+    """Write the salient frames of videos as pictures, and print their paths, one per line, for tools such as xargs.
 
-    The pictures have the preview's size: the whole frame, its longest side at most 320 px. For full-size frames take
-    --times and let ffmpeg cut them out.
+    A picture shows the whole frame, its longest side at most 320 px. For full-size frames, use --times and cut them out
+    with ffmpeg.
     """
     from nsnet_cli.cores import usable_cores
     from nsnet_cli.outputs.names import output_name
@@ -84,7 +84,7 @@ def frames_command(
     opening = prepare(shared.asked(), jpegs=not times, threads=usable_cores())
     jobs = [Job(v.path, output_name(v.name), v.error, v.source) for v in found.videos]
     end, failed, count = "\0" if print0 else "\n", 0, 0
-    say = harmless if console.data_is_terminal and not print0 else str  # a program wants names as they are
+    say = harmless if console.data_is_terminal and not print0 else str  # programs need names unchanged
     finished = opening.one_by_one(jobs, shared.timeout_s)
     with closing(store) if store is not None else nullcontext(), closing(finished):  # type: ignore[type-var]
         for item in finished:
@@ -105,7 +105,7 @@ def frames_command(
 def outcome(
     item: Finished, store: ResultStore | None, image: str, say: Callable[[str], str]
 ) -> tuple[list[str], str | None]:
-    """The lines to print for one video, and what is wrong with it. `say` spells a path."""
+    """The lines to print for one video, and what is wrong with it, if anything. `say` spells a path."""
     if item.result.error is not None:
         return [], complaint(item.result)
     if store is None:
@@ -113,21 +113,21 @@ def outcome(
     try:
         return [say(str(path)) for path in write_frames(item.result, store, item.job, image)], None
     except OutputError as error:
-        if error.exit_code == EXIT_UNEXPECTED:  # a full disk is every video's
+        if error.exit_code == EXIT_UNEXPECTED:  # a full disk stops every video
             raise
         return [], f"{item.result.path}: {error}"
 
 
 def time_lines(result: VideoResult, say: Callable[[str], str] = str) -> Iterator[str]:
-    """'12.400<TAB>0.97<TAB>clip.mp4' for each salient frame, in order of time. `say` spells the path."""
+    """'12.400<TAB>0.97<TAB>clip.mp4' per salient frame, in time order. `say` spells the path."""
     for frame in result.salient_frames:
         yield f"{frame.pts_s:.6f}\t{frame.saliency:.4f}\t{say(result.path)}"
 
 
 def write_frames(result: VideoResult, store: ResultStore, job: Job, image: str) -> list[Path]:
-    """Write each salient frame below `store` as `job.name`.00012.400s.jpg; the paths. Raises OutputError.
+    """Writes each salient frame below `store` as `job.name`.00012.400s.jpg and returns the paths. Raises OutputError.
 
-    Pictures of another video of that name, and files that are not nsnet's, stay as they are.
+    Pictures of another video with that name, and files that nsnet did not write, stay as they are.
     """
     from nsnet_cli.outputs.store import unseen
     from nsnet_cli.outputs.thumbnails import thumbnails

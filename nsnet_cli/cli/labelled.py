@@ -1,4 +1,4 @@
-"""What `train` and `evaluate` say about labelled videos while they are read."""
+"""Reads labelled videos for `train` and `evaluate`, and warns about those that cannot be read."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nsnet_cli.cli.console import Console
-from nsnet_cli.text import harmless
 
 if TYPE_CHECKING:
     from nsnet_cli.labelled.features import VideoFeatures
@@ -15,41 +14,33 @@ if TYPE_CHECKING:
     from nsnet_cli.weights.checkpoint import Checkpoint
 
 MOST_NAMED = 5
-"""Bad videos that are named one by one; the others are counted."""
+"""Only this many bad videos are named; the others are counted."""
 
 
 def read_label_file(source: Path, console: Console) -> LabelSet:
-    """Labels, with a warning for the rows whose video is missing."""
+    """Reads labels, and warns about rows whose video is missing."""
     from nsnet_cli.labelled.labels import read_labels
 
     labels = read_labels(source)
     for video in labels.missing[:MOST_NAMED]:
-        console.warn(harmless(f"{video.where}: no file {video.path}"))
+        console.warn(f"{video.where}: no file {video.path}")
     if len(labels.missing) > MOST_NAMED:
-        console.warn(f"{len(labels.missing)} videos are missing in all")
+        console.warn(f"{len(labels.missing)} videos are missing in total")
     return labels
 
 
 def gather(
     labels: LabelSet, checkpoint: Checkpoint, settings: ReadSettings, console: Console, *, recogniser: bool = True
 ) -> list[tuple[LabelledVideo, VideoFeatures]]:
-    """Features of the videos that can be read, in the order of the labels, with a warning for the others."""
+    """Features of the videos that can be read, in the order of the labels. Warns about the others."""
     from nsnet_cli.labelled.gather import gather as gather_all
 
-    with console.progress("extracting features", len(labels.videos), "videos") as bar:
-        found = gather_all(
-            labels,
-            checkpoint,
-            settings,
-            recogniser=recogniser,
-            say=lambda message: console.info(harmless(message)),
-            progress=bar.advance,
-        )
+    found = gather_all(labels, checkpoint, settings, recogniser=recogniser)
     for error in found.failed[:MOST_NAMED]:
-        console.warn(harmless(str(error)))
+        console.warn(str(error))
     if len(found.failed) > MOST_NAMED:
-        console.warn(f"{len(found.failed)} videos could not be read in all")
+        console.warn(f"{len(found.failed)} videos in total could not be read")
     if found.failed or labels.missing:
         asked = len(labels.videos) + len(labels.missing)
-        console.warn(f"going on with {len(found.videos)} of the {asked} videos: every figure is over these alone")
+        console.warn(f"continuing with {len(found.videos)} of {asked} videos: every number covers these alone")
     return found.videos

@@ -1,4 +1,4 @@
-"""The progress bar of a terminal. Apart from progress.py because it alone needs rich, which takes 0.1 s to import."""
+"""Progress as the bar of a terminal. Separate from progress.py because rich takes 0.1 s to import."""
 
 from __future__ import annotations
 
@@ -8,17 +8,19 @@ from typing import IO
 from rich.console import Console as RichConsole
 from rich.progress import (
     BarColumn,
+    DownloadColumn,
     MofNCompleteColumn,
     ProgressColumn,
     Task,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
+    TransferSpeedColumn,
 )
 from rich.progress import Progress as RichProgress
 from rich.text import Text
 
-from nsnet_cli.cli.progress import Progress
+from nsnet_cli.progress import Progress
 
 
 class RateColumn(ProgressColumn):
@@ -30,19 +32,22 @@ class RateColumn(ProgressColumn):
 
 
 class LiveProgress(Progress):
-    """Label, bar, 12/60 files, rate, elapsed and left. Lines written beside it: pause(), write, resume()."""
+    """Label, bar, how much is done, rate and time left. To write other lines: pause(), write, resume().
 
-    def __init__(self, stream: IO[str], label: str, total: int | None, unit: str) -> None:
+    `over`: the bar on the terminal so far. It is paused until this one closes, in the thread that made this one.
+    """
+
+    def __init__(
+        self, stream: IO[str], label: str, total: int | None, unit: str, over: LiveProgress | None = None
+    ) -> None:
+        self.over, self.closed = over, False
+        if over is not None:
+            over.pause()
         self._lock = threading.RLock()
+        self._download = unit == "bytes"
         self._rich = RichProgress(
             TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=None),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[unit]}", markup=False),
-            RateColumn(),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
+            *(_download_columns() if self._download else _count_columns()),
             console=RichConsole(file=stream),
             transient=True,
             redirect_stdout=False,
@@ -62,13 +67,28 @@ class LiveProgress(Progress):
             self._rich.update(self._task, unit=unit)
         self._rich.update(self._task, description=label, total=total, completed=done)
 
-    def close(self) -> None:
+    def close(self, ok: bool = True) -> None:
+        self.closed = True
+        self._rich.live.transient = not self._download  # the bar of a download stays on the terminal
         self._rich.stop()
+        if self.over is not None:
+            self.over.resume()
 
     def pause(self) -> None:
         self._lock.acquire()
         self._rich.stop()
 
     def resume(self) -> None:
-        self._rich.start()
+        if not self.closed:
+            self._rich.start()
         self._lock.release()
+
+
+def _count_columns() -> tuple[ProgressColumn, ...]:
+    unit = TextColumn("{task.fields[unit]}", markup=False)
+    columns = (BarColumn(bar_width=None), MofNCompleteColumn(), unit, RateColumn(), TimeElapsedColumn())
+    return (*columns, TextColumn("left"), TimeRemainingColumn())
+
+
+def _download_columns() -> tuple[ProgressColumn, ...]:
+    return (BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())

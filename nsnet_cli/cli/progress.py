@@ -1,50 +1,39 @@
-"""How far a run is: shown as a plain line now and then, or not at all. The bar of a terminal is in live_progress.py."""
+"""Progress as plain lines, for logs and pipes. The bar of a terminal is in live_progress.py."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
 
-from nsnet_cli.text import clock
+from nsnet_cli.progress import Progress
+from nsnet_cli.text import clock, megabytes
 
-PLAIN_INTERVAL_S = 10.0
-"""Between two plain progress lines where stderr is no terminal."""
-
-
-class Progress:
-    """How far a run is. This one shows nothing; the others show it."""
-
-    def advance(self, count: int = 1) -> None: ...
-
-    def update(
-        self, *, label: str | None = None, total: int | None = None, done: int | None = None, unit: str | None = None
-    ) -> None:
-        """Change the text beside the bar, or the totals (a stage that is measured in frames)."""
-
-    def close(self) -> None: ...
-
-    def pause(self) -> None: ...
-
-    def resume(self) -> None: ...
+RUN_INTERVAL_S = 10.0
+DOWNLOAD_INTERVAL_S = 5.0
 
 
 class PlainProgress(Progress):
-    """One line now and then: how many, how fast, how long still."""
+    """A line every 10 s: how many are done, how fast, how much time is left."""
 
-    def __init__(self, say: Callable[[str], None], label: str, total: int | None, unit: str) -> None:
-        self.say, self.label, self.total, self.unit = say, label, total, unit
+    interval_s = RUN_INTERVAL_S
+
+    def __init__(self, write: Callable[[str], None], label: str, total: int | None, unit: str) -> None:
+        self.write, self.label, self.total, self.unit = write, label, total, unit
         self.done = 0
         self.start = self.last = time.monotonic()
 
     def advance(self, count: int = 1) -> None:
         self.done += count
         now = time.monotonic()
-        if now - self.last >= PLAIN_INTERVAL_S and self.done != self.total:
+        if now - self.last >= self.interval_s and self.done != self.total:
             self.last = now
-            rate = self.done / (now - self.start)
-            left = f", {clock((self.total - self.done) / rate)} left" if self.total and rate > 0 else ""
-            of = f"/{self.total}" if self.total else ""
-            self.say(f"{self.label}: {self.done}{of} {self.unit}, {rate:.2f} a second{left}")
+            self.write(self.line(now - self.start))
+
+    def line(self, passed_s: float) -> str:
+        rate = self.done / passed_s
+        left = f", {clock((self.total - self.done) / rate)} left" if self.total and rate > 0 else ""
+        of = f"/{self.total}" if self.total else ""
+        return f"{self.label}: {self.done}{of} {self.unit}, {rate:.2f} per second{left}"
 
     def update(
         self, *, label: str | None = None, total: int | None = None, done: int | None = None, unit: str | None = None
@@ -54,3 +43,20 @@ class PlainProgress(Progress):
         self.unit = unit if unit is not None else self.unit
         if done is not None:
             self.advance(done - self.done)
+
+
+class PlainDownload(PlainProgress):
+    """A line when a download starts, one every 5 s, and one when it is complete."""
+
+    interval_s = DOWNLOAD_INTERVAL_S
+
+    def __init__(self, write: Callable[[str], None], label: str, total: int | None) -> None:
+        super().__init__(write, label, total, "bytes")
+        write(f"downloading {label}, {megabytes(total)}")
+
+    def line(self, passed_s: float) -> str:
+        return f"  {self.label}: {megabytes(self.done)} of {megabytes(self.total)}"
+
+    def close(self, ok: bool = True) -> None:
+        if ok:
+            self.write(f"downloaded {self.label}, {megabytes(self.done)} in {time.monotonic() - self.start:.1f} s")

@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM as exceptions in the main thread, held back while a result is put in its place."""
+"""SIGINT and SIGTERM as exceptions in the main thread, delayed while a result is being written."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from nsnet_cli.errors import EXIT_INTERRUPTED, EXIT_TERMINATED, EXIT_UNEXPECTED,
 
 
 class Terminated(BaseException):
-    """SIGTERM arrived. Like KeyboardInterrupt, no `except Exception` swallows it."""
+    """SIGTERM arrived. Like KeyboardInterrupt, `except Exception` does not catch it."""
 
 
 _holding = False
@@ -19,7 +19,7 @@ _pending: BaseException | None = None
 
 
 def install() -> None:
-    """Answer both signals; does nothing outside the main thread (a program that calls us has its own answers)."""
+    """Handles both signals. Does nothing outside the main thread: the program that called us handles its own."""
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGINT, _answer)
         signal.signal(signal.SIGTERM, _answer)
@@ -36,9 +36,9 @@ def _answer(number: int, frame: object) -> None:
 
 @contextmanager
 def held() -> Iterator[None]:
-    """What is inside is done whole; a signal is answered after it. A second one is answered at once.
+    """Signals wait until the block ends. A second signal does not wait.
 
-    (A signal mask would not do: another thread takes the signal, and Python runs its handler in this one all the same.)
+    A signal mask would not help: another thread receives the signal, and Python still runs its handler in this thread.
     """
     global _holding, _pending
     _holding = True
@@ -52,7 +52,7 @@ def held() -> Iterator[None]:
 
 
 def exit_code(error: BaseException) -> int:
-    """What the program ends with when `error` ends it."""
+    """The exit code of a program that `error` ends."""
     if isinstance(error, KeyboardInterrupt):
         return EXIT_INTERRUPTED
     if isinstance(error, Terminated):

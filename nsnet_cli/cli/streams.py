@@ -1,7 +1,7 @@
-"""Writing to stdout and stderr whole: all of it, or an error.
+"""Writes to stdout and stderr completely, or raises an error.
 
-Python's own stream promises less. Unbuffered (PYTHONUNBUFFERED, usual in containers) it drops what the system did not
-take at once: the disk's last bytes, a pipe that is full and was made non-blocking by a program that shares it.
+Python's own streams promise less. An unbuffered one (PYTHONUNBUFFERED, usual in containers) drops what the system did
+not take at once, which happens at the end of a disk, or on a full pipe that another program made non-blocking.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from typing import IO
 
 
 def write_all(stream: IO[str], data: bytes) -> None:
-    """Write all of `data`, waiting for room as long as it takes. Raises OSError."""
+    """Writes all of `data`, waiting until the reader takes it. Raises OSError."""
     try:
         descriptor = stream.fileno()
-    except (AttributeError, OSError, ValueError):  # a StringIO in a stream's place
+    except (AttributeError, OSError, ValueError):  # a StringIO instead of a stream
         stream.write(data.decode("utf-8", "replace"))
         return
     stream.flush()
@@ -32,7 +32,7 @@ def write_all(stream: IO[str], data: bytes) -> None:
 
 
 def buffer_stdout() -> None:
-    """For those who print without `write_all` (the help): a buffer between them and an unbuffered stdout."""
+    """Buffers an unbuffered stdout, for code that prints without `write_all` (the help)."""
     if isinstance(getattr(sys.stdout, "buffer", None), io.RawIOBase):
         sys.stdout = open(  # noqa: SIM115  it stays open until the process ends
             sys.stdout.fileno(), "w", encoding=sys.stdout.encoding, errors=sys.stdout.errors, closefd=False

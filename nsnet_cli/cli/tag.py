@@ -1,4 +1,4 @@
-"""`nsnet tag`: find the videos, leave out what is done, tag the rest side by side, write each as it ends."""
+"""`nsnet tag`: finds videos, skips those that are done, tags the rest in parallel, writes each when it ends."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ def _running(flag: str, help: str, metavar: str | None = None) -> Any:
 
 
 Paths = Annotated[
-    list[str] | None, typer.Argument(help="Videos, folders, globs; - is a list on stdin.", metavar="PATHS")
+    list[str] | None, typer.Argument(help="Videos, folders or globs; - reads a list from stdin.", metavar="PATHS")
 ]
 FromList = Annotated[
-    str | None, _running("--from", "Paths in a file, one per line or NUL-separated; - is stdin.", "FILE")
+    str | None, _running("--from", "Read paths from a file, one per line or NUL-separated; - is stdin.", "FILE")
 ]
-JsonLines = Annotated[bool, _output("--json", help="One JSON object per line; the same as --format jsonl.")]
+JsonLines = Annotated[bool, _output("--json", help="Print one JSON object per line, like --format jsonl.")]
 Formats = Annotated[
     Format | None,
     _output(
         "--format",
         "-f",
-        help="What is written: "
+        help="Output format. "
         + "; ".join(f"{row.name}: {row.help}" for row in FORMATS.values())
         + f". [default: {DEFAULT}]",
         env="NSNET_FORMAT",
@@ -48,15 +48,18 @@ Formats = Annotated[
 OutputDir = Annotated[
     Path | None,
     _output(
-        "--output-dir", "-o", help="Keep results as a tree like the inputs'; done ones are skipped.", metavar="DIR"
+        "--output-dir",
+        "-o",
+        help="Keep results, in folders like the inputs'. A later run skips videos that are done.",
+        metavar="DIR",
     ),
 ]
 Thumbnails = Annotated[Path | None, _output("--thumbnails", help="Write the salient frames as JPEG.", metavar="DIR")]
 Sheets = Annotated[Path | None, _output("--contact-sheet", help="Write one contact sheet per video.", metavar="DIR")]
-Report = Annotated[Path | None, _output("--report", help="Write a page over all videos.", metavar="DIR")]
-Shard = Annotated[str | None, _running("--shard", "Only the I-th of N parts of the videos.", "I/N")]
-Overwrite = Annotated[bool, _running("--overwrite", "Tag videos again that are done.")]
-RetryFailed = Annotated[bool, _running("--retry-failed", "Try videos again that failed.")]
+Report = Annotated[Path | None, _output("--report", help="Write one page about all videos.", metavar="DIR")]
+Shard = Annotated[str | None, _running("--shard", "Tag only part I of N, to share the work between machines.", "I/N")]
+Overwrite = Annotated[bool, _running("--overwrite", "Also tag videos that are done.")]
+RetryFailed = Annotated[bool, _running("--retry-failed", "Also tag videos that failed before.")]
 DryRun = Annotated[bool, _running("--dry-run", "Print the plan without running it.")]
 
 
@@ -80,10 +83,10 @@ def tag(
     *,
     shared: Shared,
 ) -> int:
-    """Tag videos: files, folders (searched by content), globs or lists.
+    """Tag videos: files, folders, globs or lists. In folders, videos are found by their content.
 
-    One result per video on stdout, everything else on stderr. Exit code: 0 all done, 3 some videos failed, 4 no video
-    found, 2 usage, 5 weights or device unavailable, 130 interrupted.
+    Prints one result per video to stdout, and everything else to stderr. Exit codes: 0 all done, 2 wrong usage, 3 some
+    videos failed, 4 no video found, 5 weights or device unavailable, 130 interrupted.
     """
     from nsnet_cli.cli.tag_run import TagRun
     from nsnet_cli.inputs import parse_shard

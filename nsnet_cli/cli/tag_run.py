@@ -1,4 +1,4 @@
-"""One run of `nsnet tag` as its user sees it: rows on stdout, progress and complaints on stderr, an exit code."""
+"""One run of `nsnet tag` as its user sees it: rows on stdout, progress and errors on stderr, an exit code."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from nsnet_cli import startup
 from nsnet_cli.cli import signals
 from nsnet_cli.cli.console import Console
 from nsnet_cli.cli.finding import show_plan
-from nsnet_cli.cli.progress import Progress
 from nsnet_cli.errors import EXIT_NO_INPUT, EXIT_OK, EXIT_SOME_FAILED, EXIT_UNEXPECTED, UsageError
 from nsnet_cli.outputs.formats import FORMATS, Rows, Stdout
+from nsnet_cli.progress import Progress, progress
 from nsnet_cli.run.finding import left_out_words
 from nsnet_cli.run.tagging import Request, TaggingRun
 from nsnet_cli.text import printable
@@ -18,7 +18,7 @@ from nsnet_cli.types import VideoResult
 
 
 class TagRun:
-    """A TaggingRun and what is said of it. `chosen`: the format was asked for, not the default."""
+    """Shows a TaggingRun. `chosen`: the user chose the format; it is not the default."""
 
     def __init__(self, request: Request, format: str, chosen: bool, console: Console) -> None:
         self.request, self.format, self.chosen, self.console = request, format, chosen, console
@@ -46,7 +46,7 @@ class TagRun:
             )
 
     def _tag_all(self) -> int:
-        """Tag, and leave the summary and run.json whatever ends the run."""
+        """Tags, and writes the summary and run.json however the run ends."""
         code, tally = EXIT_UNEXPECTED, self._run.tally
         try:
             self._tag()
@@ -65,10 +65,10 @@ class TagRun:
     def _tag(self) -> None:
         rows, todo = self._rows(), self._run.todo
         try:
-            with self.console.progress("tagging", len(todo)) as bar:
+            with progress("tagging", len(todo)) as bar:
                 if rows is not None:
                     self.console.data(rows.head(), end="")
-                alone = len(todo) == 1  # then its frames are counted, not the videos
+                alone = len(todo) == 1  # then progress counts frames, not videos
                 results = self._run.results(_Stages(bar).see if alone else None)
                 for result in results:
                     if rows is not None:
@@ -81,14 +81,14 @@ class TagRun:
                 self.console.data(tail, end="")
 
     def _rows(self) -> Rows | None:
-        """What writes stdout. With --output-dir the results are there: stdout is silent unless a format was chosen."""
+        """The writer for stdout; None with --output-dir, unless the user chose a format that has rows."""
         if self.request.output_dir is not None and (not self.chosen or self._format.one_document):
             return None
         width = shutil.get_terminal_size().columns if self.console.data_is_terminal else None
         return self._format.rows(Stdout([job.path for job in self._run.todo], width, self.console.color))
 
     def _complain(self, result: VideoResult, shown: bool) -> None:
-        """A failed video on stderr too, unless its row stands on the same terminal."""
+        """Reports a failed video on stderr, unless its row is on the same terminal."""
         told = shown and self._format.for_people and self.console.data_is_terminal
         if result.error is None or told:
             return
@@ -99,13 +99,13 @@ class TagRun:
         if tally.videos and not self._run.usable:
             return EXIT_NO_INPUT
         if tally.all_internal:
-            self.console.error("every video met a mistake of nsnet; NSNET_DEBUG=1 shows where")
+            self.console.error("every video failed with a bug in nsnet; NSNET_DEBUG=1 shows where")
             return EXIT_UNEXPECTED
         return EXIT_SOME_FAILED if tally.failed or tally.failed_before else EXIT_OK
 
 
 class _Stages:
-    """One long video on the progress bar: probing, decoding and previewing frame by frame, recognising."""
+    """The stages of a single video on the progress bar: probing, previewing frame by frame, recognising."""
 
     def __init__(self, bar: Progress) -> None:
         self._bar, self._frames = bar, 0

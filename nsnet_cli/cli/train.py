@@ -1,4 +1,4 @@
-"""`nsnet train`: labelled videos (or ready features) in, a checkpoint folder out."""
+"""`nsnet train`: makes a checkpoint folder from labelled videos or ready features."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from nsnet_cli.errors import UsageError
 
 if TYPE_CHECKING:
     from nsnet_cli.labelled.gather import ReadSettings
+    from nsnet_cli.labelled.labels import Split
     from nsnet_cli.training.dataset import Dataset
     from nsnet_cli.training.train import TrainOptions
     from nsnet_cli.weights.checkpoint import Checkpoint, Kind
@@ -24,27 +25,36 @@ TRAINING = "Training"
 
 
 Output = Annotated[
-    Path, typer.Option("--output", "-o", help="Checkpoint folder to write; nsnet tag --checkpoint takes it.")
+    Path, typer.Option("--output", "-o", help="Checkpoint folder to write, for nsnet tag --checkpoint.", metavar="DIR")
 ]
 Labels = Annotated[
     Path | None,
-    typer.Argument(help="CSV with path,label[;label...][,split][,segments], or a folder per class.", metavar="LABELS"),
+    typer.Argument(
+        help="CSV with path,label[;label...][,split][,segments], or a folder with one folder per class.",
+        metavar="LABELS",
+    ),
 ]
 Features = Annotated[
     Path | None,
     typer.Option(
         "--features",
         metavar="FILE",
-        help="Ready features instead of LABELS: .npz or .safetensors with features (N, T, D), labels (N,) and"
-        " optionally times, names, split, logits, recogniser_features.",
+        help="Train on ready features instead of LABELS: .npz or .safetensors with features (N, T, D), labels (N,) and,"
+        " if you have them, times, names, split, logits, recogniser_features.",
     ),
 ]
 Vocabulary = Annotated[
     Literal["own", "imagenet"],
-    typer.Option("--vocabulary", help="own: the labels become the tags; imagenet: a sampler for ImageNet's 1000."),
+    typer.Option(
+        "--vocabulary",
+        help="own: your labels become the tags; imagenet: train only a sampler, for ImageNet's 1000 tags.",
+    ),
 ]
 Epochs = Annotated[
-    int, typer.Option("--epochs", min=1, help="Most epochs; training stops early.", rich_help_panel=TRAINING)
+    int,
+    typer.Option(
+        "--epochs", min=1, help="Most epochs; training stops earlier if nothing improves.", rich_help_panel=TRAINING
+    ),
 ]
 ValSplit = Annotated[
     float,
@@ -52,7 +62,7 @@ ValSplit = Annotated[
         "--val-split",
         min=0.0,
         max=0.9,
-        help="Share of the videos held out to stop early, where LABELS name none; 0 holds out none.",
+        help="Share of the videos held out to decide when to stop, if LABELS marks none as val; 0: none.",
         rich_help_panel=TRAINING,
     ),
 ]
@@ -60,7 +70,7 @@ MultiLabel = Annotated[
     bool | None,
     typer.Option(
         "--multi-label/--single-label",
-        help="Whether a video can have several tags. [default: if one of them has]",
+        help="Whether a video can have several tags. [default: multi-label if any video has several]",
         rich_help_panel=TRAINING,
         show_default=False,
     ),
@@ -70,7 +80,7 @@ MultiLabel = Annotated[
 @app.command(cls=Command)
 @shared(
     *("frames", "preview", "device", "decoder", "jobs", *TALKING),
-    checkpoint={"help": "Whose preview network and recogniser are used."},
+    checkpoint={"help": "Checkpoint whose preview network and recogniser are used."},
     seed={"help": "The same seed gives the same weights.", "rich_help_panel": TRAINING, "envvar": None},
 )
 def train(
@@ -86,21 +96,21 @@ def train(
 ) -> int:
     """Train a sampler and your own tags on your videos, and write them as a checkpoint folder.
 
-    Features are extracted once and kept in the user's cache; a second run trains in seconds. An interrupted run goes on
-    where it was when the same command is given again.
+    Features are extracted once and kept in your cache, so a second run trains in seconds. To continue an interrupted
+    run, give the same command again.
     """
     from nsnet_cli.labelled.gather import ReadSettings
     from nsnet_cli.training.train import TrainOptions
     from nsnet_cli.weights.checkpoint import resolve_checkpoint
 
     if (labels is None) == (features is None):
-        raise UsageError("give LABELS or --features FILE, one of them", "as in: nsnet train labels.csv -o my-tags/")
+        raise UsageError("give either LABELS or --features FILE", "as in: nsnet train labels.csv -o my-tags/")
     _check_output(output)
     console, base = shared.console(), resolve_checkpoint(shared.checkpoint)
     kind: Kind = "own-vocabulary" if vocabulary == "own" else "fixed-vocabulary"
     if vocabulary == "imagenet" and base.preview.network.vocabulary != "imagenet-1k":
         raise UsageError(
-            f"{base.preview.network.name}, which previews for {base.name}, does not know ImageNet's tags",
+            f"{base.preview.network.name}, the preview network of {base.name}, does not know ImageNet's tags",
             "choose another --checkpoint, or train your own tags",
         )
     options = TrainOptions(
@@ -117,7 +127,7 @@ def train(
 
 
 def _check_output(folder: Path) -> None:
-    """Raises OutputError where the checkpoint would replace what nsnet did not write."""
+    """Raises OutputError if the checkpoint would replace files that nsnet did not write."""
     from nsnet_cli.outputs.save import check_folder
     from nsnet_cli.training.train import STATE_FOLDER
     from nsnet_cli.weights.checkpoint import CARD_FILE, CONFIG_FILE, MODEL_FILE
@@ -138,7 +148,7 @@ def _ready(path: Path, kind: Kind, base: Checkpoint, multi_label: bool | None) -
 def _extracted(
     source: Path, kind: Kind, base: Checkpoint, settings: ReadSettings, multi_label: bool | None, console: Console
 ) -> Dataset:
-    """Labels are checked against the vocabulary before the first video is read."""
+    """The dataset from labelled videos. Checks labels against the vocabulary before reading the first video."""
     from nsnet_cli.cli.labelled import gather, read_label_file
     from nsnet_cli.labelled.labels import label_indices
     from nsnet_cli.training.dataset import from_videos
@@ -159,40 +169,21 @@ def _extracted(
 def _train(
     dataset: Dataset, base: Checkpoint, options: TrainOptions, output: Path, val_split: float, console: Console
 ) -> None:
-    from nsnet_cli.text import harmless
     from nsnet_cli.training.dataset import deal
-    from nsnet_cli.training.fit import EpochReport
     from nsnet_cli.training.train import train as run
     from nsnet_cli.weights.checkpoint import READY_FEATURES
 
     dealt = deal(dataset, val_split, options.seed)
-    counts = ", ".join(f"{n} {s}" for s in ("train", "val", "test") if (n := len(dealt.of(s))))  # type: ignore[arg-type]
-    console.info(harmless(f"{len(dealt.examples)} videos ({counts}), {len(dealt.vocabulary)} tags"))
-    with console.progress("training", options.epochs, "epochs") as bar:
-
-        def progress(report: EpochReport) -> None:
-            bar.update(done=report.epoch)
-            best = ", best so far" if report.best else ""
-            console.detail(f"epoch {report.epoch}: loss {report.loss:.4f}, held out {report.held_out_loss:.4f}{best}")
-
-        command = shlex.join(["nsnet", *sys.argv[1:]])
-        config = run(
-            dealt,
-            base,
-            options,
-            output,
-            command=command,
-            say=lambda message: console.info(harmless(message)),
-            progress=progress,
-        )
+    splits: tuple[Split, ...] = ("train", "val", "test")
+    counts = ", ".join(f"{count} {split}" for split in splits if (count := len(dealt.of(split))))
+    console.info(f"{len(dealt.examples)} videos ({counts}), {len(dealt.vocabulary)} tags")
+    config = run(dealt, base, options, output, command=shlex.join(["nsnet", *sys.argv[1:]]))
     _report(config["metrics"], options.frames, console)
     console.data(str(output))
     if config["preview"]["network"].startswith(READY_FEATURES):
-        console.info(
-            "trained on ready features of an unknown network: no network of nsnet makes them, so it cannot tag"
-        )
+        console.info("trained on ready features that no network of nsnet makes: this checkpoint cannot tag videos")
     else:
-        console.info(harmless(f"try it: nsnet tag --checkpoint {shlex.quote(str(output))} VIDEO"))
+        console.info(f"try it: nsnet tag --checkpoint {shlex.quote(str(output))} VIDEO")
 
 
 def _report(metrics: dict[str, float], frames: int, console: Console) -> None:

@@ -24,6 +24,7 @@ from nsnet_cli.atomic import write_whole
 from nsnet_cli.bounded import bounded
 from nsnet_cli.errors import EXIT_UNEXPECTED, LOST_KINDS, LostVideosError, NoInputError, OutputError, VideoError
 from nsnet_cli.media import ReadOptions
+from nsnet_cli.progress import progress
 from nsnet_cli.video.reader import VideoReader
 from nsnet_cli.weights.checkpoint import Checkpoint, network_identity
 from nsnet_cli.weights.folders import CACHE_VARIABLE, cache_folder
@@ -249,12 +250,10 @@ class Extraction:
     failed: dict[int, VideoError]
 
 
-def extract_all(
-    paths: Sequence[Path], extractor: Extractor, *, threads: int = 1, progress: Callable[[], None] = lambda: None
-) -> Extraction:
+def extract_all(paths: Sequence[Path], extractor: Extractor, *, threads: int = 1) -> Extraction:
     """Extracts the features of many videos. The errors of unreadable ones are kept in `failed`.
 
-    `progress` is called after each video. An interrupt drops unfinished videos; finished ones stay in the cache.
+    An interrupt drops unfinished videos; finished ones stay in the cache.
 
     Raises NoInputError if no video can be read. Raises LostVideosError if more than MOST_LOST of them were lost to
     timeouts, crashes, lack of memory or bugs of nsnet: the rest would not be a fair sample.
@@ -269,12 +268,13 @@ def extract_all(
     videos, failed = {}, {}
     pool = ThreadPoolExecutor(threads)
     try:
-        for index, found in enumerate(pool.map(attempt, paths)):
-            if isinstance(found, VideoError):
-                failed[index] = found
-            else:
-                videos[index] = found
-            progress()
+        with progress("extracting features", len(paths), "videos") as bar:
+            for index, found in enumerate(pool.map(attempt, paths)):
+                if isinstance(found, VideoError):
+                    failed[index] = found
+                else:
+                    videos[index] = found
+                bar.advance()
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
     lost = [error for error in failed.values() if error.kind in LOST_KINDS]

@@ -55,10 +55,8 @@ def gather(
     settings: ReadSettings,
     *,
     recogniser: bool = True,
-    say: Callable[[str], None] = lambda message: None,
-    progress: Callable[[], None] = lambda: None,
 ) -> Gathered:
-    """Features of all readable labelled videos. `progress` is called after each video.
+    """Features of all readable labelled videos.
 
     Raises NoInputError if no video can be read, LostVideosError if too many were lost, not because of the files.
     """
@@ -67,12 +65,12 @@ def gather(
         extractor = Extractor(
             checkpoint=base,
             read=settings.options(checkpoint),
-            networks=_once(partial(build_engine, base, settings.device, say=say)),
+            networks=_once(partial(build_engine, base, settings.device)),
             open=pool.open,
             cache=FeatureCache(default_cache_dir()),
             recogniser=recogniser,
         )
-        found = extract_all([video.path for video in labels.videos], extractor, threads=jobs, progress=progress)
+        found = extract_all([video.path for video in labels.videos], extractor, threads=jobs)
     pairs = [(labels.videos[index], features) for index, features in found.videos.items()]
     return Gathered(pairs, list(found.failed.values()))
 

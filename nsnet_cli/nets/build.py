@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import sys
-from collections.abc import Callable
 
 from nsnet_cli.errors import DeviceError, WeightsError
 from nsnet_cli.nets.engine import Engine
 from nsnet_cli.weights.checkpoint import CONFIG_FILE, Checkpoint
+
+logger = logging.getLogger(__name__)
 
 DEVICES = ("auto", "cpu", "torch-cpu", "cuda", "mps")
 HEAVY_GFLOPS = 30.0
@@ -18,13 +20,11 @@ takes 61.6 GFLOPs, ViT-B/16 17.6, ResNet-50 4.1.
 """
 
 
-def build_engine(
-    checkpoint: Checkpoint, device: str = "auto", *, say: Callable[[str], None] = lambda message: None
-) -> Engine:
+def build_engine(checkpoint: Checkpoint, device: str = "auto") -> Engine:
     """The engine for a device: 'cpu' runs exported networks without torch, 'cuda' / 'mps' / 'torch-cpu' run torch.
 
-    'auto' is 'cpu', but 'cuda' for a heavy recogniser where the NVIDIA driver answers. `say` is told that, and when the
-    first run has to export (a wait of seconds). Raises DeviceError, WeightsError.
+    'auto' is 'cpu', but 'cuda' for a heavy recogniser where the NVIDIA driver answers. A first run has to export, which
+    takes seconds. Raises DeviceError, WeightsError.
     """
     if device not in DEVICES:
         raise DeviceError(f"no device named {device!r}", f"known: {', '.join(DEVICES)}")
@@ -35,17 +35,17 @@ def build_engine(
             device = auto_device(gflops, gpu=True)
             if device != "cpu":
                 name = checkpoint.recogniser.network.name
-                say(f"{name} takes {gflops:.0f} GFLOPs a frame: using the GPU (--device cpu does not)")
-    engine = _engine(checkpoint, device, say)
+                logger.info("%s takes %.0f GFLOPs per frame: using the GPU (--device cpu does not)", name, gflops)
+    engine = _engine(checkpoint, device)
     check_widths(checkpoint, *engine.widths)
     return engine
 
 
-def _engine(checkpoint: Checkpoint, device: str, say: Callable[[str], None]) -> Engine:
+def _engine(checkpoint: Checkpoint, device: str) -> Engine:
     if device == "cpu":
         from nsnet_cli.nets.cpu_engine import CpuEngine
 
-        return CpuEngine(checkpoint, say=say)
+        return CpuEngine(checkpoint)
     from nsnet_cli.nets.torch_engine import TorchEngine
 
     return TorchEngine(checkpoint, "cpu" if device == "torch-cpu" else device)
@@ -65,7 +65,7 @@ def frame_gflops(checkpoint: Checkpoint) -> float:
     from nsnet_cli.nets.exports import Exports
 
     use = checkpoint.recogniser
-    known = Exports(checkpoint, lambda message: None).known_gflops(use, RECOGNISER_BATCH)
+    known = Exports(checkpoint).known_gflops(use, RECOGNISER_BATCH)
     if known is not None:
         return known
     from nsnet_cli.nets.torch_engine import architecture_gflops

@@ -7,7 +7,6 @@ compiles the graphs, and the first call that needs one waits for it.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -36,16 +35,16 @@ SAMPLER_STEP = 16
 
 
 class CpuEngine:
-    """Runs a checkpoint on the CPU. `say` is told when something has to be exported first."""
+    """Runs a checkpoint on the CPU."""
 
     name = "cpu"
     precision = "f32"
 
-    def __init__(self, checkpoint: Checkpoint, *, say: Callable[[str], None] = lambda message: None) -> None:
+    def __init__(self, checkpoint: Checkpoint) -> None:
         self.lanes = usable_cores()
         self.input = checkpoint.recogniser.input
         self._preview_side = checkpoint.preview.size_px
-        self._exports = exports = Exports(checkpoint, say)  # kept: while it lives, its graphs stay in the cache
+        self._exports = exports = Exports(checkpoint)  # kept: while it lives, its graphs stay in the cache
         preview = exports.classifier(checkpoint.preview, PREVIEW_BATCH)
         recogniser = exports.classifier(checkpoint.recogniser, RECOGNISER_BATCH)
         sampler = exports.sampler() if checkpoint.sampler else None

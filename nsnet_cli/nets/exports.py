@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -21,6 +22,8 @@ from nsnet_cli.weights.rows import NetworkUse
 
 if TYPE_CHECKING:
     import openvino
+
+logger = logging.getLogger(__name__)
 
 EXPORT_VERSION = 6
 """Increased whenever the graphs change: older exports are then made again."""
@@ -39,9 +42,8 @@ class Export:
 class Exports:
     """The exported graphs of a checkpoint. They stay in the cache as long as this object lives."""
 
-    def __init__(self, checkpoint: Checkpoint, say: Callable[[str], None]) -> None:
+    def __init__(self, checkpoint: Checkpoint) -> None:
         self.checkpoint = checkpoint
-        self.say = say
         self.root = engine_cache()
         self._openvino = version("openvino")
         self._held: dict[Path, IO[bytes] | None] = {}
@@ -130,8 +132,8 @@ class Exports:
             self.root.mkdir(parents=True, exist_ok=True)
             with FileLock(self.root / "export.lock"):
                 if intact.is_whole(export.folder):
-                    return  # another process has made it meanwhile
-                self.say(f"exporting {export.name} for this machine (once; it takes some seconds) ...")
+                    return  # another process made it meanwhile
+                logger.info("exporting %s for this machine (once; it takes some seconds) ...", export.name)
                 export.make(export.folder)
                 self._held[export.folder] = intact.hold(export.folder)
                 intact.prune(self.root, {export.folder, *self._held})

@@ -1,9 +1,9 @@
 """Comma-separated values (RFC 4180, LF): one line per video, tags best first and separated by '; '.
 
-In all text control characters and bytes that are no UTF-8 are escaped, so that a row is always one line; and what a
-spreadsheet would take for a formula (it begins with = + - or @) begins with an apostrophe instead, as does what begins
-with an apostrophe: taking one away and undoing the escapes (nsnet_cli/text.py) gives the text again. Each tag of a list
-is spelled so by itself. JSON has everything exactly.
+In all text, control characters and bytes that are not UTF-8 are escaped, so that a row is always one line. Text that a
+spreadsheet would take for a formula (it begins with = + - or @), or that begins with an apostrophe, gets an apostrophe
+in front. Remove one apostrophe and undo the escapes (nsnet_cli/text.py) to get the original text. Each tag of a list is
+escaped separately. JSON has everything exactly.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""What a tagging run leaves on disk: results, sidecars, thumbnails, contact sheets, the report page.
+"""What a tagging run writes to disk: results, sidecars, thumbnails, contact sheets, the report page.
 
-A video's `.nsnet.json` is written last: where it stands, all that was asked for beside it stands too.
+A video's `.nsnet.json` is written last: if it is there, so are the other files that the user wanted.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ SHEET = ".sheet.jpg"
 
 
 class FileOutputs:
-    """The folders of one run. Raises OutputError where one cannot be written."""
+    """The output folders of one run. Raises OutputError if one cannot be written."""
 
     def __init__(
         self,
@@ -38,7 +38,7 @@ class FileOutputs:
         sheets: Path | None = None,
         report: Path | None = None,
     ) -> None:
-        """`sidecar`: the output format whose files, if it has any, are written beside each result."""
+        """`sidecar`: the output format whose files, if it has any, go beside each result."""
         self.results = ResultStore(results) if results else None
         self._sidecar = FORMATS[sidecar] if sidecar is not None and results is not None else None
         self._thumbnails = ResultStore(thumbnails) if thumbnails else None
@@ -52,7 +52,7 @@ class FileOutputs:
         return bool(self._thumbnails or self._sheets or self._report_folder or sidecar)
 
     def open(self, summary: str = "run.json") -> None:
-        """Prove that every folder can be written, before any work."""
+        """Checks that every folder can be written, before any work."""
         for store in self._stores():
             store.check()
         if self.results is not None and owner(self.results.root / summary).ours is False:
@@ -66,22 +66,24 @@ class FileOutputs:
             check_report(self._report_folder)
 
     def close(self) -> None:
-        """Finish the report page and tidy up. Also after an interruption: what is finished stays."""
+        """Finishes the report page and tidies up. Also call it after an interruption: finished videos are kept."""
         for store in self._stores():
             store.close()
         if self._report is not None:
             self._report.close()
 
     def name(self, path: str, name: str) -> str:
-        """The output name of a video that was found as `name`. One that lies below the folder of results has its files
-        beside it: sidecars belong there."""
+        """The output name of a video that was found as `name`.
+
+        A video inside the folder of results has its files beside it, where sidecars belong.
+        """
         if self.results is None:
             return output_name(name)
         below = Path(os.path.relpath(os.path.abspath(path), os.path.abspath(self.results.root)))  # noqa: PTH100
         return output_name(name if below.parts[:1] == (os.pardir,) else below.as_posix())
 
     def look(self, name: str, fingerprint: Callable[[], str | None], source: Source | None = None) -> Stored:
-        """What is there of the video with output name `name`; 'stale' where a file that was asked for is missing."""
+        """The stored state of the video with output name `name`: 'stale' if a file that the user wants is missing."""
         if self.results is None:
             return Stored("missing")
         stored = self.results.look(name, fingerprint, source)
@@ -90,14 +92,16 @@ class FileOutputs:
         return stored
 
     def skip(self, result: VideoResult) -> None:
-        """A result that an earlier run kept: it still belongs on the page."""
+        """Adds a result from an earlier run to the report page."""
         self._add_to_report(result)
 
     def write(
         self, name: str, result: VideoResult, fingerprint: str | None, source: Source | None = None
     ) -> VideoResult:
-        """Write all that was asked for. Returns the row as it is to be shown: what cannot be written where it belongs
-        is this video's error. Raises OutputError where the next video would fare no better."""
+        """Writes all files of one video, and returns the row to show.
+
+        If the files cannot be written, the row has an error. Raises OutputError if the next video would fail too.
+        """
         source = source or unseen(result.path)
         try:
             with ExitStack() as locks:
@@ -111,7 +115,7 @@ class FileOutputs:
                 store.check()
             result = VideoResult(path=result.path, status="error", error=ErrorInfo("output", str(error)))
             if self.results is not None:
-                with suppress(OutputError):  # without a fingerprint: the next run tries again
+                with suppress(OutputError):  # no fingerprint, so the next run tries again
                     self.results.save(name, result, None, source)
         self._add_to_report(result)
         return result
@@ -124,14 +128,14 @@ class FileOutputs:
     def _add_to_report(self, result: VideoResult) -> None:
         if self._report_folder is None:
             return
-        if self._report is None:  # not before there is something to show: an earlier page stays until then
+        if self._report is None:  # not before there is a result to show: until then, an earlier page is kept
             from nsnet_cli.outputs.index import ReportWriter
 
             self._report = ReportWriter(self._report_folder)
         self._report.add(result)
 
     def _places(self, name: str, result: VideoResult) -> list[ResultStore]:
-        """The stores that a result goes to, one of each folder: a lock would wait for its own twin."""
+        """The stores that a result goes to, one per folder: two locks on one folder would wait for each other."""
         stores = self._stores() if result.error is None else [self.results] if self.results is not None else []
         return list({os.path.realpath(store.path(name).parent): store for store in stores}.values())
 
@@ -168,7 +172,7 @@ class FileOutputs:
             self._sidecar.write_beside(result, put)
 
     def _complete(self, name: str, stored: Stored, source: Source | None) -> bool:
-        """Whether all that was asked for is there, of whomever: what is not ours stays, and is not missing."""
+        """Whether every file that the user wants is there. Another program's file counts: it is not replaced."""
         result, own = stored.result, [s for s in (source, stored.source) if s is not None]
         if result is None or not own:
             return False

@@ -1,4 +1,4 @@
-"""What a file system can do: locks, and the names that it takes."""
+"""What a file system supports: locks and file names."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import time
 from pathlib import Path
 
 LOCK_S = 5.0
-"""How long a run waits for another one that writes into the same folder. A stopped one (Ctrl-Z) keeps its lock."""
+"""How long a run waits for another one that writes to the same folder. A stopped run (Ctrl-Z) keeps its lock."""
 ODD_NAME = '?:*<>|"\\\x01\udcff. '
-"""Of everything that some file system refuses or drops."""
+"""Has every kind of character that some file system refuses or drops."""
 
 
 def lock(descriptor: int) -> bool:
-    """Whether the folder is this process's until the descriptor is closed. False: no locks, or no patience left."""
+    """Locks a folder until the descriptor is closed. False: no locks here, or another process has kept it too long."""
     try:
         import fcntl
     except ImportError:
@@ -32,7 +32,7 @@ def lock(descriptor: int) -> bool:
 
 
 def takes(folder: Path, name: str) -> bool:
-    """Whether a file can have this very name here."""
+    """Whether a file in `folder` can have exactly this name."""
     path = folder / name
     try:
         path.write_bytes(b"")

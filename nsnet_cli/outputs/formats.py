@@ -1,7 +1,7 @@
-"""The output formats, one row each: what a format is for, how it writes stdout, what it puts beside results.
+"""The output formats, one row each: its purpose, how it writes to stdout, and its files beside results.
 
 `nsnet tag --format`, the folders of results, help texts and docs read FORMATS. A new format is a function and a row.
-Writers are imported when they are used: the command line needs the names before there is time for them.
+Writers are imported only when used: the command line needs the names before there is time to import them.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ class Rows(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Stdout:
-    """What stdout is: the videos whose rows will come, a terminal's width in cells, whether it takes colour."""
+    """What a writer knows about stdout: paths of the rows to come, width in cells, whether it shows colour."""
 
     paths: Sequence[str] = ()
     width: int | None = None
-    """None: not a terminal, nothing is folded."""
+    """None: stdout is not a terminal, and lines do not fold."""
     color: bool = False
 
 
 Put = Callable[[str, bytes], str | None]
-"""Writes one file beside a result, by its ending. Gives its name; None where another program's file was left alone."""
+"""Writes a file beside a result, by its ending. Returns its name; None if another program's file is there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,21 +46,21 @@ class Format:
     open_rows: Callable[[Stdout], Rows] | None = None
     """The writer of rows."""
     document: Callable[[VideoResult], str] | None = None
-    """The document of one video. It carries nsnet's mark (owner.NOTE), or the next run leaves it alone as foreign."""
+    """The document of one video. It must have nsnet's mark (owner.NOTE), or the next run will not replace it."""
     ending: str | None = None
-    """Of the document beside a result, as in `clip.mp4` + `.xmp`. None: it goes to stdout alone."""
+    """The ending of the document beside a result, as in `clip.mp4` + `.xmp`. None: only for stdout."""
     others: Callable[[VideoResult, Put], None] | None = None
-    """Writes further files, before the document: where that stands, they were written."""
+    """Writes further files before the document: if the document is there, so are they."""
     needs_jpegs: bool = False
-    """The files beside a result need the preview frames as JPEG."""
+    """Its files need the preview frames as JPEG."""
     is_json: bool = False
-    """For programs that read JSON: a dry run's plan is JSON too."""
+    """Programs read it as JSON: the plan of a dry run is JSON too."""
     for_people: bool = False
-    """A failed video's row on a terminal says what is wrong, so it is not said twice."""
+    """On a terminal, a failed video's row shows the error, so no warning is needed."""
 
     @property
     def one_document(self) -> bool:
-        """Whether stdout has a place for one video only."""
+        """Whether stdout can have only one video."""
         return self.open_rows is None
 
     def rows(self, stdout: Stdout) -> Rows:
@@ -71,7 +71,7 @@ class Format:
         return _Document(self.document)
 
     def write_beside(self, result: VideoResult, put: Put) -> None:
-        """Write the format's files beside a result, the document last. Nothing where it has none."""
+        """Writes the format's files, if it has any, beside a result; the document last."""
         if self.document is None or self.ending is None:
             return
         if self.others is not None:
@@ -80,7 +80,7 @@ class Format:
 
 
 class _Document:
-    """The document of a single video on stdout; nothing for one that failed."""
+    """The document of a single video on stdout; nothing if the video failed."""
 
     def __init__(self, document: Callable[[VideoResult], str]) -> None:
         self._document = document

@@ -1,4 +1,4 @@
-"""`nsnet tag --report DIR`: an index page over many videos, with posters as files beside it."""
+"""`nsnet tag --report DIR`: an index page of many videos, with posters as files beside it."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ POSTERS = "posters"
 CURVE_POINTS = 64
 """Points of a card's saliency curve."""
 REFRESH_S = 10.0
-"""While a run goes on, the page is written anew this often, so that one can look in."""
+"""How often the page is updated during a run, so that one can look at it."""
 
 Record = dict[str, Any]
 
 
 def check_report(directory: Path) -> None:
-    """Raises OutputError where the page cannot be written without harm to what is there."""
+    """Raises OutputError if the page would replace files that nsnet did not write."""
     if owner(directory / INDEX).ours is False:
         raise OutputError(f"{directory / INDEX} was not written by nsnet", "give --report another folder")
     if os.path.lexists(directory / POSTERS) and not (directory / POSTERS).is_dir():
-        raise OutputError(f"{directory / POSTERS} is no folder", "give --report another folder")
+        raise OutputError(f"{directory / POSTERS} is not a folder", "give --report another folder")
 
 
 class ReportWriter:
-    """Collects one small row per video. Writes its poster at once, and the page now and then and at the end.
+    """Collects one small row per video. Writes posters at once, and the page now and then and at the end.
 
-    A result without frames (one that an earlier run finished) keeps the poster and the curve of the page that is there.
+    A result from an earlier run has no frames. It keeps the poster and the curve of the existing page.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -67,12 +67,12 @@ class ReportWriter:
             self.write()
 
     def write(self) -> None:
-        """The page as it stands, replaced in one step."""
+        """Replaces the page in one step."""
         save(self.directory / INDEX, to_html(list(self._records.values())).encode())
         self._written_at = time.monotonic()
 
     def close(self) -> None:
-        """After an interruption too: the videos that are finished stay."""
+        """Writes the page a last time. Also call it after an interruption: finished videos are kept."""
         self.write()
 
     def _write_poster(self, result: VideoResult, record: Record) -> None:
@@ -89,7 +89,7 @@ class ReportWriter:
 
 
 def to_record(result: VideoResult, directory: Path) -> Record:
-    """What the index page knows of one video; plain JSON."""
+    """What the index page shows of one video, as plain JSON."""
     best, end_s = poster_frame(result), duration_s(result)
     salient = [f for f in result.frames if f.chosen] or result.salient_frames
     mass = saliency_mass(result)
@@ -112,7 +112,7 @@ def to_record(result: VideoResult, directory: Path) -> Record:
 
 
 def to_html(records: list[Record]) -> str:
-    """The page as text. The rows travel as JSON inside it; cards are made as they come into view."""
+    """The page as text. It contains the rows as JSON; its script makes cards as they come into view."""
     failed = sum(record["error"] is not None for record in records)
     place = _common_folder([record["folder"] for record in records])
     rows = [record | {"folder": _below(record["folder"], place)} for record in records]
@@ -120,7 +120,7 @@ def to_html(records: list[Record]) -> str:
 
 
 def _common_folder(folders: list[str]) -> str:
-    """The folder that all videos are in, to be said once; '' where they share none."""
+    """The folder that contains all videos; '' if there is none."""
     try:
         return os.path.commonpath(folders) if folders else ""
     except ValueError:  # absolute and relative paths, or several drives
@@ -132,7 +132,7 @@ def _below(folder: str, place: str) -> str:
 
 
 def read_records(path: Path) -> list[Record]:
-    """The rows of a page that an earlier run wrote; none where there is no such page or it is not ours."""
+    """The rows of a page that an earlier run wrote; none if there is no such page."""
     try:
         found = re.search(r'<script id="data" type="application/json">(.*?)</script>', path.read_text("utf-8"), re.S)
         records = json.loads(found[1]) if found else []

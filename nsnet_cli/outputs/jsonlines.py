@@ -1,4 +1,4 @@
-"""VideoResult <-> the JSON objects of the command line. Fields may be added, never renamed or moved (SCHEMA_VERSION).
+"""VideoResult <-> the JSON objects of the command line. Fields may be added, never renamed or moved.
 
 Numbers: times to the microsecond, scores and saliency to 6 significant digits, seconds of work to 0.1 ms.
 """
@@ -31,8 +31,10 @@ T = TypeVar("T")
 
 
 def to_dict(result: VideoResult, fingerprint: str | None = None, source: Source | None = None) -> dict[str, Any]:
-    """The object of `nsnet tag --json`, in its documented order. `source` and `fingerprint` are added where the result
-    is kept."""
+    """The object of `nsnet tag --json`, in its documented order.
+
+    `source` and `fingerprint` are given for results kept in a folder.
+    """
     row: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,
         "path": result.path,
@@ -66,7 +68,7 @@ def to_dict(result: VideoResult, fingerprint: str | None = None, source: Source 
 
 
 def explain_dict(result: VideoResult) -> dict[str, Any]:
-    """The object of `nsnet explain --json`: the same head, and one entry per preview frame in order of time."""
+    """The object of `nsnet explain --json`: the same fields, and one entry per preview frame in time order."""
     row = to_dict(result)
     row["frames"] = [
         {
@@ -89,11 +91,11 @@ def to_line(result: VideoResult, fingerprint: str | None = None, source: Source 
 
 
 def from_dict(row: Mapping[str, Any]) -> VideoResult:
-    """A result read back (jpegs are not kept). Unknown fields are ignored. Raises ValueError for anything else."""
+    """Reads a result back, without jpegs. Ignores unknown fields. Raises ValueError if it is not a result."""
     try:
         version = row["schema_version"]
         if version != SCHEMA_VERSION:
-            raise ValueError(f"schema_version {version!r}, this nsnet reads {SCHEMA_VERSION}")
+            raise ValueError(f"schema_version {version!r}; this nsnet reads {SCHEMA_VERSION}")
         if row["status"] not in ("ok", "error"):
             raise ValueError(f"status {row['status']!r} is neither ok nor error")
         return VideoResult(
@@ -126,7 +128,7 @@ def _cost(cost: Cost) -> dict[str, Any]:
 
 def _video(info: VideoInfo) -> dict[str, Any]:
     row = asdict(info)
-    del row["path"], row["duration_s"]  # both stand in the head
+    del row["path"], row["duration_s"]  # both are fields of the row
     row["fps"] = _score(info.fps)
     return row
 
@@ -163,7 +165,7 @@ def _seconds(value: float) -> float | None:
 
 
 class JsonLines:
-    """One object per line, as each video ends."""
+    """One object per line, written when each video ends."""
 
     def head(self) -> str:
         return ""
@@ -176,7 +178,7 @@ class JsonLines:
 
 
 class JsonArray:
-    """One array over all videos, whole even after an interruption."""
+    """One array of all videos, valid even after an interruption."""
 
     def __init__(self) -> None:
         self._before = "["

@@ -1,7 +1,8 @@
-"""Whose a file is: all that nsnet writes carries its mark, and what lies where it would write without one is not ours.
+"""Tells nsnet's own files from others: every file that nsnet writes has its mark, and one without it is not replaced.
 
-A JSON object has its schema, XMP its toolkit, WebVTT a note, a page its generator, a picture a comment. The comment has
-the key of the video too (nsnet_cli/outputs/names.py): a picture of one video is not replaced by another's.
+The mark is the schema version of a JSON object, the toolkit of XMP, a note in WebVTT, the generator of a page, and a
+comment in a picture. The comment also has the key of the video (nsnet_cli/outputs/names.py), so that pictures of one
+video do not replace those of another.
 """
 
 from __future__ import annotations
@@ -19,9 +20,9 @@ log = logging.getLogger(__name__)
 
 NOTE = "written by nsnet"
 HEAD_BYTES = 1 << 16
-"""A mark stands in a file's beginning; the style sheet of an old page before it."""
+"""The mark is within this many bytes from a file's start; in old pages, the style sheet comes before it."""
 MARK = re.compile(rb"written by nsnet\b(?: for ([0-9a-f]{12}))?")
-"""Of a picture, and of every format without a mark of its own below."""
+"""The mark of pictures, and of every format that is not in MARKS."""
 MARKS = {
     ".xmp": re.compile(rb"<x:xmpmeta\b[^>]*\sx:xmptk=[\"']nsnet\b"),
     ".vtt": re.compile(rb"\AWEBVTT\n\nNOTE written by nsnet\b"),
@@ -30,14 +31,14 @@ MARKS = {
 
 
 class Owner(NamedTuple):
-    """Of what lies at a path. `ours` is None where nothing does."""
+    """Who wrote the file at a path. `ours` is None if there is no file."""
 
     ours: bool | None
     key: str | None = None
 
 
 def owner(path: Path) -> Owner:
-    """Never raises: what cannot be read is not known to be ours, what cannot be there is not there."""
+    """Who wrote the file at `path`. Never raises: a file that cannot be read counts as not ours."""
     try:
         status = path.lstat()
     except (OSError, ValueError):
@@ -58,19 +59,19 @@ def owner(path: Path) -> Owner:
 
 
 def is_schema(value: object) -> bool:
-    """Whether a JSON value is one of nsnet's objects, of whatever version."""
+    """Whether a JSON value is an object of nsnet, of any version."""
     return isinstance(value, dict) and isinstance(value.get("schema_version"), int)
 
 
 def leave_alone(path: Path) -> None:
-    """Say that a file stays as it is."""
-    log.warning("%s: left alone, it was not written by nsnet (move it away to have it written)", path)
+    """Warns that a file is kept as it is."""
+    log.warning("%s: left alone, nsnet did not write it (move it away, and nsnet will)", path)
 
 
 def marked(picture: bytes, key: str) -> bytes:
-    """A JPEG or PNG with the mark in it, as a comment that viewers ignore. Anything else comes back as it is."""
+    """Adds the mark to a JPEG or PNG, as a comment that viewers ignore. Returns other data unchanged."""
     note = f"{NOTE} for {key}".encode()
-    if picture.startswith(b"\xff\xd8\xff\xe0"):  # after the JFIF header, which has to be first
+    if picture.startswith(b"\xff\xd8\xff\xe0"):  # after the JFIF header, which must be first
         at = 4 + int.from_bytes(picture[4:6], "big")
         return picture[:at] + b"\xff\xfe" + struct.pack(">H", len(note) + 2) + note + picture[at:]
     if picture.startswith(b"\xff\xd8"):

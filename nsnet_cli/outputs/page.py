@@ -1,4 +1,4 @@
-"""`nsnet explain --html`: one self-contained page per video. The page links the video and embeds everything else."""
+"""`nsnet explain --html`: one page per video, which links the video and contains everything else."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TEMPLATES = Path(__file__).parent / "templates"
 
 @cache
 def environment() -> Environment:
-    """Jinja with everything escaped; the only raw pieces are our own style sheets and scripts."""
+    """Jinja with everything escaped except our own style sheets and scripts."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     loader = FileSystemLoader(TEMPLATES, encoding="utf-8")
@@ -30,9 +30,9 @@ def environment() -> Environment:
 
 
 def render(view: str, /, images: str, **values: Any) -> str:
-    """Template `view`.html with base.css + `view`.css and `view`.js inside, and a policy that allows those two alone.
+    """Template `view`.html with base.css + `view`.css and `view`.js inside.
 
-    `images` is the policy's img-src. Nothing is fetched from anywhere but the page's own place.
+    Its content security policy allows only these, images from `images` (img-src), and media from the page's own place.
     """
     from markupsafe import Markup
 
@@ -51,12 +51,12 @@ def _hash(text: str) -> str:
 
 
 def write_page(result: VideoResult, path: Path) -> None:
-    """The page of one video as a file; the video is linked relative to it."""
+    """Writes the page of one video, with a relative link to the video."""
     save(path, to_html(result, video_url=relative_url(result.path, path.parent)).encode("utf-8"))
 
 
 def to_html(result: VideoResult, *, video_url: str | None) -> str:
-    """The page as text. `video_url`: how the page reaches the video (percent-encoded), None to leave the player out."""
+    """The page as text. `video_url`: the percent-encoded link to the video; None leaves the player out."""
     end_s = duration_s(result)
     frames = [_frame(result, i, end_s) for i in range(len(result.frames))]
     data = {
@@ -84,7 +84,7 @@ def to_html(result: VideoResult, *, video_url: str | None) -> str:
 
 
 def _frame(result: VideoResult, index: int, end_s: float) -> dict[str, Any]:
-    """All that the template says about one preview frame."""
+    """Everything that the template shows about one preview frame."""
     frame = result.frames[index]
     image = result.jpegs[index] if index < len(result.jpegs) else b""
     width, height = _size(image)
@@ -113,15 +113,15 @@ def _frame(result: VideoResult, index: int, end_s: float) -> dict[str, Any]:
 
 
 def _says(result: VideoResult, frame: FrameScore) -> str:
-    """'evidence for orange 0.80, lemon 0.03': the tags that this very frame carried, best first, three at most."""
+    """'evidence for orange 0.80, lemon 0.03': at most three tags that this frame is evidence for, best first."""
     found = [(e.score, t.name) for t in result.tags for e in t.evidence if abs(e.pts_s - frame.pts_s) < 1e-6]
     shown = [f"{harmless(name)} {score:.2f}" for score, name in sorted(found, reverse=True)[:3] if score >= 0.01]
     return "evidence for " + ", ".join(shown) if shown else ""
 
 
 def _lanes(result: VideoResult, end_s: float) -> list[dict[str, str]]:
-    lanes = [("saliency", "Saliency", "both combined"), ("fsm", "FSM", "each frame by itself"),
-             ("vgm", "VGM", "each frame in the video")]  # fmt: skip
+    lanes = [("saliency", "Saliency", "both combined"), ("fsm", "FSM", "each frame alone"),
+             ("vgm", "VGM", "each frame within the video")]  # fmt: skip
     drawn = []
     for name, title, note in lanes:
         values = [getattr(f, name) for f in result.frames]
@@ -135,13 +135,13 @@ def _lanes(result: VideoResult, end_s: float) -> list[dict[str, str]]:
 
 
 def curve_path(times: list[float], values: list[float], end_s: float) -> str:
-    """An SVG path in a box of 1000 x 100: straight between frames, held to both ends."""
+    """An SVG path in a box of 1000 x 100: straight between frames, level at both ends."""
     points = [(1000 * t / end_s, _height(v)) for t, v in zip(times, values, strict=True)]
     return f"M0 {points[0][1]:.1f} " + " ".join(f"L{x:.1f} {y:.1f}" for x, y in points) + " H1000"
 
 
 def _height(value: float) -> float:
-    """1 -> 5, 0 -> 97 on a lane of 100: a little air, so that no line is cut at the edge."""
+    """1 -> 5, 0 -> 97 on a lane of 100. The margin keeps lines from being cut at the edge."""
     return 97 - 92 * min(max(value, 0.0), 1.0)
 
 
@@ -182,7 +182,7 @@ def _cost(result: VideoResult) -> dict[str, Any] | None:
         rows.append(("frames lost", f"{cost.frames_lost:,}"))
     if timings is not None:
         stages = (("decode", timings.decode_s), ("preview", timings.preview_s), ("sampler", timings.sampler_s),
-                  ("recognise", timings.recognise_s), ("in all", timings.total_s))  # fmt: skip
+                  ("recognise", timings.recognise_s), ("total", timings.total_s))  # fmt: skip
         rows += [(name, f"{seconds:.2f} s") for name, seconds in stages]
     return {
         "headline": headline,
@@ -201,13 +201,13 @@ def _groups(frames: list[dict[str, Any]]) -> list[dict[str, Any]]:
         {
             "id": "kept",
             "title": f"Kept: {plural(len(kept), 'frame')}",
-            "note": "The recogniser saw these, and the tags come from them.",
+            "note": "The recogniser saw these frames, and the tags come from them.",
             "frames": kept,
         },
         {
             "id": "rest",
             "title": f"Suppressed: {plural(len(rest), 'frame')}",
-            "note": "Previewed, then left out: lower in saliency (the bar), or beyond the budget.",
+            "note": "Previewed, then left out: less salient (the bar), or beyond the budget.",
             "frames": rest,
         },
     ]
@@ -225,7 +225,7 @@ def _footer(result: VideoResult) -> list[str]:
 
 
 def _size(jpeg: bytes) -> tuple[int, int]:
-    """Width and height from a JPEG's header; a quiet 16:9 where there is no image."""
+    """Width and height from a JPEG's header; 16:9 if there is no image."""
     if not jpeg:
         return 320, 180
     from PIL import Image

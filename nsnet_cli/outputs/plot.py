@@ -1,4 +1,4 @@
-"""`nsnet explain --png`: the curves, and the recognised frames under them, each tied to its moment."""
+"""`nsnet explain --png`: the saliency curves, and the recognised frames below them, each tied to its time."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ INK, SOFT, LINE, SALIENT, FRAME, VIDEO = "#1d1e20", "#5c5f66", "#e3e0d8", "#0873
 
 
 def plot_png(result: VideoResult, dpi: int = DPI) -> bytes:
-    """The plot as PNG bytes, WIDTH_IN x dpi pixels wide. Needs `result.frames`; thumbnails where there are jpegs."""
+    """The plot as PNG bytes, WIDTH_IN x dpi pixels wide. Needs `result.frames`; jpegs add thumbnails."""
     from matplotlib import rc_context
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -32,7 +32,7 @@ def plot_png(result: VideoResult, dpi: int = DPI) -> bytes:
         warnings.catch_warnings(),
         rc_context({"font.family": "DejaVu Sans", "text.parse_math": False, "axes.edgecolor": LINE}),
     ):
-        warnings.filterwarnings("ignore", message="Glyph .* missing")  # a box in the plot says it well enough
+        warnings.filterwarnings("ignore", message="Glyph .* missing")  # the plot shows a box instead
         thumbs = _thumbnails(result)
         height_in = 5.4 if thumbs else 3.6
         figure = Figure(figsize=(WIDTH_IN, height_in), facecolor=PAPER)
@@ -50,7 +50,7 @@ def plot_png(result: VideoResult, dpi: int = DPI) -> bytes:
 
 
 def _thumbnails(result: VideoResult) -> list[tuple[Any, Any]]:
-    """(frame, picture) of the recognised frames in order of time; the most salient ones where there are too many."""
+    """(frame, picture) of the recognised frames in time order; the most salient ones if there are too many."""
     from PIL import Image
 
     pairs = [(f, j) for f, j in zip(result.frames, result.jpegs, strict=False) if f.chosen]
@@ -69,8 +69,8 @@ def _curves(axes: Axes, result: VideoResult) -> None:
     name = "saliency, both combined" if both else "saliency"
     axes.plot(times, saliency, color=SALIENT, linewidth=2.2, label=name, zorder=3)
     for name, color, label in (
-        ("fsm", FRAME, "FSM, each frame by itself"),
-        ("vgm", VIDEO, "VGM, each frame in the video"),
+        ("fsm", FRAME, "FSM, each frame alone"),
+        ("vgm", VIDEO, "VGM, each frame within the video"),
     ):
         values = [getattr(f, name) for f in frames]
         if all(v is not None for v in values):
@@ -108,7 +108,7 @@ def _short(name: str, most: int = 44) -> str:
 
 
 def _row_of_thumbnails(figure: Figure, axes: Axes, thumbs: list[tuple[Any, Any]], height_in: float) -> None:
-    """Side by side under the time axis, each as near its moment as its neighbours allow, tied to it by a line."""
+    """Thumbnails below the time axis, each as near to its time as possible, with a line to it."""
     from matplotlib.patches import ConnectionPatch
 
     left, right, gap = 0.055, 0.98, 0.012
@@ -132,9 +132,9 @@ def _row_of_thumbnails(figure: Figure, axes: Axes, thumbs: list[tuple[Any, Any]]
 
 
 def _spread(centres: list[float], widths: list[float], gap: float, left: float, right: float) -> list[float]:
-    """Left edges of boxes near `centres` (sorted), in order, `gap` apart, between `left` and `right`.
+    """Left edges of boxes near their (sorted) `centres`, at least `gap` apart, between `left` and `right`.
 
-    Boxes that would overlap join into a group, which sits where its members pull it on average.
+    Boxes that would overlap form a group, placed at the average of where its members want it.
     """
     groups: list[tuple[float, float, list[int]]] = []  # left edge, width, members
     for i, width in enumerate(widths):

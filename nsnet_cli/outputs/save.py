@@ -1,6 +1,6 @@
-"""Files that the user named, written whole or not at all, their folder made where it is missing.
+"""Writes files that the user named, completely or not at all. Creates their folder if it is missing.
 
-Such a file is replaced, as everywhere; a folder or a video is not: nobody means that.
+An existing file is replaced; a folder or a video is not, because no user wants that.
 """
 
 from __future__ import annotations
@@ -18,26 +18,26 @@ from nsnet_cli.sniffing import SNIFF_BYTES, VIDEO_NAMES, sniff
 
 
 def check_target(path: Path, video: str | None = None) -> None:
-    """Raises OutputError where `path` must not be replaced. `video`: the input."""
+    """Raises OutputError if `path` must not be replaced. `video`: the input."""
     try:
         mode = path.stat().st_mode
         if stat.S_ISDIR(mode):
-            raise OutputError(f"cannot write {path}: it is a folder", "give a file")
+            raise OutputError(f"cannot write {path}: it is a folder", "give the name of a file")
         if not stat.S_ISREG(mode):
-            raise OutputError(f"cannot write {path}: it is a pipe or a device, not a file", "give a file")
+            raise OutputError(f"cannot write {path}: it is a pipe or a device, not a file", "give the name of a file")
         with path.open("rb") as handle:
             is_video = sniff(handle.read(SNIFF_BYTES)) is not None
         is_input = video is not None and os.path.samefile(path, video)  # noqa: PTH121
     except (OSError, ValueError):
-        return  # nothing there, or nothing to be known about it
+        return  # not there, or not readable
     if is_video or is_input or path.suffix.lower() in VIDEO_NAMES:
-        raise OutputError(f"cannot write {path}: it is a video, and would be lost", "give another name")
+        raise OutputError(f"cannot write {path}: it is a video and would be lost", "give another name")
 
 
 def check_folder(folder: Path, files: Iterable[str], marks: Iterable[str]) -> None:
-    """Raises OutputError where `files` cannot be written into `folder` without harm to what nsnet did not write.
+    """Raises OutputError if writing `files` into `folder` would replace files that nsnet did not write.
 
-    They are nsnet's own where one of `marks` is there: a JSON file that it wrote, or a folder that only it makes.
+    Files there are nsnet's own if one of `marks` exists: a JSON file that it wrote, or a folder that only it makes.
     """
     if os.path.lexists(folder) and not folder.is_dir():
         raise OutputError(f"cannot write to {folder}: it is a file, not a folder", "give another folder")
@@ -45,11 +45,11 @@ def check_folder(folder: Path, files: Iterable[str], marks: Iterable[str]) -> No
         return
     for name in files:
         if os.path.lexists(folder / name):
-            raise OutputError(f"{folder / name} was not written by nsnet, and would be lost", "give another folder")
+            raise OutputError(f"{folder / name} was not written by nsnet and would be lost", "give another folder")
 
 
 def save(path: Path, data: bytes) -> None:
-    """Write `data` to `path`. Raises OutputError."""
+    """Writes `data` to `path`. Raises OutputError."""
     check_target(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""The contact sheet: one JPEG per video. The recognised frames large, the saliency curve, every preview frame small."""
+"""The contact sheet: one JPEG per video with large recognised frames, the saliency curve, small preview frames."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ MARGIN_PX = 40
 GAP_PX = 12
 CURVE_PX = 120
 MOST_SALIENT = 12
-"""Recognised frames shown large; more are in the small grid, framed."""
+"""Most recognised frames shown large. The others are framed in the small grid."""
 MOST_SMALL = 60
 PAPER, INK, SOFT, LINE, SALIENT, AREA = "#faf9f6", "#1d1e20", "#5c5f66", "#e3e0d8", "#08735a", "#d3e3dc"
 
 
 def contact_sheet(result: VideoResult, quality: int = 85) -> bytes:
-    """The sheet as JPEG bytes, WIDTH_PX wide. Without `result.jpegs` it holds the words and the curve alone."""
+    """The sheet as JPEG bytes, WIDTH_PX wide. Without `result.jpegs` it has only the words and the curve."""
     from PIL import Image, ImageDraw
 
     sheet = Image.new("RGB", (WIDTH_PX, 20_000), PAPER)
@@ -48,7 +48,7 @@ def contact_sheet(result: VideoResult, quality: int = 85) -> bytes:
 
 @cache
 def font(size_px: int, bold: bool = False) -> FreeTypeFont | ImageFont:
-    """DejaVu Sans, which matplotlib carries (found without importing it), for file names in most scripts."""
+    """DejaVu Sans from matplotlib's files, found without importing it. It has the letters of most scripts."""
     from PIL import ImageFont
 
     spec = find_spec("matplotlib")
@@ -73,7 +73,7 @@ def _head(draw: ImageDraw, result: VideoResult) -> int:
 
 
 def _fit(draw: ImageDraw, text: str, size_px: int, bold: bool) -> str:
-    """`text`, cut at its end until it fits between the margins."""
+    """`text`, cut at the end to fit between the margins."""
     room, face = WIDTH_PX - 2 * MARGIN_PX, font(size_px, bold)
     if draw.textlength(text, face) <= room:
         return text
@@ -99,7 +99,7 @@ def _salient(sheet: Image, draw: ImageDraw, result: VideoResult, images: list[Im
 
 
 def _all_frames(sheet: Image, draw: ImageDraw, result: VideoResult, images: list[Image], y: int) -> int:
-    """Every preview frame small, the suppressed ones pale; evenly thinned out beyond MOST_SMALL, chosen ones kept."""
+    """Draws every preview frame small, suppressed ones pale. Beyond MOST_SMALL, leaves out some suppressed ones."""
     step = -(-len(images) // MOST_SMALL)
     shown = [i for i in range(len(images)) if i % step == 0 or result.frames[i].chosen]
     count = 10 if len(shown) > 24 else 8
@@ -116,7 +116,7 @@ def _all_frames(sheet: Image, draw: ImageDraw, result: VideoResult, images: list
 
 
 def _tallest(images: list[Image], width: int) -> int:
-    """Height of the row for pictures `width` wide; a portrait video's are no taller than they are wide."""
+    """Height of a row of pictures that are `width` wide. Portrait pictures are limited to a square."""
     return min(max(round(width * image.height / image.width) for image in images), width)
 
 
@@ -146,7 +146,7 @@ def _caption(draw: ImageDraw, result: VideoResult, index: int, x: int, y: int, s
 
 
 def _curve(sheet: Image, draw: ImageDraw, result: VideoResult, y: int) -> int:
-    """Combined saliency over time, straight between frames; a dot at each recognised frame, a tick at every frame."""
+    """Draws saliency over time, with a dot at each recognised frame and a tick at every preview frame."""
     end_s, width = duration_s(result), WIDTH_PX - 2 * MARGIN_PX
     draw.text((MARGIN_PX, y - 6), "saliency", SOFT, font(14))
     picture = _smooth_curve(result, end_s)
@@ -161,7 +161,7 @@ def _curve(sheet: Image, draw: ImageDraw, result: VideoResult, y: int) -> int:
 
 
 def _smooth_curve(result: VideoResult, end_s: float, scale: int = 3) -> Image:
-    """The curve's band, drawn `scale` times as large and made small again: Pillow's own lines are jagged."""
+    """The band with the curve, drawn `scale` times larger and then reduced: Pillow draws jagged lines."""
     from PIL import Image, ImageDraw
 
     band = Image.new("RGB", (WIDTH_PX * scale, (CURVE_PX + 18) * scale), PAPER)

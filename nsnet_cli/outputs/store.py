@@ -1,10 +1,10 @@
-"""A folder of results: one file per video in a tree that mirrors the inputs', each there whole or not at all.
+"""A folder of results: one file per video, in a tree like the inputs', each complete or not there.
 
-`clip.mp4` -> `clip.mp4.nsnet.json`. A result is done when its file parses, it is this very video's and its fingerprint
-is the video's present one. Files are written to `.nsnet-tmp/` in the same folder, synced, and renamed: a kill at any
-moment leaves the old state or the new one. What a killed run left in `.nsnet-tmp/` the next run removes.
+`clip.mp4` -> `clip.mp4.nsnet.json`. A result is done if its file parses, belongs to this video, and has the video's
+current fingerprint. Files are written to `.nsnet-tmp/` in the same folder, synced, and renamed: a kill at any moment
+leaves the old state or the new one. The next run removes what a killed run left in `.nsnet-tmp/`.
 
-Two videos never share a file: where the plain name holds another video's result, the name ends in a hash of the path.
+Two videos never share a file: if the plain name belongs to another video, the name ends in a hash of the path.
 """
 
 from __future__ import annotations
@@ -31,26 +31,26 @@ from nsnet_cli.types import ErrorInfo, Source, VideoResult
 SUFFIX = ".nsnet.json"
 TEMPORARY = ".nsnet-tmp"
 FATAL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EFBIG)
-"""Errors that the next file will meet as well: the run ends, what is written stays."""
+"""Errors that the next file would have too: the run ends, and written files are kept."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """What the folder says about one video: 'taken' is what is no result of nsnet, and nothing can be kept there."""
+    """What the folder has for one video. 'taken': another file is there, so no result can be kept."""
 
     state: Literal["missing", "stale", "done", "failed", "taken"]
     result: VideoResult | None = None
     name: str = ""
-    """The output name under which the video's files stand, or will stand."""
+    """The output name of the video's files, present or future."""
     source: Source | None = None
-    """The video that the result was made from, as the file says."""
+    """The video that the result was made from, according to the file."""
     error: ErrorInfo | None = None
-    """Of what is 'taken': why nothing can be kept."""
+    """For 'taken': why nothing can be kept."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Held:
-    """What lies where the result of a name would."""
+    """What is at the path of a name's result."""
 
     name: str
     whose: Literal["nobody", "this", "another", "foreign"]
@@ -60,7 +60,7 @@ class _Held:
 
 
 class ResultStore:
-    """Results below `root`. Raises OutputError where they cannot be written; `check` finds that out before any work."""
+    """Results below `root`. Raises OutputError if they cannot be written; `check` finds out before any work."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -68,20 +68,20 @@ class ResultStore:
         self._takes_any_name = self._locks = True
 
     def path(self, name: str, suffix: str = SUFFIX) -> Path:
-        """Where the file of the video with output name `name` lies."""
+        """The path of the file of the video with output name `name`."""
         parts = name.split("/") if self._takes_any_name else [spelled(part) for part in name.split("/")]
         return self.root.joinpath(*(fit_name(part, "") for part in parts[:-1]), fit_name(parts[-1], suffix))
 
     def check(self) -> None:
-        """Make the folder, prove that it can be written, and sweep out what a killed run left."""
+        """Creates the folder, checks that it can be written, and removes what a killed run left."""
         try:
             try:
                 self._prove()
-            except FileNotFoundError:  # another run on this folder ended just now and tidied up
+            except FileNotFoundError:  # another run on this folder has just ended and tidied up
                 self._prove()
         except OSError as error:
             failed = refused(self.root, error)
-            if error.errno == errno.EROFS:  # nothing is lost yet: another folder is all it takes
+            if error.errno == errno.EROFS:  # nothing is lost yet: the user only needs another folder
                 failed.exit_code = EXIT_USAGE  # type: ignore[misc]
             raise failed from error
         sweep(self._temporary)
@@ -91,25 +91,27 @@ class ResultStore:
         self._temporary.mkdir(exist_ok=True)
         probe = self._temporary / unique()
         probe.write_bytes(b"nsnet")
-        self._takes_any_name = takes(self._temporary, unique() + ODD_NAME)  # `probe` keeps the folder where it is
+        self._takes_any_name = takes(
+            self._temporary, unique() + ODD_NAME
+        )  # `probe` keeps other runs from removing the folder
         probe.unlink()
 
     def close(self) -> None:
-        """Remove the temporary folder if nobody uses it."""
+        """Removes the temporary folder if no run uses it."""
         with suppress(OSError):
             self._temporary.rmdir()
 
     def write(self, name: str, data: bytes, suffix: str = SUFFIX, *, replace: bool = True) -> Path:
-        """Put `data` where `path(name, suffix)` says, whole or not at all. Raises OutputError.
+        """Writes `data` to `path(name, suffix)`, completely or not at all. Raises OutputError.
 
-        With `replace` False: FileExistsError where something lies there.
+        With `replace` False, raises FileExistsError if there is a file already.
         """
         target = self.path(name, suffix)
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             try:
                 write_whole(target, data, temporary=self._temporary, replace=replace)
-            except FileNotFoundError:  # another run on this folder ended just now and tidied up
+            except FileNotFoundError:  # another run on this folder has just ended and tidied up
                 write_whole(target, data, temporary=self._temporary, replace=replace)
         except OSError as error:
             if isinstance(error, FileExistsError) and not replace:
@@ -118,7 +120,7 @@ class ResultStore:
         return target
 
     def put(self, name: str, data: bytes, suffix: str, source: Source) -> Path | None:
-        """As `write`, with nsnet's mark in a picture. What another program wrote is left alone: a warning, and None."""
+        """Like `write`, with nsnet's mark in a picture. For another program's file, warns and returns None."""
         target = self.path(name, suffix)
         if owner(target).ours is False:
             leave_alone(target)
@@ -126,9 +128,9 @@ class ResultStore:
         return self.write(name, marked(data, source_key(source.path)), suffix)
 
     def save(self, name: str, result: VideoResult, fingerprint: str | None, source: Source | None = None) -> Path:
-        """Keep one result, and return where. Raises OutputError.
+        """Writes one result and returns its path. Raises OutputError.
 
-        Last of a video's files to be written: it is what makes the video done.
+        Write it after the video's other files: it marks the video as done.
         """
         source = source or unseen(result.path)
         data = (to_line(result, fingerprint, source) + "\n").encode("utf-8")
@@ -136,12 +138,12 @@ class ResultStore:
             held = self._place(name, source, lambda: fingerprint)
             if held.whose in ("foreign", "another"):
                 break
-            with suppress(FileExistsError):  # a run beside this one was first: look again whose it is
+            with suppress(FileExistsError):  # a parallel run was first: look again whose file it is
                 return self.write(held.name, data, replace=held.whose == "this")
         raise taken(self.path(held.name))
 
     def look(self, name: str, fingerprint: Callable[[], str | None], source: Source | None = None) -> Stored:
-        """Whether the video of output name `name` is done. `fingerprint` is asked only where there is a result."""
+        """Whether the video with output name `name` is done. Calls `fingerprint` only if there is a result."""
         held = self._place(name, source, fingerprint)
         if held.whose == "nobody":
             return Stored("missing", name=held.name)
@@ -152,9 +154,9 @@ class ResultStore:
         return Stored("done" if held.result.status == "ok" else "failed", held.result, held.name, held.source)
 
     def picture_name(self, name: str, suffixes: list[str], own: list[Source]) -> str:
-        """The name under which a video's pictures stand or will stand: not where another video's are.
+        """The name for a video's pictures, one that does not belong to another video.
 
-        `own`: the video, and where it was when its result was kept.
+        `own`: the video's source now, and when its result was kept.
         """
         keys = [None, *(source_key(source.path) for source in own)]
         taken = any(owner(self.path(name, suffix)).key not in keys for suffix in suffixes)
@@ -162,8 +164,10 @@ class ResultStore:
 
     @contextmanager
     def alone(self, name: str) -> Iterator[None]:
-        """While files of one name are written, runs beside this one wait; where the file system has no locks, they do
-        not, and only results are safe from each other (`save`). Raises OutputError."""
+        """Makes parallel runs wait while files of one name are written. Raises OutputError.
+
+        On a file system without locks they do not wait, and only results (`save`) are protected from each other.
+        """
         folder = self.path(name).parent
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -179,7 +183,7 @@ class ResultStore:
     # ---- whose a name is ----
 
     def _place(self, name: str, source: Source | None, fingerprint: Callable[[], str | None]) -> _Held:
-        """The plain name where it is this video's or free, else the one that ends in the hash of its path."""
+        """The plain name if it is free or this video's, else the one that ends in the hash of its path."""
         plain = self._held(name, source, fingerprint)
         if source is None or plain.whose in ("this", "foreign"):
             return plain
@@ -192,9 +196,9 @@ class ResultStore:
             if not path.is_file() or path.is_symlink():
                 return _Held(name, "foreign" if os.path.lexists(path) else "nobody")
             row = json.loads(path.read_bytes())
-        except ValueError:  # damaged, or cut by a crash: the ending is nsnet's own
+        except ValueError:  # damaged, or cut by a crash: only nsnet writes files with this ending
             return _Held(name, "this")
-        except OSError as error:  # a file that may not be read; or a name that cannot be there
+        except OSError as error:  # a file that may not be read, or an impossible name
             return _Held(name, "foreign" if isinstance(error, PermissionError) else "nobody")
         if not is_schema(row):
             return _Held(name, "foreign")
@@ -204,12 +208,12 @@ class ResultStore:
             whose = "another"
         try:
             return _Held(name, whose, from_dict(row), kept, made_from)
-        except ValueError:  # of another version of nsnet
+        except ValueError:  # written by another version of nsnet
             return _Held(name, whose, source=made_from)
 
     def write_summary(self, summary: dict[str, Any], name: str = "run.json") -> None:
         if owner(self.root / name).ours is False:
-            return  # said when the run began
+            return  # the run warned when it started
         try:
             data = (json_text(summary, indent=2) + "\n").encode("utf-8")
             write_whole(self.root / name, data, temporary=self._temporary)
@@ -218,12 +222,12 @@ class ResultStore:
 
 
 def unseen(path: str) -> Source:
-    """A video that could not be looked at: following its links could take for ever."""
+    """The source of a video that was not looked at. Does not follow links, which could take for ever."""
     return Source(os.path.abspath(path))  # noqa: PTH100
 
 
 def _source_of(row: dict[str, Any]) -> Source:
-    """The video that a kept result is about; version 0.1 said only what was given on the command line."""
+    """The source of a kept result. Version 0.1 kept only the path from the command line."""
     path = row.get("source")
     if not isinstance(path, str):
         return Source(os.path.abspath(str(row.get("path"))))  # noqa: PTH100
@@ -231,8 +235,11 @@ def _source_of(row: dict[str, Any]) -> Source:
 
 
 def _same(kept: Source, now: Source, fingerprint: Callable[[], bool]) -> bool:
-    """Whether a result was made from this video. One whose file is not where it was may have been moved, or lie on
-    another machine's disk: then its size and time tell, or its fingerprint."""
+    """Whether a result was made from this video.
+
+    If the video is no longer at its old path, it may have been moved, or be on another machine's disk. Then size and
+    time decide, or the fingerprint.
+    """
 
     def there() -> bool | None:
         if os.path.realpath(kept.path) == now.path:
@@ -253,13 +260,13 @@ def _same(kept: Source, now: Source, fingerprint: Callable[[], bool]) -> bool:
 
 
 def taken(path: Path) -> OutputError:
-    """What to tell of a result that cannot be kept where it belongs."""
-    what = "a folder" if path.is_dir() else "no result of nsnet"
+    """The error for a result that cannot be kept at its path."""
+    what = "a folder" if path.is_dir() else "not a result of nsnet"
     return OutputError(f"cannot keep the result: {path} is {what}", "move it away, or choose another folder")
 
 
 def refused(path: Path, error: OSError) -> OutputError:
-    """What to tell of a file that cannot be written. A full disk is unexpected (exit code 1), a wrong place is not."""
+    """The error for a file that cannot be written. Only a full disk has the exit code for unexpected errors (1)."""
     reason = error.strerror or str(error)
     failed = OutputError(f"cannot write {path}: {reason}", _next_step(error))
     if error.errno in FATAL:
@@ -270,5 +277,5 @@ def refused(path: Path, error: OSError) -> OutputError:
 
 def _next_step(error: OSError) -> str:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return "free some space and run the same command again: finished results stay"
+        return "free some space and run the same command again: finished results are kept"
     return "choose another folder"

@@ -1,4 +1,4 @@
-"""The table that people read: one block of lines per video, one line per tag, written as each video ends."""
+"""The table for people: a block of lines per video, one line per tag, written when each video ends."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from nsnet_cli.text import harmless, printable
 from nsnet_cli.types import VideoResult
 
 SHARE_OF_PATH = 0.45
-"""Most of the width that the video's name may take; longer names fold."""
+"""The video's name takes at most this share of the width; longer names fold."""
 WIDE = 10_000
-"""Width where nothing bounds it (stdout is a file): no line is folded."""
+"""The width if stdout is a file: no line folds."""
 
 
 class TableRows:
-    """Head and rows as text. Column widths are fixed from the start: rows are not held back until all are known."""
+    """Head and rows as text. Column widths are fixed at the start, so that rows need not wait for others."""
 
     def __init__(self, paths: Iterable[str], width: int | None, color: bool) -> None:
         from rich.cells import cell_len
@@ -48,7 +48,7 @@ class TableRows:
                 [(name, "error", f"{result.error.kind}: {harmless(result.error.message)}", "", "")], "red"
             )
         if not result.tags:
-            return self._render([(name, length, "(no tag over the threshold)", "", "")], "")
+            return self._render([(name, length, "(no tag above the threshold)", "", "")], "")
         lines = []
         for tag in result.tags:
             times = sorted({clock(evidence.pts_s) for evidence in tag.evidence}, key=_as_number)
@@ -66,7 +66,7 @@ class TableRows:
         table = Table.grid(padding=(0, 2, 0, 0))
         table.add_column(width=self._path_width, overflow="fold")
         longest = max(len(line[1]) for line in lines)
-        table.add_column(width=max(7, longest), justify="right")  # a rare 10 hours push one row aside
+        table.add_column(width=max(7, longest), justify="right")  # a rare 10 hours only shift one row
         table.add_column(min_width=24, overflow="fold")
         table.add_column(min_width=5, justify="right")
         table.add_column(overflow="fold")

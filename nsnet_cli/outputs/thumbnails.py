@@ -6,17 +6,17 @@ from nsnet_cli.types import VideoResult
 
 
 def thumbnail_suffix(pts_s: float) -> str:
-    """What is put after the video's name. Padded, so that sorting by name is sorting by time up to 27 hours."""
+    """The suffix after the video's name. Padded: sorted names are in time order for up to 27 hours."""
     return f".{pts_s:09.3f}s.jpg"
 
 
 def thumbnail_suffixes(result: VideoResult) -> list[str]:
-    """The names that a result's thumbnails have, without the pictures at hand."""
+    """The suffixes of a result's thumbnails; needs no pictures."""
     return [thumbnail_suffix(frame.pts_s) for frame in result.salient_frames]
 
 
 def thumbnails(result: VideoResult) -> list[tuple[str, bytes]]:
-    """(suffix, JPEG) of each salient frame, in order of time. Empty unless the video was read with `jpegs`."""
+    """(suffix, JPEG) of each salient frame in time order. Empty unless the video was read with `jpegs`."""
     if not result.jpegs:
         return []
     return [

@@ -1,4 +1,4 @@
-"""The saliency timeline as text: a pure function from a VideoResult to lines that fit a terminal."""
+"""The saliency timeline as text that fits a terminal. Pure functions."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from nsnet_cli.text import harmless
 from nsnet_cli.types import VideoResult
 
 MARGIN = 11
-"""Columns left of the chart: the row's name and the scale."""
+"""Columns left of the chart, for the row's name and the scale."""
 CHART_ROWS = 6
 MIN_WIDTH = 40
 BLOCKS = " ▁▂▃▄▅▆▇█"
@@ -22,7 +22,7 @@ BOLD, DIM, SALIENT, REST, FRAME, VIDEO, BAD = "1", "2", "1;32", "36", "94", "35"
 
 
 class Pen:
-    """Where colour and Unicode are decided, once: everything else writes both and lets the pen take away."""
+    """Decides on colour and Unicode. Everything else writes both, and the pen removes what is not wanted."""
 
     def __init__(self, unicode: bool, color: bool) -> None:
         self.unicode, self.color = unicode, color
@@ -31,7 +31,7 @@ class Pen:
         return f"\033[{code}m{text}\033[0m" if self.color and text.strip() else text
 
     def runs(self, cells: Sequence[tuple[str, str]]) -> str:
-        """(character, colour) cells as one string, one escape sequence per run of equal colours."""
+        """Joins (character, colour) cells, with one escape sequence per run of equal colours."""
         out, start = "", 0
         for i in range(1, len(cells) + 1):
             if i == len(cells) or cells[i][1] != cells[start][1]:
@@ -52,7 +52,7 @@ class Pen:
 
 
 def timeline(result: VideoResult, width: int = 80, *, unicode: bool = True, color: bool = False) -> str:
-    """The whole view, `width` columns wide: head, combined saliency, chosen frames, FSM, VGM, tags, cost."""
+    """The whole view, `width` columns wide: head, saliency, chosen frames, FSM, VGM, tags, cost."""
     width, pen = max(width, MIN_WIDTH), Pen(unicode, color)
     lines = head(result, width, pen)
     if result.error is not None:
@@ -74,7 +74,7 @@ def head(result: VideoResult, width: int, pen: Pen) -> list[str]:
 
 
 def chart(result: VideoResult, count: int, pen: Pen) -> list[str]:
-    """Combined saliency as an area of CHART_ROWS rows; the chosen frames, FSM, VGM: one row each; the time axis."""
+    """Combined saliency in CHART_ROWS rows, chosen frames, FSM and VGM in one row each, then the time axis."""
     frames, end_s = result.frames, duration_s(result)
     times = [f.pts_s for f in frames]
     chosen = {min(int(f.pts_s / end_s * count), count - 1) for f in frames if f.chosen}
@@ -82,20 +82,20 @@ def chart(result: VideoResult, count: int, pen: Pen) -> list[str]:
     if is_scored(result):
         lines = _area(result, count, near, pen)
     else:
-        lines = [pen.paint("this policy picks frames by time alone and scores none", DIM)]
+        lines = [pen.paint("this policy chooses frames without scoring them", DIM)]
     mark = "▲" if pen.unicode else "^"
     lines.append(label("chosen", "", pen) + pen.runs([(mark if c in chosen else " ", SALIENT) for c in range(count)]))
     for name, code in (("fsm", FRAME), ("vgm", VIDEO)):
         scores = [getattr(f, name) for f in frames]
         if all(s is not None for s in scores):
             line = columns(times, scores, end_s, count)
-            scale = BLOCKS[:-1] if pen.unicode else ASCII_LINE  # not to the top: rows stay apart
+            scale = BLOCKS[:-1] if pen.unicode else ASCII_LINE  # not full blocks: they would touch the row above
             lines.append(label(name.upper(), "", pen) + pen.paint("".join(pen.level(v, scale) for v in line), code))
     return lines + axis(end_s, count, pen)
 
 
 def _area(result: VideoResult, count: int, near: set[int], pen: Pen) -> list[str]:
-    """Combined saliency, CHART_ROWS high, the columns of `near` in the colour of the chosen frames."""
+    """Combined saliency, CHART_ROWS high. The columns of `near` have the colour of the chosen frames."""
     values = columns([f.pts_s for f in result.frames], [f.saliency for f in result.frames], duration_s(result), count)
     scale = BLOCKS if pen.unicode else ASCII_AREA
     lines = []
@@ -113,7 +113,7 @@ def label(name: str, scale: str, pen: Pen) -> str:
 
 
 def axis(end_s: float, count: int, pen: Pen) -> list[str]:
-    """The line with its ticks, and the times under them; the last one is kept whole."""
+    """The line with its ticks, and the times below them. The last time is never cut."""
     ruler = [("─" if pen.unicode else "-")] * count
     numbers = [" "] * (count + 1)
     free = 0
@@ -130,7 +130,7 @@ def axis(end_s: float, count: int, pen: Pen) -> list[str]:
 
 
 def tag_lines(result: VideoResult, width: int, pen: Pen) -> list[str]:
-    """One row per tag: bar, score, name, and the times of the frames that carried it with their own scores."""
+    """One row per tag: bar, score, name, and the times and scores of the frames that are its evidence."""
     if not result.tags:
         return ["no tag reached the threshold"]
     names = [harmless(tag.name) for tag in result.tags]
@@ -142,7 +142,7 @@ def tag_lines(result: VideoResult, width: int, pen: Pen) -> list[str]:
         start = f"{pen.paint(bar, SALIENT)} {tag.score:4.2f}  {set_cell_size(name, room)}  "
         left = width - 17 - room
         pieces: list[tuple[float, str]] = []
-        for item in tag.evidence:  # strongest first, as many as there is room for, shown in order of time
+        for item in tag.evidence:  # the strongest that fit, shown in time order
             piece = f"{clock(item.pts_s)} ({item.score:.2f})"
             if sum(len(p) + 2 for _, p in pieces) + len(piece) > left:
                 break
@@ -165,7 +165,7 @@ def cost_lines(result: VideoResult, width: int, pen: Pen) -> list[str]:
 
 
 def wrap(pieces: Sequence[str], joint: str, width: int) -> list[str]:
-    """`pieces` joined by `joint` into lines of at most `width` columns, broken between pieces only."""
+    """Joins `pieces` with `joint` into lines of at most `width` columns. Breaks only between pieces."""
     lines: list[str] = []
     for piece in pieces:
         if lines and cell_len(lines[-1]) + cell_len(joint) + cell_len(piece) <= width:

@@ -1,4 +1,4 @@
-"""WebVTT: cues that say when a tag was seen, and thumbnails on one sprite sheet as web players expect them."""
+"""WebVTT: cues that say when a tag was seen, and a sprite sheet of thumbnails as web players expect it."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from nsnet_cli.types import Tag, VideoResult
 
 HEAD = f"WEBVTT\n\nNOTE {NOTE}\n\n"
 TILE_PX = 160
-"""Longest side of a thumbnail on the sprite."""
+"""Longest side of a thumbnail on the sprite sheet."""
 COLUMNS = 10
 HALF_CUE_S = 1.0
-"""Half a cue's length where the preview frames are not known."""
+"""Half the length of a cue if the preview frames are not known."""
 
 
 def to_vtt(result: VideoResult) -> str:
-    """Tag cues, each as long as the preview frames that carried the tag stand for, neighbours joined.
+    """The tag cues of a video. A cue covers the preview frames that are evidence for the tag; neighbours are joined.
 
-    Tags under LEAST_KEYWORD_SCORE are left out.
+    Leaves out tags below LEAST_KEYWORD_SCORE.
     """
     tags = [tag for tag in result.tags if tag.score >= LEAST_KEYWORD_SCORE]
     cues = [(start, end, tag) for tag in tags for start, end in seen(result, tag)]
@@ -33,7 +33,7 @@ def to_vtt(result: VideoResult) -> str:
 
 
 def seen(result: VideoResult, tag: Tag) -> list[tuple[float, float]]:
-    """When the frames that carried `tag` were on: (start_s, end_s) in order of time, never overlapping or empty."""
+    """When `tag` was seen: (start_s, end_s) in time order, never overlapping, never empty."""
     times, parts = [f.pts_s for f in result.frames], spans(result)
     found = []
     for item in tag.evidence:
@@ -52,12 +52,12 @@ def seen(result: VideoResult, tag: Tag) -> list[tuple[float, float]]:
 
 
 def sprite(result: VideoResult) -> tuple[bytes, list[tuple[int, int, int, int]]]:
-    """All preview frames on one JPEG, and each one's (x, y, width, height) on it, in pixels."""
+    """One JPEG with all preview frames, and the (x, y, width, height) of each on it, in pixels."""
     from PIL import Image
 
     images = [Image.open(io.BytesIO(jpeg)) for jpeg in result.jpegs]
     for image in images:
-        image.draft("RGB", (TILE_PX, TILE_PX))  # decodes a small one where the JPEG allows it
+        image.draft("RGB", (TILE_PX, TILE_PX))  # decodes at a smaller size if the JPEG allows it
         image.thumbnail((TILE_PX, TILE_PX), Image.Resampling.LANCZOS)
     width, height = max(i.width for i in images), max(i.height for i in images)
     columns = min(COLUMNS, len(images))
@@ -73,7 +73,7 @@ def sprite(result: VideoResult) -> tuple[bytes, list[tuple[int, int, int, int]]]
 
 
 def thumbnail_cues(result: VideoResult, tiles: list[tuple[int, int, int, int]], url: str) -> str:
-    """One cue per preview frame: `clip.mp4.sprite.jpg#xywh=160,90,160,90`, from half way to its neighbours."""
+    """One cue per preview frame, from half way to its neighbours: `clip.mp4.sprite.jpg#xywh=160,90,160,90`."""
     blocks = [
         f"{_stamp(start)} --> {_stamp(max(end, start + 0.001))}\n{quote(os.fsencode(url))}#xywh={x},{y},{w},{h}\n\n"
         for (start, end), (x, y, w, h) in zip(spans(result), tiles, strict=True)

@@ -1,4 +1,4 @@
-"""Small words and numbers that the views share: clock times, costs, the span that a preview frame stands for."""
+"""Words and numbers that the views share: clock times, costs, and the span that a preview frame covers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from nsnet_cli.text import harmless
 from nsnet_cli.types import VideoResult
 
 LEAST_KEYWORD_SCORE = 0.05
-"""Tags that score less stay out of sidecars: a keyword or a caption is taken as true, a table row as a guess."""
+"""Tags with a lower score stay out of sidecars: people believe a keyword or caption, but not every table row."""
 
 
 def clock(seconds: float, decimals: int = 1) -> str:
@@ -32,14 +32,14 @@ def plural(count: int, noun: str) -> str:
 
 
 def duration_s(result: VideoResult) -> float:
-    """The time axis' length: the container's duration, or the last preview frame where that is later or unknown."""
+    """Length of the time axis: the container's duration, or the last preview frame if that is later."""
     last = result.frames[-1].pts_s if result.frames else max((f.pts_s for f in result.salient_frames), default=0.0)
     known = result.duration_s if result.duration_s is not None and math.isfinite(result.duration_s) else 0.0
     return max(known, last, 1e-3)
 
 
 def spans(result: VideoResult) -> list[tuple[float, float]]:
-    """(start_s, end_s) that each preview frame stands for: half way to its neighbours. The ends reach 0 and the end."""
+    """The (start_s, end_s) that each preview frame covers: half way to its neighbours, or to the video's ends."""
     times = [frame.pts_s for frame in result.frames]
     if not times:
         return []
@@ -48,13 +48,13 @@ def spans(result: VideoResult) -> list[tuple[float, float]]:
 
 
 def is_scored(result: VideoResult) -> bool:
-    """Whether the frames' saliency says something: policies that look at nothing score none."""
+    """Whether the policy scored the frames. Policies that choose without looking do not."""
     policy = POLICIES.get(result.sampling.policy) if result.sampling else None
     return bool(result.frames) and (policy is None or policy.looks)
 
 
 def saliency_mass(result: VideoResult) -> float | None:
-    """Mean saliency over time, in [0, 1]: the share of the video that is salient. None where no frame was scored."""
+    """Mean saliency over time, in [0, 1]: the salient share of the video. None if no frame was scored."""
     parts = spans(result)
     if not is_scored(result):
         return None
@@ -64,8 +64,11 @@ def saliency_mass(result: VideoResult) -> float | None:
 
 
 def columns(times: Sequence[float], values: Sequence[float], end_s: float, count: int) -> list[float]:
-    """`values` at `times` drawn on `count` columns over [0, end_s]: the highest frame that falls into a column, a
-    straight line between frames where none does, so that no peak is lost and none is invented."""
+    """`values` at `times`, drawn on `count` columns over [0, end_s].
+
+    A column has the highest of its frames, or lies on the straight line between frames if it has none. So no peak is
+    lost, and none is invented.
+    """
     import numpy as np
 
     edges = np.linspace(0, end_s, count + 1)
@@ -77,7 +80,7 @@ def columns(times: Sequence[float], values: Sequence[float], end_s: float, count
 
 
 def poster_frame(result: VideoResult) -> int | None:
-    """Index of the most salient frame, a chosen one where there is one."""
+    """Index of the most salient frame, of the chosen ones if there are any."""
     if not result.frames:
         return None
     return max(range(len(result.frames)), key=lambda i: (result.frames[i].chosen, result.frames[i].saliency))
@@ -105,7 +108,7 @@ def cost_words(result: VideoResult) -> str | None:
 
 
 def facts(result: VideoResult) -> list[str]:
-    """What the video is and how it was sampled, in short pieces: '0:29.1', '640 x 360', 'h264', ..."""
+    """Short facts about the video and its sampling: '0:29.1', '640×360', 'h264', ..."""
     pieces = [clock(result.duration_s)] if result.duration_s is not None else []
     if result.info is not None:
         pieces += [f"{result.info.width_px}×{result.info.height_px}", harmless(result.info.codec)]
@@ -118,7 +121,7 @@ def facts(result: VideoResult) -> list[str]:
 
 
 def relative_url(target: str, directory: Path) -> str:
-    """`target` as a percent-encoded link from a page in `directory`; a file URI where no relative way exists."""
+    """`target` as a percent-encoded link from a page in `directory`; a file URI if no relative link is possible."""
     path = Path(target).absolute()
     try:
         text = Path(os.path.relpath(path, directory.absolute())).as_posix()

@@ -9,7 +9,7 @@ from nsnet_cli.text import harmless
 from nsnet_cli.types import VideoResult
 
 ROOT = "nsnet"
-"""Top of the hierarchical keywords, so that they stay apart from those that people gave."""
+"""Root of the hierarchical keywords, which keeps them apart from those that people gave."""
 NAMESPACES = {
     "x": "adobe:ns:meta/",
     "rdf": "http://www.w3.org/1999/02/22-rdf-syntax-ns#",
@@ -19,7 +19,7 @@ NAMESPACES = {
 
 
 def to_xmp(result: VideoResult) -> str:
-    """The sidecar of one video (`clip.mp4.xmp`): dc:subject and lr:hierarchicalSubject, best tag first, each once."""
+    """The sidecar of one video (`clip.mp4.xmp`): each tag once in dc:subject and lr:hierarchicalSubject, best first."""
     for prefix, uri in NAMESPACES.items():
         ET.register_namespace(prefix, uri)
     names = list(dict.fromkeys(_text(tag.name) for tag in result.tags if tag.score >= LEAST_KEYWORD_SCORE))
@@ -32,7 +32,7 @@ def to_xmp(result: VideoResult) -> str:
     _bag(description, "lr:hierarchicalSubject", [f"{ROOT}|{name.replace('|', '/')}" for name in names])
     ET.indent(meta, " ")
     body = ET.tostring(meta, encoding="unicode")
-    # The id is the one that the XMP standard fixes; the byte order mark says that the text is UTF-8.
+    # The XMP standard fixes the id. The byte order mark says that the text is UTF-8.
     return f'<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>\n{body}\n<?xpacket end="w"?>\n'
 
 
@@ -48,5 +48,5 @@ def _name(short: str) -> str:
 
 
 def _text(name: str) -> str:
-    """XML 1.0 knows no control characters and no non-characters at all, not even escaped ones."""
+    """XML 1.0 allows neither control characters nor non-characters, not even escaped."""
     return "".join("\N{REPLACEMENT CHARACTER}" if c in "\ufffe\uffff" else c for c in harmless(name))

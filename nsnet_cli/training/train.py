@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,7 @@ from nsnet_cli.evaluation.policies import ScoredVideo, accuracy
 from nsnet_cli.labelled.labels import Split
 from nsnet_cli.nets.sampler import Sampler, SamplerConfig
 from nsnet_cli.policies import Seen, saliency_by_policy
+from nsnet_cli.progress import Progress, progress
 from nsnet_cli.selection import confidence
 from nsnet_cli.training.card import model_card
 from nsnet_cli.training.dataset import Dataset, Example
@@ -33,6 +36,8 @@ from nsnet_cli.training.sequences import FeatureSequence
 from nsnet_cli.weights.checkpoint import READY_FEATURES, Checkpoint, Kind, network_identity, write_checkpoint
 from nsnet_cli.weights.heads import linear_scores
 from nsnet_cli.weights.rows import NetworkUse
+
+logger = logging.getLogger(__name__)
 
 STATE_FOLDER = ".nsnet-train"
 METRIC_POLICIES = ("nsnet", "uniform", "dense")
@@ -66,20 +71,18 @@ def train(
     out: Path,
     *,
     command: str = "",
-    say: Callable[[str], None] = lambda message: None,
-    progress: Callable[[EpochReport], None] = lambda report: None,
 ) -> dict[str, Any]:
     """Trains on a dataset with splits, writes the folder `out`, returns its config. Raises UsageError, WeightsError."""
     check(dataset, options)
     networks = _networks(dataset, base, options.kind == "own-vocabulary")
     state = out / STATE_FOLDER / f"{_fingerprint(dataset, base, options)}.pt"
     if state.exists():
-        say(f"resuming the interrupted run in {out}")
-    try:
-        with one_thread():
-            made = fit_all(dataset, options, state=state, progress=progress)
-    except OSError as error:
-        raise UsageError(f"cannot write to {out}: {error}", "choose another folder with -o") from error
+        logger.info("continuing the interrupted run in %s", out)
+    with one_thread(), progress("training", options.epochs, "epochs") as bar:
+        try:
+            made = fit_all(dataset, options, state=state, on_epoch=partial(_show_epoch, bar))
+        except OSError as error:
+            raise UsageError(f"cannot write to {out}: {error}", "choose another folder with -o") from error
     config = {
         "name": out.resolve().name,
         "kind": options.kind,
@@ -90,6 +93,12 @@ def train(
     write_checkpoint(out, config, tensors(made), model_card(config, len(dataset.examples)))
     shutil.rmtree(out / STATE_FOLDER, ignore_errors=True)
     return config
+
+
+def _show_epoch(bar: Progress, report: EpochReport) -> None:
+    bar.update(done=report.epoch)
+    best = ", best so far" if report.best else ""
+    logger.debug("epoch %d: loss %.4f, held out %.4f%s", report.epoch, report.loss, report.held_out_loss, best)
 
 
 @contextmanager
@@ -108,7 +117,7 @@ def fit_all(
     options: TrainOptions,
     *,
     state: Path | None = None,
-    progress: Callable[[EpochReport], None] = lambda report: None,
+    on_epoch: Callable[[EpochReport], None] = lambda report: None,
 ) -> Trained:
     """Trains on the train videos, stops early by the val videos, measures on val and test.
 
@@ -123,7 +132,7 @@ def fit_all(
         config,
         FitOptions(epochs=options.epochs, seed=options.seed),
         held_out=[sequence(example) for example in val or fitted],
-        progress=progress,
+        progress=on_epoch,
         resume=state,
     )
     metrics = {f"sampler_{key}": value for key, value in result.metrics.items() if np.isfinite(value)}

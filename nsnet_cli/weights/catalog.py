@@ -1,6 +1,6 @@
-"""What there is and what is here: the registry's rows, local folders and Hub checkpoints, as data for `nsnet models`.
+"""The data behind `nsnet models`: the registry's rows, local folders and Hub checkpoints, and which files are here.
 
-Nothing here downloads or hashes; only `with_size` asks the Hub.
+Downloads and hashes nothing; only `with_size` asks the Hub.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ from nsnet_cli.weights.schema import CONFIG_BYTES
 
 @dataclass(frozen=True, slots=True)
 class FileEntry:
-    """One file that a name needs, and where it is on this machine."""
+    """One file that an entry needs, and its place on this machine."""
 
     owner: str
-    """The network row or Hub checkpoint that it belongs to; what `pull` takes."""
+    """The network row or Hub checkpoint that it belongs to, as `pull` takes it."""
     file: str
     source: Source | None
-    """None: a file of a local folder."""
+    """None: a file in a local folder."""
     path: Path | None
     size_bytes: int | None
     sha256: str | None
     pinned: bool = False
-    """The sha256 is this user's pin, not the row's."""
+    """The sha256 comes from the user's lock file, not from the row."""
 
     @property
     def where(self) -> str:
@@ -54,7 +54,7 @@ class Entry:
     """'nsnet', the user's registry file, 'folder' or 'hub'."""
     summary: str
     files: tuple[FileEntry, ...]
-    """One a file that is needed: from the source that is here, else from the one that would be downloaded."""
+    """The files it needs, each from the source that is here, else from the one to download."""
 
     @property
     def here(self) -> bool:
@@ -71,7 +71,7 @@ class Entry:
 
 
 def catalog(registry: Registry, folders: Sequence[Path] = ()) -> list[Entry]:
-    """All rows, the checkpoints in `folders` (each itself, or those inside it), the Hub checkpoints in the cache."""
+    """All rows, the checkpoints in `folders` (or in their subfolders), and the Hub checkpoints in the cache."""
     entries = [checkpoint_entry(row) for row in registry.checkpoints.values()]
     for folder in folders:
         inside = (
@@ -86,7 +86,7 @@ def catalog(registry: Registry, folders: Sequence[Path] = ()) -> list[Entry]:
 
 
 def find(name: str, registry: Registry) -> Entry:
-    """The entry that `name` stands for: a checkpoint or network row, a folder, or hub:owner/name@revision."""
+    """The entry for a name: a checkpoint or network row, a folder, or hub:owner/name@revision. Raises WeightsError."""
     if name in registry.checkpoints:
         return checkpoint_entry(registry.checkpoints[name])
     if name in registry.networks:
@@ -132,7 +132,7 @@ def hub_entry(spec: str) -> Entry:
 
 
 def folder_entry(folder: Path, registry: Registry) -> Entry:
-    """A local checkpoint folder with the networks it needs. Raises WeightsError where it is not one."""
+    """A local checkpoint folder with the networks it needs. Raises WeightsError if it is not one."""
     from nsnet_cli.weights.checkpoint import read_checkpoint
 
     found = read_checkpoint(folder, registry)
@@ -145,7 +145,7 @@ def folder_entry(folder: Path, registry: Registry) -> Entry:
 
 
 def network_file_entry(row: NetworkRow) -> FileEntry:
-    """From the first source that is here; where none is, from the one that can be downloaded."""
+    """The file from the first source that is here, or else from the one to download."""
     entries = [_source_file(row.name, source) for source in row.sources]
     here = [entry for entry in entries if entry.path is not None]
     hub = [entry for entry in entries if isinstance(entry.source, HubSource)]
@@ -153,12 +153,12 @@ def network_file_entry(row: NetworkRow) -> FileEntry:
 
 
 def missing_files(entries: Iterable[Entry]) -> list[FileEntry]:
-    """What a pull of `entries` would fetch, each file once."""
+    """The files that a pull of `entries` would download, without duplicates."""
     return list({(file.owner, file.file): file for entry in entries for file in entry.missing}.values())
 
 
 def with_size(file: FileEntry) -> FileEntry:
-    """The size, asked of the Hub where no row tells it. Raises WeightsError, as the download would."""
+    """The file with its size. Asks the Hub if the row has none; raises WeightsError as the download would."""
     if file.size_bytes is not None or not isinstance(file.source, HubSource):
         return file
     from nsnet_cli.weights.download import remote_file

@@ -1,10 +1,10 @@
-"""Checkpoints: from what the user names (a registry name, a folder) to everything that is needed to tag with it.
+"""Checkpoints: from the name that a user gives to everything that tagging needs.
 
-A checkpoint folder holds three files:
+A checkpoint folder has three files:
 
-- config.json: networks by their registry names, sampler, vocabulary, sampling contract, training data, metrics
-- model.safetensors: `sampler.*`; for an own vocabulary also `head.weight` (C, D2) and `head.bias` (C,), which turn the
-  recogniser's features into tags
+- config.json: the registry names of the networks, sampler, vocabulary, sampling settings, training data, metrics
+- model.safetensors: `sampler.*`; for a vocabulary of your own also `head.weight` (C, D2) and `head.bias` (C,), which
+  turn the recogniser's features into tags
 - README.md: the model card
 
 No torch here: `nsnet tag` imports this module.
@@ -33,44 +33,44 @@ from nsnet_cli.weights.schema import CONFIG, CONFIG_BYTES, MODEL_BYTES, TAGS, VO
 from nsnet_cli.weights.vocabulary import load_vocabulary
 
 if TYPE_CHECKING:
-    import numpy as np  # not at run time: a decode worker is asked before there is time for it
+    import numpy as np  # not at run time: decode workers must be started before there is time to import it
 
 CHECKPOINT_SCHEMA = 1
 HASHED_EACH_TIME_BYTES = 8 << 20
-"""A model.safetensors up to this size is hashed at each start (some ms), a bigger one when its stamp has changed."""
+"""A model.safetensors up to this size is hashed at each start (some ms), a larger one if its stamp has changed."""
 CONFIG_FILE, MODEL_FILE, CARD_FILE = "config.json", "model.safetensors", "README.md"
 READY_FEATURES = "features:"
-"""Stands before a file's name in place of a network, where a checkpoint was trained on features of unknown origin."""
+"""Prefix for a file's name in place of a network, if the training features came from an unknown network."""
 Kind = Literal["fixed-vocabulary", "own-vocabulary"]
-"""How config.json names a checkpoint's head: the recogniser's own classifier, or a linear head of own tags."""
+"""The head as named in config.json: the recogniser's own classifier, or a linear head for the user's tags."""
 OWN_VOCABULARY: Kind = "own-vocabulary"
 
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """All that a run needs to know about a checkpoint; nothing in it is loaded yet."""
+    """Everything a run needs to know about a checkpoint. No weights are loaded yet."""
 
     name: str
     hash: str
-    """16 hex digits over networks, sampler and head: what can change a result."""
+    """16 hex digits over everything that can change a result: networks, sampler and head."""
     license: str
     preview: NetworkUse
     recogniser: NetworkUse
     sampler: Path | None
-    """Folder of config.json and model.safetensors; None: no sampler is trained for this preview network."""
+    """The folder with config.json and model.safetensors; None: no sampler is trained for this preview network."""
     head: Head
-    """What turns the recogniser's features and logits into scores of tags."""
+    """Turns the recogniser's features and logits into scores of tags."""
     frames: int = 4
-    """K that the checkpoint was made for."""
+    """The K that the checkpoint was made for."""
     preview_frames: int = 128
-    """Most preview frames, T."""
+    """The most preview frames, T."""
     sampler_config: Mapping[str, Any] = field(default_factory=dict, hash=False)
     training: Mapping[str, Any] = field(default_factory=dict, hash=False)
     metrics: Mapping[str, Any] = field(default_factory=dict, hash=False)
     sampler_note: str | None = None
-    """Why `sampler` is None, in half a sentence."""
+    """Why `sampler` is None."""
     model_sha256: str = ""
-    """Of the sampler folder's model.safetensors."""
+    """The sha256 of the sampler folder's model.safetensors."""
 
     @property
     def vocabulary(self) -> tuple[TagName, ...]:
@@ -80,7 +80,7 @@ class Checkpoint:
 def resolve_checkpoint(spec: str, registry: Registry | None = None) -> Checkpoint:
     """The checkpoint that `spec` names: a row of weights.toml, a local folder, or hub:owner/name@revision.
 
-    A folder of the Hub that is not here is downloaded. Raises WeightsError.
+    Downloads a Hub folder that is not here. Raises WeightsError.
     """
     registry = registry or load_registry()
     if spec.startswith("hub:"):
@@ -92,12 +92,12 @@ def resolve_checkpoint(spec: str, registry: Registry | None = None) -> Checkpoin
     if Path(spec).is_dir():
         return read_checkpoint(Path(spec), registry)
     if os.sep in spec or spec.startswith("."):
-        raise WeightsError(f"no checkpoint folder {spec}", "nsnet train writes one; see nsnet models list")
+        raise WeightsError(f"no checkpoint folder {spec}", "nsnet train writes one; nsnet models list shows names")
     return _from_row(registry.checkpoint(spec), registry)
 
 
 def read_checkpoint(folder: Path, registry: Registry | None = None) -> Checkpoint:
-    """The checkpoint in a folder. Raises WeightsError naming the file and field that is missing or wrong."""
+    """The checkpoint in a folder. Raises WeightsError with the file and field that is missing or wrong."""
     registry = registry or load_registry()
     config = read_config(folder)
     preview, recogniser = (_network_use(folder, config, key, registry) for key in ("preview", "recogniser"))
@@ -122,7 +122,7 @@ def read_checkpoint(folder: Path, registry: Registry | None = None) -> Checkpoin
 
 
 def _from_row(row: CheckpointRow, registry: Registry) -> Checkpoint:
-    """A registry row; its sampler is a checkpoint folder shipped in nsnet_cli/checkpoints."""
+    """The checkpoint of a registry row. Its sampler is a checkpoint folder."""
     folder, config, note = row_sampler(row)
     head = OwnClassifier(load_vocabulary(row.recogniser.network.vocabulary))
     sha256 = _model_sha256(folder, config) if folder else ""
@@ -132,7 +132,9 @@ def _from_row(row: CheckpointRow, registry: Registry) -> Checkpoint:
             "reinstall nsnet" if row.origin == "nsnet" else f"correct {row.origin}",
             "hash_mismatch",
         )
-    if folder and not (row.origin == "nsnet" and row.sampler_sha256):  # what is shipped was checked when it was made
+    if folder and not (
+        row.origin == "nsnet" and row.sampler_sha256
+    ):  # shipped samplers were checked when they were made
         _check_fit(folder, config, None)
     return Checkpoint(
         name=row.name,
@@ -153,11 +155,11 @@ def _from_row(row: CheckpointRow, registry: Registry) -> Checkpoint:
 
 
 def row_sampler(row: CheckpointRow) -> tuple[Path | None, dict[str, Any], str | None]:
-    """(folder, config, None) of the row's sampler, or (None, {}, why there is none that fits its preview features)."""
+    """(folder, config, None) for the row's sampler, or (None, {}, why there is no fitting one)."""
     used = row.preview.network.name
     if row.sampler is None:
         return None, {}, f"no sampler is trained for {used}"
-    folder = PACKAGE_DIR / "checkpoints" / row.sampler  # an absolute path stays what it is
+    folder = PACKAGE_DIR / "checkpoints" / row.sampler  # an absolute path stays as it is
     if not (folder / CONFIG_FILE).is_file():
         return None, {}, f"its sampler is not installed: {folder}"
     config = read_config(folder)
@@ -171,12 +173,14 @@ def row_sampler(row: CheckpointRow) -> tuple[Path | None, dict[str, Any], str | 
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """config.json of a checkpoint folder, checked and its defaults filled in. Raises WeightsError."""
+    """config.json of a checkpoint folder, checked, with defaults filled in. Raises WeightsError."""
     path = folder / CONFIG_FILE
     try:
         config = read_json(path, CONFIG_BYTES)
     except FileNotFoundError:
-        raise WeightsError(f"{folder} is not a checkpoint: it has no {CONFIG_FILE}", "nsnet train writes one") from None
+        raise WeightsError(
+            f"{folder} is not a checkpoint: it has no {CONFIG_FILE}", "nsnet train writes checkpoints"
+        ) from None
     except (OSError, ValueError) as error:
         raise WeightsError(f"cannot read {path}: {error}", HINT, "bad_config") from error
     place = Place(str(path), HINT, "bad_config")
@@ -196,7 +200,7 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 
 def _head(folder: Path, config: Mapping[str, Any], sha256: str) -> Head:
-    """The head that `kind`, `vocabulary` and `multi_label` of a config.json stand for."""
+    """The head that a config.json describes with `kind`, `vocabulary` and `multi_label`."""
     vocabulary, multi_label = config["vocabulary"], config["multi_label"]
     if config["kind"] == OWN_VOCABULARY:
         return LinearHead(vocabulary, multi_label, folder / MODEL_FILE, sha256)
@@ -208,9 +212,9 @@ def _network_use(folder: Path, config: Mapping[str, Any], key: str, registry: Re
     place = Place(str(folder / CONFIG_FILE), HINT, "bad_config", (key,))
     if name.startswith(READY_FEATURES):
         raise WeightsError(
-            f"{folder} was trained on the ready features {name.removeprefix(READY_FEATURES)}; no network of"
-            " weights.toml makes them, so it cannot tag videos",
-            "train on videos, or on features of a checkpoint's own networks",
+            f"{folder} cannot tag videos: it was trained on the ready features {name.removeprefix(READY_FEATURES)},"
+            " and no network of weights.toml makes them",
+            "train on videos, or on features from a checkpoint's networks",
         )
     if name not in registry.networks:
         known = ", ".join(registry.networks)
@@ -221,7 +225,7 @@ def _network_use(folder: Path, config: Mapping[str, Any], key: str, registry: Re
 
 
 def _vocabulary(value: Any, place: Place) -> tuple[TagName, ...]:
-    """The tags themselves, or the name of a vocabulary that nsnet has; never a file: a folder names nothing outside."""
+    """The tags of a list, or of a named vocabulary. Never a file: a checkpoint refers to nothing outside its folder."""
     if isinstance(value, str):
         return load_vocabulary(check(value, VOCABULARY, place))
     tags = tuple(TagName(tag["id"], tag["name"]) for tag in check(value, TAGS, place))
@@ -231,30 +235,30 @@ def _vocabulary(value: Any, place: Place) -> tuple[TagName, ...]:
 
 
 def _check_fit(folder: Path, config: Mapping[str, Any], recogniser: NetworkUse | None) -> None:
-    """Whether vocabulary, sampler and weights of a folder fit each other, and the recogniser."""
+    """Checks that vocabulary, sampler and weights of a folder fit each other and the recogniser."""
     place, tags = Place(str(folder / CONFIG_FILE), HINT, "bad_config"), len(config["vocabulary"])
     own = config["kind"] == OWN_VOCABULARY
     if (classes := config["sampler"]["classes"]) != (tags if own else 0):
-        why = f"{classes}, where the {config['kind']} of {tags} tags needs {tags if own else 0}"
+        why = f"{classes}, but the {config['kind']} of {tags} tags needs {tags if own else 0}"
         raise place.inside("sampler", "classes").wrong(why)
     if not own and recogniser:
         network, outputs = recogniser.network, len(load_vocabulary(recogniser.network.vocabulary))
         if not outputs:
-            why = f"the row networks.{network.name} has no vocabulary, which kind {config['kind']} takes its tags from"
+            why = f"the row networks.{network.name} has no vocabulary, and kind {config['kind']} needs its tags"
             raise place.inside("recogniser", "network").wrong(why)
         if tags != outputs:
-            raise place.inside("vocabulary").wrong(f"{tags} tags, {network.name} tells {outputs} apart")
+            raise place.inside("vocabulary").wrong(f"{tags} tags, but {network.name} has {outputs} outputs")
     check_tensors(folder / MODEL_FILE, config["sampler"], tags=tags if own else None)
 
 
 def _model_sha256(folder: Path, config: Mapping[str, Any]) -> str:
-    """Hash of model.safetensors; where config.json names one, the two must agree (a half-copied folder is noticed)."""
+    """Hash of model.safetensors. If config.json has one, it must be the same: a half-copied folder is noticed."""
     path = folder / MODEL_FILE
     try:
         big = regular_size(path, MODEL_BYTES) > HASHED_EACH_TIME_BYTES
         found = remembered_sha256(path) if big else sha256_of(path)
     except (OSError, ValueError) as error:
-        message = f"{folder} is not a whole checkpoint: {path}: {error}"
+        message = f"{folder} is not a complete checkpoint: {path}: {error}"
         raise WeightsError(message, "train or download it again") from error
     wanted = config["model_sha256"]
     if wanted and wanted != found:
@@ -263,7 +267,7 @@ def _model_sha256(folder: Path, config: Mapping[str, Any]) -> str:
 
 
 def network_identity(use: NetworkUse) -> str:
-    """What makes two uses of a network say the same: weights, preprocessing, input size, what its outputs stand for."""
+    """Everything that can change a network's outputs: weights, preprocessing, input size, vocabulary."""
     row = use.network
     hashes = sorted({source.sha256 or f"{getattr(source, 'revision', '')}:{source.file}" for source in row.sources})
     named = row.vocabulary is None or row.vocabulary == "imagenet-1k"
@@ -281,7 +285,7 @@ def _hash(preview: NetworkUse, recogniser: NetworkUse, head: Head, config: Mappi
 
 
 def write_checkpoint(folder: Path, config: Mapping[str, Any], tensors: Mapping[str, np.ndarray], card: str) -> None:
-    """Write a checkpoint folder, each file whole or not at all. Raises WeightsError where it cannot be written."""
+    """Writes a checkpoint folder, each file completely or not at all. Raises WeightsError."""
     import numpy as np
     from safetensors.numpy import save
 

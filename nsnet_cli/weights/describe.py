@@ -13,7 +13,7 @@ from nsnet_cli.weights.verify import check
 
 
 def entry_dict(entry: Entry) -> dict[str, Any]:
-    """What `list --json` and `show --json` say of an entry and its files."""
+    """An entry and its files, as `list --json` and `show --json` print them."""
     return {
         "name": entry.name,
         "kind": entry.kind,
@@ -39,7 +39,7 @@ def entry_dict(entry: Entry) -> dict[str, Any]:
 
 
 def details_of(entry: Entry, registry: Registry) -> dict[str, Any]:
-    """What `show` adds: preprocessing of a network, sampler of a checkpoint."""
+    """What `show` adds: a network's preprocessing, or a checkpoint's sampler."""
     if entry.kind == "network":
         row = registry.networks[entry.name]
         words = [tag.name for tag in row.vocabulary] if isinstance(row.vocabulary, tuple) else row.vocabulary
@@ -52,7 +52,7 @@ def details_of(entry: Entry, registry: Registry) -> dict[str, Any]:
         "hash": found.hash,
         "preview": f"{found.preview.network.name} at {found.preview.size_px} px",
         "recogniser": f"{found.recogniser.network.name} at {found.recogniser.size_px} px",
-        "sampler": str(found.sampler) if found.sampler else f"none, --policy confidence is used: {found.sampler_note}",
+        "sampler": str(found.sampler) if found.sampler else f"none ({found.sampler_note}); --policy confidence is used",
         "vocabulary": f"{len(found.vocabulary)} tags",
         "frames": found.frames,
         "training": dict(found.training),
@@ -61,7 +61,7 @@ def details_of(entry: Entry, registry: Registry) -> dict[str, Any]:
 
 
 def verified(file: FileEntry) -> dict[str, Any]:
-    """owner, file, path, sha256 and status: ok, missing or the kind of what is wrong, with its message."""
+    """owner, file, path, sha256, status and message. The status is ok, not_here, or the kind of the error."""
     result: dict[str, Any] = {"owner": file.owner, "file": file.file, "path": str(file.path or ""), "sha256": None}
     if file.path is None:
         return {**result, "status": "not_here", "message": f"{file.owner}: {file.file} is not here"}
@@ -71,7 +71,7 @@ def verified(file: FileEntry) -> dict[str, Any]:
         else:
             found = sha256_of(file.path)
             if file.sha256 and file.sha256 != found:
-                message = f"{file.path} has sha256 {found}, the row of {file.owner} says {file.sha256}"
+                message = f"{file.path} has sha256 {found}, but the row of {file.owner} says {file.sha256}"
                 return {**result, "sha256": found, "status": "hash_mismatch", "message": message}
     except WeightsError as error:
         return {**result, "status": error.kind, "message": str(error)}

@@ -1,49 +1,56 @@
-"""A file of the Hub, downloaded with huggingface_hub into its cache, its bytes checked.
+"""Downloads a file of the Hub with huggingface_hub into its cache, and checks its bytes.
 
-What is added to the client, and why: one look at the file's metadata first, without its retries (it retries a refused
-connection for 23 s, and one that never answers for minutes); a watch that ends a transfer which stands still or creeps;
-a lock around download and check, so that two processes never judge or remove each other's file; the hash.
+Adds to the client:
+
+- one request for the file's metadata first, without retries: the client would retry a refused connection for 23 s, and
+  one that never answers for minutes
+- a watch that ends a transfer which stops or is too slow
+- a lock around download and check, so that two processes never check or remove each other's file
+- the check of the hash
 """
 
 from __future__ import annotations
 
 import hashlib
+import logging
 import shutil
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 from nsnet_cli import __version__
 from nsnet_cli.errors import WeightsError
-from nsnet_cli.weights import progress
+from nsnet_cli.progress import Progress, progress
+from nsnet_cli.text import megabytes
 from nsnet_cli.weights.faults import StalledError, UnreachableError, weights_error
 from nsnet_cli.weights.files import cached_file, expected_sha256, repo_cache
 from nsnet_cli.weights.rows import HubSource
 from nsnet_cli.weights.verify import check_cached
 
+logger = logging.getLogger(__name__)
+
 ATTEMPTS = 3
 SLOWEST_BYTES_PER_S = 1024
-"""A transfer below this over one timeout is ended: 38 MB would take ten hours."""
+"""A transfer slower than this for a whole timeout is ended: 38 MB would take ten hours."""
 
 
 def fetch(source: HubSource, name: str) -> Path:
-    """The checked file of `source` in huggingface_hub's cache, downloaded where it is not there yet.
+    """The checked file of `source` in huggingface_hub's cache, downloaded if it is missing.
 
-    Raises WeightsError, whose kind is one of faults.KINDS; the cache is then as before and the next call can succeed.
+    Raises WeightsError, with a kind from faults.KINDS. The cache is then as before, and the next call can succeed.
     """
     from huggingface_hub import constants
 
-    reporter = progress.current()
     try:
-        with _exclusive(source, reporter):
+        with _exclusive(source):
             path = cached_file(source)
             if path is None:
                 metadata = remote_file(source, name)
                 _check_space(metadata.size_bytes, name)
-                path = _download(source, name, metadata.size_bytes, reporter)
+                path = _download(source, name, metadata.size_bytes)
             check_cached(source, name, path)
             return path
     except WeightsError:
@@ -53,7 +60,7 @@ def fetch(source: HubSource, name: str) -> Path:
 
 
 class RemoteFile:
-    """What the Hub says about a file before it is downloaded."""
+    """What the Hub says about a file before the download."""
 
     __slots__ = ("commit", "sha256", "size_bytes")
 
@@ -62,7 +69,7 @@ class RemoteFile:
 
 
 def remote_file(source: HubSource, name: str) -> RemoteFile:
-    """Ask the Hub for a file's size and hash: one request, no retries. Raises WeightsError."""
+    """Asks the Hub for a file's size and hash, with one request and no retries. Raises WeightsError."""
     from huggingface_hub import constants, get_hf_file_metadata, hf_hub_url
     from huggingface_hub.errors import FileMetadataError, OfflineModeIsEnabled
 
@@ -82,22 +89,22 @@ def remote_file(source: HubSource, name: str) -> RemoteFile:
     if offered and wanted and offered != wanted:
         whose = "the row" if source.sha256 else "the lock file"
         raise WeightsError(
-            f"{source.repo_id}/{source.file} has sha256 {offered} on the Hub, {whose} of {name} says {wanted}; "
-            "nothing is downloaded",
+            f"{source.repo_id}/{source.file} has sha256 {offered} on the Hub, but {whose} of {name} says {wanted}; "
+            "nothing was downloaded",
             f"correct {whose}: nsnet models show {name}",
             "hash_mismatch",
         )
     return RemoteFile(found.commit_hash, offered, found.size)
 
 
-def _download(source: HubSource, name: str, size_bytes: int | None, reporter: progress.Reporter) -> Path:
+def _download(source: HubSource, name: str, size_bytes: int | None) -> Path:
     import httpx2
     from huggingface_hub import constants, hf_hub_download
 
-    watch = TransferWatch(reporter, f"{name} ({source.repo_id})", size_bytes, constants.HF_HUB_DOWNLOAD_TIMEOUT)
-    ok = False
-    try:
-        bar: Any = watch.bar  # a function where the client wants a class; it only calls it
+    with ExitStack() as shown:
+        label = f"{name} ({source.repo_id})"
+        watch = TransferWatch(shown, label, size_bytes, constants.HF_HUB_DOWNLOAD_TIMEOUT)
+        bar: Any = watch.bar  # the client wants a class, but only calls it
         with client(watch):
             for attempt in range(1, ATTEMPTS + 1):
                 try:
@@ -110,34 +117,34 @@ def _download(source: HubSource, name: str, size_bytes: int | None, reporter: pr
                         library_version=__version__,
                     )
                     break
-                except httpx2.ReadError:  # a reset; the client resumes other cuts, but not this one
+                except httpx2.ReadError:  # a reset, which the client does not resume
                     if attempt == ATTEMPTS:
                         raise
                     watch.begin_again()
                     time.sleep(1)
-        ok = True
         return Path(path)
-    finally:
-        watch.close(ok)
 
 
 class TransferWatch:
-    """Counts bytes for the reporter, and ends a transfer that stands still, creeps, or cannot be reached any more."""
+    """Counts bytes, and ends a transfer that stops, is too slow, or loses the host.
 
-    def __init__(self, reporter: progress.Reporter, label: str, size_bytes: int | None, patience_s: float) -> None:
-        self.reporter, self.label, self.total, self.patience_s = reporter, label, size_bytes, patience_s
+    `shown`: the stack that the progress is entered on when the first byte comes. The caller closes it.
+    """
+
+    def __init__(self, shown: ExitStack, label: str, size_bytes: int | None, patience_s: float) -> None:
+        self.shown, self.label, self.total, self.patience_s = shown, label, size_bytes, patience_s
         self.done = self.window_bytes = 0
-        self.started = False
+        self.progress: Progress | None = None
         self.last_byte = self.last_request = self.window_start = time.monotonic()
         self.seen: set[tuple[str, str]] = set()
 
     def bar(self, **_: Any) -> TransferWatch:
-        """What huggingface_hub calls where it would make a tqdm bar; the rest of that interface is below."""
+        """huggingface_hub calls this to make a tqdm bar. The methods below are the rest of that interface."""
         return self
 
     def begin_again(self) -> None:
-        """The file is asked for anew, from its first byte."""
-        self.reporter.note(f"{self.label}: connection lost after {progress.megabytes(self.done)}, trying again")
+        """The download starts again from the first byte."""
+        logger.info("%s: connection lost after %s, trying again", self.label, megabytes(self.done))
         self.done, self.seen = 0, set()
 
     def __enter__(self) -> TransferWatch:
@@ -150,15 +157,16 @@ class TransferWatch:
         self.done += count
         self.window_bytes += count
         self.last_byte = now
-        self._begin()
-        self.reporter.advance(self.done)
+        if self.progress is None:
+            self.progress = self.shown.enter_context(progress(self.label, self.total, "bytes"))
+        self.progress.update(done=self.done)
         if (passed := now - self.window_start) >= self.patience_s:
             if self.window_bytes < SLOWEST_BYTES_PER_S * passed and self.done != self.total:
                 raise StalledError(f"only {self.window_bytes} bytes came in {passed:.0f} s")
             self.window_start, self.window_bytes = now, 0
 
     def on_request(self, request: Any) -> None:
-        """Before each request of the client, its silent retries included."""
+        """Runs before each request of the client, including its silent retries."""
         call = (request.method, str(request.url))
         again = call in self.seen
         silent_s = time.monotonic() - max(self.last_byte, self.last_request)
@@ -167,19 +175,10 @@ class TransferWatch:
         if not again:
             return
         if request.method == "HEAD":
-            raise UnreachableError("the Hub answered once and then no more")
+            raise UnreachableError("the Hub answered once and then stopped answering")
         if silent_s >= self.patience_s:
-            raise StalledError(f"nothing came for {silent_s:.0f} s, after {progress.megabytes(self.done)}")
-        self.reporter.note(f"{self.label}: connection lost after {progress.megabytes(self.done)}, resuming")
-
-    def close(self, ok: bool) -> None:
-        if self.started:
-            self.reporter.finish(ok)
-
-    def _begin(self) -> None:
-        if not self.started:
-            self.started = True
-            self.reporter.start(self.label, self.total)
+            raise StalledError(f"nothing came for {silent_s:.0f} s after {megabytes(self.done)}")
+        logger.info("%s: connection lost after %s, resuming", self.label, megabytes(self.done))
 
 
 _settings_lock = threading.Lock()
@@ -187,43 +186,45 @@ _settings_lock = threading.Lock()
 
 @contextmanager
 def client(watch: TransferWatch | None = None) -> Iterator[None]:
-    """huggingface_hub's client as a download here needs it, and as it was afterwards.
+    """Sets up huggingface_hub's client for a download, and restores it afterwards.
 
-    Its log and bar make way for ours. Bytes are handed on as they come, not in pieces of 10 MB, so that the bar moves
-    and a resumed transfer keeps all it has. Plain HTTP, unless the user sets HF_HUB_DISABLE_XET=0: in the chunk store's
-    own transport none of the limits above would hold. No telemetry unless HF_HUB_DISABLE_TELEMETRY=0: it asks the Hub
-    for a list first, which costs a request and, where nobody answers, 3 s.
+    - Its log and bar are off; ours are shown.
+    - Bytes are passed on as they come, not in pieces of 10 MB. The bar moves, and a resumed transfer loses nothing.
+    - Plain HTTP, unless the user sets HF_HUB_DISABLE_XET=0: the chunk store's transport knows none of the limits above.
+    - No telemetry, unless HF_HUB_DISABLE_TELEMETRY=0: it asks the Hub for a list first, which costs a request, and 3 s
+      if there is no answer.
     """
     import os
     import warnings
 
     from huggingface_hub import constants
-    from huggingface_hub.utils import get_session, logging
+    from huggingface_hub.utils import get_session
+    from huggingface_hub.utils import logging as hub_logging
 
     changes: dict[str, bool | None] = {"DOWNLOAD_CHUNK_SIZE": None}
     changes |= {key: True for key in ("HF_HUB_DISABLE_XET", "HF_HUB_DISABLE_TELEMETRY") if key not in os.environ}
     with _settings_lock, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # its warning of a full disk; ours comes first
+        warnings.simplefilter("ignore")  # it warns about a full disk, and so do we
         before = {key: getattr(constants, key) for key in changes}
-        verbosity, session = logging.get_verbosity(), get_session()
+        verbosity, session = hub_logging.get_verbosity(), get_session()
         hooks = session.event_hooks
         try:
             for key, value in changes.items():
                 setattr(constants, key, value)
-            logging.set_verbosity_error()
+            hub_logging.set_verbosity_error()
             if watch is not None:
                 session.event_hooks = {**hooks, "request": [*hooks["request"], watch.on_request]}
             yield
         finally:
             session.event_hooks = hooks
-            logging.set_verbosity(verbosity)
+            hub_logging.set_verbosity(verbosity)
             for key, value in before.items():
                 setattr(constants, key, value)
 
 
 @contextmanager
-def _exclusive(source: HubSource, reporter: progress.Reporter) -> Iterator[None]:
-    """One process at a time per file, from the look into the cache to the checked hash. It dies with its process."""
+def _exclusive(source: HubSource) -> Iterator[None]:
+    """Lets one process at a time find, download and check a file. The lock ends with its process."""
     from filelock import Timeout
     from huggingface_hub.utils import WeakFileLock
 
@@ -236,7 +237,7 @@ def _exclusive(source: HubSource, reporter: progress.Reporter) -> Iterator[None]
             yield
             return
     except Timeout:
-        reporter.note(f"another process is downloading {source.repo_id}; waiting for it")
+        logger.info("another process is downloading %s; waiting for it", source.repo_id)
     with WeakFileLock(path):
         yield
 
@@ -249,6 +250,6 @@ def _check_space(size_bytes: int | None, name: str) -> None:
         folder = folder.parent
     free = shutil.disk_usage(folder).free
     if size_bytes is not None and free < size_bytes:
-        sizes = f"it takes {progress.megabytes(size_bytes)}, {folder} has {progress.megabytes(free)} free"
+        sizes = f"it needs {megabytes(size_bytes)}, {folder} has {megabytes(free)} free"
         hint = f"free some space or set HF_HOME to another disk, then: nsnet models pull {name}"
         raise WeightsError(f"cannot download {name}: {sizes}", hint, "no_space")

@@ -1,4 +1,4 @@
-"""One ordered map from what can go wrong with the Hub to a WeightsError: thing, cause, next step and kind."""
+"""Turns everything that can go wrong with the Hub into a WeightsError with thing, cause, next step and kind."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ KINDS = {
     "proxy": "the proxy refused or failed",
     "tls": "the certificate was not accepted",
     "timeout": "no answer in time",
-    "stalled": "the download stopped, or crept",
-    "connection_cut": "the connection ended in the middle of a file, retried or not",
-    "truncated": "the Hub ended the file before its announced size",
-    "no_space": "the disk is full, or will be",
+    "stalled": "the download stopped, or was too slow",
+    "connection_cut": "the connection ended in the middle of a file",
+    "truncated": "the file was shorter than the Hub had announced",
+    "no_space": "the disk is full, or too small for the file",
     "cache_not_writable": "the cache folder cannot be written to",
     "repo_not_found": "no such repository, or a private one",
     "revision_not_found": "no such revision",
     "file_not_found": "no such file at that revision",
     "gated": "the repository's terms must be accepted",
     "bad_token": "the token is not valid",
-    "forbidden": "the token does not reach this repository",
+    "forbidden": "the token gives no access to this repository",
     "rate_limited": "too many requests",
     "server_error": "the Hub answered with an error of its own",
     "not_a_hub": "the server is not a Hugging Face Hub",
-    "hash_mismatch": "the bytes are not what the row or the lock file says",
+    "hash_mismatch": "the sha256 is not the one in the row or the lock file",
     "download": "anything else",
 }
 
@@ -41,19 +41,19 @@ PULL = "nsnet models pull NAME"
 
 
 class StalledError(Exception):
-    """Raised by the transfer watch: too little came for too long."""
+    """Raised by the transfer watch if too few bytes came for too long."""
 
 
 class UnreachableError(Exception):
-    """Raised by the transfer watch instead of the client's 23 s of retries."""
+    """Raised by the transfer watch in place of the client's 23 s of retries."""
 
 
 def weights_error(
     error: BaseException, source: HubSource, name: str, timeout_s: float, *, verb: str = "download", again: str = PULL
 ) -> WeightsError:
-    """`error`, raised while `source` was asked for or moved, as the WeightsError that its user should read.
+    """The WeightsError to show for an `error` that a request or transfer of `source` raised.
 
-    `again` is the command that repeats it, with NAME for `name`.
+    `again` is the command that repeats it, with NAME in place of `name`.
     """
     from huggingface_hub.errors import HfHubHTTPError
 
@@ -72,7 +72,7 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _http(error: Exception, source: HubSource) -> tuple[str, str, str]:
-    """(kind, what, hint) of an answer with an error status."""
+    """(kind, what, hint) for an answer with an error status."""
     from huggingface_hub import constants, errors, get_token
 
     response = error.response  # type: ignore[attr-defined]
@@ -87,7 +87,7 @@ def _http(error: Exception, source: HubSource) -> tuple[str, str, str]:
     if "invalid credentials" in str(server).lower() or "invalid username or password" in str(server).lower():
         return "bad_token", f"the Hub does not accept the token{said}", f"{log_in}; or unset HF_TOKEN"
     if isinstance(error, errors.RepositoryNotFoundError):
-        hint = "check the name" + ("; the token may not reach it" if token else f"; if it is private, {log_in}")
+        hint = "check the name" + ("; the token may have no access" if token else f"; if it is private, {log_in}")
         return "repo_not_found", f"there is no repository {source.repo_id}, or it is private", hint
     if isinstance(error, errors.RevisionNotFoundError):
         return "revision_not_found", f"{source.repo_id} has no revision {source.revision}", f"see {page}/commits/main"
@@ -104,14 +104,14 @@ def _http(error: Exception, source: HubSource) -> tuple[str, str, str]:
     if status == 429:
         after = response.headers.get("Retry-After")
         hint = f"try again in {after} s" if after else "try again in some minutes" + ("" if token else f"; or {log_in}")
-        return "rate_limited", "the Hub asks to send fewer requests", hint
+        return "rate_limited", "the Hub has had too many requests", hint
     if status >= 500:
         return "server_error", f"the Hub answered {status}{said}", "try again in some minutes: nsnet models pull NAME"
     return "download", f"the Hub answered {status} for {where}/{source.file}{said}", f"try again: {PULL}"
 
 
 def _transport(chain: list[BaseException], source: HubSource, timeout_s: float) -> tuple[str, str, str]:
-    """(kind, what, hint) of everything that is not an answer: no network, no space, no patience."""
+    """(kind, what, hint) for everything else: no network, no disk space, too slow."""
     import httpx2
     from huggingface_hub import constants, errors
 
@@ -125,11 +125,15 @@ def _transport(chain: list[BaseException], source: HubSource, timeout_s: float) 
     if has(errors.OfflineModeIsEnabled):
         return "offline", f"{source.repo_id} is not cached and HF_HUB_OFFLINE is set", f"unset HF_HUB_OFFLINE, {again}"
     if found := has(StalledError):
-        return "stalled", str(found), f"check the network, {again}; HF_HUB_DOWNLOAD_TIMEOUT (s) sets the patience"
+        return "stalled", str(found), f"check the network, {again}; HF_HUB_DOWNLOAD_TIMEOUT sets the limit in seconds"
     if numbers & {errno.ENOSPC, errno.EDQUOT}:
         return "no_space", f"the disk of {cache} is full", f"free some space or set HF_HOME to another disk, {again}"
     if numbers & {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR} and not has(httpx2.TransportError):
-        return "cache_not_writable", f"cannot write to {cache}: {last}", f"set HF_HOME to a folder of yours, {again}"
+        return (
+            "cache_not_writable",
+            f"cannot write to {cache}: {last}",
+            f"set HF_HOME to a folder that you can write to, {again}",
+        )
     if has(httpx2.ProxyError):
         return "proxy", f"the proxy failed: {last}", f"check HTTPS_PROXY and NO_PROXY, {again}"
     if has(ssl.SSLError) or "CERTIFICATE" in last:
@@ -150,14 +154,18 @@ def _transport(chain: list[BaseException], source: HubSource, timeout_s: float) 
     if has(httpx2.TransportError, UnreachableError):
         return "unreachable", f"{host} cannot be reached: {last}", f"check the network, {again}"
     if has(errors.FileMetadataError):
-        return "not_a_hub", f"{host} does not answer as a Hugging Face Hub does", "correct or unset HF_ENDPOINT"
+        return "not_a_hub", f"{host} does not answer like a Hugging Face Hub", "correct or unset HF_ENDPOINT"
     if "Consistency check failed" in last:
-        return "truncated", f"{source.file} ended before its announced size", f"nothing of it is kept; {again[6:]}"
-    return "download", f"{source.repo_id}/{source.file}: {last}", "nsnet models pull NAME; more with NSNET_DEBUG=1"
+        return "truncated", f"{source.file} is shorter than the Hub announced", f"try again: {again[6:]}"
+    return (
+        "download",
+        f"{source.repo_id}/{source.file}: {last}",
+        "try again: nsnet models pull NAME; NSNET_DEBUG=1 shows more",
+    )
 
 
 def _proxy(url: str) -> str | None:
-    """The proxy that requests to `url` go through, without the password it may hold."""
+    """The proxy that requests to `url` go through, without its password."""
     from urllib.parse import urlsplit
     from urllib.request import getproxies, proxy_bypass
 

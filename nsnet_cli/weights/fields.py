@@ -1,7 +1,7 @@
-"""One checker for the files that people and strangers write: config.json, weights.toml and vocabularies.
+"""Checks files that people write or that come from strangers: config.json, weights.toml and vocabularies.
 
-A file is read only where it is a regular file of a bounded size, and its fields are compared with a table of `Field`s:
-type, range, choices. What is wrong becomes one WeightsError that names file and field.
+Only regular files of limited size are read. Their fields are compared with a table of `Field`s: type, range, choices.
+A wrong field becomes a WeightsError that names file and field.
 """
 
 from __future__ import annotations
@@ -20,32 +20,32 @@ from typing import Any
 from nsnet_cli.errors import WeightsError
 
 REQUIRED: Any = object()
-"""Stands for the default of a field that has none."""
+"""In place of a default: the field must be there."""
 DEEPEST = 16
-"""Tables and lists inside each other, where a file may hold what it likes."""
+"""Most levels of tables and lists in a field that may hold anything."""
 
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """What one field may hold. `text`, `whole`, `number` and the others below make them."""
+    """What one field may hold. Made by `text`, `whole`, `number` and the other functions below."""
 
     kind: type
     default: Any = REQUIRED
     least: float = -math.inf
-    """Of a number; of a text's or a list's length."""
+    """Least value of a number; least length of a text or a list. `most` likewise."""
     most: float = math.inf
     choices: tuple[str, ...] = ()
     pattern: re.Pattern[str] | None = None
     what: str = ""
-    """What `pattern` asks for, in words."""
+    """What `pattern` wants, in words."""
     fields: Mapping[str, Field] | None = None
-    """Of a table."""
+    """The fields of a table."""
     others: bool = False
     """Whether a table may have fields that are not in `fields`."""
     each: Field | None = None
-    """Every entry of a list, every value of a table whose names are free."""
+    """Each entry of a list, or each value of a table with free names."""
     names: re.Pattern[str] | None = None
-    """What the free names of a table look like."""
+    """The form of a table's free names."""
 
 
 def text(
@@ -72,12 +72,12 @@ def flag(default: Any = REQUIRED) -> Field:
 
 
 def table(fields: Mapping[str, Field] | None, default: Any = REQUIRED, *, others: bool = False) -> Field:
-    """`fields` None: a table of anything."""
+    """A table with these fields; None: a table of anything."""
     return Field(dict, default, fields=fields, others=others)
 
 
 def named(each: Field, names: re.Pattern[str], what: str) -> Field:
-    """A table whose names are free: one `each` under every name."""
+    """A table with free names, and an `each` under every name."""
     return Field(dict, {}, each=each, names=names, what=what)
 
 
@@ -90,7 +90,7 @@ _WORDS = {str: "text", int: "a whole number", float: "a number", bool: "true or 
 
 
 class Place:
-    """Where a value stands, so that every complaint can say it. Cheap to make: a vocabulary has two for each tag."""
+    """Where a value is, for error messages. Cheap to make: a vocabulary needs two per tag."""
 
     __slots__ = ("file", "hint", "kind", "path")
 
@@ -107,7 +107,7 @@ class Place:
 
 
 def check(value: Any, field: Field, place: Place) -> Any:
-    """`value`, the defaults of its tables filled in. Raises WeightsError."""
+    """Returns `value` with the defaults of its tables filled in. Raises WeightsError."""
     if field.kind is object:
         return value
     allowed: Any = (int, float) if field.kind is float else field.kind
@@ -121,7 +121,7 @@ def check(value: Any, field: Field, place: Place) -> Any:
         return value
     if not field.least <= len(value) <= field.most:
         length = "is empty" if not value else f"has length {len(value)}"
-        raise place.wrong(f"{length}; {field.least:g} to {field.most:g} are taken")
+        raise place.wrong(f"{length}; must be {field.least:g} to {field.most:g}")
     if isinstance(value, list):
         assert field.each is not None
         return [check(entry, field.each, place.inside(i)) for i, entry in enumerate(value)]
@@ -130,9 +130,9 @@ def check(value: Any, field: Field, place: Place) -> Any:
 
 def _checked_text(value: str, field: Field, place: Place) -> str:
     if not value.isascii() and any("\ud800" <= letter <= "\udfff" for letter in value):
-        raise place.wrong(f"{shown(value)} is not text: half a character")
+        raise place.wrong(f"{shown(value)} is not text: it has half a character")
     if field.choices and value not in field.choices:
-        raise place.wrong(f"{shown(value)} is none of {', '.join(field.choices)}")
+        raise place.wrong(f"{shown(value)} is not one of {', '.join(field.choices)}")
     if field.pattern is not None and not field.pattern.fullmatch(value):
         raise place.wrong(f"{shown(value)} is not {field.what}")
     return value
@@ -146,10 +146,10 @@ def _checked_table(value: dict[str, Any], field: Field, place: Place) -> dict[st
         return {name: check(entry, field.each, place.inside(name)) for name, entry in value.items()}
     if field.fields is None:
         if _deeper(value, DEEPEST):
-            raise place.wrong(f"more than {DEEPEST} tables or lists inside each other")
+            raise place.wrong(f"tables or lists are nested more than {DEEPEST} deep")
         return value
     unknown = [] if field.others else [key for key in value if key not in field.fields]
-    if unknown:  # a misspelt field must not be a field left out
+    if unknown:  # a misspelt field must not count as one left out
         raise place.inside(unknown[0]).wrong(f"unknown field; known: {', '.join(sorted(field.fields))}")
     found = dict(value)
     for key, inner in field.fields.items():
@@ -168,7 +168,7 @@ def _deeper(value: Any, levels: int) -> bool:
 
 
 def shown(value: Any) -> str:
-    """For a message: short, whatever it is."""
+    """A value in a message, shortened if need be."""
     try:
         return reprlib.repr(value)
     except ValueError:  # a number of more than 4,300 digits
@@ -179,17 +179,17 @@ def shown(value: Any) -> str:
 
 
 def regular_size(path: Path, most_bytes: int) -> int:
-    """Size of a regular file. Raises OSError; ValueError: a device, a pipe, a folder, or more than `most_bytes`."""
+    """Size of a regular file. Raises OSError, or ValueError if it is not one or has more than `most_bytes`."""
     status = path.stat()
     if not stat.S_ISREG(status.st_mode):
         raise ValueError("it is not a regular file")
     if status.st_size > most_bytes:
-        raise ValueError(f"it has {status.st_size:,} bytes, at most {most_bytes:,} are read")
+        raise ValueError(f"it has {status.st_size:,} bytes; the limit is {most_bytes:,}")
     return status.st_size
 
 
 def read_bytes(path: Path, most_bytes: int) -> bytes:
-    """Raises what `regular_size` raises. A pipe or a device is not opened."""
+    """The bytes of a regular file. Raises what `regular_size` raises, and does not open pipes or devices."""
     regular_size(path, most_bytes)
     with os.fdopen(os.open(path, os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NONBLOCK", 0)), "rb") as handle:
         data = handle.read(most_bytes + 1)
@@ -199,7 +199,7 @@ def read_bytes(path: Path, most_bytes: int) -> bytes:
 
 
 def read_json(path: Path, most_bytes: int) -> Any:
-    """NaN, Infinity and numbers beyond float become None. Raises OSError, ValueError (RecursionError among them)."""
+    """Reads JSON. NaN, Infinity and numbers too large for a float become None. Raises OSError, ValueError."""
 
     def finite(digits: str) -> float | None:
         value = float(digits)
@@ -209,4 +209,4 @@ def read_json(path: Path, most_bytes: int) -> Any:
     try:
         return json.loads(content, parse_constant=lambda name: None, parse_float=finite)
     except RecursionError:
-        raise ValueError("too many tables or lists inside each other") from None
+        raise ValueError("tables or lists are nested too deeply") from None

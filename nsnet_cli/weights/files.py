@@ -1,4 +1,4 @@
-"""Where the files of network rows are on this machine. Looks only: no network, no hashing of contents."""
+"""Where the files of network rows are on this machine. Uses no network and reads no contents."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from nsnet_cli.weights.rows import HubSource, PackageSource, Source
 
 
 def local_file(source: Source) -> Path | None:
-    """Where the source's file is on this machine, or None. No network, no hashing."""
+    """The path of a source's file on this machine, or None."""
     return package_file(source) if isinstance(source, PackageSource) else cached_file(source)
 
 
 def package_file(source: PackageSource) -> Path | None:
-    """The file of a package source, or None where the package is not installed."""
+    """The file of a package source, or None if the package is not installed."""
     try:
         spec = find_spec(source.module)
-    except (ImportError, ValueError):  # "__main__" and the like
+    except (ImportError, ValueError):  # such as "__main__"
         return None
     if spec is None or not spec.submodule_search_locations:
         return None
@@ -29,14 +29,14 @@ def package_file(source: PackageSource) -> Path | None:
 
 
 def cached_file(source: HubSource) -> Path | None:
-    """The file in huggingface_hub's cache, where its documented layout puts it; None where it is not there.
+    """The file in huggingface_hub's cache, or None if it is not there.
 
-    Spelt out here because importing the client takes 0.2 s, which a run whose files are here need not pay.
+    Written out here, by the cache's documented layout: importing the client takes 0.2 s, which most runs need not pay.
     """
     try:
         path = repo_cache(source.repo_id) / "snapshots" / source.revision / source.file
         return path if path.is_file() else None
-    except (PermissionError, WeightsError):  # of another user; or no home, so no cache
+    except (PermissionError, WeightsError):  # another user's cache; or no home, so no cache
         return None
 
 
@@ -46,7 +46,7 @@ def repo_cache(repo_id: str) -> Path:
 
 
 def expected_sha256(source: Source) -> str | None:
-    """What the file must hash to: the row's sha256, else this user's pin, else None."""
+    """The sha256 that the file must have: the row's, else this user's pin, else None."""
     if source.sha256 or isinstance(source, PackageSource):
         return source.sha256
     return pinned_sha256(source)

@@ -1,4 +1,4 @@
-"""The user's folders. A user without a home (HOME unset, no passwd entry) is told what to set, not shown a bug."""
+"""The user's folders. Without a home (HOME unset, no passwd entry), the error says what to set."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ CACHE_VARIABLE = "NSNET_CACHE"
 
 
 def cache_folder() -> Path:
-    """NSNET_CACHE, or the user's cache folder of this platform. Raises WeightsError (no_home)."""
+    """NSNET_CACHE, or this platform's cache folder for the user. Raises WeightsError (no_home)."""
     if named := os.environ.get(CACHE_VARIABLE):
         return Path(named)
     from platformdirs import user_cache_path
@@ -23,7 +23,7 @@ def cache_folder() -> Path:
 
 
 def data_folder() -> Path:
-    """Where the lock file is. Raises WeightsError (no_home)."""
+    """The folder of the lock file. Raises WeightsError (no_home)."""
     from platformdirs import user_data_path
 
     try:
@@ -33,7 +33,7 @@ def data_folder() -> Path:
 
 
 def config_folder() -> Path | None:
-    """Where a user's own weights.toml may be; None where the user has no home."""
+    """The folder where a user's own weights.toml may be; None if the user has no home."""
     from platformdirs import user_config_path
 
     try:
@@ -53,7 +53,7 @@ def hub_cache() -> Path:
 
 
 def _absolute(path: Path) -> Path:
-    """Older releases of both libraries leave the ~ of a user without a home where it is: a folder of that name."""
+    """Refuses a path that starts with ~, which older releases of both libraries return for a user without a home."""
     if str(path).startswith("~"):
         raise RuntimeError(path)
     return path

@@ -1,8 +1,7 @@
-"""Heads: from what a recogniser says of its views to the scores of tags.
+"""Heads turn a recogniser's outputs into scores of tags.
 
-A recogniser gives features and the logits of its own classifier. A head turns them into scores; which head that is
-belongs to the checkpoint, not to the recogniser. No numpy at the top: `nsnet tag` reads a checkpoint before there is
-time to import it.
+A recogniser gives features, and the logits of its own classifier. The checkpoint, not the recogniser, decides which
+head turns them into scores. No numpy at the top: `nsnet tag` reads a checkpoint before there is time to import it.
 """
 
 from __future__ import annotations
@@ -30,11 +29,11 @@ class Head(Protocol):
 
     @property
     def identity(self) -> dict[str, Any]:
-        """Everything that can change a score, as JSON takes it: part of the checkpoint's hash."""
+        """Everything that can change a score, ready for JSON. It is part of the checkpoint's hash."""
         ...
 
     def check_width(self, features: int, network: str) -> None:
-        """Whether this head can read `features` numbers per view of `network`. Raises WeightsError."""
+        """Raises WeightsError if this head cannot use `features` numbers per view of `network`."""
         ...
 
     def scores(self, features: np.ndarray, logits: np.ndarray) -> np.ndarray:
@@ -48,7 +47,7 @@ class OwnClassifier:
 
     vocabulary: tuple[TagName, ...]
     multi_label: bool = False
-    """Scores are independent (sigmoid), not shares of one (softmax)."""
+    """Each score is independent (sigmoid). Otherwise they sum to one (softmax)."""
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -62,14 +61,14 @@ class OwnClassifier:
 
 @dataclass(frozen=True)
 class LinearHead:
-    """Tags of the user's own: a linear layer over the recogniser's features."""
+    """The user's own tags: a linear layer on the recogniser's features."""
 
     vocabulary: tuple[TagName, ...]
     multi_label: bool
     file: Path
-    """A model.safetensors with head.weight (C, D) and head.bias (C,); read when the first scores are asked for."""
+    """A model.safetensors with head.weight (C, D) and head.bias (C,), read for the first scores."""
     sha256: str
-    """Of `file`."""
+    """The sha256 of `file`."""
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -103,16 +102,19 @@ def linear_scores(features: np.ndarray, weight: np.ndarray, bias: np.ndarray, *,
 
 
 def probabilities(logits: np.ndarray, *, multi_label: bool) -> np.ndarray:
-    """Softmax along the last axis, or the sigmoid of each. Raises WeightsError where one is not a number."""
+    """Softmax along the last axis, or the sigmoid of each. Raises WeightsError for NaN and infinity."""
     import numpy as np
 
     if not np.isfinite(logits).all():
-        raise WeightsError("the recogniser's scores are not numbers", "its weights are damaged: nsnet models verify")
+        raise WeightsError(
+            "the recogniser's scores are not numbers",
+            "its weights may be damaged; check them with: nsnet models verify",
+        )
     return np.asarray(1 / (1 + np.exp(-logits))) if multi_label else softmax(logits)
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
-    """Along the last axis, float32."""
+    """Softmax along the last axis."""
     import numpy as np
 
     shifted = np.exp(logits - logits.max(-1, keepdims=True))

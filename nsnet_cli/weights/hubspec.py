@@ -1,4 +1,4 @@
-"""`hub:owner/name@revision`: a checkpoint folder on the Hub, its files downloaded, pinned and checked like others."""
+"""`hub:owner/name@revision`: a checkpoint folder on the Hub. Its files are downloaded, pinned and checked."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ FILES = ("config.json", "model.safetensors")
 
 
 def hub_sources(spec: str) -> tuple[HubSource, ...]:
-    """The files behind a spec, config.json first. Raises WeightsError: not hub:owner/name@<40 hex digits>."""
+    """The files of a spec, config.json first. Raises WeightsError if it is not hub:owner/name@<40 hex digits>."""
     repo_id, _, revision = spec.removeprefix(PREFIX).partition("@")
     if not spec.startswith(PREFIX) or not REPO_ID.fullmatch(repo_id):
-        raise WeightsError(f"{spec!r} does not name a Hub checkpoint", "write hub:owner/name@revision", "bad_spec")
+        raise WeightsError(f"{spec!r} is not a Hub checkpoint", "write hub:owner/name@revision", "bad_spec")
     if not REVISION.fullmatch(revision):
         raise WeightsError(
-            f"{spec}: a checkpoint needs a full revision (40 hex digits), so that it is the same one tomorrow",
+            f"{spec}: a checkpoint needs a full revision (40 hex digits), so that it cannot change",
             _full_spec(repo_id, revision or "main"),
             "bad_spec",
         )
@@ -29,22 +29,22 @@ def hub_sources(spec: str) -> tuple[HubSource, ...]:
 
 
 def checkpoint_folder(spec: str, *, download: bool = True) -> Path:
-    """The local folder of a Hub checkpoint, downloaded where it is not here. Raises WeightsError."""
+    """The local folder of a Hub checkpoint, downloaded if it is missing. Raises WeightsError."""
     sources = hub_sources(spec)
     paths = [hub_file(source, spec, download=download) for source in sources]
     cache = repo_cache(sources[0].repo_id).resolve()
     for path in paths:
         if not path.resolve().is_relative_to(cache):
-            raise WeightsError(f"{path} leads out of the cache: {path.resolve()}", "remove it", "bad_config")
+            raise WeightsError(f"{path} points outside the cache, at {path.resolve()}", "remove it", "bad_config")
     return paths[0].parent
 
 
 def _full_spec(repo_id: str, revision: str) -> str:
-    """The next step: the full revision that `revision` stands for today, where the Hub can be asked."""
+    """The hint: the full revision that `revision` stands for today, if the Hub answers."""
     from nsnet_cli.weights.download import remote_file
 
     try:
         commit = remote_file(HubSource(repo_id, revision, FILES[0]), repo_id).commit
     except WeightsError:
-        return f"write {PREFIX}{repo_id}@ and the commit hash of its page"
-    return f"{revision} is today {PREFIX}{repo_id}@{commit}"
+        return f"write {PREFIX}{repo_id}@ and the commit hash from its page on the Hub"
+    return f"{revision} is {PREFIX}{repo_id}@{commit} today"

@@ -1,5 +1,7 @@
-"""A checkpoint's model.safetensors against its config.json: every tensor that is asked for, in its shape, of finite
-numbers, and nothing else. Shapes are compared in the file's header, before anything is allocated.
+"""Compares a checkpoint's model.safetensors with its config.json.
+
+Every tensor must be there, with the right shape and finite numbers, and no other tensor. Shapes are compared in the
+file's header, before anything is allocated.
 """
 
 from __future__ import annotations
@@ -17,8 +19,9 @@ HINT = "train or download the checkpoint again"
 
 
 def check_tensors(path: Path, sampler: Mapping[str, Any], *, tags: int | None) -> None:
-    """`sampler`: its settings. `tags`: size of an own vocabulary, which needs a head of that many rows; None: there
-    must be no head. Raises WeightsError (bad_tensors) naming the first tensor that is wrong.
+    """Raises WeightsError (bad_tensors) with the first tensor that is wrong.
+
+    `sampler`: its settings. `tags`: the number of own tags, one per row of the head; None: there must be no head.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -36,11 +39,11 @@ def check_tensors(path: Path, sampler: Mapping[str, Any], *, tags: int | None) -
                 if key not in shapes:
                     raise _wrong(path, f"{key} is missing")
                 if shapes[key] != shape:
-                    why = f"the vocabulary has {tags} tags" if key.startswith("head.") else f"config.json asks {shape}"
+                    why = f"the vocabulary has {tags} tags" if key.startswith("head.") else f"config.json needs {shape}"
                     raise _wrong(path, f"{key} has shape {shapes[key]}, {why}")
             for key in names:
                 if key not in wanted:
-                    raise _wrong(path, f"{key} does not belong into it")
+                    raise _wrong(path, f"{key} does not belong there")
                 if slices[key].get_dtype() not in NUMBERS:
                     raise _wrong(path, f"{key} holds {slices[key].get_dtype()}, not one of {', '.join(NUMBERS)}")
                 _check_numbers(path, key, file.get_tensor(key))
@@ -53,11 +56,11 @@ def _check_header_size(path: Path) -> None:
     with path.open("rb") as handle:
         header = int.from_bytes(handle.read(8), "little")
     if not 0 < header <= min(size - 8, HEADER_BYTES):
-        raise ValueError(f"its header has {header:,} bytes of {size:,}; at most {HEADER_BYTES:,} are read")
+        raise ValueError(f"its header has {header:,} bytes of {size:,}; the limit is {HEADER_BYTES:,}")
 
 
 def _check_numbers(path: Path, key: str, values: Any) -> None:
-    """As float32, in which everything is computed."""
+    """Checks the numbers as float32, which all computing uses."""
     import numpy as np
 
     with np.errstate(over="ignore"):

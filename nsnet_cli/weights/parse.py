@@ -1,4 +1,4 @@
-"""From the tables of a weights.toml to rows. A mistake is reported with file, row, field and value."""
+"""Turns the tables of a weights.toml into rows. Errors name file, row, field and value."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SCHEMA_VERSION = 1
 
 
 def parse_rows(data: Mapping[str, Any], file: str, origin: str, folder: Path, onto: Registry) -> Registry:
-    """The rows of `data` added to those of `onto`. Paths in rows are relative to `folder`. Raises WeightsError."""
+    """Adds the rows of `data` to those of `onto`. Paths in rows are relative to `folder`. Raises WeightsError."""
     top = Place(file, None, "bad_registry")
     version = data.get("schema_version")
     if isinstance(version, int) and version != SCHEMA_VERSION:
@@ -32,7 +32,7 @@ def parse_rows(data: Mapping[str, Any], file: str, origin: str, folder: Path, on
         named = data.get(kind)
         for name in named if isinstance(named, dict) else ():
             if name in taken:
-                raise top.inside(kind, name).wrong(f"the name {name!r} is taken by a row of nsnet; choose another")
+                raise top.inside(kind, name).wrong(f"nsnet has a row named {name!r}; choose another name")
     rows = check(data, REGISTRY, top)
     networks, checkpoints = dict(onto.networks), dict(onto.checkpoints)
     for name, row in rows["networks"].items():
@@ -69,7 +69,7 @@ def _vocabulary(value: Any, place: Place, folder: Path) -> str | tuple[TagName, 
     if isinstance(value, str) and value and "\0" not in value:
         return value if value == "imagenet-1k" else str(_beside(folder, value))
     if not isinstance(value, list):
-        raise place.wrong(f"{shown(value)} is neither 'imagenet-1k', nor a file of names, nor a list of names")
+        raise place.wrong(f"{shown(value)} is not 'imagenet-1k', a file of names or a list of names")
     names = check(value, NAMES, place)
     if len(set(names)) != len(names):
         raise place.wrong("names a tag twice")
@@ -82,7 +82,7 @@ def _source(row: Mapping[str, Any], place: Place) -> Source:
     package = source["kind"] == "package"
     if sha256 is None and (package or not file.endswith(".safetensors")):
         why = "a package source" if package else f"{file}, which may be a pickle,"
-        raise place.inside("sha256").wrong(f"missing; {why} is only read when its hash is known")
+        raise place.inside("sha256").wrong(f"missing; {why} is read only if its hash is known")
     rest = (file, sha256, source["size_bytes"], source["keys"])
     if package:
         return PackageSource(source["distribution"], source["module"], *rest)
@@ -99,7 +99,7 @@ def _checkpoint(
         sampler = str(_beside(folder, sampler))
     recogniser = _use(row["recogniser"], place.inside("recogniser"), networks)
     if recogniser.network.vocabulary is None:
-        why = f"the row networks.{recogniser.network.name} has no vocabulary, which this checkpoint takes its tags from"
+        why = f"the row networks.{recogniser.network.name} has no vocabulary, so this checkpoint has no tags"
         raise place.inside("recogniser", "network").wrong(why)
     return CheckpointRow(
         name=name,
@@ -115,7 +115,7 @@ def _checkpoint(
 
 
 def _beside(folder: Path, named: str) -> Path:
-    """A user's own path: relative to their registry's folder; ~ where they have a home."""
+    """A path from a user's registry: relative to the registry's folder. ~ works if the user has a home."""
     try:
         path = Path(named).expanduser()
     except RuntimeError:

@@ -1,4 +1,4 @@
-"""A checkpoint folder to a model repository on the Hub."""
+"""Uploads a checkpoint folder to a model repository on the Hub."""
 
 from __future__ import annotations
 
@@ -16,30 +16,32 @@ FILES = (CONFIG_FILE, MODEL_FILE, CARD_FILE)
 
 @dataclass(frozen=True, slots=True)
 class Pushed:
-    """Where a checkpoint is now. `spec` is what --checkpoint takes, everywhere and for ever."""
+    """Where a checkpoint is now. `spec` is what --checkpoint takes; it never changes its meaning."""
 
     spec: str
     url: str
 
 
 def checked_folder(folder: Path, repo_id: str) -> list[Path]:
-    """The files a push would send. Raises WeightsError where they are no whole checkpoint with a model card."""
+    """The files that a push would send. Raises WeightsError if they are not a complete checkpoint with a card."""
     if not REPO_ID.fullmatch(repo_id):
         raise WeightsError(f"{repo_id!r} is not a repository", "write owner/name", "bad_spec")
     read_checkpoint(folder)
     card = folder / CARD_FILE
     if not card.is_file() or not card.read_bytes().startswith(b"---\n"):
         hint = "the Hub needs one for licence and search; nsnet train writes it"
-        raise WeightsError(f"{card} is no model card: it has no metadata header", hint, "no_model_card")
+        raise WeightsError(f"{card} is not a model card: it has no metadata header", hint, "no_model_card")
     files = [folder / name for name in FILES]
-    for path in files:  # what is sent is what is in the folder, not what something in it points at
+    for path in files:  # send only what is in the folder, not what a link in it points at
         if not path.resolve().is_relative_to(folder.resolve()):
-            raise WeightsError(f"{path} leads out of the folder: {path.resolve()}", "copy it into the folder")
+            raise WeightsError(
+                f"{path} points outside the folder, at {path.resolve()}", "copy the file into the folder"
+            )
     return files
 
 
 def push(folder: Path, repo_id: str, *, private: bool = False, message: str | None = None) -> Pushed:
-    """Upload a checkpoint folder, the repository made where it is not there yet. Raises WeightsError."""
+    """Uploads a checkpoint folder, and creates the repository if it does not exist. Raises WeightsError."""
     checked_folder(folder, repo_id)
     from huggingface_hub import HfApi, constants, get_token
     from huggingface_hub.errors import OfflineModeIsEnabled
@@ -48,7 +50,9 @@ def push(folder: Path, repo_id: str, *, private: bool = False, message: str | No
     from nsnet_cli.weights.faults import weights_error
 
     if get_token() is None:
-        raise WeightsError(f"cannot push {folder}: no token", "hf auth login, or set HF_TOKEN", "bad_token")
+        raise WeightsError(
+            f"cannot push {folder}: no token", "log in with: hf auth login, or set HF_TOKEN", "bad_token"
+        )
     api = HfApi(library_name="nsnet", library_version=__version__)
     try:
         if constants.is_offline_mode():

@@ -1,7 +1,7 @@
 """The registry: the rows of the shipped weights.toml and of the user's own file, read and checked once per process.
 
-A user's file is the one that NSNET_WEIGHTS names, or weights.toml in their configuration folder; its rows are added to
-the shipped ones. No torch here: `nsnet models` and `nsnet tag` with exported networks import this module.
+The user's file is the one that NSNET_WEIGHTS names, or weights.toml in their configuration folder. Its rows are added
+to the shipped ones. No torch here: `nsnet models` and `nsnet tag` with exported networks import this module.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ def user_registry_path() -> Path | None:
             raise WeightsError(f"{USER_VARIABLE}={named}: {error}", "write its full path", "no_home") from error
     folder = config_folder()
     path = folder / "weights.toml" if folder is not None else None
-    return path if path is not None and os.path.isfile(path) else None  # noqa: PTH113  False where it may not look
+    return path if path is not None and os.path.isfile(path) else None  # noqa: PTH113  False if it may not look
 
 
 def load_registry(path: Path | None = None) -> Registry:
-    """The shipped rows and the user's, or the rows of `path` alone. Raises WeightsError naming file, row and field."""
+    """The shipped rows and the user's, or only those of `path`. Raises WeightsError with file, row and field."""
     if path is not None:
         return _load(path, None)
     return _load(registry_path(), user_registry_path())
@@ -62,7 +62,7 @@ def _read(path: Path, hint: str) -> dict[str, Any]:
         return tomllib.loads(read_bytes(path, REGISTRY_BYTES).decode("utf-8-sig"))
     except RecursionError:
         raise WeightsError(
-            f"cannot read the registry {path}: too many tables or lists inside each other", hint, "bad_registry"
+            f"cannot read the registry {path}: tables or lists are nested too deeply", hint, "bad_registry"
         ) from None
     except (OSError, ValueError) as error:
         raise WeightsError(f"cannot read the registry {path}: {error}", hint, "bad_registry") from error

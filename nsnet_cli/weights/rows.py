@@ -1,4 +1,4 @@
-"""The rows of weights.toml: networks, checkpoints and where files come from. Frozen data; nothing here reads a file."""
+"""The rows of weights.toml as frozen data: networks, checkpoints and the sources of files. Reads no files."""
 
 from __future__ import annotations
 
@@ -27,7 +27,10 @@ class PackageSource:
 
 @dataclass(frozen=True, slots=True)
 class HubSource:
-    """A file of a Hugging Face Hub repository at a full revision. sha256 None = not known, pinned at first download."""
+    """A file of a Hugging Face Hub repository at a full revision.
+
+    sha256 None: not known. The file is then pinned when it is first downloaded.
+    """
 
     repo_id: str
     revision: str
@@ -42,7 +45,7 @@ Source = PackageSource | HubSource
 
 @dataclass(frozen=True, slots=True)
 class NetworkRow:
-    """A classifier: timm architecture, preprocessing and where its weights come from, best source first."""
+    """A classifier: timm architecture, preprocessing, and the sources of its weights, best first."""
 
     name: str
     architecture: str
@@ -52,11 +55,13 @@ class NetworkRow:
     interpolation: Interpolation
     crop: float
     vocabulary: str | tuple[TagName, ...] | None
-    """What the outputs of its own classifier stand for: 'imagenet-1k', the absolute path of a file of names, or the
-    tags (`load_vocabulary` takes all three). None: nobody has named them."""
+    """The tags of its own classifier's outputs. None: they have no names.
+
+    'imagenet-1k', the absolute path of a file of names, or the tags themselves: `load_vocabulary` takes all three.
+    """
     sources: tuple[Source, ...]
     origin: str = "nsnet"
-    """'nsnet' for a shipped row, else the file that it comes from."""
+    """'nsnet' for a shipped row, else the file of the row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,14 +73,14 @@ class NetworkUse:
 
     @property
     def input(self) -> InputSpec:
-        """What the network looks at once: one frame, as every timm classifier does."""
+        """What the network sees at once: one frame, like every timm classifier."""
         row = self.network
         return InputSpec(self.size_px, row.crop, row.interpolation, row.mean, row.std)
 
 
 @dataclass(frozen=True, slots=True)
 class CheckpointRow:
-    """Preview network + sampler + recogniser. `sampler` None: none is trained for this preview network."""
+    """Preview network, sampler and recogniser. `sampler` None: none is trained for this preview network."""
 
     name: str
     description: str
@@ -83,15 +88,15 @@ class CheckpointRow:
     preview: NetworkUse
     recogniser: NetworkUse
     sampler: str | None
-    """A folder of nsnet_cli/checkpoints by name, or the absolute path of a checkpoint folder."""
+    """The name of a folder in nsnet_cli/checkpoints, or the absolute path of a checkpoint folder."""
     frames: int
     sampler_sha256: str | None = None
-    """Of the sampler folder's model.safetensors."""
+    """The sha256 of the sampler folder's model.safetensors."""
     origin: str = "nsnet"
 
     @property
     def networks(self) -> tuple[NetworkRow, ...]:
-        """The network rows this checkpoint needs, each once."""
+        """The network rows that this checkpoint needs, without duplicates."""
         return tuple(dict.fromkeys((self.preview.network, self.recogniser.network)))
 
 

@@ -1,6 +1,6 @@
-"""What config.json and weights.toml may hold, field by field, and the shapes that a sampler's settings ask for.
+"""The fields of config.json and weights.toml, and the tensor shapes that a sampler's settings need.
 
-The limits are far above what anybody needs, and low enough that nothing a file says can fill a machine's memory.
+The limits are far above any real use, and low enough that no file can fill a machine's memory.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ REGISTRY_BYTES = 1 << 20
 VOCABULARY_BYTES = 32 << 20
 MODEL_BYTES = 2 << 30
 HEADER_BYTES = 1 << 20
-"""Of a checkpoint's model.safetensors: names and shapes."""
+"""The header of a checkpoint's model.safetensors: names and shapes."""
 
 SHA256 = re.compile(r"[0-9a-f]{64}")
 REVISION = re.compile(r"[0-9a-f]{40}")
 REPO_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 NAME = re.compile(r"\w[\w.+-]{0,99}")
 ARCHITECTURE = re.compile(r"\w[\w.-]*")
-"""A name of timm's own; with a scheme ("hf-hub:", "local-dir:") timm would fetch or open what no row says."""
+"""A plain name of timm. With a scheme ("hf-hub:", "local-dir:"), timm would load files that are not in the row."""
 FILE = re.compile(r"(?!.*(^|/)\.\.?(/|$))[\w.+@ -]+(/[\w.+@ -]+)*")
 MODULE = re.compile(r"[A-Za-z_]\w*")
 
@@ -48,17 +48,17 @@ SAMPLER: Mapping[str, Field] = {
     "combination": text("log-odds", choices=COMBINATIONS),
     "standing": flag(False),
 }
-"""nets.sampler.SamplerConfig, for who may not import torch."""
+"""The fields of nets.sampler.SamplerConfig, which cannot be imported here because it needs torch."""
 CONFIG = table(
     {
         "schema_version": whole(1, 1),
         "name": text(),
         "kind": text(choices=KINDS),
         "license": text("unknown"),
-        "preview": table({**_USE, "size_px": whole(0, 4096)}),  # 0: made of ready features
+        "preview": table({**_USE, "size_px": whole(0, 4096)}),  # 0: trained on ready features
         "recogniser": table({**_USE, "size_px": whole(0, 4096)}),
         "sampler": table(SAMPLER),
-        "vocabulary": ANYTHING,  # a name or a list: VOCABULARY and TAGS
+        "vocabulary": ANYTHING,  # a name or a list: see VOCABULARY and TAGS
         "multi_label": flag(False),
         "sampling": table({"frames": whole(1, MOST_FRAMES, 4), "preview": whole(1, MOST_FRAMES, 128)}, {}),
         "training": table(None, {}),
@@ -93,7 +93,7 @@ SOURCES = {
 }
 NETWORK = table(
     {
-        "architecture": text(pattern=ARCHITECTURE, what="the name of an architecture of timm"),
+        "architecture": text(pattern=ARCHITECTURE, what="the name of a timm architecture"),
         "license": text(),
         **_COLOURS,
         "interpolation": text(choices=("bilinear", "bicubic", "area")),
@@ -126,14 +126,14 @@ REGISTRY = table(
 # ---- a sampler's tensors ---------------------------------------------------------------------------------------------
 
 FRAME_STATISTICS = 5  # of one frame's logits: log-sum-exp, highest, lead over the second, entropy, highest probability
-# Of a frame among the others: likeness to the video's mean, to the frame before, to the frame after; then five of how
-# often it comes back (nets.sampler.recurrence).
+# Of a frame among the others: likeness to the video's mean, to the frame before and to the frame after; then five that
+# say how often it comes back (nets.sampler.recurrence).
 CONTEXT_STATISTICS = 3 + 5
 LOGIT_CONTEXT_STATISTICS = 2  # log-sum-exp and highest logit above the video's mean of each
 
 
 def sampler_shapes(settings: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
-    """Parameters and buffers of nets.sampler.Sampler by name, of checked settings. Nothing of them is allocated."""
+    """Shapes of the parameters and buffers of nets.sampler.Sampler, from checked settings. Allocates nothing."""
     h, features, fixed = settings["hidden"], settings["features"], settings["classes"] == 0
     own = FRAME_STATISTICS * fixed
     context = CONTEXT_STATISTICS + LOGIT_CONTEXT_STATISTICS * fixed

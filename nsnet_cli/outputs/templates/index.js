@@ -11,7 +11,7 @@
     v.best = v.tags.length ? v.tags[0][1] : null;
     v.text = `${v.path} ${v.tags.map((t) => t[0]).join(" ")} ${v.error ? v.error.join(" ") : ""}`.toLowerCase();
   });
-  const last = (value, sign) => (value === null ? Infinity : sign * value); /* what has no number comes last */
+  const last = (value, sign) => (value === null ? Infinity : sign * value); /* videos without a number come last */
   const keys = { name: (v) => v.rank, score: (v) => last(v.best, -1), mass: (v) => last(v.mass, -1), unsure: (v) => last(v.best, 1) };
   const tally = new Map();
   for (const v of videos) for (const [name] of v.tags) tally.set(name, (tally.get(name) || 0) + 1);

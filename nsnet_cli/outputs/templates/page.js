@@ -39,7 +39,7 @@
     timeline.setAttribute("aria-valuenow", frames[i].t.toFixed(3));
     timeline.setAttribute("aria-valuetext", frames[i].words);
   }
-  /* a hair after the frame's own time, so that rounding never shows the one before */
+  /* slightly after the frame's time, so that rounding never shows the frame before */
   function seek(t) {
     at = nearest(t);
     speak(at);
