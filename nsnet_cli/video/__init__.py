@@ -18,7 +18,7 @@ __all__ = ["open_video", "read_video"]
 
 def open_video(path: Path, options: ReadOptions) -> VideoReader:
     """Opens one video in this process: probes it and plans its preview. Raises VideoError."""
-    from nsnet_cli.video.reader import LocalReader
+    from nsnet_cli.video.local import LocalReader
 
     return LocalReader(path, options)
 

@@ -1,40 +1,17 @@
 """One open video: what it is, its preview, and later views of it at given times.
 
-A VideoReader reads in this process (`open_video`) or in a process that can be killed (`DecodePool.open`).
-
-A frame source is a function `read_frames(path, probe, plan, options, tally) -> Iterator[FrameBatch]`. It decodes a
-plan's frames in any order and never gives a frame another frame's time. It counts decoded and lost frames.
+A VideoReader reads in this process (`open_video`) or in a process that can be killed (`DecodePool.open`). Imports
+nothing that decodes: the program that tags needs the shape alone.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import replace
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 from types import TracebackType
-from typing import Protocol, Self
+from typing import TYPE_CHECKING, Protocol, Self
 
-import av.error
-import numpy as np
-
-from nsnet_cli.errors import VideoError
-from nsnet_cli.media import (
-    DecodeReport,
-    FrameBatch,
-    InputSpec,
-    PlannedFrame,
-    PreviewPlan,
-    ReadOptions,
-    VideoInfo,
-)
-from nsnet_cli.video.plan import plan_preview
-from nsnet_cli.video.probe import Probe, probe_video
-from nsnet_cli.video.source import Tally
-from nsnet_cli.video.views import view_times
-
-FrameSource = Callable[[Path, Probe, PreviewPlan, ReadOptions, Tally], Iterator[FrameBatch]]
+if TYPE_CHECKING:
+    from nsnet_cli.media import DecodeReport, FrameBatch, InputSpec, PreviewPlan, VideoInfo
 
 
 class VideoReader(Protocol):
@@ -66,103 +43,3 @@ class VideoReader(Protocol):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
-
-
-class LocalReader:
-    """Reads a video in this process, without a deadline and without protection from crashes of a codec."""
-
-    report: DecodeReport
-
-    def __init__(self, path: Path, options: ReadOptions) -> None:
-        """Probes and plans. Raises VideoError (kind as in errors.VIDEO_ERROR_KINDS)."""
-        started = time.perf_counter()
-        self.path, self.options = Path(path), options
-        with _told_as_video_errors(self.path):
-            self.probe = probe_video(self.path, options)
-        probe = self.probe
-        self.info = probe.info
-        self.plan = plan_preview(probe.key_times_s, probe.start_s, probe.end_s, probe.info.fps, options)
-        self._probe_s = time.perf_counter() - started
-
-    def preview(self) -> Iterator[FrameBatch]:
-        with _told_as_video_errors(self.path):
-            yield from self._preview()
-
-    def _preview(self) -> Iterator[FrameBatch]:
-        name, read_frames = _source(self.options.decoder)
-        tally, given, working_s = Tally(), 0, self._probe_s
-        batches = read_frames(self.path, self.probe, self.plan, self.options, tally)
-        while True:
-            started = time.perf_counter()
-            batch = next(batches, None)
-            working_s += time.perf_counter() - started
-            if batch is None:
-                break
-            given += len(batch)
-            yield batch
-        self._check_unchanged()
-        if not given:
-            raise VideoError(
-                f"{self.path}: none of its frames could be decoded", "it is damaged or cut short", "no_frames"
-            )
-        self.report = DecodeReport(name, tally.frames_decoded, tally.frames_lost, working_s)
-
-    def views(self, at_s: Sequence[float], spec: InputSpec) -> FrameBatch:
-        with _told_as_video_errors(self.path):
-            return self._views(view_times(at_s, spec, self.probe.start_s, self.probe.end_s), spec)
-
-    def _views(self, times_s: np.ndarray, spec: InputSpec) -> FrameBatch:
-        plan = PreviewPlan("views", tuple(PlannedFrame(float(t), key=False) for t in np.unique(times_s)))
-        options = replace(
-            self.options, size_px=spec.size_px, crop=spec.crop, interpolation=spec.interpolation, jpegs=False
-        )
-        batches = list(_source(options.decoder)[1](self.path, self.probe, plan, options, Tally()))
-        self._check_unchanged()
-        if not batches:
-            raise VideoError(f"{self.path}: no frame near {times_s.flat[0]:.1f} s could be decoded", kind="no_frames")
-        pts_s = np.concatenate([batch.pts_s for batch in batches])
-        pixels = np.concatenate([batch.pixels for batch in batches])
-        nearest = np.abs(pts_s[None, None, :] - times_s[:, :, None]).argmin(-1)  # (K, F)
-        return FrameBatch(pixels[nearest], pts_s[nearest])
-
-    def _check_unchanged(self) -> None:
-        if self.probe.file_changed():
-            raise VideoError(f"{self.path}: changed while it was read", "tag it again when it is complete", "changed")
-
-    def close(self) -> None:
-        """Does nothing: no file stays open between calls."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-
-@contextmanager
-def _told_as_video_errors(path: Path) -> Iterator[None]:
-    """Turns errors of disk, FFmpeg and memory into VideoErrors. Any other error is a bug of ours and passes."""
-    try:
-        yield
-    except MemoryError:
-        raise VideoError(f"{path}: decoding needs more memory than there is", kind="out_of_memory") from None
-    except (av.error.FFmpegError, OSError) as error:
-        reason = error.strerror or str(error)
-        raise VideoError(f"{path}: cannot be read: {reason}", "it may be damaged", "unreadable") from None
-
-
-def _source(decoder: str) -> tuple[str, FrameSource]:
-    """Returns the name and the function of the frame source for a decoder option.
-
-    `auto` is PyAV for every video. By measurement it is faster on key frames and on filled gaps. Only PyAV reads AV1
-    and files without an index, and damaged files cannot hang it. decord is used only on request.
-    """
-    if decoder == "decord":
-        from nsnet_cli.video import decord_source
-
-        return "decord", decord_source.read_frames
-    from nsnet_cli.video import pyav_source
-
-    return "pyav", pyav_source.read_frames
