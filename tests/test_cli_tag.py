@@ -367,7 +367,7 @@ def test_a_stdout_that_is_full_is_an_error(clip: Path, tmp_path: Path, unbuffere
             stdout=out,
             stderr=subprocess.PIPE,
             encoding="utf-8",
-            env=_env(unbuffered),
+            env={**_env(unbuffered), "PYTHONDONTWRITEBYTECODE": "1"},  # the limit would cut .pyc files too
             preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
         )
     assert (tmp_path / "out.json").stat().st_size == limit

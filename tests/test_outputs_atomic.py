@@ -81,6 +81,7 @@ def test_an_interruption_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest
 def test_a_full_disk_names_the_file(tmp_path: Path) -> None:
     code = """
 import resource, signal, sys
+sys.dont_write_bytecode = True  # the limit would cut .pyc files too
 from pathlib import Path
 from nsnet_cli.atomic import write_whole
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)

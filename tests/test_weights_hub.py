@@ -143,7 +143,7 @@ def test_two_processes_and_wrong_bytes(client: Client) -> None:
 
 def test_a_file_that_changed_in_the_cache_is_removed_and_fetched_again(client: Client) -> None:
     client.pull()
-    client.file.resolve().write_bytes(b"x" + DATA[1:])
+    client.file.resolve().write_bytes(bytes([DATA[0] ^ 1]) + DATA[1:])
     done = client.run("models", "verify", NAME)
     assert done.returncode == 5
     assert "hash_mismatch" in done.stdout
