@@ -233,8 +233,6 @@ class Tagger:
 
 def checked(options: TagOptions) -> TagOptions:
     """Returns the same options. Raises UsageError if two contradict each other; types.py checks each alone."""
-    if options.policy not in POLICIES:
-        raise UsageError(f"--policy {options.policy!r} is not a policy", f"known: {', '.join(POLICIES)}")
     if options.frames > options.preview and not POLICIES[options.policy].known_ahead:
         raise UsageError(
             f"--frames {options.frames} is more than --preview {options.preview}", "lower --frames or raise --preview"

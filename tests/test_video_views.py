@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -74,6 +76,17 @@ def test_a_video_that_vanishes_after_its_preview_is_an_error(clip: Path, pool: D
         with pytest.raises(VideoError) as caught:
             video.views([1.0], spec())
     assert caught.value.kind in ("not_found", "changed")
+    with pool.open(clip, ReadOptions(size_px=64)) as video:
+        assert list(video.preview())
+
+
+def test_a_process_that_dies_after_the_preview_costs_its_video(clip: Path, pool: DecodePool) -> None:
+    with pool.open(clip, ReadOptions(size_px=64)) as video:
+        list(video.preview())
+        os.kill(pool.pids[0], signal.SIGKILL)
+        with pytest.raises(VideoError) as caught:
+            video.views([1.0], spec())
+    assert caught.value.kind == "crashed"
     with pool.open(clip, ReadOptions(size_px=64)) as video:
         assert list(video.preview())
 

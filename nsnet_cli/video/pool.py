@@ -119,7 +119,9 @@ class DecodePool:
     # ---- for its readers ----
 
     def new_process(self) -> DecodeProcess:
-        """Starts a process and returns at once. Its user waits until it is ready."""
+        """Starts a process and returns at once. Its user waits until it is ready. Not after the pool is killed."""
+        if self.killed:
+            raise VideoError("the run has ended")
         process = DecodeProcess(self.memory_bytes, self.reader)
         self._all.add(process)
         return process

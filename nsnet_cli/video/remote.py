@@ -96,7 +96,8 @@ class RemoteReader:
         assert self._process is not None
         self._deadline = self._new_deadline()
         self._sound = False
-        wire.send(self._process.socket, ("views", [float(time_s) for time_s in at_s], spec))
+        with contextlib.suppress(OSError):  # it died since the preview: `_receive` says so
+            wire.send(self._process.socket, ("views", [float(time_s) for time_s in at_s], spec))
         views: FrameBatch = self._receive()
         self._sound = True
         return views
