@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from nsnet_cli.nets.cost import FrameCost
-from nsnet_cli.selection import aggregate
+from nsnet_cli.presence import LIKELY, Judge, Present
+from nsnet_cli.spans import interval_s, stretches, times
 from nsnet_cli.stages import Choice, Preview, Scores
 from nsnet_cli.types import (
     Cost,
@@ -16,15 +18,19 @@ from nsnet_cli.types import (
     ModelInfo,
     SalientFrame,
     SamplingInfo,
+    Span,
     Tag,
     TagName,
     TagOptions,
     Timings,
     VideoResult,
 )
+from nsnet_cli.weights.heads import softmax
 
 EVIDENCE_FRAMES = 3
 """Most evidence frames per tag."""
+ANCHOR = 0.5
+"""A recognised frame shows a certain tag if its score there is at least this share of the highest."""
 
 
 def answer(
@@ -33,7 +39,7 @@ def answer(
     choice: Choice,
     options: TagOptions,
     model: ModelInfo,
-    vocabulary: Sequence[TagName],
+    judge: Judge,
     preview_vocabulary: Sequence[TagName],
     cost: FrameCost,
     total_s: float,
@@ -41,13 +47,17 @@ def answer(
     """Returns the result of one video. `preview_vocabulary` is empty if the preview network's classes have no names."""
     chosen, saliency, count = choice.frames, scores.saliency, len(preview.pts_s)
     previewed = count if preview.features is not None else 0
+    tags, perhaps = _tags(preview, scores, choice, options, judge)
     return VideoResult(
         path=str(preview.path),
         status="ok",
         duration_s=preview.info.duration_s,
-        tags=_tags(preview, scores, choice, options, vocabulary),
+        tags=tags,
+        perhaps=perhaps,
         salient_frames=tuple(SalientFrame(float(preview.pts_s[i]), float(saliency[i])) for i in np.sort(chosen)),
-        sampling=SamplingInfo(options.policy, preview.plan.kind, count, len(chosen), choice.stopped),
+        sampling=SamplingInfo(
+            options.policy, preview.plan.kind, count, len(chosen), choice.stopped, interval_s(preview.pts_s)
+        ),
         model=model,
         cost=Cost(
             frames_decoded=preview.report.frames_decoded,
@@ -63,18 +73,65 @@ def answer(
 
 
 def _tags(
-    preview: Preview, scores: Scores, choice: Choice, options: TagOptions, vocabulary: Sequence[TagName]
-) -> tuple[Tag, ...]:
-    """Returns the top-k tags at or above the threshold, each with the frames that added most to its score."""
-    saliency, pts_s = scores.saliency[choice.frames], preview.pts_s[choice.frames]  # (K,)
-    video = aggregate(choice.scores, saliency)
-    best = np.argsort(-video, kind="stable")[: options.top_k]
-    tags = []
-    for c in best[video[best] >= options.threshold]:
-        carried = np.argsort(-choice.scores[:, c] * saliency, kind="stable")[:EVIDENCE_FRAMES]
-        evidence = tuple(Evidence(float(pts_s[k]), float(saliency[k]), float(choice.scores[k, c])) for k in carried)
-        tags.append(Tag(vocabulary[c].id, vocabulary[c].name, float(video[c]), evidence))
-    return tuple(tags)
+    preview: Preview, scores: Scores, choice: Choice, options: TagOptions, judge: Judge
+) -> tuple[tuple[Tag, ...], Tag | None]:
+    """Returns the top-k tags at or above the threshold, and what is perhaps there if none of them is certain."""
+    saliency = scores.saliency[choice.frames]
+    present = judge.look(choice.scores, saliency, choice.frames, preview_scores(preview.logits, judge))
+    make = _Maker(preview, saliency, present, judge)
+    video = present.scores
+    certain = judge.certain(present, options.precision)
+    tags = [make.tag(n, certain=True) for n in certain if video[n] >= options.threshold]
+    leaves = np.flatnonzero(present.nodes.rows < len(judge.hierarchy.vocabulary))
+    best = leaves[np.argsort(-video[leaves], kind="stable")][: options.top_k + len(certain)]
+    guesses = [make.tag(int(n)) for n in best if n not in certain and video[n] >= options.threshold]
+    likely = judge.certain(present, LIKELY) if options.precision and not certain else []
+    return tuple([*tags, *guesses][: options.top_k]), make.tag(likely[0]) if likely else None
+
+
+def preview_scores(logits: np.ndarray | None, judge: Judge) -> np.ndarray | None:
+    """Returns the preview network's scores (T, C), None if it did not look or has other classes."""
+    return softmax(logits.astype(np.float32)) if logits is not None and judge.previews else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Maker:
+    """Makes tags of the nodes of one video."""
+
+    preview: Preview
+    saliency: np.ndarray  # (K,)
+    present: Present
+    judge: Judge
+
+    def tag(self, n: int, *, certain: bool = False) -> Tag:
+        """Returns the tag of the n-th node, with the frames that added most to its score."""
+        nodes = self.present.nodes
+        name = self.judge.hierarchy.nodes[nodes.rows[n]]
+        pts_s, sums = self.preview.pts_s[nodes.chosen], nodes.sums[:, n]
+        carried = np.argsort(-sums * self.saliency, kind="stable")[:EVIDENCE_FRAMES]
+        likely = self.present.probabilities
+        return Tag(
+            name.id,
+            name.name,
+            float(self.present.scores[n]),
+            tuple(Evidence(float(pts_s[k]), float(self.saliency[k]), float(sums[k])) for k in carried),
+            None if likely is None else float(likely[n]),
+            certain,
+            tuple(over.name for over in self.judge.hierarchy.ancestors(name.id)),
+            self._spans(n) if certain else (),
+        )
+
+    def _spans(self, n: int) -> tuple[Span, ...]:
+        nodes, duration_s = self.present.nodes, self.preview.info.duration_s or 0.0
+        assert nodes.preview is not None and self.present.probabilities is not None
+        anchors = np.sort(nodes.chosen[nodes.sums[:, n] >= ANCHOR * nodes.sums[:, n].max()])
+        found = stretches(nodes.preview[:, n], anchors)
+        alone = [self.judge.within(nodes, *stretch, n) for stretch in found]
+        best, whole = max(alone), float(self.present.probabilities[n])
+        return tuple(
+            Span(*times(stretch, self.preview.pts_s, duration_s), whole if p == best else min(p, whole))
+            for stretch, p in zip(found, alone, strict=True)
+        )
 
 
 def _frames(

@@ -102,11 +102,27 @@ class Hierarchy:
         members.flags.writeable = False  # all callers share it
         return members
 
+    @cached_property
+    def over(self) -> np.ndarray:
+        """(N, N) bool: whether the second node is an ancestor of the first."""
+        import numpy as np
+
+        row = {node.id: n for n, node in enumerate(self.nodes)}
+        over = np.zeros((len(row), len(row)), bool)
+        for node, n in row.items():
+            over[n, [row[above] for above in self._above.get(node, ()) if above in row]] = True
+        over.flags.writeable = False  # all callers share it
+        return over
+
     def ancestors(self, identifier: str) -> tuple[TagName, ...]:
         """Returns the ancestors of a node that have a name, the nearest first: cat, mammal, animal."""
         names, place = self.table.names, self._place
         above = sorted(self._above.get(identifier, ()), key=place.__getitem__, reverse=True)
         return tuple(TagName(node, names[node]) for node in above if names[node])
+
+    def above(self, identifier: str) -> frozenset[str]:
+        """Returns the ids of all ancestors, with or without a name."""
+        return self._above.get(identifier, frozenset())
 
     def descends(self, identifier: str, over: str) -> bool:
         """Whether `over` is an ancestor of the node. No node is its own ancestor."""

@@ -76,15 +76,19 @@ def even_indices(pts_s: np.ndarray, k: int) -> np.ndarray:
 
 
 def aggregate(scores: np.ndarray, saliency: np.ndarray) -> np.ndarray:
-    """Returns the video's scores (C,): the weighted mean of frame scores (K, C), the plain mean if all weights are 0.
+    """Returns the video's scores (C,): the mean of frame scores (K, C), weighted by `frame_weights`."""
+    return np.asarray(frame_weights(scores, saliency) @ scores)
+
+
+def frame_weights(scores: np.ndarray, saliency: np.ndarray) -> np.ndarray:
+    """Returns how much each frame says about the video: (K,) with sum 1, all equal if no frame says anything.
 
     A frame's weight is its saliency (K,), at least LEAST_SALIENCY, times its highest score to the power SURENESS. What
-    the recogniser cannot name says little about the video, however salient it looked.
+    the recogniser cannot name says little about the video, however salient it looked. scores (K, C).
     """
     weights = np.maximum(saliency.astype(np.float64), LEAST_SALIENCY) * scores.max(1).astype(np.float64) ** SURENESS
-    if weights.sum() <= 0:
-        weights = np.ones(len(scores))
-    return np.asarray(weights @ scores / weights.sum())
+    total = weights.sum()
+    return weights / total if total > 0 else np.full(len(scores), 1 / len(scores))
 
 
 # ---- budgets --------------------------------------------------------------------------------------------------------

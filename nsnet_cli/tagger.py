@@ -17,10 +17,12 @@ import numpy as np
 
 from nsnet_cli.answer import answer
 from nsnet_cli.errors import UsageError, VideoError
+from nsnet_cli.hierarchy import Hierarchy
 from nsnet_cli.media import ReadOptions
 from nsnet_cli.nets.build import build_engine
 from nsnet_cli.nets.engine import Engine, check_not_forked
 from nsnet_cli.policies import POLICIES, Seen, select
+from nsnet_cli.presence import Judge
 from nsnet_cli.reading import read_options
 from nsnet_cli.selection import Budget, confidence, settled
 from nsnet_cli.stages import Choice, Looked, Preview, Scores
@@ -51,6 +53,8 @@ class Tagger:
         self.read_options = read or read_options(checkpoint, options, jpegs=False, threads=1)
         preview = checkpoint.preview.network
         self.preview_vocabulary = load_vocabulary(preview.vocabulary)
+        same = [tag.id for tag in self.preview_vocabulary] == [tag.id for tag in checkpoint.vocabulary]
+        self.judge = Judge(Hierarchy(checkpoint.vocabulary, checkpoint.table), checkpoint.calibration, same)
         self._made_by = os.getpid()
         self._lanes = ThreadPoolExecutor(engine.lanes, thread_name_prefix="lane")
 
@@ -116,7 +120,7 @@ class Tagger:
             chosen,
             self.options,
             self.model,
-            self.checkpoint.vocabulary,
+            self.judge,
             self.preview_vocabulary,
             self.engine.cost,
             time.perf_counter() - started,

@@ -12,8 +12,8 @@ from nsnet_cli.errors import UsageError
 from nsnet_cli.media import DECODERS, Decoder, VideoInfo
 from nsnet_cli.policies import POLICIES
 
-SCHEMA_VERSION = 1
-ALGORITHM_VERSION = 2
+SCHEMA_VERSION = 2
+ALGORITHM_VERSION = 3
 """Increased whenever the same video could get other tags than before: kept results are then made again."""
 
 
@@ -43,6 +43,8 @@ class TagOptions:
     top_k: int = 5
     threshold: float = 0.0
     """Tags below this score are left out."""
+    precision: float = 0.8
+    """The least probability of a certain tag. 0: no tag is certain, all are guesses."""
     seed: int = 0
     """For the policy `random` only."""
     decoder: Decoder = "auto"
@@ -66,6 +68,8 @@ class TagOptions:
                 raise UsageError(f"--{name} {number} is too small", f"use at least {least}")
         if not isinstance(self.threshold, int | float) or not 0 <= self.threshold <= 1:
             raise UsageError(f"--threshold {self.threshold!r} is not a score", "use a number from 0 to 1")
+        if not isinstance(self.precision, int | float) or not 0 <= self.precision <= 1:
+            raise UsageError(f"--precision {self.precision!r} is not a probability", "use a number from 0 to 1")
         if self.budget is not None and not isinstance(self.budget, str):
             raise UsageError(f"--budget {self.budget!r} is not text", "use '8', '5%' or '2s'")
 
@@ -91,11 +95,29 @@ class Evidence:
 
 
 @dataclass(frozen=True, slots=True)
+class Span:
+    """From when to when a tag is seen. Each end may be off by `SamplingInfo.interval_s`."""
+
+    start_s: float
+    end_s: float
+    probability: float
+
+
+@dataclass(frozen=True, slots=True)
 class Tag:
     id: str
     name: str
     score: float
+    """The recogniser's; of a tag that stands over others: the sum of theirs."""
     evidence: tuple[Evidence, ...] = ()
+    probability: float | None = None
+    """The calibrated chance that a person who looks agrees. None: nothing was calibrated for this run."""
+    certain: bool = False
+    """Whether the probability is at least the run's precision. The others are guesses."""
+    parents: tuple[str, ...] = ()
+    """Names of what stands over it, the nearest first."""
+    spans: tuple[Span, ...] = ()
+    """When it is seen, in order of time. Only certain tags have spans."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +151,8 @@ class SamplingInfo:
     salient_frames: int
     stopped: str | None = None
     """Why the recogniser stopped, when a budget was given."""
+    interval_s: float | None = None
+    """Median seconds between preview frames: how far the ends of a span may be off. None: a single frame."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +198,9 @@ class VideoResult:
     status: Literal["ok", "error"]
     duration_s: float | None = None
     tags: tuple[Tag, ...] = ()
+    """At most top-k: the certain ones by probability, none beside one that stands over it; then guesses by score."""
+    perhaps: Tag | None = None
+    """Where no tag is certain: the most specific that is more likely right than wrong, if there is one."""
     salient_frames: tuple[SalientFrame, ...] = ()
     sampling: SamplingInfo | None = None
     model: ModelInfo | None = None

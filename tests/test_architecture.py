@@ -11,7 +11,7 @@ PACKAGE = ROOT / "nsnet_cli"
 LONGEST_MODULE, LONGEST_FUNCTION, LONGEST_LINE = 330, 60, 120
 
 LAYERS = (
-    ("errors", "text", "cores", "progress"),
+    ("errors", "text", "cores", "progress", "calibration"),
     ("bounded", "atomic", "selection", "sniffing", "search"),
     ("policies", "media"),
     ("types",),
@@ -19,10 +19,12 @@ LAYERS = (
     ("inputs", "weights"),
     ("reading", "video", "nets", "outputs"),
     ("startup", "stages"),
+    ("presence", "spans"),
     ("answer",),
     ("tagger",),
     ("run",),
     ("labelled",),
+    ("calibrating",),
     ("evaluation",),
     ("training",),
     ("cli",),

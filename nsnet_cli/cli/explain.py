@@ -25,7 +25,7 @@ COLUMNS = ("pts_s", "fsm", "vgm", "saliency", "confidence", "chosen", "tag")
 
 
 @app.command(cls=Command)
-@shared("top_k", "threshold", *TAGGING, *TALKING)
+@shared("top_k", "threshold", "precision", *TAGGING, *TALKING)
 def explain(
     video: Annotated[str, typer.Argument(help="The video to explain.", metavar="VIDEO")],
     as_json: Annotated[

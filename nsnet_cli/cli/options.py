@@ -93,6 +93,17 @@ OPTIONS: dict[str, OptionRow] = {
     "threshold": OptionRow(
         ("--threshold",), _TAG.threshold, "Leave out tags with a lower score.", OUTPUT, "NSNET_THRESHOLD", 0.0, 1.0, "X"
     ),
+    "precision": OptionRow(
+        ("--precision",),
+        _TAG.precision,
+        "The share of certain tags that must be right, on footage like that of the calibration. What is less likely is"
+        " a guess; 0: only guesses.",
+        OUTPUT,
+        "NSNET_PRECISION",
+        0.0,
+        1.0,
+        "P",
+    ),
     "device": OptionRow(
         ("--device",),
         "auto",
@@ -153,6 +164,7 @@ class Shared:
     seed: int = OPTIONS["seed"].default
     top_k: int = OPTIONS["top_k"].default
     threshold: float = OPTIONS["threshold"].default
+    precision: float = OPTIONS["precision"].default
     device: str = OPTIONS["device"].default
     decoder: Decoder = OPTIONS["decoder"].default
     jobs: int = OPTIONS["jobs"].default

@@ -22,12 +22,14 @@ from nsnet_cli.types import (
     SalientFrame,
     SamplingInfo,
     Source,
+    Span,
     Tag,
     Timings,
     VideoResult,
 )
 
 T = TypeVar("T")
+READ_VERSIONS = tuple(range(1, SCHEMA_VERSION + 1))
 
 
 def to_dict(result: VideoResult, fingerprint: str | None = None, source: Source | None = None) -> dict[str, Any]:
@@ -40,18 +42,8 @@ def to_dict(result: VideoResult, fingerprint: str | None = None, source: Source 
         "path": result.path,
         "status": result.status,
         "duration_s": _time(result.duration_s),
-        "tags": [
-            {
-                "id": tag.id,
-                "name": tag.name,
-                "score": _score(tag.score),
-                "evidence": [
-                    {"pts_s": _time(e.pts_s), "saliency": _score(e.saliency), "score": _score(e.score)}
-                    for e in tag.evidence
-                ],
-            }
-            for tag in result.tags
-        ],
+        "tags": [_tag(tag) for tag in result.tags],
+        "perhaps": _tag(result.perhaps) if result.perhaps else None,
         "salient_frames": [{"pts_s": _time(f.pts_s), "saliency": _score(f.saliency)} for f in result.salient_frames],
         "sampling": asdict(result.sampling) if result.sampling else None,
         "model": asdict(result.model) if result.model else None,
@@ -94,18 +86,16 @@ def from_dict(row: Mapping[str, Any]) -> VideoResult:
     """Reads a result back, without jpegs. Ignores unknown fields. Raises ValueError if it is not a result."""
     try:
         version = row["schema_version"]
-        if version != SCHEMA_VERSION:
-            raise ValueError(f"schema_version {version!r}; this nsnet reads {SCHEMA_VERSION}")
+        if version not in READ_VERSIONS:
+            raise ValueError(f"schema_version {version!r}; this nsnet reads {READ_VERSIONS[-1]} and older")
         if row["status"] not in ("ok", "error"):
             raise ValueError(f"status {row['status']!r} is neither ok nor error")
         return VideoResult(
             path=str(row["path"]),
             status=row["status"],
             duration_s=row["duration_s"],
-            tags=tuple(
-                Tag(t["id"], t["name"], t["score"], tuple(_make(Evidence, e) for e in t["evidence"]))
-                for t in row["tags"]
-            ),
+            tags=tuple(_read_tag(tag) for tag in row["tags"]),
+            perhaps=_read_tag(row["perhaps"]) if row.get("perhaps") else None,
             salient_frames=tuple(_make(SalientFrame, f) for f in row["salient_frames"]),
             sampling=_optional(SamplingInfo, row.get("sampling")),
             model=_optional(ModelInfo, row.get("model")),
@@ -120,6 +110,37 @@ def from_dict(row: Mapping[str, Any]) -> VideoResult:
 
 
 # ---- parts ----------------------------------------------------------------------------------------------------------
+
+
+def _tag(tag: Tag) -> dict[str, Any]:
+    return {
+        "id": tag.id,
+        "name": tag.name,
+        "score": _score(tag.score),
+        "probability": _score(tag.probability),
+        "certain": tag.certain,
+        "parents": list(tag.parents),
+        "spans": [
+            {"start_s": _time(s.start_s), "end_s": _time(s.end_s), "probability": _score(s.probability)}
+            for s in tag.spans
+        ],
+        "evidence": [
+            {"pts_s": _time(e.pts_s), "saliency": _score(e.saliency), "score": _score(e.score)} for e in tag.evidence
+        ],
+    }
+
+
+def _read_tag(row: Mapping[str, Any]) -> Tag:
+    return Tag(
+        row["id"],
+        row["name"],
+        row["score"],
+        tuple(_make(Evidence, e) for e in row["evidence"]),
+        row.get("probability"),
+        bool(row.get("certain")),
+        tuple(row.get("parents", ())),
+        tuple(_make(Span, s) for s in row.get("spans", ())),
+    )
 
 
 def _cost(cost: Cost) -> dict[str, Any]:

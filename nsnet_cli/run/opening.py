@@ -31,6 +31,7 @@ class Asked:
     seed: int = _DEFAULT.seed
     top_k: int = _DEFAULT.top_k
     threshold: float = _DEFAULT.threshold
+    precision: float = _DEFAULT.precision
     decoder: Decoder = _DEFAULT.decoder
     device: str = "auto"
 
@@ -44,6 +45,7 @@ class Asked:
             seed=self.seed,
             top_k=self.top_k,
             threshold=self.threshold,
+            precision=self.precision,
             decoder=self.decoder,
         )
 

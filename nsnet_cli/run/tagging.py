@@ -197,6 +197,7 @@ def tag_videos(
     budget: str | None = None,
     top_k: int = 5,
     threshold: float = 0.0,
+    precision: float = 0.8,
     seed: int = 0,
     decoder: Decoder = "auto",
     device: str = "auto",
@@ -209,8 +210,8 @@ def tag_videos(
     Args:
         paths: What to tag. Folders are searched; a video that is given twice is tagged once.
         checkpoint: A name of `nsnet models list`, a checkpoint folder, or hub:owner/name@revision.
-        policy, frames, preview, budget, top_k, threshold, seed, decoder, device: As the options of `nsnet tag`; None is
-            the checkpoint's default.
+        policy, frames, preview, budget, top_k, threshold, precision, seed, decoder, device: As the options of
+            `nsnet tag`; None is the checkpoint's default.
         output_dir: Keep results here. Videos with a result there already are skipped and not yielded.
         jobs: Videos in work at once. 0: one per core.
         timeout_s: Seconds that decoding one video may take. None: depends on its length.
@@ -227,7 +228,7 @@ def tag_videos(
         for result in nsnet_cli.tag_videos(["videos"], top_k=3):
             print(result.path, [tag.name for tag in result.tags])
     """
-    asked = Asked(checkpoint, policy, frames, preview, budget, seed, top_k, threshold, decoder, device)
+    asked = Asked(checkpoint, policy, frames, preview, budget, seed, top_k, threshold, precision, decoder, device)
     request = Request(
         given=tuple(os.fspath(path) for path in paths),
         asked=asked,

@@ -21,7 +21,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from nsnet_cli.atomic import write_whole
+from nsnet_cli.calibration import Calibration
 from nsnet_cli.errors import WeightsError
+from nsnet_cli.hierarchy import Table, imagenet_table, own_table
 from nsnet_cli.types import TagName
 from nsnet_cli.weights.fields import Place, check, read_json, regular_size, shown
 from nsnet_cli.weights.heads import Head, LinearHead, OwnClassifier
@@ -29,7 +31,7 @@ from nsnet_cli.weights.keys import HINT, check_tensors
 from nsnet_cli.weights.memory import remembered_sha256, sha256_of
 from nsnet_cli.weights.registry import PACKAGE_DIR, load_registry
 from nsnet_cli.weights.rows import CheckpointRow, NetworkUse, Registry
-from nsnet_cli.weights.schema import CONFIG, CONFIG_BYTES, MODEL_BYTES, TAGS, VOCABULARY
+from nsnet_cli.weights.schema import CALIBRATION, CONFIG, CONFIG_BYTES, MODEL_BYTES, TAGS, VOCABULARY
 from nsnet_cli.weights.vocabulary import load_vocabulary
 
 if TYPE_CHECKING:
@@ -71,6 +73,10 @@ class Checkpoint:
     """Why `sampler` is None."""
     model_sha256: str = ""
     """The sha256 of the sampler folder's model.safetensors."""
+    calibration: Calibration | None = field(default=None, hash=False)
+    """Turns scores into probabilities; None: `nsnet calibrate` has not run for these networks."""
+    table: Table = field(default_factory=imagenet_table, hash=False)
+    """What stands over the tags."""
 
     @property
     def vocabulary(self) -> tuple[TagName, ...]:
@@ -104,6 +110,7 @@ def read_checkpoint(folder: Path, registry: Registry | None = None) -> Checkpoin
     sha256 = _model_sha256(folder, config)
     _check_fit(folder, config, recogniser)
     head = _head(folder, config, sha256)
+    calibration, rows = _calibration(folder, config, preview, recogniser), config["hierarchy"]
     return Checkpoint(
         name=config["name"],
         hash=_hash(preview, recogniser, head, config, sha256),
@@ -118,6 +125,8 @@ def read_checkpoint(folder: Path, registry: Registry | None = None) -> Checkpoin
         training=config["training"],
         metrics=config["metrics"],
         model_sha256=sha256,
+        calibration=calibration,
+        table=own_table((row["id"], row["name"], row["parents"]) for row in rows) if rows else imagenet_table(),
     )
 
 
@@ -151,6 +160,7 @@ def _from_row(row: CheckpointRow, registry: Registry) -> Checkpoint:
         metrics=config.get("metrics", {}),
         sampler_note=note,
         model_sha256=sha256,
+        calibration=_calibration(folder, config, row.preview, row.recogniser) if folder else None,
     )
 
 
@@ -205,6 +215,19 @@ def _head(folder: Path, config: Mapping[str, Any], sha256: str) -> Head:
     if config["kind"] == OWN_VOCABULARY:
         return LinearHead(vocabulary, multi_label, folder / MODEL_FILE, sha256)
     return OwnClassifier(vocabulary, multi_label)
+
+
+def _calibration(
+    folder: Path, config: Mapping[str, Any], preview: NetworkUse, recogniser: NetworkUse
+) -> Calibration | None:
+    """The calibration of a config.json, if it was fitted for these two networks."""
+    if config["calibration"] is None:
+        return None
+    place = Place(str(folder / CONFIG_FILE), HINT, "bad_config", ("calibration",))
+    found = Calibration.from_json(check(config["calibration"], CALIBRATION, place))
+    named = [(config[key]["network"], config[key]["size_px"]) for key in ("preview", "recogniser")]
+    used = [(use.network.name, use.size_px) for use in (preview, recogniser)]
+    return found if named == used else None
 
 
 def _network_use(folder: Path, config: Mapping[str, Any], key: str, registry: Registry) -> NetworkUse:
@@ -278,6 +301,7 @@ def network_identity(use: NetworkUse) -> str:
 def _hash(preview: NetworkUse, recogniser: NetworkUse, head: Head, config: Mapping[str, Any], model_sha256: str) -> str:
     networks = [network_identity(preview), network_identity(recogniser)]
     parts = [*networks, config.get("sampler", {}), model_sha256, head.identity]
+    parts += [config[key] for key in ("calibration", "hierarchy") if config.get(key)]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 

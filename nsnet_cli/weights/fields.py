@@ -76,7 +76,7 @@ def table(fields: Mapping[str, Field] | None, default: Any = REQUIRED, *, others
     return Field(dict, default, fields=fields, others=others)
 
 
-def named(each: Field, names: re.Pattern[str], what: str) -> Field:
+def named(each: Field, names: re.Pattern[str] | None, what: str) -> Field:
     """A table with free names, and an `each` under every name."""
     return Field(dict, {}, each=each, names=names, what=what)
 

@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from nsnet_cli.calibration import SIGNS
 from nsnet_cli.weights.fields import ANYTHING, OPTIONAL, Field, flag, listing, named, number, table, text, whole
 
 MOST_TAGS = 100_000
@@ -49,6 +50,15 @@ SAMPLER: Mapping[str, Field] = {
     "standing": flag(False),
 }
 """The fields of nets.sampler.SamplerConfig, which cannot be imported here because it needs torch."""
+CALIBRATION = table(
+    {
+        "signs": table({sign: number(-1e3, 1e3, 0.0) for sign in SIGNS}),
+        "bias": number(-1e3, 1e3),
+        "trust": named(number(-1e3, 1e3), None, ""),
+        "fitted_on": table(None, {}),
+    }
+)
+"""What nsnet_cli.calibration.Calibration holds."""
 CONFIG = table(
     {
         "schema_version": whole(1, 1),
@@ -61,6 +71,10 @@ CONFIG = table(
         "vocabulary": ANYTHING,  # a name or a list: see VOCABULARY and TAGS
         "multi_label": flag(False),
         "sampling": table({"frames": whole(1, MOST_FRAMES, 4), "preview": whole(1, MOST_FRAMES, 128)}, {}),
+        "calibration": OPTIONAL,  # see CALIBRATION
+        "hierarchy": listing(
+            table({"id": text(), "name": text(), "parents": listing(text(), 0, 100)}), 1, 2 * MOST_TAGS, None
+        ),
         "training": table(None, {}),
         "metrics": table(None, {}),
         "model_sha256": text(None, **_HASH),  # type: ignore[arg-type]

@@ -1,0 +1,58 @@
+"""What calibration learns from: the signs of every node that a video may show, and whether a person agrees with it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from nsnet_cli.calibration import FRAME_SIGNS, SIGNS
+from nsnet_cli.hierarchy import Hierarchy
+from nsnet_cli.presence import Judge, Present
+
+
+@dataclass(frozen=True, slots=True)
+class Truth:
+    """What a person says about one video. What stands over a right id is right too, and likewise with `unjudged`."""
+
+    path: str
+    source: str
+    """What videos share: a recording, a place, a person. No source is in two folds."""
+    right: frozenset[str]
+    unjudged: frozenset[str] = frozenset()
+    """Neither right nor wrong, less what is right."""
+
+
+@dataclass(frozen=True, slots=True)
+class Examples:
+    """The n judged nodes of one video. A node that is neither right nor wrong is left out."""
+
+    truth: Truth
+    present: Present
+    positions: np.ndarray  # (n,) in present.nodes
+    signs: np.ndarray  # (n, S) of `names`
+    nodes: np.ndarray  # (n,) rows in Hierarchy.nodes
+    right: np.ndarray  # (n,) bool
+
+
+def sign_names(judge: Judge) -> tuple[str, ...]:
+    """Returns the signs that are known for a checkpoint."""
+    return SIGNS if judge.previews else FRAME_SIGNS
+
+
+def examples(judge: Judge, truth: Truth, present: Present) -> Examples:
+    """Returns what a video teaches. `present` comes from `Judge.look`, as `tag` calls it."""
+    right, unjudged = closed(judge.hierarchy, truth.right), closed(judge.hierarchy, truth.unjudged)
+    ids = [judge.ids[row] for row in present.nodes.rows]
+    judged = np.array([node in right or node not in unjudged for node in ids], bool)
+    positions = np.flatnonzero(judged)
+    signs = present.nodes.signs(judge.hierarchy, sign_names(judge))[positions]
+    rows = present.nodes.rows[positions]
+    return Examples(truth, present, positions, signs, rows, np.array([ids[n] in right for n in positions], bool))
+
+
+def closed(hierarchy: Hierarchy, ids: Iterable[str]) -> set[str]:
+    """Returns the ids and all that stands over them."""
+    found = set(ids)
+    return found.union(*(hierarchy.above(node) for node in found)) if found else found
