@@ -47,13 +47,15 @@ def answer(
     """Returns the result of one video. `preview_vocabulary` is empty if the preview network's classes have no names."""
     chosen, saliency, count = choice.frames, scores.saliency, len(preview.pts_s)
     previewed = count if preview.features is not None else 0
-    tags, perhaps = _tags(preview, scores, choice, options, judge)
+    present = look(judge, preview, scores, chosen, choice.scores)
+    make = _Maker(judge, present, preview, saliency)
+    picked = pick(judge, present, options)
     return VideoResult(
         path=str(preview.path),
         status="ok",
         duration_s=preview.info.duration_s,
-        tags=tags,
-        perhaps=perhaps,
+        tags=(*(make.tag(n, certain=True) for n in picked.certain), *map(make.tag, picked.guesses)),
+        perhaps=None if picked.perhaps is None else make.tag(picked.perhaps),
         salient_frames=tuple(SalientFrame(float(preview.pts_s[i]), float(saliency[i])) for i in np.sort(chosen)),
         sampling=SamplingInfo(
             options.policy, preview.plan.kind, count, len(chosen), choice.stopped, interval_s(preview.pts_s)
@@ -69,53 +71,87 @@ def answer(
         frames=_frames(preview, scores, set(chosen.tolist()), preview_vocabulary),
         info=preview.info,
         jpegs=preview.jpegs,
+        precision=None if present.probabilities is None else options.precision,
     )
 
 
-def _tags(
-    preview: Preview, scores: Scores, choice: Choice, options: TagOptions, judge: Judge
-) -> tuple[tuple[Tag, ...], Tag | None]:
-    """Returns the top-k tags at or above the threshold, and what is perhaps there if none of them is certain."""
-    saliency = scores.saliency[choice.frames]
+def look(judge: Judge, preview: Preview, scores: Scores, frames: np.ndarray, found: np.ndarray) -> Present:
+    """Returns what is in a video. found (K, C) are the recogniser's scores of the preview frames `frames` (K,)."""
     fsm = scores.sampler.fsm if scores.sampler else None
-    present = judge.look(choice.scores, saliency, choice.frames, preview_scores(preview.logits, judge), fsm)
-    make = _Maker(preview, saliency, present, judge)
-    video = present.scores
-    certain = judge.certain(present, options.precision)
-    tags = [make.tag(n, certain=True) for n in certain if video[n] >= options.threshold]
-    leaves = np.flatnonzero(present.nodes.rows < len(judge.hierarchy.vocabulary))
-    best = leaves[np.argsort(-video[leaves], kind="stable")][: options.top_k + len(certain)]
-    guesses = [make.tag(int(n)) for n in best if n not in certain and video[n] >= options.threshold]
-    likely = judge.certain(present, LIKELY) if options.precision and not certain else []
-    return tuple([*tags, *guesses][: options.top_k]), make.tag(likely[0]) if likely else None
+    return judge.look(found, scores.saliency[frames], frames, preview_scores(judge, preview.logits), fsm)
 
 
-def preview_scores(logits: np.ndarray | None, judge: Judge) -> np.ndarray | None:
+def preview_scores(judge: Judge, logits: np.ndarray | None) -> np.ndarray | None:
     """Returns the preview network's scores (T, C), None if it did not look or has other classes."""
     return softmax(logits.astype(np.float32)) if logits is not None and judge.previews else None
+
+
+@dataclass(frozen=True, slots=True)
+class Picked:
+    """Which nodes are shown, as positions in `Present.nodes`."""
+
+    certain: tuple[int, ...]
+    guesses: tuple[int, ...]
+    perhaps: int | None
+
+
+def pick(judge: Judge, present: Present, options: TagOptions) -> Picked:
+    """Returns the top-k tags at or above the threshold, and what is perhaps there if none of them is certain."""
+    video = present.scores
+    certain = judge.certain(present, options.precision)
+    leaves = np.flatnonzero(present.nodes.rows < len(judge.hierarchy.vocabulary))
+    best = leaves[np.argsort(-video[leaves], kind="stable")][: options.top_k + len(certain)]
+    shown = tuple(n for n in certain if video[n] >= options.threshold)[: options.top_k]
+    guesses = tuple(int(n) for n in best if n not in certain and video[n] >= options.threshold)
+    likely = judge.certain(present, LIKELY) if options.precision and not certain else []
+    return Picked(shown, guesses[: options.top_k - len(shown)], likely[0] if likely else None)
+
+
+def spans(
+    judge: Judge, present: Present, n: int, pts_s: np.ndarray, saliency: np.ndarray, duration_s: float
+) -> tuple[Span, ...]:
+    """Returns when the n-th node is seen. pts_s and saliency (T,) are those of the preview frames.
+
+    The preview network says how strongly a frame shows the node. Where its classes are others, or it did not look, the
+    recogniser's scores say it, drawn as straight lines between the recognised frames, times the saliency.
+    """
+    nodes, seen = present.nodes, present.nodes.sums[:, n]
+    anchors = np.sort(nodes.chosen[seen >= ANCHOR * seen.max()])
+    if nodes.preview is not None:
+        series = nodes.preview[:, n]
+    else:
+        order = np.argsort(nodes.chosen)
+        series = np.interp(pts_s, pts_s[nodes.chosen[order]], seen[order]) * saliency
+    found = stretches(series, anchors)
+    alone = [judge.within(nodes, *stretch, n) for stretch in found]
+    best, whole = max(alone), 1.0 if present.probabilities is None else float(present.probabilities[n])
+    return tuple(
+        Span(*times(stretch, pts_s, duration_s), whole if p == best else min(p, whole))
+        for stretch, p in zip(found, alone, strict=True)
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class _Maker:
     """Makes tags of the nodes of one video."""
 
-    preview: Preview
-    saliency: np.ndarray  # (K,)
-    present: Present
     judge: Judge
+    present: Present
+    preview: Preview
+    saliency: np.ndarray  # (T,)
 
     def tag(self, n: int, *, certain: bool = False) -> Tag:
         """Returns the tag of the n-th node, with the frames that added most to its score."""
         nodes = self.present.nodes
         name = self.judge.hierarchy.nodes[nodes.rows[n]]
-        pts_s, sums = self.preview.pts_s[nodes.chosen], nodes.sums[:, n]
-        carried = np.argsort(-sums * self.saliency, kind="stable")[:EVIDENCE_FRAMES]
+        pts_s, saliency, sums = self.preview.pts_s[nodes.chosen], self.saliency[nodes.chosen], nodes.sums[:, n]
+        carried = np.argsort(-sums * saliency, kind="stable")[:EVIDENCE_FRAMES]
         likely = self.present.probabilities
         return Tag(
             name.id,
             name.name,
             float(self.present.scores[n]),
-            tuple(Evidence(float(pts_s[k]), float(self.saliency[k]), float(sums[k])) for k in carried),
+            tuple(Evidence(float(pts_s[k]), float(saliency[k]), float(sums[k])) for k in carried),
             None if likely is None else float(likely[n]),
             certain,
             tuple(over.name for over in self.judge.hierarchy.ancestors(name.id)),
@@ -123,16 +159,8 @@ class _Maker:
         )
 
     def _spans(self, n: int) -> tuple[Span, ...]:
-        nodes, duration_s = self.present.nodes, self.preview.info.duration_s or 0.0
-        assert nodes.preview is not None and self.present.probabilities is not None
-        anchors = np.sort(nodes.chosen[nodes.sums[:, n] >= ANCHOR * nodes.sums[:, n].max()])
-        found = stretches(nodes.preview[:, n], anchors)
-        alone = [self.judge.within(nodes, *stretch, n) for stretch in found]
-        best, whole = max(alone), float(self.present.probabilities[n])
-        return tuple(
-            Span(*times(stretch, self.preview.pts_s, duration_s), whole if p == best else min(p, whole))
-            for stretch, p in zip(found, alone, strict=True)
-        )
+        duration_s = self.preview.info.duration_s or 0.0
+        return spans(self.judge, self.present, n, self.preview.pts_s, self.saliency, duration_s)
 
 
 def _frames(
