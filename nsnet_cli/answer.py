@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,8 +24,10 @@ from nsnet_cli.types import (
     TagOptions,
     Timings,
     VideoResult,
+    Why,
 )
 from nsnet_cli.weights.heads import softmax
+from nsnet_cli.why import reasons
 
 EVIDENCE_FRAMES = 3
 """Most evidence frames per tag."""
@@ -48,8 +50,8 @@ def answer(
     chosen, saliency, count = choice.frames, scores.saliency, len(preview.pts_s)
     previewed = count if preview.features is not None else 0
     present = look(judge, preview, scores, chosen, choice.scores)
-    make = _Maker(judge, present, preview, saliency)
     picked = pick(judge, present, options)
+    make = _Maker(judge, present, preview, saliency, reasons(judge, present, picked.all))
     return VideoResult(
         path=str(preview.path),
         status="ok",
@@ -93,6 +95,10 @@ class Picked:
     certain: tuple[int, ...]
     guesses: tuple[int, ...]
     perhaps: int | None
+
+    @property
+    def all(self) -> tuple[int, ...]:
+        return (*self.certain, *self.guesses, *(() if self.perhaps is None else (self.perhaps,)))
 
 
 def pick(judge: Judge, present: Present, options: TagOptions) -> Picked:
@@ -139,6 +145,7 @@ class _Maker:
     present: Present
     preview: Preview
     saliency: np.ndarray  # (T,)
+    why: Mapping[int, Why]
 
     def tag(self, n: int, *, certain: bool = False) -> Tag:
         """Returns the tag of the n-th node, with the frames that added most to its score."""
@@ -156,6 +163,7 @@ class _Maker:
             certain,
             tuple(over.name for over in self.judge.hierarchy.ancestors(name.id)),
             self._spans(n) if certain else (),
+            self.why.get(n),
         )
 
     def _spans(self, n: int) -> tuple[Span, ...]:

@@ -13,6 +13,8 @@ import numpy as np
 from nsnet_cli.calibration import PREVIEW_SIGNS, SAMPLER_SIGNS, Calibration
 from nsnet_cli.hierarchy import Hierarchy
 from nsnet_cli.selection import frame_weights
+from nsnet_cli.weights.checkpoint import Checkpoint
+from nsnet_cli.weights.vocabulary import load_vocabulary
 
 LEAST_SUM = 0.01
 """A node is looked at if its scores sum up to this in a recognised frame."""
@@ -88,6 +90,13 @@ class Judge:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "ids", tuple(node.id for node in self.hierarchy.nodes))
+
+    @classmethod
+    def of(cls, checkpoint: Checkpoint) -> Judge:
+        """Returns the judge for a checkpoint."""
+        tags = [tag.id for tag in checkpoint.vocabulary]
+        same = tags == [tag.id for tag in load_vocabulary(checkpoint.preview.network.vocabulary)]
+        return cls(Hierarchy(checkpoint.vocabulary, checkpoint.table), checkpoint.calibration, same)
 
     def look(
         self,

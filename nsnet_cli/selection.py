@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -156,3 +157,12 @@ def settled(scores: np.ndarray, saliency: np.ndarray) -> bool:
         return False
     now = np.sort(aggregate(scores, saliency))
     return len(now) < 2 or bool(now[-1] - now[-2] >= SETTLED_MARGIN)
+
+
+def unchanged(states: Sequence[Hashable | None]) -> bool:
+    """Whether another frame is unlikely to change what is certain.
+
+    `states` are what was known after each frame so far: any two can be compared, None is undecided.
+    """
+    last = states[-SETTLED_FRAMES:]
+    return len(last) == SETTLED_FRAMES and last[-1] is not None and len(set(last)) == 1
