@@ -9,7 +9,7 @@ import numpy as np
 
 from nsnet_cli.nets.cost import FrameCost
 from nsnet_cli.presence import LIKELY, Judge, Present
-from nsnet_cli.spans import interval_s, stretches, times
+from nsnet_cli.spans import interval_s, seen, stretches, times
 from nsnet_cli.stages import Choice, Preview, Scores
 from nsnet_cli.types import (
     Cost,
@@ -124,9 +124,10 @@ class _Maker:
 
     def _spans(self, n: int) -> tuple[Span, ...]:
         nodes, duration_s = self.present.nodes, self.preview.info.duration_s or 0.0
-        assert nodes.preview is not None and self.present.probabilities is not None
+        assert self.preview.features is not None and self.present.probabilities is not None
         anchors = np.sort(nodes.chosen[nodes.sums[:, n] >= ANCHOR * nodes.sums[:, n].max()])
-        found = stretches(nodes.preview[:, n], anchors)
+        series = seen(self.preview.features, anchors, None if nodes.preview is None else nodes.preview[:, n])
+        found = stretches(series, anchors)
         alone = [self.judge.within(nodes, *stretch, n) for stretch in found]
         best, whole = max(alone), float(self.present.probabilities[n])
         return tuple(
