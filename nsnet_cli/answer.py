@@ -9,7 +9,7 @@ import numpy as np
 
 from nsnet_cli.nets.cost import FrameCost
 from nsnet_cli.presence import LIKELY, Judge, Present
-from nsnet_cli.spans import interval_s, stretches, times
+from nsnet_cli.spans import interval_s, seen, stretches, times
 from nsnet_cli.stages import Choice, Preview, Scores
 from nsnet_cli.types import (
     Cost,
@@ -114,20 +114,20 @@ def pick(judge: Judge, present: Present, options: TagOptions) -> Picked:
 
 
 def spans(
-    judge: Judge, present: Present, n: int, pts_s: np.ndarray, saliency: np.ndarray, duration_s: float
+    judge: Judge, present: Present, n: int, pts_s: np.ndarray, features: np.ndarray | None, duration_s: float
 ) -> tuple[Span, ...]:
-    """Returns when the n-th node is seen. pts_s and saliency (T,) are those of the preview frames.
+    """Returns when the n-th node is seen.
 
-    The preview network says how strongly a frame shows the node. Where its classes are others, or it did not look, the
-    recogniser's scores say it, drawn as straight lines between the recognised frames, times the saliency.
+    pts_s (T,) and features (T, D) are those of the preview frames. Where the preview network did not look, the
+    recogniser's scores alone say when: drawn as straight lines between the recognised frames.
     """
-    nodes, seen = present.nodes, present.nodes.sums[:, n]
-    anchors = np.sort(nodes.chosen[seen >= ANCHOR * seen.max()])
-    if nodes.preview is not None:
-        series = nodes.preview[:, n]
-    else:
+    nodes, sums = present.nodes, present.nodes.sums[:, n]
+    anchors = np.sort(nodes.chosen[sums >= ANCHOR * sums.max()])
+    if features is None:
         order = np.argsort(nodes.chosen)
-        series = np.interp(pts_s, pts_s[nodes.chosen[order]], seen[order]) * saliency
+        series = np.interp(pts_s, pts_s[nodes.chosen[order]], sums[order])
+    else:
+        series = seen(features, anchors, None if nodes.preview is None else nodes.preview[:, n])
     found = stretches(series, anchors)
     alone = [judge.within(nodes, *stretch, n) for stretch in found]
     best, whole = max(alone), 1.0 if present.probabilities is None else float(present.probabilities[n])
@@ -168,7 +168,7 @@ class _Maker:
 
     def _spans(self, n: int) -> tuple[Span, ...]:
         duration_s = self.preview.info.duration_s or 0.0
-        return spans(self.judge, self.present, n, self.preview.pts_s, self.saliency, duration_s)
+        return spans(self.judge, self.present, n, self.preview.pts_s, self.preview.features, duration_s)
 
 
 def _frames(

@@ -6,12 +6,14 @@ recogniser calls by two names, do not compete. Pure functions over numpy; `tag` 
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from nsnet_cli.calibration import PREVIEW_SIGNS, SAMPLER_SIGNS, Calibration
 from nsnet_cli.hierarchy import Hierarchy
+from nsnet_cli.policies import POLICIES
 from nsnet_cli.selection import frame_weights
 from nsnet_cli.weights.checkpoint import Checkpoint
 from nsnet_cli.weights.vocabulary import load_vocabulary
@@ -97,6 +99,20 @@ class Judge:
         tags = [tag.id for tag in checkpoint.vocabulary]
         same = tags == [tag.id for tag in load_vocabulary(checkpoint.preview.network.vocabulary)]
         return cls(Hierarchy(checkpoint.vocabulary, checkpoint.table), checkpoint.calibration, same)
+
+    def never_certain(self, checkpoint: Checkpoint, policy: str) -> str | None:
+        """Returns why no tag can be certain under a policy, and what to do about it. None if tags can be."""
+        if self.calibration is None:
+            spec = shlex.quote(checkpoint.spec or checkpoint.name)
+            return f"no tag is certain, nothing was calibrated; to do so: nsnet calibrate LABELS --checkpoint {spec}"
+        signs, row = set(self.calibration.signs), POLICIES[policy]
+        if not row.looks and signs & set(PREVIEW_SIGNS):
+            missing = "the preview network's scores"
+        elif not row.sampler and signs & set(SAMPLER_SIGNS):
+            missing = "the sampler's scores"
+        else:
+            return None
+        return f"no tag is certain, the calibration needs {missing} and --policy {policy} has none; use --policy nsnet"
 
     def look(
         self,

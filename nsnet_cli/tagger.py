@@ -89,7 +89,7 @@ class Tagger:
             logger.info("%s: %s; using --policy confidence", checkpoint.name, why)
             options = replace(options, policy="confidence")
         tagger = cls(checkpoint, build_engine(checkpoint, device), options, read=read)
-        if options.precision and (why := tagger.judge.why_never_certain(checkpoint, options.policy)):
+        if options.precision and (why := tagger.judge.never_certain(checkpoint, options.policy)):
             logger.info("%s: %s", checkpoint.name, why)
         return tagger
 
