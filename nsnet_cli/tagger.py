@@ -89,8 +89,8 @@ class Tagger:
             logger.info("%s: %s; using --policy confidence", checkpoint.name, why)
             options = replace(options, policy="confidence")
         tagger = cls(checkpoint, build_engine(checkpoint, device), options, read=read)
-        if options.precision and (why := tagger.judge.never_certain(checkpoint, options.policy)):
-            logger.info("%s: %s", checkpoint.name, why)
+        if options.precision and (reason := tagger.judge.never_certain(checkpoint, options.policy)):
+            logger.info("%s: %s", checkpoint.name, reason)
         return tagger
 
     def tag(self, path: str | Path, *, open: Opener = open_video) -> VideoResult:

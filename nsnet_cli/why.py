@@ -55,7 +55,9 @@ def words(tag: Tag, precision: float | None) -> str | None:
         return None
     facts = [_seen(why)]
     if why.preview_seen is not None:
-        sees = f"sees it in {why.preview_seen} of {why.preview_frames} frames" if why.preview_seen else "does not see it"
+        sees = (
+            f"sees it in {why.preview_seen} of {why.preview_frames} frames" if why.preview_seen else "does not see it"
+        )
         facts.append(f"the preview network {sees}")
     if any(sign.name == "salient" and sign.value < 0 for sign in why.signs):
         facts.append("these frames are not salient")
