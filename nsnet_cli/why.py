@@ -11,7 +11,9 @@ from nsnet_cli.presence import LEAST_SEEN, Judge, Present
 from nsnet_cli.types import Sign, Tag, Why
 
 MUCH_TRUST = 0.5
-"""Trust of at least this, in log-odds, is told: it makes a tag 1.6 times as likely or unlikely."""
+"""Trust of at least this, in log-odds, is told: it multiplies the odds by 1.6."""
+NOT_SALIENT = -1.0
+"""Frames that the sampler finds less salient than this, in log-odds, are told: 0.27 on a scale to 1."""
 
 
 def reasons(judge: Judge, present: Present, positions: Iterable[int]) -> dict[int, Why]:
@@ -59,7 +61,7 @@ def words(tag: Tag, precision: float | None) -> str | None:
             f"sees it in {why.preview_seen} of {why.preview_frames} frames" if why.preview_seen else "does not see it"
         )
         facts.append(f"the preview network {sees}")
-    if any(sign.name == "salient" and sign.value < 0 for sign in why.signs):
+    if any(sign.name == "salient" and sign.value < NOT_SALIENT for sign in why.signs):
         facts.append("these frames are not salient")
     if abs(why.trust) >= MUCH_TRUST:
         facts.append(f"often {'right' if why.trust > 0 else 'wrong'} in the calibration")
