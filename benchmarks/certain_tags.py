@@ -1,8 +1,8 @@
 """Are the certain tags of made videos right, and when? And is nothing certain where there is nothing to name?
 
     python benchmarks/certain_tags.py composites ../build/composites-dev/labels.csv
-    python benchmarks/certain_tags.py two ../build/two-reporting/labels.csv
-    python benchmarks/certain_tags.py nothing ../build/nothing-reporting
+    python benchmarks/certain_tags.py two ../build/two/labels.csv
+    python benchmarks/certain_tags.py nothing ../build/nothing
 
 made_videos.py makes the last two sets. A certain tag is right if it is the class of the photo or stands over it.
 `--checkpoint` tries another calibration.

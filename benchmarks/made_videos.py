@@ -41,7 +41,7 @@ NOTHING = {
         "pattern-testsrc": f"testsrc={FULL}",
         "pattern-rgb": f"rgbtestsrc={FULL}",
         "pattern-all-colours": "allrgb=rate=12,scale=640:360",
-        "pattern-gradient": f"gradients={FULL}:seed=1:speed=0.02",
+        "pattern-gradient": f"color=black:{HALF},geq=lum=255*X/W:cb='128+90*sin(T+Y/60)':cr=128,scale=640:360",
         "black": f"color=black:{FULL}",
         "black-faint-noise": f"color=black:{FULL},noise=alls=12:allf=t",
         "flat-white": f"color=white:{FULL}",

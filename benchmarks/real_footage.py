@@ -132,8 +132,8 @@ def real(args: argparse.Namespace) -> None:
     print(f"{len(clips)} clips of the part {args.part}, {named} with something to name")
     show("--precision", tables)
     firsts = {promise: tables[f"{promise:g}, first"] for promise in PROMISES}
-    kept = [f"{p:g} {'yes' if t['precision'] + t['precision_se'] >= p else 'no'}" for p, t in firsts.items()]
-    print("promise kept, within a standard error: " + ", ".join(kept))
+    broken = [f"{p:g}" for p, t in firsts.items() if t["precision"] + t["precision_se"] < p]
+    print("promises broken by more than a standard error: " + (", ".join(broken) or "none"))
     by_kind(truths, rows[PRECISION])
     by_tag(truths, rows[PRECISION])
     reliability(truths, rows[PRECISION], args.plot)
