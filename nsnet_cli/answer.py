@@ -127,12 +127,10 @@ class _Maker:
         assert self.preview.features is not None and self.present.probabilities is not None
         anchors = np.sort(nodes.chosen[nodes.sums[:, n] >= ANCHOR * nodes.sums[:, n].max()])
         series = seen(self.preview.features, anchors, None if nodes.preview is None else nodes.preview[:, n])
-        found = stretches(series, anchors)
-        alone = [self.judge.within(nodes, *stretch, n) for stretch in found]
-        best, whole = max(alone), float(self.present.probabilities[n])
+        whole = float(self.present.probabilities[n])
         return tuple(
-            Span(*times(stretch, self.preview.pts_s, duration_s), whole if p == best else min(p, whole))
-            for stretch, p in zip(found, alone, strict=True)
+            Span(*times(stretch, self.preview.pts_s, duration_s), whole * stretch.share)
+            for stretch in stretches(series, anchors, self.preview.pts_s)
         )
 
 
