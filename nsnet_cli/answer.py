@@ -114,7 +114,7 @@ def pick(judge: Judge, present: Present, options: TagOptions) -> Picked:
 
 
 def spans(
-    judge: Judge, present: Present, n: int, pts_s: np.ndarray, features: np.ndarray | None, duration_s: float
+    present: Present, n: int, pts_s: np.ndarray, features: np.ndarray | None, duration_s: float
 ) -> tuple[Span, ...]:
     """Returns when the n-th node is seen.
 
@@ -128,12 +128,9 @@ def spans(
         series = np.interp(pts_s, pts_s[nodes.chosen[order]], sums[order])
     else:
         series = seen(features, anchors, None if nodes.preview is None else nodes.preview[:, n])
-    found = stretches(series, anchors)
-    alone = [judge.within(nodes, *stretch, n) for stretch in found]
-    best, whole = max(alone), 1.0 if present.probabilities is None else float(present.probabilities[n])
+    whole = 1.0 if present.probabilities is None else float(present.probabilities[n])
     return tuple(
-        Span(*times(stretch, pts_s, duration_s), whole if p == best else min(p, whole))
-        for stretch, p in zip(found, alone, strict=True)
+        Span(*times(stretch, pts_s, duration_s), whole * stretch.share) for stretch in stretches(series, anchors, pts_s)
     )
 
 
@@ -168,7 +165,7 @@ class _Maker:
 
     def _spans(self, n: int) -> tuple[Span, ...]:
         duration_s = self.preview.info.duration_s or 0.0
-        return spans(self.judge, self.present, n, self.preview.pts_s, self.preview.features, duration_s)
+        return spans(self.present, n, self.preview.pts_s, self.preview.features, duration_s)
 
 
 def _frames(

@@ -56,16 +56,6 @@ class Nodes:
             found["salient"] = np.full(len(self.rows), logit(self.fsm.mean()))
         return np.stack([found[name] for name in names], axis=1)
 
-    def within(self, first: int, last: int) -> Nodes | None:
-        """Returns the same for preview frames first to last alone, or None if none of them was recognised."""
-        inside = (self.chosen >= first) & (self.chosen <= last)
-        if not inside.any():
-            return None
-        weights = np.maximum(self.weights[inside], 1e-9)  # next to another frame one can weigh nothing
-        preview = None if self.preview is None else self.preview[first : last + 1]
-        fsm = None if self.fsm is None else self.fsm[inside]
-        return Nodes(self.rows, self.sums[inside], weights / weights.sum(), self.chosen[inside] - first, preview, fsm)
-
 
 @dataclass(frozen=True, slots=True)
 class Present:
@@ -144,12 +134,6 @@ class Judge:
         )
         over = self.hierarchy.over[np.ix_(nodes.rows, nodes.rows)]
         return np.maximum(found, np.where(over, found[:, None], 0).max(0, initial=0))
-
-    def within(self, nodes: Nodes, first: int, last: int, n: int) -> float:
-        """Returns the probability of the n-th node from preview frames first to last alone; 0 if it is not known."""
-        part = nodes.within(first, last)
-        found = self.probabilities(part) if part else None
-        return 0.0 if found is None else float(found[n])
 
     def certain(self, present: Present, precision: float) -> list[int]:
         """Returns positions (in 0..n-1) of the most specific nodes that reach the precision, the likeliest first."""

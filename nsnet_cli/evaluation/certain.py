@@ -7,7 +7,7 @@ wrong here can be true.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -15,9 +15,9 @@ import numpy as np
 
 from nsnet_cli.answer import preview_scores, spans
 from nsnet_cli.calibrating.examples import closed
-from nsnet_cli.calibrating.reliability import LOOKED_AT, Promise, expected_calibration_error, promise, verdict
+from nsnet_cli.calibrating.reliability import LOOKED_AT, Promise, expected_calibration_error, promise
 from nsnet_cli.evaluation.policies import EVALUATED, ScoredVideo, choose
-from nsnet_cli.presence import Judge, Present
+from nsnet_cli.presence import Judge
 
 Stretch = tuple[float, float]
 
@@ -114,30 +114,22 @@ def _judged(video: ScoredVideo, policy: str, k: int, judge: Judge, precision: fl
     if present.probabilities is None:
         return None
     labels = {judge.ids[label] for label in video.labels}
-    true, ids = closed(judge.hierarchy, labels), [judge.ids[row] for row in present.nodes.rows]
+    true, ids = closed(judge.hierarchy, labels), [judge.ids[node] for node in present.nodes.rows]
     right = np.array([node in true for node in ids], bool)
     shown = judge.certain(present, precision)
     hits = [n for n in shown if right[n]]
     covered = [closed(judge.hierarchy, {label}) for label in labels]
+    overlap = None
+    if hits and video.segments:
+        seen = [span for n in hits for span in spans(present, n, pts_s, features, video.duration_s)]
+        overlap = intersection_over_union([(span.start_s, span.end_s) for span in seen], video.segments)
     return _Judged(
         present.probabilities,
         right,
         [bool(right[n]) for n in shown],
         sum(any(ids[n] in each for n in hits) for each in covered),
-        _overlap(video, present, hits, judge, pts_s, features) if hits and video.segments else None,
+        overlap,
     )
-
-
-def _overlap(
-    video: ScoredVideo,
-    present: Present,
-    hits: Iterable[int],
-    judge: Judge,
-    pts_s: np.ndarray,
-    features: np.ndarray | None,
-) -> float:
-    found = [span for n in hits for span in spans(judge, present, n, pts_s, features, video.duration_s)]
-    return intersection_over_union([(span.start_s, span.end_s) for span in found], video.segments)
 
 
 def intersection_over_union(some: Sequence[Stretch], others: Sequence[Stretch]) -> float:
