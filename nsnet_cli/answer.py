@@ -49,7 +49,7 @@ def answer(
     """Returns the result of one video. `preview_vocabulary` is empty if the preview network's classes have no names."""
     chosen, saliency, count = choice.frames, scores.saliency, len(preview.pts_s)
     previewed = count if preview.features is not None else 0
-    present = look(judge, preview, scores, chosen, choice.scores)
+    present = look(judge, preview, scores, chosen, choice.scores, options.top_k)
     picked = pick(judge, present, options)
     make = _Maker(judge, present, preview, saliency, reasons(judge, present, picked.all))
     return VideoResult(
@@ -77,10 +77,15 @@ def answer(
     )
 
 
-def look(judge: Judge, preview: Preview, scores: Scores, frames: np.ndarray, found: np.ndarray) -> Present:
-    """Returns what is in a video. found (K, C) are the recogniser's scores of the preview frames `frames` (K,)."""
+def look(
+    judge: Judge, preview: Preview, scores: Scores, frames: np.ndarray, found: np.ndarray, leaves: int = 0
+) -> Present:
+    """Returns what is in a video, with at least this many leaves.
+
+    found (K, C) are the recogniser's scores of the preview frames `frames` (K,).
+    """
     fsm = scores.sampler.fsm if scores.sampler else None
-    return judge.look(found, scores.saliency[frames], frames, preview_scores(judge, preview.logits), fsm)
+    return judge.look(found, scores.saliency[frames], frames, preview_scores(judge, preview.logits), fsm, leaves)
 
 
 def preview_scores(judge: Judge, logits: np.ndarray | None) -> np.ndarray | None:

@@ -54,7 +54,7 @@ class Nodes:
             found |= {"preview": logit(self.preview[self.chosen].mean(0)), "elsewhere": logit(most.mean(0))}
         if self.fsm is not None:
             found["salient"] = np.full(len(self.rows), logit(self.fsm.mean()))
-        return np.stack([found[name] for name in names], axis=1)
+        return np.reshape([found[name] for name in names], (len(names), len(self.rows))).T
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,18 +111,21 @@ class Judge:
         chosen: np.ndarray,
         preview: np.ndarray | None = None,
         fsm: np.ndarray | None = None,
+        leaves: int = 0,
     ) -> Present:
-        """Returns the nodes of a video and how likely each is.
+        """Returns the nodes of a video and how likely each is, with at least this many leaves.
 
         scores (K, C) and saliency (K,) of the recognised frames, which are the preview frames `chosen` (K,);
         `preview` (T, C) are the preview network's scores, `fsm` (T,) the sampler's; None if they did not look.
         """
         members = self.hierarchy.members
         sums = scores @ members.T.astype(np.float32)
-        rows = np.flatnonzero(sums.max(0) >= LEAST_SUM)
+        weights = frame_weights(scores, saliency)
+        best = np.argsort(-(weights @ scores), kind="stable")[:leaves]
+        rows = np.union1d(np.flatnonzero(sums.max(0) >= LEAST_SUM), best)
         seen = preview @ members[rows].T.astype(np.float32) if preview is not None and self.previews else None
         fsm = None if fsm is None else fsm[chosen]
-        nodes = Nodes(rows, sums[:, rows], frame_weights(scores, saliency), chosen, seen, fsm)
+        nodes = Nodes(rows, sums[:, rows], weights, chosen, seen, fsm)
         return Present(nodes, self.probabilities(nodes))
 
     def probabilities(self, nodes: Nodes) -> np.ndarray | None:

@@ -199,8 +199,12 @@ def row_dict(row: Row) -> dict[str, Any]:
         "seconds": {**{k: _number(v) for k, v in asdict(row.seconds).items()}, "total": _number(row.seconds.total)}
         if row.seconds
         else None,
-        "certain": {key: _number(value) for key, value in row.certain.figures().items()} if row.certain else None,
+        "certain": _certain_dict(row.certain) if row.certain else None,
     }
+
+
+def _certain_dict(found: Certain) -> dict[str, float | None]:
+    return {name: value if isinstance(value, int) else _number(value) for name, value in found.figures().items()}
 
 
 def _number(value: float | None) -> float | None:

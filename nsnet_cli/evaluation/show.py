@@ -13,7 +13,7 @@ from nsnet_cli.evaluation.evaluate import Report, Row, row_dict
 from nsnet_cli.outputs.save import check_target, save
 
 COLUMNS = ("policy", "K", "top-1", "top-5", "mAP", "AUC", "AP", "preview", "recognised", "GFLOPs", "seconds")
-CERTAIN_COLUMNS = ("policy", "K", "shown", "precision", "coverage", "tags", "tags cov.", "ECE", "IoU")
+CERTAIN_COLUMNS = ("policy", "K", "shown", "precision", "coverage", "all tags", "all labels", "ECE", "IoU")
 
 
 def table(report: Report, width: int | None = None) -> str:
@@ -61,8 +61,9 @@ def notes(report: Report) -> Iterator[str]:
     if any(row.certain for row in report.rows):
         yield (
             "a certain tag is right if it is a label or stands over one; precision: right first tags of those shown,"
-            " ± a standard error; coverage: right first tags of all videos; tags: the same of all certain tags and labels"
+            " ± a standard error; coverage: right first tags of all videos"
         )
+        yield "all tags: the precision of all certain tags; all labels: the share of them that a right tag stands for"
         yield "ECE: mean distance of probability and share right; IoU: spans of right certain tags against the segments"
 
 
