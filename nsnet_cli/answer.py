@@ -78,7 +78,9 @@ def _tags(
     """Returns the top-k tags at or above the threshold, and what is perhaps there if none of them is certain."""
     saliency = scores.saliency[choice.frames]
     fsm = scores.sampler.fsm if scores.sampler else None
-    present = judge.look(choice.scores, saliency, choice.frames, preview_scores(preview.logits, judge), fsm)
+    present = judge.look(
+        choice.scores, saliency, choice.frames, preview_scores(preview.logits, judge), fsm, preview.features
+    )
     make = _Maker(preview, saliency, present, judge)
     video = present.scores
     certain = judge.certain(present, options.precision)

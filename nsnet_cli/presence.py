@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from nsnet_cli.calibration import PREVIEW_SIGNS, SAMPLER_SIGNS, Calibration
+from nsnet_cli.calibration import LIKENESS_SIGNS, PREVIEW_SIGNS, SAMPLER_SIGNS, Calibration
 from nsnet_cli.hierarchy import Hierarchy
-from nsnet_cli.selection import frame_weights
+from nsnet_cli.selection import frame_weights, likeness
 
 LEAST_SUM = 0.01
 """A node is looked at if its scores sum up to this in a recognised frame."""
@@ -26,30 +26,39 @@ LIKELY = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Nodes:
-    """The n nodes that a video may show. Sums per frame: of the recogniser (K, n), of the preview network (T, n)."""
+    """The n nodes that a video may show, and what is known of its T preview frames, K of them recognised."""
 
     rows: np.ndarray  # (n,) rows in Hierarchy.nodes
-    sums: np.ndarray
+    sums: np.ndarray  # (K, n) of the recogniser
     weights: np.ndarray  # (K,) of the recognised frames; they sum to 1
     chosen: np.ndarray  # (K,) which preview frames were recognised
-    preview: np.ndarray | None
+    likeness: np.ndarray | None  # (T, K) of all frames to the recognised ones, in [0, 1]
+    preview: np.ndarray | None  # (T, n) sums of the preview network
     fsm: np.ndarray | None  # (K,) of the recognised frames
 
     def known(self, names: tuple[str, ...]) -> bool:
         """Whether all signs with these names can be told."""
-        unknown = () if self.preview is not None else PREVIEW_SIGNS
-        return not set(names) & {*unknown, *(() if self.fsm is not None else SAMPLER_SIGNS)}
+        unknown = LIKENESS_SIGNS if self.likeness is None else ()
+        unknown += PREVIEW_SIGNS if self.preview is None else ()
+        unknown += SAMPLER_SIGNS if self.fsm is None else ()
+        return not set(names) & set(unknown)
 
     def signs(self, hierarchy: Hierarchy, names: tuple[str, ...]) -> np.ndarray:
-        """Returns the signs (n, S) with these names."""
-        found = {"leaves": np.log(hierarchy.members[self.rows].sum(1))}
-        order = np.sort(self.sums, axis=0)
-        found |= {"mean": logit(self.weights @ self.sums), "peak": logit(order[-1]), "agreement": logit(order[-2:][0])}
+        """Returns the signs (n, S) with these names: see nsnet_cli.calibration.SIGNS."""
+        peak = self.sums.argmax(0)  # (n,)
+        like = np.ones((len(self.chosen), len(self.rows)))  # (K, n) to the frame of the peak
+        found = {"leaves": np.log(hierarchy.members[self.rows].sum(1)), "peak": logit(self.sums.max(0))}
+        if self.likeness is not None:
+            like = self.likeness[self.chosen][:, peak]
+            found["stay"] = np.log(self.likeness.sum(0))[peak]
+        count = like.sum(0)
+        share = like * self.weights[:, None]
+        share /= np.maximum(share.sum(0), 1e-12)
+        found |= {"mean": logit((share * self.sums).sum(0)), "support": np.log(count)}
         if self.preview is not None:
-            most = np.sort(self.preview, axis=0)[-max(1, len(self.preview) // 8) :]
-            found |= {"preview": logit(self.preview[self.chosen].mean(0)), "elsewhere": logit(most.mean(0))}
+            found["preview"] = logit((share * self.preview[self.chosen]).sum(0))
         if self.fsm is not None:
-            found["salient"] = np.full(len(self.rows), logit(self.fsm.mean()))
+            found["salient"] = logit(self.fsm @ like / count)
         return np.stack([found[name] for name in names], axis=1)
 
 
@@ -86,18 +95,21 @@ class Judge:
         chosen: np.ndarray,
         preview: np.ndarray | None = None,
         fsm: np.ndarray | None = None,
+        features: np.ndarray | None = None,
     ) -> Present:
         """Returns the nodes of a video and how likely each is.
 
         scores (K, C) and saliency (K,) of the recognised frames, which are the preview frames `chosen` (K,);
-        `preview` (T, C) are the preview network's scores, `fsm` (T,) the sampler's; None if they did not look.
+        `preview` (T, C) are the preview network's scores, `features` (T, D) its features, `fsm` (T,) the sampler's
+        scores; None if they did not look.
         """
         members = self.hierarchy.members
         sums = scores @ members.T.astype(np.float32)
         rows = np.flatnonzero(sums.max(0) >= LEAST_SUM)
         seen = preview @ members[rows].T.astype(np.float32) if preview is not None and self.previews else None
         fsm = None if fsm is None else fsm[chosen]
-        nodes = Nodes(rows, sums[:, rows], frame_weights(scores, saliency), chosen, seen, fsm)
+        like = likeness(features, chosen) if features is not None else None
+        nodes = Nodes(rows, sums[:, rows], frame_weights(scores, saliency), chosen, like, seen, fsm)
         return Present(nodes, self.probabilities(nodes))
 
     def probabilities(self, nodes: Nodes) -> np.ndarray | None:
