@@ -38,10 +38,8 @@ class Nodes:
 
     def known(self, names: tuple[str, ...]) -> bool:
         """Whether all signs with these names can be told."""
-        unknown = LIKENESS_SIGNS if self.likeness is None else ()
-        unknown += PREVIEW_SIGNS if self.preview is None else ()
-        unknown += SAMPLER_SIGNS if self.fsm is None else ()
-        return not set(names) & set(unknown)
+        needs = ((LIKENESS_SIGNS, self.likeness), (PREVIEW_SIGNS, self.preview), (SAMPLER_SIGNS, self.fsm))
+        return not any(set(names) & set(signs) for signs, need in needs if need is None)
 
     def signs(self, hierarchy: Hierarchy, names: tuple[str, ...]) -> np.ndarray:
         """Returns the signs (n, S) with these names: see nsnet_cli.calibration.SIGNS."""
