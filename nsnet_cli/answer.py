@@ -9,7 +9,7 @@ import numpy as np
 
 from nsnet_cli.nets.cost import FrameCost
 from nsnet_cli.presence import LIKELY, Judge, Present
-from nsnet_cli.spans import interval_s, stretches, times
+from nsnet_cli.spans import interval_s, seen, stretches, times
 from nsnet_cli.stages import Choice, Preview, Scores
 from nsnet_cli.types import (
     Cost,
@@ -48,7 +48,9 @@ def answer(
     chosen, saliency, count = choice.frames, scores.saliency, len(preview.pts_s)
     previewed = count if preview.features is not None else 0
     recognised = saliency[chosen]
-    present = judge.look(choice.scores, recognised, chosen, preview_scores(preview.logits, judge))
+    fsm = scores.sampler.fsm if scores.sampler else None
+    previews = preview_scores(preview.logits, judge)
+    present = judge.look(choice.scores, recognised, chosen, previews, fsm, least=options.top_k)
     tags, perhaps = _tags(preview, recognised, options, judge, present)
     return VideoResult(
         path=str(preview.path),
@@ -127,9 +129,10 @@ class _Maker:
 
     def _spans(self, n: int) -> tuple[Span, ...]:
         nodes, duration_s = self.present.nodes, self.preview.info.duration_s or 0.0
-        assert nodes.preview is not None and self.present.probabilities is not None
+        assert self.preview.features is not None and self.present.probabilities is not None
         anchors = np.sort(nodes.chosen[nodes.sums[:, n] >= ANCHOR * nodes.sums[:, n].max()])
-        found = stretches(nodes.preview[:, n], anchors)
+        series = seen(self.preview.features, anchors, None if nodes.preview is None else nodes.preview[:, n])
+        found = stretches(series, anchors)
         alone = [self.judge.within(nodes, *stretch, n) for stretch in found]
         best, whole = max(alone), float(self.present.probabilities[n])
         return tuple(

@@ -31,7 +31,7 @@ def spread(saliency: np.ndarray, pts_s: np.ndarray, k: int, features: np.ndarray
     all chosen frames comes next, the earlier one in a tie. So the choice from a clip of one scene is spread over the
     clip. The first n indices are the choice for k = n.
     """
-    unit = None if features is None else _unit(features)
+    unit = None if features is None else unit_rows(features)
     saliency, count = saliency.astype(np.float64), len(saliency)
     likeness, apart_s, taken = np.zeros(count), np.full(count, np.inf), np.zeros(count, bool)
     chosen = [int(saliency.argmax())]
@@ -48,7 +48,7 @@ def spread(saliency: np.ndarray, pts_s: np.ndarray, k: int, features: np.ndarray
     return np.array(chosen)
 
 
-def _unit(features: np.ndarray) -> np.ndarray:
+def unit_rows(features: np.ndarray) -> np.ndarray:
     """(T, D) -> (T, D) of mean 0 and length 1, so that the dot product of two rows is their correlation."""
     centred = features.astype(np.float32) - features.mean(1, dtype=np.float32, keepdims=True)
     return np.asarray(centred / np.maximum(np.linalg.norm(centred, axis=1, keepdims=True), 1e-6))

@@ -4,8 +4,26 @@ from __future__ import annotations
 
 import numpy as np
 
+from nsnet_cli.selection import unit_rows
+
 HIGH, LOW = 0.5, 0.25
 """Shares of the node's level in recognised frames. A stretch goes on above LOW; HIGH on both sides bridges a frame."""
+
+
+LIKENESS_POWER = 4
+"""How sharply a frame's likeness to the recognised ones counts."""
+
+
+def seen(features: np.ndarray, anchors: np.ndarray, preview: np.ndarray | None = None) -> np.ndarray:
+    """Returns how strongly a node is seen in each preview frame, (T,) in [0, 1].
+
+    features (T, D) are the preview network's; a frame is like the most alike of `anchors`, the frames where the
+    recogniser saw the node. `preview` (T,) are the preview network's sums for the node: likeness alone would follow a
+    scene out of which a thing has gone. None: it has other classes.
+    """
+    unit = unit_rows(features)
+    like = np.clip((unit @ unit[anchors].T).max(1), 0, 1) ** LIKENESS_POWER
+    return like if preview is None else np.sqrt(like * preview)
 
 
 def stretches(series: np.ndarray, anchors: np.ndarray) -> list[tuple[int, int]]:
