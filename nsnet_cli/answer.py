@@ -47,7 +47,11 @@ def answer(
     """Returns the result of one video. `preview_vocabulary` is empty if the preview network's classes have no names."""
     chosen, saliency, count = choice.frames, scores.saliency, len(preview.pts_s)
     previewed = count if preview.features is not None else 0
-    tags, perhaps = _tags(preview, scores, choice, options, judge)
+    recognised = saliency[chosen]
+    fsm = scores.sampler.fsm if scores.sampler else None
+    previews = preview_scores(preview.logits, judge)
+    present = judge.look(choice.scores, recognised, chosen, previews, fsm, preview.features, least=options.top_k)
+    tags, perhaps = _tags(preview, recognised, options, judge, present)
     return VideoResult(
         path=str(preview.path),
         status="ok",
@@ -69,18 +73,17 @@ def answer(
         frames=_frames(preview, scores, set(chosen.tolist()), preview_vocabulary),
         info=preview.info,
         jpegs=preview.jpegs,
+        precision=None if present.probabilities is None else options.precision,
     )
 
 
 def _tags(
-    preview: Preview, scores: Scores, choice: Choice, options: TagOptions, judge: Judge
+    preview: Preview, saliency: np.ndarray, options: TagOptions, judge: Judge, present: Present
 ) -> tuple[tuple[Tag, ...], Tag | None]:
-    """Returns the top-k tags at or above the threshold, and what is perhaps there if none of them is certain."""
-    saliency = scores.saliency[choice.frames]
-    fsm = scores.sampler.fsm if scores.sampler else None
-    present = judge.look(
-        choice.scores, saliency, choice.frames, preview_scores(preview.logits, judge), fsm, preview.features
-    )
+    """Returns the top-k tags at or above the threshold, and what is perhaps there if none of them is certain.
+
+    saliency (K,) of the recognised frames.
+    """
     make = _Maker(preview, saliency, present, judge)
     video = present.scores
     certain = judge.certain(present, options.precision)

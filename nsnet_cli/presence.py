@@ -17,7 +17,7 @@ from nsnet_cli.selection import frame_weights, likeness
 LEAST_SUM = 0.01
 """A node is looked at if its scores sum up to this in a recognised frame."""
 LEAST_SEEN = 0.1
-"""No tag is certain whose scores reach less than this in every frame: that would be a guess from habit."""
+"""A tag whose scores sum up to less than this in every frame loses probability: it would be a guess from habit."""
 SMALLEST = 1e-4
 """Sums are held between this and 1 - this before their logit is taken."""
 LIKELY = 0.5
@@ -94,8 +94,10 @@ class Judge:
         preview: np.ndarray | None = None,
         fsm: np.ndarray | None = None,
         features: np.ndarray | None = None,
+        *,
+        least: int = 0,
     ) -> Present:
-        """Returns the nodes of a video and how likely each is.
+        """Returns the nodes of a video and how likely each is, the `least` best tags of the vocabulary among them.
 
         scores (K, C) and saliency (K,) of the recognised frames, which are the preview frames `chosen` (K,);
         `preview` (T, C) are the preview network's scores, `features` (T, D) its features, `fsm` (T,) the sampler's
@@ -103,11 +105,13 @@ class Judge:
         """
         members = self.hierarchy.members
         sums = scores @ members.T.astype(np.float32)
-        rows = np.flatnonzero(sums.max(0) >= LEAST_SUM)
+        weights = frame_weights(scores, saliency)
+        best = np.argsort(-(weights @ scores), kind="stable")[:least]  # so that a run has the tags that it is asked for
+        rows = np.union1d(np.flatnonzero(sums.max(0) >= LEAST_SUM), best)
         seen = preview @ members[rows].T.astype(np.float32) if preview is not None and self.previews else None
         fsm = None if fsm is None else fsm[chosen]
         like = likeness(features, chosen) if features is not None else None
-        nodes = Nodes(rows, sums[:, rows], frame_weights(scores, saliency), chosen, like, seen, fsm)
+        nodes = Nodes(rows, sums[:, rows], weights, chosen, like, seen, fsm)
         return Present(nodes, self.probabilities(nodes))
 
     def probabilities(self, nodes: Nodes) -> np.ndarray | None:
@@ -117,6 +121,7 @@ class Judge:
         found = self.calibration.probabilities(
             nodes.signs(self.hierarchy, self.calibration.signs), [self.ids[row] for row in nodes.rows]
         )
+        found *= np.minimum(1, nodes.sums.max(0) / LEAST_SEEN)
         over = self.hierarchy.over[np.ix_(nodes.rows, nodes.rows)]
         return np.maximum(found, np.where(over, found[:, None], 0).max(0, initial=0))
 
@@ -124,8 +129,7 @@ class Judge:
         """Returns positions (in 0..n-1) of the most specific nodes that reach the precision, the likeliest first."""
         if present.probabilities is None or not precision:
             return []
-        seen = present.nodes.sums.max(0) >= LEAST_SEEN
-        reach = np.flatnonzero((present.probabilities >= precision) & seen)
+        reach = np.flatnonzero(present.probabilities >= precision)
         rows = present.nodes.rows[reach]
         specific = reach[~self.hierarchy.over[np.ix_(rows, rows)].any(0)]
         order = np.lexsort((-present.scores[specific], -present.probabilities[specific]))
