@@ -103,12 +103,11 @@ class Judge:
         `preview` (T, C) are the preview network's scores, `features` (T, D) its features, `fsm` (T,) the sampler's
         scores; None if they did not look.
         """
-        members = self.hierarchy.members
-        sums = scores @ members.T.astype(np.float32)
+        sums = self.hierarchy.sums(scores, np.arange(len(self.ids)))
         weights = frame_weights(scores, saliency)
         best = np.argsort(-(weights @ scores), kind="stable")[:least]  # so that a run has the tags that it is asked for
         rows = np.union1d(np.flatnonzero(sums.max(0) >= LEAST_SUM), best)
-        seen = preview @ members[rows].T.astype(np.float32) if preview is not None and self.previews else None
+        seen = self.hierarchy.sums(preview, rows) if preview is not None and self.previews else None
         fsm = None if fsm is None else fsm[chosen]
         like = likeness(features, chosen) if features is not None else None
         nodes = Nodes(rows, sums[:, rows], weights, chosen, like, seen, fsm)
