@@ -78,14 +78,14 @@ def answer(
 
 
 def look(
-    judge: Judge, preview: Preview, scores: Scores, frames: np.ndarray, found: np.ndarray, leaves: int = 0
+    judge: Judge, preview: Preview, scores: Scores, frames: np.ndarray, found: np.ndarray, least: int = 0
 ) -> Present:
-    """Returns what is in a video, with at least this many leaves.
+    """Returns what is in a video, the `least` best tags of the vocabulary among it.
 
     found (K, C) are the recogniser's scores of the preview frames `frames` (K,).
     """
-    fsm = scores.sampler.fsm if scores.sampler else None
-    return judge.look(found, scores.saliency[frames], frames, preview_scores(judge, preview.logits), fsm, leaves)
+    fsm, previews = scores.sampler.fsm if scores.sampler else None, preview_scores(judge, preview.logits)
+    return judge.look(found, scores.saliency[frames], frames, previews, fsm, preview.features, least=least)
 
 
 def preview_scores(judge: Judge, logits: np.ndarray | None) -> np.ndarray | None:

@@ -6,14 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nsnet_cli.selection import unit_rows
+from nsnet_cli.selection import likeness
 
 HIGH, LOW = 0.8, 0.25
 """Shares of the node's level in recognised frames: a stretch begins above HIGH, and goes on while above LOW."""
 BRIDGE_S = 1.0
 """A shorter gap between two stretches ends nothing."""
-LIKENESS_POWER = 4
-"""How sharply a frame's likeness to the recognised ones counts."""
 
 
 def seen(features: np.ndarray, anchors: np.ndarray, preview: np.ndarray | None = None) -> np.ndarray:
@@ -23,8 +21,7 @@ def seen(features: np.ndarray, anchors: np.ndarray, preview: np.ndarray | None =
     recogniser saw the node. `preview` (T,) are the preview network's sums for the node: likeness alone would follow a
     scene out of which a thing has gone. None: it has other classes.
     """
-    unit = unit_rows(features)
-    like = np.clip((unit @ unit[anchors].T).max(1), 0, 1) ** LIKENESS_POWER
+    like = likeness(features, anchors).max(1)
     return like if preview is None else np.sqrt(like * preview)
 
 

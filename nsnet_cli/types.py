@@ -121,6 +121,8 @@ class Why:
     trust: float
     """How far the recogniser is trusted with this tag; 0 for a tag that the calibration did not meet."""
     bias: float
+    faint: float
+    """The probability is multiplied by this: less than 1 for a tag that no frame shows well."""
     raised_by: str | None
     """The likelier tag below it, if there is one: a tag is at least as likely as what it stands over."""
     seen: int

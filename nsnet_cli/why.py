@@ -30,17 +30,19 @@ def _reason(judge: Judge, present: Present, n: int, values: np.ndarray) -> Why:
     parts = zip(calibration.signs, values.tolist(), calibration.weights, strict=True)
     signs = tuple(Sign(name, value, weight * value) for name, value, weight in parts)
     trust = calibration.trust.get(judge.ids[nodes.rows[n]], 0.0)
-    own = 1 / (1 + np.exp(-(sum(sign.adds for sign in signs) + trust + calibration.bias)))
+    sums, preview = nodes.sums[:, n], None if nodes.preview is None else nodes.preview[:, n]
+    faint = min(1.0, float(sums.max()) / LEAST_SEEN)
+    own = faint / (1 + np.exp(-(sum(sign.adds for sign in signs) + trust + calibration.bias)))
     below = np.flatnonzero(judge.hierarchy.over[nodes.rows, nodes.rows[n]])
     raised_by = None
     if len(below) and present.probabilities[n] > own + 1e-9:  # it has the probability of the likeliest node below
         likeliest = below[present.probabilities[below].argmax()]
         raised_by = judge.hierarchy.nodes[nodes.rows[likeliest]].name
-    sums, preview = nodes.sums[:, n], None if nodes.preview is None else nodes.preview[:, n]
     return Why(
         signs,
         trust,
         calibration.bias,
+        faint,
         raised_by,
         int((sums >= LEAST_SEEN).sum()),
         len(sums),
@@ -67,7 +69,7 @@ def words(tag: Tag, precision: float | None) -> str | None:
         facts.append(f"often {'right' if why.trust > 0 else 'wrong'} in the calibration")
     if why.raised_by is not None:
         facts.append(f"at least as likely as {why.raised_by}")
-    return f"{tag.name} {_head(tag, why, precision or 0.0)}: " + "; ".join(facts)
+    return f"{tag.name} {_head(tag, precision or 0.0)}: " + "; ".join(facts)
 
 
 def _seen(why: Why) -> str:
@@ -79,7 +81,7 @@ def _seen(why: Why) -> str:
     return f"seen in {why.seen} of {why.recognised} recognised frames {highest}"
 
 
-def _head(tag: Tag, why: Why, precision: float) -> str:
+def _head(tag: Tag, precision: float) -> str:
     """The probability, and what keeps the tag from being certain."""
     assert tag.probability is not None
     if tag.certain or not precision:
@@ -88,8 +90,6 @@ def _head(tag: Tag, why: Why, precision: float) -> str:
         needed = f"{100 * precision:.3g} %"
         shown = percent(tag.probability)
         return f"{100 * tag.probability:.1f} %, {needed} needed" if shown == needed else f"{shown}, {needed} needed"
-    if why.highest < LEAST_SEEN:
-        return f"{percent(tag.probability)}, but no frame shows it"
     return f"{percent(tag.probability)}, but a more specific tag is certain"
 
 
@@ -109,6 +109,7 @@ def to_dict(tag: Tag, precision: float | None) -> dict[str, Any] | None:
         "bias": _number(why.bias),
         "trust": _number(why.trust),
         "signs": {sign.name: {"value": _number(sign.value), "adds": _number(sign.adds)} for sign in why.signs},
+        "faint": _number(why.faint),
         "raised_by": why.raised_by,
     }
 

@@ -18,6 +18,7 @@ from checkpoint_files import SUM, with_calibration
 from PIL import Image
 
 from nsnet_cli.calibration import Calibration
+from nsnet_cli.types import SCHEMA_VERSION
 
 FAST = ["--preview", "24"]
 
@@ -38,7 +39,7 @@ def test_json_png_and_html_in_one_go(nsnet: Run, cat_video: Path, tmp_path: Path
     done = nsnet("explain", cat_video, *FAST, "--json", "--png", "out/plot.png", "--html", "out/page.html")
     assert done.returncode == 0, done.stderr
     row = json.loads(done.stdout)
-    assert row["status"] == "ok" and row["schema_version"] == 2 and len(row["tags"]) == 5
+    assert row["status"] == "ok" and row["schema_version"] == SCHEMA_VERSION and len(row["tags"]) == 5
     assert list(row["frames"][0]) == ["pts_s", "fsm", "vgm", "saliency", "confidence", "chosen", "tag"]
     chosen = [f["pts_s"] for f in row["frames"] if f["chosen"]]
     assert chosen == [f["pts_s"] for f in row["salient_frames"]] and len(chosen) == 4
@@ -69,7 +70,7 @@ def test_why_a_tag_is_or_is_not_certain(nsnet: Run, cat_video: Path, tmp_path: P
         why = tag["why"]
         odds = why["bias"] + why["trust"] + sum(sign["adds"] for sign in why["signs"].values())
         assert why["log_odds"] == pytest.approx(odds, abs=1e-4) and list(why["signs"]) == ["mean", "preview"]
-        assert why["raised_by"] or tag["probability"] == pytest.approx(1 / (1 + math.exp(-odds)), abs=1e-4)
+        assert why["raised_by"] or tag["probability"] == pytest.approx(why["faint"] / (1 + math.exp(-odds)), abs=1e-4)
     plain = nsnet("explain", cat_video, *FAST, "--checkpoint", bare)
     assert " needed: " not in plain.stdout and "seen in " not in plain.stdout
     assert "nothing was calibrated" in plain.stderr

@@ -140,13 +140,13 @@ def test_tags_can_be_certain_without_a_preview(tagger: Tagger, cat_video: Path) 
         (
             SUM,
             {"policy": "uniform"},
-            "the calibration needs the preview network's scores and --policy uniform has none",
+            "the calibration needs the preview network, which --policy uniform does not run",
         ),
         (SUM, {"policy": "uniform", "precision": 0.0}, None),
         (
             Calibration(("mean", "salient"), (1.0, 1.0), 0.0),
             {"policy": "confidence"},
-            "the calibration needs the sampler's scores and --policy confidence has none",
+            "the calibration needs the sampler, which --policy confidence does not run",
         ),
     ],
 )

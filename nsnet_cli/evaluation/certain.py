@@ -110,7 +110,7 @@ def _judged(video: ScoredVideo, policy: str, k: int, judge: Judge, precision: fl
         saliency, features = video.saliency[policy][chosen], video.features
         preview = preview_scores(judge, video.logits)
         fsm = video.fsm if row.sampler else None
-    present = judge.look(scores, saliency, chosen, preview, fsm)
+    present = judge.look(scores, saliency, chosen, preview, fsm, features)
     if present.probabilities is None:
         return None
     labels = {judge.ids[label] for label in video.labels}

@@ -14,8 +14,8 @@ from nsnet_cli.outputs.names import source_key
 from nsnet_cli.outputs.owner import leave_alone, marked, owner
 from nsnet_cli.outputs.page import render
 from nsnet_cli.outputs.save import save
-from nsnet_cli.outputs.store import refused
 from nsnet_cli.outputs.shown import certain, figure, guesses, judged, nothing_certain, spans_in
+from nsnet_cli.outputs.store import refused
 from nsnet_cli.outputs.words import clock, columns, duration_s, poster_frame, relative_url, saliency_mass
 from nsnet_cli.text import harmless
 from nsnet_cli.types import Tag, VideoResult

@@ -1,6 +1,6 @@
 """VideoResult <-> the JSON objects of the command line. Fields may be added, never renamed or moved.
 
-Numbers: times to the microsecond, scores, probabilities and saliency to 6 significant digits, seconds of work to 0.1 ms.
+Numbers: times to the microsecond; scores, probabilities and saliency to 6 significant digits; work to 0.1 ms.
 """
 
 from __future__ import annotations

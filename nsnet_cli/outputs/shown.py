@@ -12,16 +12,15 @@ LEAST_GUESS = 0.25
 """Guesses that are less likely are not shown, except by `explain`."""
 WORDNET = re.compile(r"n\d{8}")
 """Ids of names whose grammar is known."""
-NO_ARTICLE = frozenset(
-    (
-        "bedding, binoculars, body armor, bread, broccoli, carbonara, cattle, cauliflower, chain mail, chocolate sauce, "
-        "citrus fruit, clothing, coffee, consomme, coral, corn, cosmetics, dark glasses, dough, eggnog, espresso, "
-        "exercise equipment, face powder, fast food, food, footwear, fruit, furniture, glasses, guacamole, hair spray, "
-        "hay, ice cream, jeans, jewelry, kitchenware, lotion, makeup, mashed potato, parallel bars, pasta, perfume, "
-        "rapeseed, red wine, sports equipment, sunglasses, sunscreen, swimming trunks, thatch, toilet tissue, trousers, "
-        "underwear, velvet, weights, wine, wool"
-    ).split(", ")
-)
+NO_ARTICLE = frozenset([
+    "bedding", "binoculars", "body armor", "bread", "broccoli", "carbonara", "cattle", "cauliflower", "chain mail",
+    "chocolate sauce", "citrus fruit", "clothing", "coffee", "consomme", "coral", "corn", "cosmetics", "dark glasses",
+    "dough", "eggnog", "espresso", "exercise equipment", "face powder", "fast food", "food", "footwear", "fruit",
+    "furniture", "glasses", "guacamole", "hair spray", "hay", "ice cream", "jeans", "jewelry", "kitchenware",
+    "lotion", "makeup", "mashed potato", "parallel bars", "pasta", "perfume", "rapeseed", "red wine",
+    "sports equipment", "sunglasses", "sunscreen", "swimming trunks", "thatch", "toilet tissue", "trousers",
+    "underwear", "velvet", "weights", "wine", "wool",
+])  # fmt: skip
 """Names of things that are not counted, or only in the plural: not "a food", not "a jeans"."""
 NOT_AS_SPELLED = {"European": "a", "hourglass": "an", "one-piece": "a", "unicycle": "a", "uniform": "a"}
 """First words whose article does not follow from their first letter."""

@@ -87,7 +87,9 @@ def chart(result: VideoResult, count: int, pen: Pen) -> list[str]:
         lines = [pen.paint("this policy chooses frames without scoring them", DIM)]
     mark = "▲" if pen.unicode else "^"
     lines.append(label("chosen", "", pen) + pen.runs([(mark if c in chosen else " ", SALIENT) for c in range(count)]))
-    lines += [label(tag.name, "", pen) + pen.paint(span_bar(tag, end_s, count, pen), SALIENT) for tag in certain(result)]
+    lines += [
+        label(tag.name, "", pen) + pen.paint(span_bar(tag, end_s, count, pen), SALIENT) for tag in certain(result)
+    ]
     for name, code in (("fsm", FRAME), ("vgm", VIDEO)):
         scores = [getattr(f, name) for f in frames]
         if all(s is not None for s in scores):
@@ -170,7 +172,8 @@ def tag_lines(result: VideoResult, width: int, pen: Pen) -> list[str]:
 
 def seen_words(tag: Tag, width: int) -> str:
     """The tag's spans, then the strongest evidence, each in order of time: as many as fit."""
-    spans, evidence = spans_in(tag, width), []
+    spans = spans_in(tag, width)
+    evidence: list[tuple[float, str]] = []
     left = width - len(spans) - 2 if spans else width
     for item in tag.evidence:
         piece = f"{clock(item.pts_s)} ({item.score:.2f})"

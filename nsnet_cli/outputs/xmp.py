@@ -37,6 +37,9 @@ def to_xmp(result: VideoResult) -> str:
 
 
 def _bag(parent: ET.Element, name: str, items: list[str]) -> None:
+    """Adds a list, unless it is empty: readers take an empty list for an empty keyword."""
+    if not items:
+        return
     bag = ET.SubElement(ET.SubElement(parent, _name(name)), _name("rdf:Bag"))
     for item in items:
         ET.SubElement(bag, _name("rdf:li")).text = item
