@@ -79,6 +79,17 @@ def test_why_a_tag_is_or_is_not_certain(nsnet: Run, cat_video: Path, tmp_path: P
     ] == [None] * 5
 
 
+def test_only_a_run_that_shows_tags_says_that_nothing_was_calibrated(
+    nsnet: Run, cat_video: Path, tmp_path: Path
+) -> None:
+    bare = str(with_calibration(tmp_path / "bare", None))
+    told = nsnet("tag", cat_video, cat_video.parent, *FAST, "-c", bare).stderr
+    assert told.count(f"nsnet calibrate LABELS --checkpoint {bare}\n") == 1
+    for args in (["tag", cat_video, "--precision", "0"], ["frames", cat_video, "--times"]):
+        done = nsnet(*args, *FAST, "-c", bare)
+        assert done.returncode == 0 and "calibrate" not in done.stderr
+
+
 def test_what_is_perhaps_there_is_explained_too(nsnet: Run, cat_video: Path, tmp_path: Path) -> None:
     ours = str(with_calibration(tmp_path / "ours", Calibration(("mean",), (1.0,), 0.0, {"n02124075": -2.0})))
     args = ["explain", cat_video, *FAST, "--checkpoint", ours, "--precision", "0.995"]
