@@ -56,7 +56,7 @@ class Nodes:
         count = like.sum(0)
         share = like * self.weights[:, None]
         share /= np.maximum(share.sum(0), 1e-12)
-        found |= {"mean": logit((share * self.sums).sum(0)), "support": np.log(count)}
+        found |= {"mean": logit((share * self.sums).sum(0)), "support": np.log(count / len(self.chosen))}
         if self.preview is not None:
             found["preview"] = logit((share * self.preview[self.chosen]).sum(0))
         if self.fsm is not None:
@@ -151,13 +151,13 @@ class Judge:
         return np.maximum(found, np.where(over, found[:, None], 0).max(0, initial=0))
 
     def certain(self, present: Present, precision: float) -> list[int]:
-        """Returns positions (in 0..n-1) of the most specific nodes that reach the precision, the likeliest first."""
+        """Returns positions (in 0..n-1) of the most specific nodes that reach the precision, the highest score first."""
         if present.probabilities is None or not precision:
             return []
         reach = np.flatnonzero(present.probabilities >= precision)
         rows = present.nodes.rows[reach]
         specific = reach[~self.hierarchy.over[np.ix_(rows, rows)].any(0)]
-        order = np.lexsort((-present.scores[specific], -present.probabilities[specific]))
+        order = np.lexsort((-present.probabilities[specific], -present.scores[specific]))
         return [int(position) for position in specific[order]]
 
 

@@ -232,7 +232,7 @@ class VideoResult:
     status: Literal["ok", "error"]
     duration_s: float | None = None
     tags: tuple[Tag, ...] = ()
-    """At most top-k: the certain ones by probability, none beside one that stands over it; then guesses by score."""
+    """At most top-k: the certain ones, none beside one that stands over it, then guesses; each by score."""
     salient_frames: tuple[SalientFrame, ...] = ()
     sampling: SamplingInfo | None = None
     model: ModelInfo | None = None
