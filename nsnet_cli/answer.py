@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from nsnet_cli.nets.cost import FrameCost
-from nsnet_cli.presence import LIKELY, Judge, Present
+from nsnet_cli.presence import Judge, Present
 from nsnet_cli.spans import interval_s, seen, stretches, times
 from nsnet_cli.stages import Choice, Preview, Scores
 from nsnet_cli.types import (
@@ -114,8 +114,8 @@ def pick(judge: Judge, present: Present, options: TagOptions) -> Picked:
     best = leaves[np.argsort(-video[leaves], kind="stable")][: options.top_k + len(certain)]
     shown = tuple(n for n in certain if video[n] >= options.threshold)[: options.top_k]
     guesses = tuple(int(n) for n in best if n not in certain and video[n] >= options.threshold)
-    likely = judge.certain(present, LIKELY) if options.precision and not certain else []
-    return Picked(shown, guesses[: options.top_k - len(shown)], likely[0] if likely else None)
+    perhaps = judge.likeliest(present) if options.precision and not certain else None
+    return Picked(shown, guesses[: options.top_k - len(shown)], perhaps)
 
 
 def spans(

@@ -151,7 +151,7 @@ class Judge:
         return np.maximum(found, np.where(over, found[:, None], 0).max(0, initial=0))
 
     def certain(self, present: Present, precision: float) -> list[int]:
-        """Returns positions (in 0..n-1) of the most specific nodes that reach the precision, the highest score first."""
+        """Returns positions (0..n-1) of the most specific nodes that reach the precision, the highest score first."""
         if present.probabilities is None or not precision:
             return []
         reach = np.flatnonzero(present.probabilities >= precision)
@@ -159,6 +159,13 @@ class Judge:
         specific = reach[~self.hierarchy.over[np.ix_(rows, rows)].any(0)]
         order = np.lexsort((-present.probabilities[specific], -present.scores[specific]))
         return [int(position) for position in specific[order]]
+
+    def likeliest(self, present: Present) -> int | None:
+        """Returns the position of the likeliest of the most specific nodes that reach LIKELY, None if none does."""
+        found = self.certain(present, LIKELY)
+        if present.probabilities is None or not found:
+            return None
+        return found[int(present.probabilities[found].argmax())]
 
 
 def logit(sums: np.ndarray) -> np.ndarray:
