@@ -60,7 +60,9 @@ def unit_rows(features: np.ndarray) -> np.ndarray:
 def likeness(features: np.ndarray, frames: np.ndarray) -> np.ndarray:
     """Returns how much each of T frames looks like each of `frames` (K,): (T, K) in [0, 1]. features (T, D)."""
     unit = unit_rows(features)
-    return np.asarray(np.clip(unit @ unit[frames].T, 0, 1) ** LIKENESS_POWER)
+    like = np.clip(unit @ unit[frames].T, 0, 1) ** LIKENESS_POWER
+    like[frames, np.arange(len(frames))] = 1  # also where all features of a frame are the same
+    return np.asarray(like)
 
 
 def confidence(logits: np.ndarray) -> np.ndarray:
