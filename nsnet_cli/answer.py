@@ -77,7 +77,8 @@ def _tags(
 ) -> tuple[tuple[Tag, ...], Tag | None]:
     """Returns the top-k tags at or above the threshold, and what is perhaps there if none of them is certain."""
     saliency = scores.saliency[choice.frames]
-    present = judge.look(choice.scores, saliency, choice.frames, preview_scores(preview.logits, judge))
+    fsm = scores.sampler.fsm if scores.sampler else None
+    present = judge.look(choice.scores, saliency, choice.frames, preview_scores(preview.logits, judge), fsm)
     make = _Maker(preview, saliency, present, judge)
     video = present.scores
     certain = judge.certain(present, options.precision)

@@ -14,12 +14,14 @@ if TYPE_CHECKING:
     import numpy as np  # not at run time: a checkpoint is read before there is time to import it
 
 FRAME_SIGNS = ("mean", "peak", "agreement", "leaves")
+SAMPLER_SIGNS = ("salient",)
 PREVIEW_SIGNS = ("preview", "elsewhere")
-SIGNS = FRAME_SIGNS + PREVIEW_SIGNS
+SIGNS = FRAME_SIGNS + SAMPLER_SIGNS + PREVIEW_SIGNS
 """
-mean: the weighted mean over the recognised frames, peak: the highest, agreement: the second highest (logits of sums);
-leaves: log of the number of tags below the node; preview: the preview network's mean over the same frames, elsewhere:
-over the eighth of all frames where it is highest (logits of sums).
+From the recognised frames: mean is their weighted mean for the node, peak the highest, agreement the second highest,
+leaves the log of the number of tags below the node. From the sampler: salient is the FSM's mean over these frames. From
+the preview network, where its classes are the tags: preview is its mean for the node over these frames, elsewhere over
+the eighth of all frames where it is highest. All but leaves are log-odds.
 """
 
 

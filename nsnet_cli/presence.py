@@ -10,12 +10,14 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from nsnet_cli.calibration import PREVIEW_SIGNS, Calibration
+from nsnet_cli.calibration import PREVIEW_SIGNS, SAMPLER_SIGNS, Calibration
 from nsnet_cli.hierarchy import Hierarchy
 from nsnet_cli.selection import frame_weights
 
 LEAST_SUM = 0.01
 """A node is looked at if its scores sum up to this in a recognised frame."""
+LEAST_SEEN = 0.1
+"""No tag is certain whose scores reach less than this in every frame: that would be a guess from habit."""
 SMALLEST = 1e-4
 """Sums are held between this and 1 - this before their logit is taken."""
 LIKELY = 0.5
@@ -31,6 +33,12 @@ class Nodes:
     weights: np.ndarray  # (K,) of the recognised frames; they sum to 1
     chosen: np.ndarray  # (K,) which preview frames were recognised
     preview: np.ndarray | None
+    fsm: np.ndarray | None  # (K,) of the recognised frames
+
+    def known(self, names: tuple[str, ...]) -> bool:
+        """Whether all signs with these names can be told."""
+        unknown = () if self.preview is not None else PREVIEW_SIGNS
+        return not set(names) & {*unknown, *(() if self.fsm is not None else SAMPLER_SIGNS)}
 
     def signs(self, hierarchy: Hierarchy, names: tuple[str, ...]) -> np.ndarray:
         """Returns the signs (n, S) with these names."""
@@ -40,6 +48,8 @@ class Nodes:
         if self.preview is not None:
             most = np.sort(self.preview, axis=0)[-max(1, len(self.preview) // 8) :]
             found |= {"preview": logit(self.preview[self.chosen].mean(0)), "elsewhere": logit(most.mean(0))}
+        if self.fsm is not None:
+            found["salient"] = np.full(len(self.rows), logit(self.fsm.mean()))
         return np.stack([found[name] for name in names], axis=1)
 
     def within(self, first: int, last: int) -> Nodes | None:
@@ -49,7 +59,8 @@ class Nodes:
             return None
         weights = np.maximum(self.weights[inside], 1e-9)  # next to another frame one can weigh nothing
         preview = None if self.preview is None else self.preview[first : last + 1]
-        return Nodes(self.rows, self.sums[inside], weights / weights.sum(), self.chosen[inside] - first, preview)
+        fsm = None if self.fsm is None else self.fsm[inside]
+        return Nodes(self.rows, self.sums[inside], weights / weights.sum(), self.chosen[inside] - first, preview, fsm)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,23 +90,29 @@ class Judge:
         object.__setattr__(self, "ids", tuple(node.id for node in self.hierarchy.nodes))
 
     def look(
-        self, scores: np.ndarray, saliency: np.ndarray, chosen: np.ndarray, preview: np.ndarray | None = None
+        self,
+        scores: np.ndarray,
+        saliency: np.ndarray,
+        chosen: np.ndarray,
+        preview: np.ndarray | None = None,
+        fsm: np.ndarray | None = None,
     ) -> Present:
         """Returns the nodes of a video and how likely each is.
 
         scores (K, C) and saliency (K,) of the recognised frames, which are the preview frames `chosen` (K,);
-        `preview` (T, C) are the preview network's scores, None if it did not look.
+        `preview` (T, C) are the preview network's scores, `fsm` (T,) the sampler's; None if they did not look.
         """
         members = self.hierarchy.members
         sums = scores @ members.T.astype(np.float32)
         rows = np.flatnonzero(sums.max(0) >= LEAST_SUM)
         seen = preview @ members[rows].T.astype(np.float32) if preview is not None and self.previews else None
-        nodes = Nodes(rows, sums[:, rows], frame_weights(scores, saliency), chosen, seen)
+        fsm = None if fsm is None else fsm[chosen]
+        nodes = Nodes(rows, sums[:, rows], frame_weights(scores, saliency), chosen, seen, fsm)
         return Present(nodes, self.probabilities(nodes))
 
     def probabilities(self, nodes: Nodes) -> np.ndarray | None:
         """Returns (n,), or None without a calibration for what is known. No node is likelier than one over it."""
-        if self.calibration is None or (nodes.preview is None and set(self.calibration.signs) & set(PREVIEW_SIGNS)):
+        if self.calibration is None or not nodes.known(self.calibration.signs):
             return None
         found = self.calibration.probabilities(
             nodes.signs(self.hierarchy, self.calibration.signs), [self.ids[row] for row in nodes.rows]
@@ -113,7 +130,8 @@ class Judge:
         """Returns positions (in 0..n-1) of the most specific nodes that reach the precision, the likeliest first."""
         if present.probabilities is None or not precision:
             return []
-        reach = np.flatnonzero(present.probabilities >= precision)
+        seen = present.nodes.sums.max(0) >= LEAST_SEEN
+        reach = np.flatnonzero((present.probabilities >= precision) & seen)
         rows = present.nodes.rows[reach]
         specific = reach[~self.hierarchy.over[np.ix_(rows, rows)].any(0)]
         order = np.lexsort((-present.scores[specific], -present.probabilities[specific]))

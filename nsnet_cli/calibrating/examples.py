@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nsnet_cli.calibration import FRAME_SIGNS, SIGNS
+from nsnet_cli.calibration import FRAME_SIGNS, PREVIEW_SIGNS, SAMPLER_SIGNS
 from nsnet_cli.hierarchy import Hierarchy
 from nsnet_cli.presence import Judge, Present
 
@@ -22,6 +22,8 @@ class Truth:
     right: frozenset[str]
     unjudged: frozenset[str] = frozenset()
     """Neither right nor wrong, less what is right."""
+    weight: float = 1.0
+    """How much it counts: less than 1 for videos that are made, not found."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,23 +33,23 @@ class Examples:
     truth: Truth
     present: Present
     positions: np.ndarray  # (n,) in present.nodes
-    signs: np.ndarray  # (n, S) of `names`
+    signs: np.ndarray  # (n, S) of the signs that were asked for
     nodes: np.ndarray  # (n,) rows in Hierarchy.nodes
     right: np.ndarray  # (n,) bool
 
 
-def sign_names(judge: Judge) -> tuple[str, ...]:
+def sign_names(judge: Judge, *, sampler: bool) -> tuple[str, ...]:
     """Returns the signs that are known for a checkpoint."""
-    return SIGNS if judge.previews else FRAME_SIGNS
+    return FRAME_SIGNS + SAMPLER_SIGNS * sampler + PREVIEW_SIGNS * judge.previews
 
 
-def examples(judge: Judge, truth: Truth, present: Present) -> Examples:
+def examples(judge: Judge, truth: Truth, present: Present, names: tuple[str, ...]) -> Examples:
     """Returns what a video teaches. `present` comes from `Judge.look`, as `tag` calls it."""
     right, unjudged = closed(judge.hierarchy, truth.right), closed(judge.hierarchy, truth.unjudged)
     ids = [judge.ids[row] for row in present.nodes.rows]
     judged = np.array([node in right or node not in unjudged for node in ids], bool)
     positions = np.flatnonzero(judged)
-    signs = present.nodes.signs(judge.hierarchy, sign_names(judge))[positions]
+    signs = present.nodes.signs(judge.hierarchy, names)[positions]
     rows = present.nodes.rows[positions]
     return Examples(truth, present, positions, signs, rows, np.array([ids[n] in right for n in positions], bool))
 

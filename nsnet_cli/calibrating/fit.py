@@ -1,12 +1,14 @@
 """Fits the calibration: a logistic regression with monotone signs and a little trust per node.
 
-The trust of a node is held near zero by a penalty, and a node that the videos never show has none. So some hundred
-videos are enough. Each video weighs the same, however many nodes it has.
+Weights and trust are held near zero by Gaussian priors, and a node that the videos never show has no trust. So some
+hundred videos are enough. Videos of one source say nearly the same: n of them count as much as the square root of n.
 """
 
 from __future__ import annotations
 
 import hashlib
+import math
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -16,26 +18,49 @@ from nsnet_cli.calibrating.examples import Examples
 from nsnet_cli.calibration import Calibration
 from nsnet_cli.hierarchy import Hierarchy
 
-WEIGHT_PENALTY = 1e-2
-TRUST_PENALTY = 3e-3
+WEIGHT_SPREAD = 3.0
+"""Standard deviation of the prior of a sign's weight, for signs with a standard deviation of one."""
+TRUST_SPREAD = 1.5
+"""Standard deviation of the prior of a node's trust, in log-odds."""
 MOST_STEPS = 300
 
 
 def fit(videos: Sequence[Examples], names: tuple[str, ...], hierarchy: Hierarchy) -> Calibration:
     """Returns the calibration that fits these videos best. `names` are the columns of their signs."""
-    torch.set_num_threads(max(1, torch.get_num_threads()))
     signs = np.concatenate([video.signs for video in videos])
-    nodes = np.concatenate([video.nodes for video in videos])
-    right = torch.tensor(np.concatenate([video.right for video in videos]), dtype=torch.float64)
-    share = torch.tensor(np.concatenate([np.full(len(v.nodes), 1 / max(1, len(v.nodes))) for v in videos]))
+    rows, index = np.unique(np.concatenate([video.nodes for video in videos]), return_inverse=True)
     mean, spread = signs.mean(0), signs.std(0) + 1e-6
-    scaled = torch.tensor((signs - mean) / spread)
-    free = torch.tensor([name == "leaves" for name in names])
-    known, column = np.unique(nodes, return_inverse=True)
-    index = torch.tensor(column)
-    raw = torch.zeros(len(names), dtype=torch.float64, requires_grad=True)
+    weights, bias, trust = _most_likely(
+        torch.tensor((signs - mean) / spread),
+        torch.tensor(index),
+        torch.tensor(np.concatenate([video.right for video in videos]).astype(np.float64)),
+        torch.tensor(_counts(videos)),
+        torch.tensor([name == "leaves" for name in names]),
+    )
+    slopes = weights / spread
+    given = {hierarchy.nodes[row].id: round(float(t), 3) for row, t in zip(rows, trust, strict=True)}
+    return Calibration(
+        names,
+        tuple(round(float(slope), 5) for slope in slopes),
+        round(float(bias - slopes @ mean), 5),
+        {node: t for node, t in given.items() if t},
+    )
+
+
+def _counts(videos: Sequence[Examples]) -> np.ndarray:
+    """How much each node of each video counts."""
+    sources = Counter(video.truth.source for video in videos)
+    each = [video.truth.weight / math.sqrt(sources[video.truth.source]) for video in videos]
+    return np.concatenate([np.full(len(video.nodes), count) for video, count in zip(videos, each, strict=True)])
+
+
+def _most_likely(
+    signs: torch.Tensor, node: torch.Tensor, right: torch.Tensor, counts: torch.Tensor, free: torch.Tensor
+) -> tuple[np.ndarray, float, np.ndarray]:
+    """Returns weights (S,), bias and trust per node. Weights are not negative, but for those that are `free` (S,)."""
+    raw = torch.zeros(signs.shape[1], dtype=torch.float64, requires_grad=True)
     bias = torch.zeros(1, dtype=torch.float64, requires_grad=True)
-    trust = torch.zeros(len(known), dtype=torch.float64, requires_grad=True)
+    trust = torch.zeros(int(node.max()) + 1, dtype=torch.float64, requires_grad=True)
     optimiser = torch.optim.LBFGS([raw, bias, trust], max_iter=MOST_STEPS, line_search_fn="strong_wolfe")
 
     def weights() -> torch.Tensor:
@@ -43,22 +68,15 @@ def fit(videos: Sequence[Examples], names: tuple[str, ...], hierarchy: Hierarchy
 
     def loss() -> torch.Tensor:
         optimiser.zero_grad()
-        logits = scaled @ weights() + bias + trust[index]
-        wrong = torch.nn.functional.binary_cross_entropy_with_logits(logits, right, reduction="none")
-        total = (share * wrong).sum() / share.sum()
-        total = total + WEIGHT_PENALTY * (weights() ** 2).sum() + TRUST_PENALTY * (trust**2).sum()
+        logits = signs @ weights() + bias + trust[node]
+        each = torch.nn.functional.binary_cross_entropy_with_logits(logits, right, reduction="none")
+        prior = (weights() ** 2).sum() / WEIGHT_SPREAD**2 + (trust**2).sum() / TRUST_SPREAD**2
+        total = (counts * each).sum() + prior / 2
         total.backward()  # type: ignore[no-untyped-call]
         return total
 
     optimiser.step(loss)  # type: ignore[no-untyped-call]
-    slopes = weights().detach().numpy() / spread
-    given = {hierarchy.nodes[row].id: round(float(t), 4) for row, t in zip(known, trust.detach().numpy(), strict=True)}
-    return Calibration(
-        names,
-        tuple(round(float(slope), 6) for slope in slopes),
-        round(float(bias.detach()[0] - slopes @ mean), 6),
-        {node: t for node, t in given.items() if t},
-    )
+    return weights().detach().numpy(), float(bias.detach()), trust.detach().numpy()
 
 
 def cross_validated(
