@@ -84,6 +84,8 @@ class Judge:
     calibration: Calibration | None = None
     previews: bool = True
     """Whether the preview network's classes are the vocabulary's tags, in the same order."""
+    independent: bool = False
+    """Whether scores are independent (multi-label). A node then has the highest score below it: a sum may exceed 1."""
     ids: tuple[str, ...] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -103,7 +105,10 @@ class Judge:
         `preview` (T, C) are the preview network's scores, `fsm` (T,) the sampler's; None if they did not look.
         """
         members = self.hierarchy.members
-        sums = scores @ members.T.astype(np.float32)
+        if self.independent:
+            sums = np.stack([scores[:, below].max(1) for below in members], axis=1)
+        else:
+            sums = scores @ members.T.astype(np.float32)
         rows = np.flatnonzero(sums.max(0) >= LEAST_SUM)
         seen = preview @ members[rows].T.astype(np.float32) if preview is not None and self.previews else None
         fsm = None if fsm is None else fsm[chosen]

@@ -51,10 +51,8 @@ class Tagger:
         self.options = options
         self.budget = Budget.parse(options.budget) if options.budget else None
         self.read_options = read or read_options(checkpoint, options, jpegs=False, threads=1)
-        preview = checkpoint.preview.network
-        self.preview_vocabulary = load_vocabulary(preview.vocabulary)
-        same = [tag.id for tag in self.preview_vocabulary] == [tag.id for tag in checkpoint.vocabulary]
-        self.judge = Judge(Hierarchy(checkpoint.vocabulary, checkpoint.table), checkpoint.calibration, same)
+        self.preview_vocabulary = load_vocabulary(checkpoint.preview.network.vocabulary)
+        self.judge = judge_of(checkpoint)
         self._made_by = os.getpid()
         self._lanes = ThreadPoolExecutor(engine.lanes, thread_name_prefix="lane")
 
@@ -233,6 +231,14 @@ class Tagger:
 
     def _scored(self, views: np.ndarray) -> np.ndarray:
         return self.checkpoint.head.scores(*self.engine.recognise(views))
+
+
+def judge_of(checkpoint: Checkpoint) -> Judge:
+    """Returns what says which tags are present."""
+    preview = load_vocabulary(checkpoint.preview.network.vocabulary)
+    same = [tag.id for tag in preview] == [tag.id for tag in checkpoint.vocabulary]
+    hierarchy = Hierarchy(checkpoint.vocabulary, checkpoint.table)
+    return Judge(hierarchy, checkpoint.calibration, same, independent=checkpoint.head.multi_label)
 
 
 def checked(options: TagOptions) -> TagOptions:

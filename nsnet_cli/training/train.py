@@ -10,20 +10,19 @@ import hashlib
 import json
 import logging
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from nsnet_cli.errors import UsageError
 from nsnet_cli.evaluation.policies import ScoredVideo, accuracy
 from nsnet_cli.labelled.labels import Split
 from nsnet_cli.nets.sampler import Sampler, SamplerConfig
+from nsnet_cli.nets.threads import one_thread
 from nsnet_cli.policies import Seen, saliency_by_policy
 from nsnet_cli.progress import Progress, progress
 from nsnet_cli.selection import confidence
@@ -99,17 +98,6 @@ def _show_epoch(bar: Progress, report: EpochReport) -> None:
     bar.update(done=report.epoch)
     best = ", best so far" if report.best else ""
     logger.debug("epoch %d: loss %.4f, held out %.4f%s", report.epoch, report.loss, report.held_out_loss, best)
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """One thread adds sums in the same order on any number of cores: the same seed gives the same bytes."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def fit_all(
