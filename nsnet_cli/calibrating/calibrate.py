@@ -92,7 +92,8 @@ def measure(videos: Sequence[Examples], held_out: Sequence[Calibration], judge: 
     ]
     likely, right = np.empty(0), np.empty(0, bool)
     if seen:
-        likely = np.concatenate([present.probabilities[video.positions] for video, _, present in seen])  # type: ignore[index]
+        found = [(video, np.asarray(present.probabilities)) for video, _, present in seen]
+        likely = np.concatenate([probabilities[video.positions] for video, probabilities in found])
         right = np.concatenate([video.right for video in videos])
     looked = likely > LOOKED_AT
     return Measured(
