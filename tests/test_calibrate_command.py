@@ -33,7 +33,7 @@ NAMES = sign_names(JUDGE, sampler=False)
 
 
 def shown(count: int, *, sources: int, seed: int = 0) -> list[Examples]:
-    """Videos of one tag. The recogniser finds it in two of three, the rest is noise; one in twenty shows another tag."""
+    """Videos of one tag. The recogniser finds it in two of three, noise in the others; 5 % show another tag."""
     rng = np.random.default_rng(seed)
     found = []
     for n in range(count):
