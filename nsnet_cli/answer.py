@@ -9,7 +9,7 @@ import numpy as np
 
 from nsnet_cli.nets.cost import FrameCost
 from nsnet_cli.presence import LIKELY, Judge, Present
-from nsnet_cli.spans import interval_s, stretches, times
+from nsnet_cli.spans import interval_s, seen, stretches, times
 from nsnet_cli.stages import Choice, Preview, Scores
 from nsnet_cli.types import (
     Cost,
@@ -47,7 +47,11 @@ def answer(
     """Returns the result of one video. `preview_vocabulary` is empty if the preview network's classes have no names."""
     chosen, saliency, count = choice.frames, scores.saliency, len(preview.pts_s)
     previewed = count if preview.features is not None else 0
-    tags, perhaps = _tags(preview, scores, choice, options, judge)
+    recognised = saliency[chosen]
+    fsm = scores.sampler.fsm if scores.sampler else None
+    previews = preview_scores(preview.logits, judge)
+    present = judge.look(choice.scores, recognised, chosen, previews, fsm, preview.features, least=options.top_k)
+    tags, perhaps = _tags(preview, recognised, options, judge, present)
     return VideoResult(
         path=str(preview.path),
         status="ok",
@@ -69,16 +73,17 @@ def answer(
         frames=_frames(preview, scores, set(chosen.tolist()), preview_vocabulary),
         info=preview.info,
         jpegs=preview.jpegs,
+        precision=None if present.probabilities is None else options.precision,
     )
 
 
 def _tags(
-    preview: Preview, scores: Scores, choice: Choice, options: TagOptions, judge: Judge
+    preview: Preview, saliency: np.ndarray, options: TagOptions, judge: Judge, present: Present
 ) -> tuple[tuple[Tag, ...], Tag | None]:
-    """Returns the top-k tags at or above the threshold, and what is perhaps there if none of them is certain."""
-    saliency = scores.saliency[choice.frames]
-    fsm = scores.sampler.fsm if scores.sampler else None
-    present = judge.look(choice.scores, saliency, choice.frames, preview_scores(preview.logits, judge), fsm)
+    """Returns the top-k tags at or above the threshold, and what is perhaps there if none of them is certain.
+
+    saliency (K,) of the recognised frames.
+    """
     make = _Maker(preview, saliency, present, judge)
     video = present.scores
     certain = judge.certain(present, options.precision)
@@ -124,14 +129,13 @@ class _Maker:
 
     def _spans(self, n: int) -> tuple[Span, ...]:
         nodes, duration_s = self.present.nodes, self.preview.info.duration_s or 0.0
-        assert nodes.preview is not None and self.present.probabilities is not None
+        assert self.preview.features is not None and self.present.probabilities is not None
         anchors = np.sort(nodes.chosen[nodes.sums[:, n] >= ANCHOR * nodes.sums[:, n].max()])
-        found = stretches(nodes.preview[:, n], anchors)
-        alone = [self.judge.within(nodes, *stretch, n) for stretch in found]
-        best, whole = max(alone), float(self.present.probabilities[n])
+        series = seen(self.preview.features, anchors, None if nodes.preview is None else nodes.preview[:, n])
+        whole = float(self.present.probabilities[n])
         return tuple(
-            Span(*times(stretch, self.preview.pts_s, duration_s), whole if p == best else min(p, whole))
-            for stretch, p in zip(found, alone, strict=True)
+            Span(*times(stretch, self.preview.pts_s, duration_s), whole * stretch.share)
+            for stretch in stretches(series, anchors, self.preview.pts_s)
         )
 
 

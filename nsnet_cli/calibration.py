@@ -13,15 +13,17 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import numpy as np  # not at run time: a checkpoint is read before there is time to import it
 
-FRAME_SIGNS = ("mean", "peak", "agreement", "leaves")
+FRAME_SIGNS = ("mean", "peak", "support", "leaves")
+LIKENESS_SIGNS = ("stay",)
 SAMPLER_SIGNS = ("salient",)
-PREVIEW_SIGNS = ("preview", "elsewhere")
-SIGNS = FRAME_SIGNS + SAMPLER_SIGNS + PREVIEW_SIGNS
+PREVIEW_SIGNS = ("preview",)
+SIGNS = FRAME_SIGNS + LIKENESS_SIGNS + SAMPLER_SIGNS + PREVIEW_SIGNS
 """
-From the recognised frames: mean is their weighted mean for the node, peak the highest, agreement the second highest,
-leaves the log of the number of tags below the node. From the sampler: salient is the FSM's mean over these frames. From
-the preview network, where its classes are the tags: preview is its mean for the node over these frames, elsewhere over
-the eighth of all frames where it is highest. All but leaves are log-odds.
+All are taken in the scene of the recognised frame where the node's scores sum up highest: frames count by how much they
+look like it. peak: that sum; mean: the sums' mean over the recognised frames; support: how many these are (log); stay:
+how many preview frames they are (log). salient: the FSM's mean over the recognised frames; preview: the preview
+network's mean of sums over them, where its classes are the tags. leaves: the log of the number of tags below the node.
+Sums and means of scores are log-odds.
 """
 
 

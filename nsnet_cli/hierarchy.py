@@ -88,10 +88,7 @@ class Hierarchy:
 
     @cached_property
     def members(self) -> np.ndarray:
-        """(N, C) bool: which tags are the node or one of its descendants.
-
-        `scores @ members.T` sums scores (..., C) per node.
-        """
+        """(N, C) bool: which tags are the node or one of its descendants."""
         import numpy as np
 
         row = {node.id: n for n, node in enumerate(self.nodes)}
@@ -101,6 +98,25 @@ class Hierarchy:
             members[rows, column] = True
         members.flags.writeable = False  # all callers share it
         return members
+
+    def sums(self, scores: np.ndarray, rows: np.ndarray, *, highest: bool = False) -> np.ndarray:
+        """Sums scores (..., C) under the nodes in `rows` (n,): (..., n). Only what is needed is touched.
+
+        `highest`: their maximum instead, for scores that do not sum to one.
+        """
+        import numpy as np
+
+        below = [self._tags_below[row] for row in rows]
+        starts = np.cumsum([0, *(len(tags) for tags in below)])[:-1]
+        combine = np.maximum if highest else np.add
+        return np.asarray(combine.reduceat(scores[..., np.concatenate(below)], starts, axis=-1))
+
+    @cached_property
+    def _tags_below(self) -> list[np.ndarray]:
+        """For each node, the positions of the tags that are the node or one of its descendants; never empty."""
+        import numpy as np
+
+        return [np.flatnonzero(members) for members in self.members]
 
     @cached_property
     def over(self) -> np.ndarray:

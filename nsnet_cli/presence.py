@@ -10,14 +10,14 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from nsnet_cli.calibration import PREVIEW_SIGNS, SAMPLER_SIGNS, Calibration
+from nsnet_cli.calibration import LIKENESS_SIGNS, PREVIEW_SIGNS, SAMPLER_SIGNS, Calibration
 from nsnet_cli.hierarchy import Hierarchy
-from nsnet_cli.selection import frame_weights
+from nsnet_cli.selection import frame_weights, likeness
 
 LEAST_SUM = 0.01
 """A node is looked at if its scores sum up to this in a recognised frame."""
 LEAST_SEEN = 0.1
-"""No tag is certain whose scores reach less than this in every frame: that would be a guess from habit."""
+"""A tag whose scores sum up to less than this in every frame loses probability: it would be a guess from habit."""
 SMALLEST = 1e-4
 """Sums are held between this and 1 - this before their logit is taken."""
 LIKELY = 0.5
@@ -26,41 +26,38 @@ LIKELY = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Nodes:
-    """The n nodes that a video may show. Sums per frame: of the recogniser (K, n), of the preview network (T, n)."""
+    """The n nodes that a video may show, and what is known of its T preview frames, K of them recognised."""
 
     rows: np.ndarray  # (n,) rows in Hierarchy.nodes
-    sums: np.ndarray
+    sums: np.ndarray  # (K, n) of the recogniser
     weights: np.ndarray  # (K,) of the recognised frames; they sum to 1
     chosen: np.ndarray  # (K,) which preview frames were recognised
-    preview: np.ndarray | None
+    likeness: np.ndarray | None  # (T, K) of all frames to the recognised ones, in [0, 1]
+    preview: np.ndarray | None  # (T, n) sums of the preview network
     fsm: np.ndarray | None  # (K,) of the recognised frames
 
     def known(self, names: tuple[str, ...]) -> bool:
         """Whether all signs with these names can be told."""
-        unknown = () if self.preview is not None else PREVIEW_SIGNS
-        return not set(names) & {*unknown, *(() if self.fsm is not None else SAMPLER_SIGNS)}
+        needs = ((LIKENESS_SIGNS, self.likeness), (PREVIEW_SIGNS, self.preview), (SAMPLER_SIGNS, self.fsm))
+        return not any(set(names) & set(signs) for signs, need in needs if need is None)
 
     def signs(self, hierarchy: Hierarchy, names: tuple[str, ...]) -> np.ndarray:
-        """Returns the signs (n, S) with these names."""
-        found = {"leaves": np.log(hierarchy.members[self.rows].sum(1))}
-        order = np.sort(self.sums, axis=0)
-        found |= {"mean": logit(self.weights @ self.sums), "peak": logit(order[-1]), "agreement": logit(order[-2:][0])}
+        """Returns the signs (n, S) with these names: see nsnet_cli.calibration.SIGNS."""
+        peak = self.sums.argmax(0)  # (n,)
+        like = np.ones((len(self.chosen), len(self.rows)))  # (K, n) to the frame of the peak
+        found = {"leaves": np.log(hierarchy.members[self.rows].sum(1)), "peak": logit(self.sums.max(0))}
+        if self.likeness is not None:
+            like = self.likeness[self.chosen][:, peak]
+            found["stay"] = np.log(self.likeness.sum(0))[peak]
+        count = like.sum(0)
+        share = like * self.weights[:, None]
+        share /= np.maximum(share.sum(0), 1e-12)
+        found |= {"mean": logit((share * self.sums).sum(0)), "support": np.log(count)}
         if self.preview is not None:
-            most = np.sort(self.preview, axis=0)[-max(1, len(self.preview) // 8) :]
-            found |= {"preview": logit(self.preview[self.chosen].mean(0)), "elsewhere": logit(most.mean(0))}
+            found["preview"] = logit((share * self.preview[self.chosen]).sum(0))
         if self.fsm is not None:
-            found["salient"] = np.full(len(self.rows), logit(self.fsm.mean()))
+            found["salient"] = logit(self.fsm @ like / count)
         return np.stack([found[name] for name in names], axis=1)
-
-    def within(self, first: int, last: int) -> Nodes | None:
-        """Returns the same for preview frames first to last alone, or None if none of them was recognised."""
-        inside = (self.chosen >= first) & (self.chosen <= last)
-        if not inside.any():
-            return None
-        weights = np.maximum(self.weights[inside], 1e-9)  # next to another frame one can weigh nothing
-        preview = None if self.preview is None else self.preview[first : last + 1]
-        fsm = None if self.fsm is None else self.fsm[inside]
-        return Nodes(self.rows, self.sums[inside], weights / weights.sum(), self.chosen[inside] - first, preview, fsm)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,21 +95,24 @@ class Judge:
         chosen: np.ndarray,
         preview: np.ndarray | None = None,
         fsm: np.ndarray | None = None,
+        features: np.ndarray | None = None,
+        *,
+        least: int = 0,
     ) -> Present:
-        """Returns the nodes of a video and how likely each is.
+        """Returns the nodes of a video and how likely each is, the `least` best tags of the vocabulary among them.
 
         scores (K, C) and saliency (K,) of the recognised frames, which are the preview frames `chosen` (K,);
-        `preview` (T, C) are the preview network's scores, `fsm` (T,) the sampler's; None if they did not look.
+        `preview` (T, C) are the preview network's scores, `features` (T, D) its features, `fsm` (T,) the sampler's
+        scores; None if they did not look.
         """
-        members = self.hierarchy.members
-        if self.independent:
-            sums = np.stack([scores[:, below].max(1) for below in members], axis=1)
-        else:
-            sums = scores @ members.T.astype(np.float32)
-        rows = np.flatnonzero(sums.max(0) >= LEAST_SUM)
-        seen = preview @ members[rows].T.astype(np.float32) if preview is not None and self.previews else None
+        sums = self.hierarchy.sums(scores, np.arange(len(self.ids)), highest=self.independent)
+        weights = frame_weights(scores, saliency)
+        best = np.argsort(-(weights @ scores), kind="stable")[:least]  # so that a run has the tags that it is asked for
+        rows = np.union1d(np.flatnonzero(sums.max(0) >= LEAST_SUM), best)
+        seen = self.hierarchy.sums(preview, rows) if preview is not None and self.previews else None
         fsm = None if fsm is None else fsm[chosen]
-        nodes = Nodes(rows, sums[:, rows], frame_weights(scores, saliency), chosen, seen, fsm)
+        like = likeness(features, chosen) if features is not None else None
+        nodes = Nodes(rows, sums[:, rows], weights, chosen, like, seen, fsm)
         return Present(nodes, self.probabilities(nodes))
 
     def probabilities(self, nodes: Nodes) -> np.ndarray | None:
@@ -122,21 +122,15 @@ class Judge:
         found = self.calibration.probabilities(
             nodes.signs(self.hierarchy, self.calibration.signs), [self.ids[row] for row in nodes.rows]
         )
+        found *= np.minimum(1, nodes.sums.max(0) / LEAST_SEEN)
         over = self.hierarchy.over[np.ix_(nodes.rows, nodes.rows)]
         return np.maximum(found, np.where(over, found[:, None], 0).max(0, initial=0))
-
-    def within(self, nodes: Nodes, first: int, last: int, n: int) -> float:
-        """Returns the probability of the n-th node from preview frames first to last alone; 0 if it is not known."""
-        part = nodes.within(first, last)
-        found = self.probabilities(part) if part else None
-        return 0.0 if found is None else float(found[n])
 
     def certain(self, present: Present, precision: float) -> list[int]:
         """Returns positions (in 0..n-1) of the most specific nodes that reach the precision, the likeliest first."""
         if present.probabilities is None or not precision:
             return []
-        seen = present.nodes.sums.max(0) >= LEAST_SEEN
-        reach = np.flatnonzero((present.probabilities >= precision) & seen)
+        reach = np.flatnonzero(present.probabilities >= precision)
         rows = present.nodes.rows[reach]
         specific = reach[~self.hierarchy.over[np.ix_(rows, rows)].any(0)]
         order = np.lexsort((-present.scores[specific], -present.probabilities[specific]))

@@ -18,6 +18,8 @@ LEAST_SALIENCY = 0.1
 """Saliencies below this count as equal: such a frame is not salient, and smaller values say nothing about its tags."""
 SAMENESS_COST = 0.1
 """Share of its saliency that a frame loses if it looks exactly like a chosen frame."""
+LIKENESS_POWER = 4
+"""How sharply `likeness` falls with the correlation of two frames' features."""
 SURENESS = 3
 """Exponent of a frame's highest score in its weight. At 3, one frame scored 0.7 outweighs three scored 0.4."""
 
@@ -31,7 +33,7 @@ def spread(saliency: np.ndarray, pts_s: np.ndarray, k: int, features: np.ndarray
     all chosen frames comes next, the earlier one in a tie. So the choice from a clip of one scene is spread over the
     clip. The first n indices are the choice for k = n.
     """
-    unit = None if features is None else _unit(features)
+    unit = None if features is None else unit_rows(features)
     saliency, count = saliency.astype(np.float64), len(saliency)
     likeness, apart_s, taken = np.zeros(count), np.full(count, np.inf), np.zeros(count, bool)
     chosen = [int(saliency.argmax())]
@@ -48,10 +50,16 @@ def spread(saliency: np.ndarray, pts_s: np.ndarray, k: int, features: np.ndarray
     return np.array(chosen)
 
 
-def _unit(features: np.ndarray) -> np.ndarray:
+def unit_rows(features: np.ndarray) -> np.ndarray:
     """(T, D) -> (T, D) of mean 0 and length 1, so that the dot product of two rows is their correlation."""
     centred = features.astype(np.float32) - features.mean(1, dtype=np.float32, keepdims=True)
     return np.asarray(centred / np.maximum(np.linalg.norm(centred, axis=1, keepdims=True), 1e-6))
+
+
+def likeness(features: np.ndarray, frames: np.ndarray) -> np.ndarray:
+    """Returns how much each of T frames looks like each of `frames` (K,): (T, K) in [0, 1]. features (T, D)."""
+    unit = unit_rows(features)
+    return np.asarray(np.clip(unit @ unit[frames].T, 0, 1) ** LIKENESS_POWER)
 
 
 def confidence(logits: np.ndarray) -> np.ndarray:

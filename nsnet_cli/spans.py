@@ -2,38 +2,66 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
-HIGH, LOW = 0.5, 0.25
-"""Shares of the node's level in recognised frames. A stretch goes on above LOW; HIGH on both sides bridges a frame."""
+from nsnet_cli.selection import likeness
+
+HIGH, LOW = 0.8, 0.25
+"""Shares of the node's level in recognised frames: a stretch begins above HIGH, and goes on while above LOW."""
+BRIDGE_S = 1.0
+"""A shorter gap between two stretches ends nothing."""
 
 
-def stretches(series: np.ndarray, anchors: np.ndarray) -> list[tuple[int, int]]:
-    """Returns the first and last frame of each stretch, in order of time.
+def seen(features: np.ndarray, anchors: np.ndarray, preview: np.ndarray | None = None) -> np.ndarray:
+    """Returns how strongly a node is seen in each preview frame, (T,) in [0, 1].
 
-    `series` (T,) is how strongly the node is seen in each preview frame; `anchors` are the frames where the recogniser
-    saw it. A stretch begins at an anchor, and goes on in both directions while the series stays above LOW times the
-    anchors' level. A single frame below it ends nothing if the next one is above HIGH times the level.
+    features (T, D) are the preview network's; a frame is like the most alike of `anchors`, the frames where the
+    recogniser saw the node. `preview` (T,) are the preview network's sums for the node: likeness alone would follow a
+    scene out of which a thing has gone. None: it has other classes.
     """
-    if not len(anchors):
-        return []
-    level = float(np.median(series[anchors]))
-    inside = series >= LOW * level
-    strong = series >= HIGH * level
-    gap = ~inside[1:-1] & strong[:-2] & strong[2:]
-    inside[1:-1] |= gap
-    inside[anchors] = True
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], inside, [False]]).astype(np.int8)))
-    runs = [(int(first), int(last) - 1) for first, last in edges.reshape(-1, 2)]
-    return [(first, last) for first, last in runs if ((anchors >= first) & (anchors <= last)).any()]
+    like = likeness(features, anchors).max(1)
+    return like if preview is None else np.sqrt(like * preview)
 
 
-def times(stretch: tuple[int, int], pts_s: np.ndarray, duration_s: float) -> tuple[float, float]:
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Preview frames first to last, and how strongly the node is seen there at most, as a share of its level."""
+
+    first: int
+    last: int
+    share: float
+
+
+def stretches(series: np.ndarray, anchors: np.ndarray, pts_s: np.ndarray) -> list[Stretch]:
+    """Returns when a node is seen, in order of time.
+
+    `series` (T,) is how strongly it is seen at pts_s (T,); `anchors` are the frames where the recogniser saw it, at
+    least one. Their median is the node's level. A stretch holds an anchor or a frame above HIGH times the level.
+    """
+    level = max(float(np.median(series[anchors])), 1e-9)
+    inside, strong = series >= LOW * level, series >= HIGH * level
+    inside[anchors] = strong[anchors] = True
+    runs: list[tuple[int, int]] = []
+    for frame in np.flatnonzero(inside).tolist():
+        if runs and (frame == runs[-1][1] + 1 or pts_s[frame] - pts_s[runs[-1][1]] <= BRIDGE_S):
+            runs[-1] = (runs[-1][0], frame)
+        else:
+            runs.append((frame, frame))
+    return [
+        Stretch(first, last, min(1.0, float(series[first : last + 1].max()) / level))
+        for first, last in runs
+        if strong[first : last + 1].any()
+    ]
+
+
+def times(stretch: Stretch, pts_s: np.ndarray, duration_s: float) -> tuple[float, float]:
     """Returns start and end in seconds: half way to the frames outside, or the video's own start and end.
 
     pts_s (T,) ascending. The end is never before the last frame.
     """
-    first, last = stretch
+    first, last = stretch.first, stretch.last
     start = 0.0 if first == 0 else (pts_s[first - 1] + pts_s[first]) / 2
     end = max(duration_s, pts_s[-1]) if last == len(pts_s) - 1 else (pts_s[last] + pts_s[last + 1]) / 2
     return float(start), float(end)

@@ -199,8 +199,6 @@ class VideoResult:
     duration_s: float | None = None
     tags: tuple[Tag, ...] = ()
     """At most top-k: the certain ones by probability, none beside one that stands over it; then guesses by score."""
-    perhaps: Tag | None = None
-    """Where no tag is certain: the most specific that is more likely right than wrong, if there is one."""
     salient_frames: tuple[SalientFrame, ...] = ()
     sampling: SamplingInfo | None = None
     model: ModelInfo | None = None
@@ -212,6 +210,10 @@ class VideoResult:
     info: VideoInfo | None = None
     jpegs: tuple[bytes, ...] = field(default=(), repr=False)
     """The uncropped preview frames as JPEG, in the order of `frames`; empty unless requested."""
+    perhaps: Tag | None = None
+    """Where no tag is certain: the most specific that is more likely right than wrong, if there is one."""
+    precision: float | None = None
+    """What the run asked of certain tags; 0: guesses only. None: nothing was calibrated, so no tag is certain."""
 
     @classmethod
     def failed(cls, path: str, kind: str, message: str, model: ModelInfo | None = None) -> VideoResult:

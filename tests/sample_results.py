@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from PIL import Image, ImageDraw
 
@@ -22,6 +23,7 @@ from nsnet_cli.types import (
     ModelInfo,
     SalientFrame,
     SamplingInfo,
+    Span,
     Tag,
     Timings,
     VideoResult,
@@ -48,8 +50,12 @@ def sample(
     tags: tuple[tuple[str, float], ...] = (("tabby", 0.83), ("tiger cat", 0.07)),
     jpegs: bool = True,
     size: tuple[int, int] = (320, 180),
+    certain: int = 1,
 ) -> VideoResult:
-    """A video with one salient stretch of about 4 s around `peak_s`; the four frames nearest to it are chosen."""
+    """A video with one salient stretch of about 4 s around `peak_s`; the four frames nearest to it are chosen.
+
+    The first `certain` tags are certain and seen while the video is salient; the others are guesses.
+    """
     times = [(i + 0.5) * duration_s / count for i in range(count)]
     saliency = [0.03 + 0.95 * math.exp(-(((t - peak_s) / 2) ** 2)) for t in times]
     best = set(sorted(range(count), key=lambda i: -saliency[i])[:4])
@@ -59,20 +65,43 @@ def sample(
     )
     chosen = [f for f in frames if f.chosen]
     evidence = tuple(Evidence(f.pts_s, f.saliency, 0.9 - 0.01 * k) for k, f in enumerate(chosen[:3]))
+    step_s = duration_s / count
+    span = Span(max(chosen[0].pts_s - step_s / 2, 0.0), min(chosen[-1].pts_s + step_s / 2, duration_s), 0.95)
+
+    def tag(i: int, name: str, score: float) -> Tag:
+        if i >= certain:
+            return Tag(f"n{i:08d}", name, score, evidence, score, parents=("cat", "mammal", "animal"))
+        return Tag(f"n{i:08d}", name, score, evidence, 0.95, True, ("cat", "mammal", "animal"), (span,))
+
     return VideoResult(
         path=path,
         status="ok",
         duration_s=duration_s,
-        tags=tuple(Tag(f"n{i:08d}", name, score, evidence) for i, (name, score) in enumerate(tags)),
+        tags=tuple(tag(i, *named) for i, named in enumerate(tags)),
         salient_frames=tuple(SalientFrame(f.pts_s, f.saliency) for f in chosen),
-        sampling=SamplingInfo("nsnet", "keys+fill", count, len(chosen)),
+        sampling=SamplingInfo("nsnet", "keys+fill", count, len(chosen), interval_s=step_s if count > 1 else None),
         model=ModelInfo("imagenet-lite", "0123456789abcdef"),
         cost=Cost(count, 0, 7.4, 26.1),
         timings=Timings(0.21, 0.06, 0.01, 0.04, 0.33),
         frames=frames,
         info=VideoInfo(path, "mov,mp4", "h264", 640, 360, 0, duration_s, 25.0, 5),
         jpegs=tuple(jpeg(i, size) for i in range(count)) if jpegs else (),
+        precision=0.8,
     )
+
+
+def uncertain(path: str = "clips/street.mp4", perhaps: str | None = "wheeled vehicle", **options: Any) -> VideoResult:
+    """Nothing is certain: a likely guess, one that is not worth showing, and what is perhaps there."""
+    result = sample(path, tags=(("mountain bike", 0.4), ("tabby", 0.1)), certain=0, **options)
+    over = Tag("n04576211", perhaps, 0.6, result.tags[0].evidence, 0.6) if perhaps else None
+    return replace(result, perhaps=over)
+
+
+def uncalibrated(path: str = "clips/own.mp4", **options: Any) -> VideoResult:
+    """As from a checkpoint without a calibration, or from version 0.1: scores only."""
+    result = sample(path, certain=0, **options)
+    tags = tuple(Tag(tag.id, tag.name, tag.score, tag.evidence) for tag in result.tags)
+    return replace(result, tags=tags, precision=None)
 
 
 def unscored(path: str = "clip.mp4") -> VideoResult:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sample_results import NASTY, failure, sample, unscored, write_report
+from sample_results import NASTY, failure, sample, uncalibrated, uncertain, unscored, write_report
 
 from nsnet_cli.outputs.page import write_page
 from nsnet_cli.outputs.vtt import to_vtt
@@ -175,8 +175,12 @@ def test_the_keyboard_is_enough(chrome: Any, page: Path) -> None:
     press(Keys.SPACE)
     browser.wait("document.getElementById('video').paused")
     press(Keys.TAB)
-    assert browser.js("return document.activeElement.className") == "time", "then the tags' evidence"
+    assert browser.js("return document.activeElement.textContent") == "0:08-0:12", "then when the tags are seen"
     assert not browser.find("#peek").is_displayed()
+    press(Keys.ENTER)
+    browser.wait("Math.abs(document.getElementById('video').currentTime - 8.0) < 0.1")
+    press(Keys.TAB)
+    assert browser.js("return document.activeElement.textContent") == "0:08.5 0.90", "then their evidence"
     press(Keys.ENTER)
     browser.wait("Math.abs(document.getElementById('video').currentTime - 8.5) < 0.1")
     browser.assert_quiet()
@@ -213,13 +217,15 @@ def test_page_of_a_video_that_moved_away(chrome: Any, tmp_path: Path) -> None:
     assert browser.find("#peek").is_displayed()
 
 
-@pytest.mark.parametrize("name", ["unscored", "failure", "bare", "nasty"])
+@pytest.mark.parametrize("name", ["unscored", "failure", "bare", "nasty", "uncertain", "uncalibrated"])
 def test_odd_results_load_too(chrome: Any, cat_video: Path, tmp_path: Path, name: str) -> None:
     result = {
         "unscored": unscored(str(cat_video)),
         "failure": failure(str(cat_video)),
         "bare": replace(sample(str(cat_video), jpegs=False), tags=(), info=None, cost=None, timings=None),
         "nasty": sample(str(cat_video), tags=((NASTY, 0.9),)),
+        "uncertain": uncertain(str(cat_video)),
+        "uncalibrated": uncalibrated(str(cat_video)),
     }[name]
     write_page(result, tmp_path / "page.html")
     browser = Browser(chrome, tmp_path / "page.html", PHONE)
@@ -237,9 +243,9 @@ VIDEOS = 2000
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory, cat_video: Path) -> Path:
-    """2,000 videos, every tenth failed, every seventh a zebra; scores and saliency all different."""
+    """2,000 videos, every tenth failed, every seventh a zebra; probabilities and saliency all different."""
     folder = tmp_path_factory.mktemp("report")
-    base = sample(count=4)
+    base = sample(count=4, certain=2)
 
     def results() -> Iterator[Any]:
         for i in range(VIDEOS):
@@ -248,9 +254,8 @@ def report(tmp_path_factory: pytest.TempPathFactory, cat_video: Path) -> Path:
                 yield failure(path)
                 continue
             names = ("zebra" if i % 7 == 0 else "horse", "<b>odd & even</b>" if i % 2 else "grass")
-            tags = tuple(
-                replace(t, name=n, score=(i + 1) / (VIDEOS + 1)) for t, n in zip(base.tags, names, strict=True)
-            )
+            sure = (i + 1) / (VIDEOS + 1)
+            tags = tuple(replace(t, name=n, probability=sure) for t, n in zip(base.tags, names, strict=True))
             frames = tuple(replace(f, saliency=((i * 7919) % VIDEOS) / VIDEOS) for f in base.frames)
             yield replace(base, path=path, tags=tags, frames=frames, jpegs=base.jpegs if i < 200 else ())
 
@@ -315,6 +320,29 @@ def test_report_sorts(chrome: Any, report: Path) -> None:
     browser.assert_quiet()
 
 
+def test_report_of_certain_tags_guesses_and_scores(chrome: Any, tmp_path: Path) -> None:
+    write_report(tmp_path, [sample("a.mp4"), uncertain("b.mp4"), uncertain("c.mp4", None), uncalibrated("d.mp4")])
+    browser = Browser(chrome, tmp_path / "index.html", PHONE)
+    shown = browser.js("return [...document.querySelectorAll('.card')].map(c => c.innerText.split(/\\n+/).slice(2))")
+    assert shown == [
+        ["tabby 95 % 0:08-0:12"],
+        ["nothing certain; perhaps a wheeled vehicle", "mountain bike? 40 %"],
+        ["nothing certain", "mountain bike? 40 %"],
+        ["tabby 0.83", "tiger cat 0.07"],
+    ]
+    chips = "return [...document.querySelectorAll('.chip')].map(c => c.innerText)"
+    assert browser.js(chips) == ["tabby 2"], "of certain tags only; how many cards it leaves"
+    browser.find(".chip").click()
+    assert names(chrome) == ["a.mp4", "d.mp4"]
+    browser.find(".chip").click()
+    for words, found in (("mammal", ["a.mp4"]), ("vehicle", ["b.mp4"]), ("nothing certain", ["b.mp4", "c.mp4"])):
+        browser.find("#find").clear()
+        browser.find("#find").send_keys(words)
+        assert names(chrome) == found
+    browser.assert_fits()
+    browser.assert_quiet()
+
+
 def test_report_is_quick_and_grows_on_scrolling(chrome: Any, report: Path) -> None:
     browser = Browser(chrome, report)
     filter_and_sort = """
@@ -353,7 +381,7 @@ def test_report_links_to_the_most_salient_moment(chrome: Any, tmp_path: Path, ca
 
 def test_chromium_reads_the_cues(chrome: Any, tmp_path: Path) -> None:
     """The browser's own WebVTT parser, on names that try to break out."""
-    result = sample(tags=((NASTY, 0.9), ("tabby", 0.5)))
+    result = sample(tags=((NASTY, 0.9), ("tabby", 0.5)), certain=2)
     cues = f"data:text/vtt;base64,{base64.b64encode(to_vtt(result).encode()).decode()}"
     (tmp_path / "track.html").write_text(
         f'<!doctype html><link rel="icon" href="data:,"><video><track default src="{cues}"></video>'
@@ -365,6 +393,6 @@ def test_chromium_reads_the_cues(chrome: Any, tmp_path: Path) -> None:
         """const cues = [...document.querySelector('track').track.cues];
         return cues.map(c => [c.startTime, c.endTime, c.getCueAsHTML().textContent]);"""
     )
-    assert [(start, end) for start, end, _ in read] == [(8.0, 11.0), (8.0, 11.0)]
-    assert read[0][2].startswith("a<b>&\"'|]]> --> </script>") and read[1][2] == "tabby (0.50)"
+    assert [(start, end) for start, end, _ in read] == [(8.0, 12.0), (8.0, 12.0)]
+    assert read[0][2].startswith("a<b>&\"'|]]> --> </script>") and read[1][2] == "tabby (95 %)"
     browser.assert_quiet()

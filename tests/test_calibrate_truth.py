@@ -64,6 +64,7 @@ def test_label_files_are_read_too_with_their_source(tmp_path: Path) -> None:
         ("right\ncat\n", ["no column path"]),
         ("path,right\n,cat\n", ["line 2", "the path is empty"]),
         ("path,right\na.mp4,cat,dog\n", ["line 2", "'dog' has no column"]),
+        ("path,right,weight\na.mp4,cat,2\n", ["line 2", "weight '2'"]),
         ("path,right\nnone.mp4,cat\n", ["none of the 1 videos"]),
         ("path,right\n", ["header but no rows"]),
         ("path,right,part\na.mp4,cat,test\n", ["no row with part 'calibration'", "its parts: test"]),
@@ -88,7 +89,7 @@ def test_the_projects_own_file_is_read() -> None:
     path = ROOT / "benchmarks" / "real_footage.csv"
     with pytest.raises(NoInputError, match="none of the"):
         read_judged(path, root=Path("/nowhere"))
-    rows = list(csv.DictReader(line for line in path.read_text().splitlines() if not line.startswith("#")))
+    rows = list(csv.DictReader(line for line in path.read_text("utf-8").splitlines() if not line.startswith("#")))
     videos = [LabelledVideo(Path(row["path"]), tuple(filter(None, row["right"].split(";"))), "it") for row in rows]
     assert len(truths(videos, Hierarchy(load_vocabulary("imagenet-1k")))) == len(rows) > 150
 
@@ -101,9 +102,9 @@ def test_names_and_ids_become_nodes(heard: pytest.LogCaptureFixture) -> None:
     dog = next(node.id for node in hierarchy.nodes if node.name == "dog")
     videos = [
         LabelledVideo(Path("a.mp4"), ("Dog", "n02124075"), "line 2", source="yard", unjudged=("N02124075",)),
-        LabelledVideo(Path("b.mp4"), ("n99999999",), "line 3"),
+        LabelledVideo(Path("b.mp4"), ("n99999999",), "line 3", weight=0.5),
     ]
-    first, second = truths(videos, hierarchy, 0.5)
+    first, second = truths(videos, hierarchy)
     assert first.right == {dog, "n02124075"} and first.unjudged == {"n02124075"} and first.source == "yard"
     assert second.right == frozenset() and second.source == "b.mp4" and second.weight == 0.5
     assert "1 WordNet ids, such as n99999999" in heard.text

@@ -21,7 +21,7 @@ import pytest
 import sample_results
 
 from nsnet_cli import errors
-from nsnet_cli.outputs import csvrows, index, jsonlines, page, vtt, xmp
+from nsnet_cli.outputs import csvrows, index, jsonlines, page, shown, vtt, xmp
 from nsnet_cli.outputs.files import FileOutputs
 from nsnet_cli.types import Source, VideoResult
 
@@ -85,11 +85,13 @@ def values(*objects: Any) -> Values:
 
 
 def results() -> list[VideoResult]:
-    """Made by hand: a whole one, one that a budget ended, one of a policy that scores nothing, one that failed."""
+    """Made by hand: a whole one, one that a budget ended, ones without anything certain, one that failed, and more."""
     whole = sample_results.sample()
     assert whole.sampling is not None
     settled = replace(whole, sampling=replace(whole.sampling, stopped="settled"))
-    return [whole, settled, sample_results.unscored(), sample_results.failure()]
+    alone = replace(whole, sampling=replace(whole.sampling, interval_s=None))
+    unsure = [sample_results.uncertain(), sample_results.uncalibrated()]
+    return [whole, settled, alone, *unsure, sample_results.unscored(), sample_results.failure()]
 
 
 def kept() -> Values:
@@ -160,6 +162,8 @@ FIELDS: dict[str, Callable[[], Values]] = {
 
 
 def check_fields(heading: str, found: Values) -> None:
+    versions = [row[3] for row in rows("output", heading) if row[0] == "`schema_version`"]
+    assert versions == [str(version) for version in found.get("schema_version", [])[:1]]
     documented = {row[0].strip("`"): row[1] for row in rows("output", heading)}
     free = {path.removesuffix("*") for path in documented if path.endswith(".*")}
     real: Values = {}
@@ -222,6 +226,7 @@ def test_the_columns_of_csv() -> None:
     from nsnet_cli.evaluation.show import csv_text
 
     assert named("output", "tag --format csv") == columns(csvrows.CsvRows().head())
+    assert named("output", "tag --format csv-spans") == columns(csvrows.SpanRows().head())
     assert named("output", "explain --csv") == columns(frames_csv(results()[0]))
     assert named("output", "evaluate --csv") == columns(csv_text(evaluated()))
 
@@ -262,9 +267,11 @@ def test_the_names_in_xmp() -> None:
 def test_what_is_said_of_cues() -> None:
     text = (DOCS / "output.md").read_text(encoding="utf-8")
     cues = vtt.to_vtt(results()[0])
-    assert re.search(r"^\d\d:\d\d:\d\d\.\d{3} --> \S+\ntabby \(0\.83\)$", cues, re.M)
+    assert (
+        re.search(r"^\d\d:\d\d:\d\d\.\d{3} --> \S+\ntabby \(95 %\)$", cues, re.M) and "as in `espresso (95 %)`" in text
+    )
     assert "`NOTE written by nsnet`" in text and "NOTE written by nsnet" in cues
-    assert f"Tags under {vtt.LEAST_KEYWORD_SCORE} are left out" in " ".join(text.split())
+    assert f"whose probability is at least {shown.LEAST_GUESS:.0%}".replace("%", " %") in " ".join(text.split())
 
 
 # ---- docs/errors.md --------------------------------------------------------------------------------------------------

@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from nsnet_cli.types import SCHEMA_VERSION
+
 FAST = ["--preview", "24"]
 
 
@@ -33,7 +35,7 @@ def test_json_png_and_html_in_one_go(nsnet: Run, cat_video: Path, tmp_path: Path
     done = nsnet("explain", cat_video, *FAST, "--json", "--png", "out/plot.png", "--html", "out/page.html")
     assert done.returncode == 0, done.stderr
     row = json.loads(done.stdout)
-    assert row["status"] == "ok" and row["schema_version"] == 1 and len(row["tags"]) == 5
+    assert row["status"] == "ok" and row["schema_version"] == SCHEMA_VERSION and len(row["tags"]) == 5
     assert list(row["frames"][0]) == ["pts_s", "fsm", "vgm", "saliency", "confidence", "chosen", "tag"]
     chosen = [f["pts_s"] for f in row["frames"] if f["chosen"]]
     assert chosen == [f["pts_s"] for f in row["salient_frames"]] and len(chosen) == 4

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import html
 import json
 import os
 import re
@@ -12,7 +13,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from sample_results import NASTY, failure, sample, unscored, write_report
+from sample_results import NASTY, failure, sample, uncalibrated, uncertain, unscored, write_report
 
 from nsnet_cli.errors import OutputError
 from nsnet_cli.outputs.index import ReportWriter, read_records
@@ -90,6 +91,32 @@ def test_nasty_names_stay_text(tmp_path: Path) -> None:
     assert "\u202e" not in records[0]["name"] and records[0]["tags"][0][0].startswith('a<b>&"')
 
 
+def words(text: str) -> str:
+    """The text of a page, without its tags, styles and scripts."""
+    body = re.sub(r"<(script|style|details).*?</\1>", " ", text, flags=re.S)
+    return " ".join(html.unescape(re.sub(r"<[^>]*>", " ", body)).split())
+
+
+def test_page_tells_certain_tags_from_guesses() -> None:
+    text = to_html(sample(), video_url=None)
+    assert "Tags tabby 95 % cat · mammal · animal 0:08-0:12 0:08.5 0.90" in words(text)
+    assert '<li class="guess">' in text and "tiger cat? 7 %" in words(text)
+    assert 'data-time="8.0" aria-label="tabby from 0:08-0:12, 95 %: go there"' in text
+    (bar,) = re.findall(r'<svg class="lane seen".*?</svg>', text, re.S)
+    assert re.findall(r"<rect[^>]*>", bar) == ['<rect x="26.67%" width="13.33%" height="100%"/>']
+    assert "tabby 95 % Saliency" in words(text), "the bar is above the curve"
+
+
+def test_page_says_where_nothing_is_certain() -> None:
+    text = to_html(uncertain(), video_url=None)
+    assert "Tags Nothing certain; perhaps a wheeled vehicle. mountain bike? 40 %" in words(text)
+    assert text.count('<li class="guess">') == 2 and "lane seen" not in text
+    assert "Nothing certain." in words(to_html(replace(uncertain(), tags=(), perhaps=None), video_url=None))
+    scores = to_html(uncalibrated(), video_url=None)
+    assert "Tags tabby 0.83 0:08.5 0.90" in words(scores) and 'class="guess"' not in scores
+    assert "No tag reached the threshold." in words(to_html(replace(uncalibrated(), tags=()), video_url=None))
+
+
 def test_pages_of_odd_results() -> None:
     for result in (sample(jpegs=False), unscored(), failure(), replace(sample(), frames=(), jpegs=()), sample(count=1)):
         text = to_html(result, video_url=None)
@@ -119,6 +146,18 @@ def test_report_has_a_row_per_video_and_posters(tmp_path: Path) -> None:
     assert poster == marked(sample().jpegs[9], Path(a["poster"]).stem), "the most salient frame"
     assert b["poster"] is None and b["curve"] and c["error"][0] == "truncated" and c["curve"] is None
     assert a["at_s"] == pytest.approx(9.5) and a["mass"] == pytest.approx(0.146, abs=0.01) and len(a["dots"]) == 4
+
+
+def test_report_tells_certain_tags_from_guesses(tmp_path: Path) -> None:
+    old = replace(uncalibrated("v/c.mp4"), frames=(), jpegs=())
+    write_report(tmp_path, [sample("v/a.mp4", jpegs=False), uncertain("v/b.mp4", jpegs=False), old, failure("v/d.mp4")])
+    shown = [(r["tags"], r["nothing"], r["best"], r["parents"]) for r in read_records(tmp_path / "index.html")]
+    assert shown == [
+        ([["tabby", 0.83, "95 %", "certain", "0:08-0:12"]], None, 0.95, ["animal", "cat", "mammal"]),
+        ([["mountain bike", 0.4, "40 %", "guess", ""]], "nothing certain; perhaps a wheeled vehicle", 0.6, []),
+        ([["tabby", 0.83, "0.83", "score", ""], ["tiger cat", 0.07, "0.07", "score", ""]], None, 0.83, []),
+        ([], None, None, []),
+    ]
 
 
 def test_a_finished_video_keeps_its_poster_on_the_next_run(tmp_path: Path) -> None:

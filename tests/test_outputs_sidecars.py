@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import re
+import shutil
+import subprocess
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -14,11 +17,11 @@ from xml.etree import ElementTree as ET
 import numpy as np
 import pytest
 from PIL import Image
-from sample_results import NASTY, failure, sample, write_beside
+from sample_results import NASTY, failure, sample, uncalibrated, uncertain, write_beside
 
-from nsnet_cli.outputs.vtt import seen, sprite, to_vtt
+from nsnet_cli.outputs.vtt import sprite, to_vtt
 from nsnet_cli.outputs.xmp import NAMESPACES, to_xmp
-from nsnet_cli.types import Evidence, Tag, VideoResult
+from nsnet_cli.types import Span, Tag, VideoResult
 
 STAMP = r"(\d\d+):(\d\d):(\d\d)\.(\d{3})"
 
@@ -40,21 +43,25 @@ def parse_vtt(text: str) -> list[tuple[float, float, str]]:
     return cues
 
 
-def test_tag_cues_cover_the_frames_that_carried_the_tag() -> None:
-    result = sample(peak_s=10.0)
-    cues = parse_vtt(to_vtt(result))
-    assert cues == [(8.0, 11.0, "tabby (0.83)"), (8.0, 11.0, "tiger cat (0.07)")]
+def certain_tag(name: str, *spans: tuple[float, float, float]) -> Tag:
+    return Tag("n1", name, 0.7, (), 0.9, True, (), tuple(Span(*span) for span in spans))
 
 
-def test_cues_of_one_tag_never_overlap() -> None:
-    result = sample()
-    tag = Tag("n1", "cat", 0.5, tuple(Evidence(t, 1.0, 0.5) for t in (20.5, 3.5, 4.5, 20.5)))
-    assert seen(result, tag) == [(3.0, 5.0), (20.0, 21.0)]
-    assert seen(replace(result, frames=()), tag) == [(2.5, 5.5), (19.5, 21.5)]
+def test_a_cue_per_span_of_a_certain_tag() -> None:
+    tags = (certain_tag("cat", (0.0, 8.0, 0.95), (20.5, 24.0, 0.9)), certain_tag("dog", (6.0, 12.0, 0.85)))
+    guess = Tag("n2", "tabby", 0.6, (), 0.6)
+    cues = parse_vtt(to_vtt(replace(sample(), tags=(*tags, guess))))
+    assert cues == [(0.0, 8.0, "cat (95 %)"), (6.0, 12.0, "dog (85 %)"), (20.5, 24.0, "cat (90 %)")]
+
+
+def test_no_cue_is_empty() -> None:
+    spans = [(t, t, 0.9) for t in (0.0, 0.0005, 0.0015, 0.0025, 7.1)]
+    cues = parse_vtt(to_vtt(replace(sample(), tags=(certain_tag("cat", *spans),))))
+    assert len(cues) == 5, "the parser checks that each ends after it begins"
 
 
 def test_long_videos_have_hours() -> None:
-    tag = Tag("n1", "cat", 0.5, (Evidence(399_000.0, 1.0, 0.5),))
+    tag = certain_tag("cat", (398_000.0, 400_000.0, 0.9))
     assert parse_vtt(to_vtt(replace(sample(duration_s=400_000.0), tags=(tag,))))[-1][1] == pytest.approx(400_000.0)
 
 
@@ -92,7 +99,7 @@ def test_portrait_frames_keep_their_shape() -> None:
 
 
 def test_nasty_tag_names_stay_text(tmp_path: Path) -> None:
-    result = sample(NASTY, tags=((NASTY, 0.9), ("two\nlines", 0.5)))
+    result = sample(NASTY, tags=((NASTY, 0.9), ("two\nlines", 0.5)), certain=2)
     payload = parse_vtt(to_vtt(result))[0][2]
     assert "<" not in payload and "&lt;" in payload
     if os.name == "posix":
@@ -111,12 +118,35 @@ def keywords(text: str) -> tuple[list[str], list[str]]:
 
 
 def test_xmp_holds_keywords_best_first() -> None:
-    assert keywords(to_xmp(sample())) == (["tabby", "tiger cat"], ["nsnet|tabby", "nsnet|tiger cat"])
+    assert keywords(to_xmp(sample(certain=2))) == (["tabby", "tiger cat"], ["nsnet|tabby", "nsnet|tiger cat"])
 
 
-def test_faint_guesses_do_not_become_keywords() -> None:
-    result = sample(tags=(("tabby", 0.8), ("hippopotamus", 0.004)))
-    assert "hippopotamus" not in to_xmp(result) + to_vtt(result)
+@pytest.mark.parametrize("result", [uncertain(), uncertain(perhaps=None), uncalibrated(), failure()])
+def test_guesses_become_neither_keywords_nor_cues(result: VideoResult) -> None:
+    assert keywords(to_xmp(result)) == ([], []) and parse_vtt(to_vtt(result)) == []
+    assert keywords(to_xmp(sample()))[0] == ["tabby"], "not the guess beside it"
+
+
+@pytest.mark.skipif(shutil.which("exiftool") is None, reason="needs exiftool (apt: libimage-exiftool-perl)")
+@pytest.mark.parametrize("result", [sample(certain=2), sample(), uncertain()])
+def test_exiftool_reads_the_keywords(result: VideoResult, tmp_path: Path) -> None:
+    names = [tag.name for tag in result.tags if tag.certain]
+    (sidecar,) = write_beside("xmp", result, tmp_path / "clip.mp4")
+    command = ["exiftool", "-json", "-struct", "-XMP:all", str(sidecar)]
+    (read,) = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
+    assert read.get("Subject", []) == names
+    assert read.get("HierarchicalSubject", []) == [f"nsnet|{name}" for name in names]
+
+
+@pytest.mark.skipif(shutil.which("ffprobe") is None, reason="needs ffprobe")
+@pytest.mark.parametrize("count", [2, 0])
+def test_ffprobe_reads_the_cues(count: int, tmp_path: Path) -> None:
+    result = sample(tags=(("a < b & c", 0.9), ("tabby", 0.8), ("cat", 0.5)), certain=count, jpegs=False)
+    (path,) = write_beside("vtt", result, tmp_path / "clip.mp4")
+    command = ["ffprobe", "-v", "error", "-show_packets", "-of", "json", str(path)]
+    ran = subprocess.run(command, capture_output=True, check=True)
+    read = [(float(p["pts_time"]), float(p["duration_time"])) for p in json.loads(ran.stdout)["packets"]]
+    assert read == [(8.0, 4.0)] * count and not ran.stderr
 
 
 def test_xmp_prefixes_are_the_usual_ones() -> None:
@@ -127,12 +157,7 @@ def test_xmp_prefixes_are_the_usual_ones() -> None:
 
 @pytest.mark.parametrize("name", [NASTY, "nul\x00bell\x07", "\ufffe\uffff", "lone \udc80", "漢字 & é", "a|b"])
 def test_xmp_takes_any_name(name: str) -> None:
-    subjects, hierarchy = keywords(to_xmp(sample(tags=((name, 0.9), (name, 0.1)))))
+    subjects, hierarchy = keywords(to_xmp(sample(tags=((name, 0.9), (name, 0.1)), certain=2)))
     assert len(subjects) == 1 and hierarchy[0].count("|") == 1
     if name.isprintable() and name != NASTY:
         assert subjects[0] == name
-
-
-def test_xmp_of_a_failed_video_is_empty_but_valid() -> None:
-    result: VideoResult = failure()
-    assert keywords(to_xmp(result)) == ([], [])

@@ -56,51 +56,51 @@ class Measured:
 
 
 def calibrate(
-    videos: Sequence[Examples], made: Sequence[Examples], judge: Judge, names: tuple[str, ...], labels: Sequence[str]
+    videos: Sequence[Examples], judge: Judge, names: tuple[str, ...], labels: Sequence[str]
 ) -> tuple[Calibration, Measured]:
-    """Returns the calibration that fits all these videos, and how well it does on `videos`, cross-validated by source.
+    """Returns the calibration that fits these videos, and how well it does on them, cross-validated by source.
 
     Args:
-        videos: Examples of real videos.
-        made: Examples of videos that are made, with a weight below one. Nothing is measured on them.
+        videos: Examples of videos. Nothing is measured on those with a weight below one, which were made.
         judge: What found what is present in them.
         names: The signs of the examples.
         labels: Where the truth is from, for people.
 
     Raises NoInputError if no tag that may be shown is right, or none is wrong.
     """
-    every = [*videos, *made]
-    right, nodes = sum(int(video.right.sum()) for video in every), sum(len(video.right) for video in every)
+    right, nodes = sum(int(video.right.sum()) for video in videos), sum(len(video.right) for video in videos)
     if right in (0, nodes):
         what = "right" if right == 0 else "wrong"
-        message = f"of the {nodes} tags that the checkpoint considers in {len(every)} videos, none is {what}"
+        message = f"of the {nodes} tags that the checkpoint considers in {len(videos)} videos, none is {what}"
         raise NoInputError(message, "give more videos, or look at the labels")
     with one_thread():
-        calibration = fit(every, names, judge.hierarchy)
-        folds = {fold_of(video.truth.source, FOLDS) for video in every}
-        held_out = cross_validated(every, names, judge.hierarchy, FOLDS)[: len(videos)] if len(folds) > 1 else []
-    measured = measure(videos, held_out, judge, made=len(made))
+        calibration = fit(videos, names, judge.hierarchy)
+        folds = {fold_of(video.truth.source, FOLDS) for video in videos}
+        held_out = cross_validated(videos, names, judge.hierarchy, FOLDS) if len(folds) > 1 else []
+    measured = measure(videos, held_out, judge)
     return replace(calibration, fitted_on={"labels": list(labels), **summary(measured)}), measured
 
 
-def measure(videos: Sequence[Examples], held_out: Sequence[Calibration], judge: Judge, made: int = 0) -> Measured:
-    """Measures each video with its own calibration. Without calibrations, nothing is measured but the videos."""
+def measure(videos: Sequence[Examples], held_out: Sequence[Calibration], judge: Judge) -> Measured:
+    """Measures each found video with its own calibration. Without calibrations, videos are only counted."""
+    found = [video for video in videos if video.truth.weight == 1]
     judges = {id(calibration): replace(judge, calibration=calibration) for calibration in held_out}
     seen = [
         (video, judges[id(calibration)], _present(judges[id(calibration)], video))
         for video, calibration in zip(videos, held_out, strict=False)
+        if video.truth.weight == 1
     ]
     likely, right = np.empty(0), np.empty(0, bool)
     if seen:
-        found = [(video, np.asarray(present.probabilities)) for video, _, present in seen]
-        likely = np.concatenate([probabilities[video.positions] for video, probabilities in found])
-        right = np.concatenate([video.right for video in videos])
+        each = [(video, np.asarray(present.probabilities)) for video, _, present in seen]
+        likely = np.concatenate([probabilities[video.positions] for video, probabilities in each])
+        right = np.concatenate([video.right for video in found])
     looked = likely > LOOKED_AT
     return Measured(
-        videos=len(videos),
-        sources=len({video.truth.source for video in videos}),
-        right_tags=sum(len(video.truth.right) for video in videos),
-        made=made,
+        videos=len(found),
+        sources=len({video.truth.source for video in found}),
+        right_tags=sum(len(video.truth.right) for video in found),
+        made=len(videos) - len(found),
         promises=tuple(_promise(precision, seen) for precision in PRECISIONS) if seen else (),
         calibration_error=expected_calibration_error(likely[looked], right[looked]) if looked.any() else None,
         bins=reliability(likely[looked], right[looked]),

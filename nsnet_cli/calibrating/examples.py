@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nsnet_cli.calibration import FRAME_SIGNS, PREVIEW_SIGNS, SAMPLER_SIGNS
+from nsnet_cli.calibration import FRAME_SIGNS, LIKENESS_SIGNS, PREVIEW_SIGNS, SAMPLER_SIGNS
 from nsnet_cli.hierarchy import Hierarchy
 from nsnet_cli.presence import Judge, Present
 
@@ -40,7 +40,7 @@ class Examples:
 
 def sign_names(judge: Judge, *, sampler: bool) -> tuple[str, ...]:
     """Returns the signs that are known for a checkpoint."""
-    return FRAME_SIGNS + SAMPLER_SIGNS * sampler + PREVIEW_SIGNS * judge.previews
+    return FRAME_SIGNS + LIKENESS_SIGNS + SAMPLER_SIGNS * sampler + PREVIEW_SIGNS * judge.previews
 
 
 def examples(judge: Judge, truth: Truth, present: Present, names: tuple[str, ...]) -> Examples:

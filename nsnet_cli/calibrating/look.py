@@ -31,4 +31,4 @@ def look(judge: Judge, found: VideoFeatures, checkpoint: Checkpoint, engine: Eng
     else:
         scores = head.scores(found.recogniser.features[chosen], np.empty(0))
     preview = softmax(logits) if judge.previews else None
-    return judge.look(scores, saliency[chosen], chosen, preview, fsm)
+    return judge.look(scores, saliency[chosen], chosen, preview, fsm, features)

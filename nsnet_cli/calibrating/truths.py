@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 WORDNET_ID = re.compile(r"n\d{8}")
 
 
-def truths(videos: Sequence[LabelledVideo], hierarchy: Hierarchy, weight: float = 1.0) -> list[Truth]:
+def truths(videos: Sequence[LabelledVideo], hierarchy: Hierarchy) -> list[Truth]:
     """Returns the truth about each video. Labels are ids or names of nodes, in any case.
 
     Raises UsageError with line and label for a name that no node has, or that several have. An unknown WordNet id is
@@ -24,7 +24,7 @@ def truths(videos: Sequence[LabelledVideo], hierarchy: Hierarchy, weight: float 
     """
     known = _Names(hierarchy)
     found = [
-        Truth(str(v.path), v.source or str(v.path), known.ids(v.labels, v), known.ids(v.unjudged, v), weight)
+        Truth(str(v.path), v.source or str(v.path), known.ids(v.labels, v), known.ids(v.unjudged, v), v.weight)
         for v in videos
     ]
     if known.strangers:

@@ -23,27 +23,14 @@ if TYPE_CHECKING:
     from nsnet_cli.weights.checkpoint import Checkpoint
 
 app = new_app()
-MADE_WEIGHT = 0.25
 
 Labels = Annotated[
     list[Path],
     typer.Argument(
-        help="What is right in videos: a CSV with path,right[,unjudged][,source][,part], or what nsnet train takes.",
+        help="CSV with path,right[,unjudged][,weight][,source][,part], or what nsnet train takes.",
         metavar="LABELS...",
         show_default=False,
     ),
-]
-Made = Annotated[
-    list[Path] | None,
-    typer.Option(
-        "--made",
-        metavar="LABELS",
-        help="More labels, of videos that were made and not found, such as composites. They count less, and nothing is"
-        " measured on them. Can be given several times.",
-    ),
-]
-MadeWeight = Annotated[
-    float, typer.Option("--made-weight", metavar="X", min=0.01, max=1.0, help="How much a video of --made counts.")
 ]
 Root = Annotated[
     Path | None,
@@ -82,8 +69,6 @@ Plot = Annotated[
 @shared("checkpoint", "device", "decoder", "jobs", *TALKING)
 def calibrate(
     labels: Labels,
-    made: Made = None,
-    made_weight: MadeWeight = MADE_WEIGHT,
     root: Root = None,
     part: Part = None,
     output: Output = None,
@@ -108,9 +93,9 @@ def calibrate(
     console, row = shared.console(), resolve_checkpoint(shared.checkpoint)
     folder = calibrated_folder(shared.checkpoint, output)
     _check(row, folder)
-    found, more = (_read(sources, root, part, row, console) for sources in (labels, made or []))
+    found = _read(labels, root, part, row, console)
     settings = ReadSettings(row.preview_frames, shared.device, shared.decoder, shared.jobs)
-    calibration, measured = _fit(found, more, made_weight, row, settings, console)
+    calibration, measured = _fit(found, row, settings, console)
     command = shlex.join(["nsnet", *sys.argv[1:]])
     _write(row, calibration, measured, folder, command)
     if json:
@@ -144,15 +129,11 @@ def _check(row: Checkpoint, folder: Path) -> None:
         raise OutputError(f"{folder} is there and is not a checkpoint of nsnet", "give another folder with -o")
 
 
-def _read(
-    sources: list[Path], root: Path | None, part: str | None, row: Checkpoint, console: Console
-) -> LabelSet | None:
-    """The labels of several files as one set, None for no file. Warns about missing videos."""
+def _read(sources: list[Path], root: Path | None, part: str | None, row: Checkpoint, console: Console) -> LabelSet:
+    """The labels of several files as one set. Warns about missing videos."""
     from nsnet_cli.cli.labelled import warn_of_missing
     from nsnet_cli.labelled.judged import read_judged, together
 
-    if not sources:
-        return None
     for source in sources:
         if str(row.training.get("data")) == str(source):
             console.warn(f"{row.name} was trained on {source}: its probabilities will be too high")
@@ -161,33 +142,19 @@ def _read(
     return found
 
 
-def _fit(
-    found: LabelSet | None,
-    made: LabelSet | None,
-    made_weight: float,
-    row: Checkpoint,
-    settings: ReadSettings,
-    console: Console,
-) -> tuple[Calibration, Measured]:
+def _fit(labels: LabelSet, row: Checkpoint, settings: ReadSettings, console: Console) -> tuple[Calibration, Measured]:
     """Reads the videos and fits. Names are checked before the first video is read."""
     from nsnet_cli.calibrating.calibrate import calibrate as fit
     from nsnet_cli.calibrating.examples import sign_names
     from nsnet_cli.calibrating.truths import truths
-    from nsnet_cli.labelled.judged import together
     from nsnet_cli.tagger import judge_of
 
-    assert found is not None
     judge = judge_of(row)
     names = sign_names(judge, sampler=row.sampler is not None)
-    every = together([found, made]) if made else found
-    told = truths(found.videos, judge.hierarchy)
-    told += truths(made.videos, judge.hierarchy, made_weight) if made else []
-    examples = _examples(every, told, judge, names, row, settings, console)
-    paths = {str(video.path) for video in found.videos}
-    real = [video for video in examples if video.truth.path in paths]
-    rest = [video for video in examples if video.truth.path not in paths]
-    sources = sorted({str(part.where).rpartition(" line ")[0] or part.where for part in every.videos})
-    return fit(real, rest, judge, names, sources)
+    told = truths(labels.videos, judge.hierarchy)
+    examples = _examples(labels, told, judge, names, row, settings, console)
+    sources = sorted({str(part.where).rpartition(" line ")[0] or part.where for part in labels.videos})
+    return fit(examples, judge, names, sources)
 
 
 def _examples(

@@ -1,10 +1,11 @@
 """What a person says about videos: the truth that `nsnet calibrate` learns from.
 
 A file with the columns `path,right` says which tags are right, in WordNet ids or names, several as `tag;tag`. It may
-have `unjudged` (tags that are neither right nor wrong), `source` and `part`. Lines that begin with # are comments.
-Everything else that `nsnet train` takes is read too: there a video's labels are right.
+have `unjudged` (tags that are neither right nor wrong), `weight`, `source` and `part`. Lines that begin with # are
+comments. Everything else that `nsnet train` takes is read too: there a video's labels are right.
 
 - right: the most specific tags that are right; what stands over them is right too. Empty: there is nothing to name.
+- weight: how much the video counts, at most 1. Below 1 it was made and not found: nothing is measured on it
 - source: what videos share, a recording for example. Without it every video is a source of its own.
 - part: a name for some of the rows, to read only these
 """
@@ -56,10 +57,23 @@ def read_judged(source: Path, *, root: Path | None = None, part: str | None = No
             where,
             source=shared_source(row),
             unjudged=split_labels(row.get("unjudged", ""), where),
+            weight=_weight(row.get("weight", ""), where),
         )
         for where, row in chosen
     ]
     return label_set(source, videos, f"{source} has a header but no rows")
+
+
+def _weight(text: str, where: str) -> float:
+    try:
+        weight = float(text) if text else 1.0
+    except ValueError:
+        weight = 0.0
+    if not 0 < weight <= 1:
+        raise UsageError(
+            f"{where}: the weight {text!r} is not between 0 and 1", "leave it empty for a video that counts"
+        )
+    return weight
 
 
 def _rows(source: Path) -> tuple[list[str], list[tuple[str, dict[str, str]]]]:

@@ -59,6 +59,8 @@ class LabelledVideo:
     """What the video shares with others: the recording, the place or the person. Empty: nothing is known."""
     unjudged: tuple[str, ...] = ()
     """Labels that are neither right nor wrong. All others are wrong."""
+    weight: float = 1.0
+    """How much it counts when probabilities are fitted: less than 1 for a video that was made, not found."""
 
 
 @dataclass(frozen=True, slots=True)

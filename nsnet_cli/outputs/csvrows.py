@@ -1,4 +1,6 @@
-"""Comma-separated values (RFC 4180, LF): one line per video, tags best first and separated by '; '.
+"""Comma-separated values (RFC 4180, LF): one line per video, or one line per span of a certain tag.
+
+A list, as of a video's tags, is separated by '; '. All lists of tags are in the order of `tags`.
 
 In all text, control characters and bytes that are not UTF-8 are escaped, so that a row is always one line. Text that a
 spreadsheet would take for a formula (it begins with = + - or @), or that begins with an apostrophe, gets an apostrophe
@@ -12,7 +14,7 @@ import csv
 import io
 
 from nsnet_cli.text import printable, spreadsheet_cell
-from nsnet_cli.types import VideoResult
+from nsnet_cli.types import Span, VideoResult
 
 COLUMNS = (
     "path",
@@ -30,12 +32,32 @@ COLUMNS = (
     "total_s",
     "error_kind",
     "error_message",
+    "precision",
+    "probabilities",
+    "certain",
+    "parents",
+    "spans",
+    "perhaps",
+    "perhaps_probability",
+)
+SPAN_COLUMNS = (
+    "path",
+    "tag",
+    "tag_id",
+    "start_s",
+    "end_s",
+    "probability",
+    "tag_probability",
+    "interval_s",
+    "duration_s",
 )
 SEPARATOR = "; "
+PARENT_SEPARATOR = " < "
+SPAN_SEPARATOR = " "
 
 
 class CsvRows:
-    """Head and rows as text."""
+    """Head and rows as text: one line per video."""
 
     def head(self) -> str:
         return _line(COLUMNS)
@@ -46,24 +68,74 @@ class CsvRows:
             (
                 _text(result.path),
                 result.status,
-                "" if result.duration_s is None else f"{result.duration_s:.3f}",
+                _time(result.duration_s),
                 _text(top.name) if top else "",
-                f"{top.score:.6g}" if top else "",
+                _number(top.score) if top else "",
                 SEPARATOR.join(_text(tag.name) for tag in result.tags),
-                SEPARATOR.join(f"{tag.score:.6g}" for tag in result.tags),
+                SEPARATOR.join(_number(tag.score) for tag in result.tags),
                 SEPARATOR.join(_text(tag.id) for tag in result.tags),
-                SEPARATOR.join(f"{frame.pts_s:.3f}" for frame in result.salient_frames),
+                SEPARATOR.join(_time(frame.pts_s) for frame in result.salient_frames),
                 result.sampling.policy if result.sampling else "",
                 _text(result.model.checkpoint) if result.model else "",
-                f"{result.cost.gflops:.6g}" if result.cost else "",
-                f"{result.timings.total_s:.3f}" if result.timings else "",
+                _number(result.cost.gflops) if result.cost else "",
+                _time(result.timings.total_s) if result.timings else "",
                 result.error.kind if result.error else "",
                 _text(result.error.message) if result.error else "",
+                _number(result.precision),
+                SEPARATOR.join(_number(tag.probability) for tag in result.tags),
+                SEPARATOR.join("true" if tag.certain else "false" for tag in result.tags),
+                SEPARATOR.join(PARENT_SEPARATOR.join(map(_text, tag.parents)) for tag in result.tags),
+                SEPARATOR.join(SPAN_SEPARATOR.join(map(_span, tag.spans)) for tag in result.tags),
+                _text(result.perhaps.name) if result.perhaps else "",
+                _number(result.perhaps.probability) if result.perhaps else "",
             )
         )
 
     def tail(self) -> str:
         return ""
+
+
+class SpanRows:
+    """Head and rows as text: one line per span of a certain tag, in order of time. A video may have none."""
+
+    def head(self) -> str:
+        return _line(SPAN_COLUMNS)
+
+    def row(self, result: VideoResult) -> str:
+        found = [(span, tag) for tag in result.tags if tag.certain for span in tag.spans]
+        found.sort(key=lambda pair: (pair[0].start_s, -pair[0].probability))
+        interval_s = result.sampling.interval_s if result.sampling else None
+        return "".join(
+            _line(
+                (
+                    _text(result.path),
+                    _text(tag.name),
+                    _text(tag.id),
+                    _time(span.start_s),
+                    _time(span.end_s),
+                    _number(span.probability),
+                    _number(tag.probability),
+                    _time(interval_s),
+                    _time(result.duration_s),
+                )
+            )
+            for span, tag in found
+        )
+
+    def tail(self) -> str:
+        return ""
+
+
+def _span(span: Span) -> str:
+    return f"{_time(span.start_s)}-{_time(span.end_s)}"
+
+
+def _time(seconds: float | None) -> str:
+    return "" if seconds is None else f"{seconds:.3f}"
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.6g}"
 
 
 def _text(text: str) -> str:

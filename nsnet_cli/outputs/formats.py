@@ -119,6 +119,12 @@ def _csv(stdout: Stdout) -> Rows:
     return CsvRows()
 
 
+def _csv_spans(stdout: Stdout) -> Rows:
+    from nsnet_cli.outputs.csvrows import SpanRows
+
+    return SpanRows()
+
+
 def _vtt(result: VideoResult) -> str:
     from nsnet_cli.outputs.vtt import to_vtt
 
@@ -147,14 +153,15 @@ _ROWS = (
     Format("jsonl", "one JSON object per line, written as each video ends", _jsonl, is_json=True),
     Format("json", "one JSON array", _json, is_json=True),
     Format("csv", "one line per video, for spreadsheets", _csv),
+    Format("csv-spans", "one line per span in which a certain tag is seen", _csv_spans),
     Format(
         "vtt",
-        "when each tag is seen, for web players (WebVTT)",
+        "when each certain tag is seen, for web players (WebVTT)",
         document=_vtt,
         ending=".tags.vtt",
         others=_vtt_thumbnails,
         needs_jpegs=True,
     ),
-    Format("xmp", "keywords for photo managers", document=_xmp, ending=".xmp"),
+    Format("xmp", "certain tags as keywords, for photo managers", document=_xmp, ending=".xmp"),
 )
 FORMATS: dict[str, Format] = {row.name: row for row in _ROWS}

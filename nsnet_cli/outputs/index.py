@@ -14,15 +14,18 @@ from nsnet_cli.outputs.names import source_key
 from nsnet_cli.outputs.owner import leave_alone, marked, owner
 from nsnet_cli.outputs.page import render
 from nsnet_cli.outputs.save import save
+from nsnet_cli.outputs.shown import certain, figure, guesses, judged, nothing_certain, spans_in
 from nsnet_cli.outputs.store import refused
 from nsnet_cli.outputs.words import clock, columns, duration_s, poster_frame, relative_url, saliency_mass
 from nsnet_cli.text import harmless
-from nsnet_cli.types import VideoResult
+from nsnet_cli.types import Tag, VideoResult
 
 INDEX = "index.html"
 POSTERS = "posters"
 CURVE_POINTS = 64
 """Points of a card's saliency curve."""
+MOST_SPANS = 24
+"""Characters for when a tag is seen."""
 REFRESH_S = 10.0
 """How often the page is updated during a run, so that one can look at it."""
 
@@ -101,7 +104,10 @@ def to_record(result: VideoResult, directory: Path) -> Record:
         "folder": harmless(str(path.parent)) if path.parent != Path() else "",
         "url": relative_url(result.path, directory),
         "duration": clock(result.duration_s, 0) if result.duration_s is not None else None,
-        "tags": [[harmless(tag.name), round(tag.score, 4)] for tag in result.tags],
+        "tags": [_tag(tag, result) for tag in certain(result) or guesses(result)],
+        "nothing": nothing_certain(result),
+        "best": _best(result),
+        "parents": sorted({harmless(name) for tag in certain(result) for name in tag.parents}),
         "mass": None if mass is None else round(mass, 4),
         "curve": [round(100 * v) for v in columns(times, values, end_s, CURVE_POINTS)] if times else None,
         "dots": [round(100 * f.pts_s / end_s, 1) for f in salient],
@@ -109,6 +115,20 @@ def to_record(result: VideoResult, directory: Path) -> Record:
         "poster": None,
         "error": [result.error.kind, harmless(result.error.message)] if result.error is not None else None,
     }
+
+
+def _tag(tag: Tag, result: VideoResult) -> list[Any]:
+    """Name, score, what is shown of it (95 %, 0.83), what it is ('certain', 'guess', 'score'), and when it is seen."""
+    kind = "certain" if tag.certain else "guess" if judged(result) else "score"
+    return [harmless(tag.name), round(tag.score, 4), figure(tag, result), kind, spans_in(tag, MOST_SPANS)]
+
+
+def _best(result: VideoResult) -> float | None:
+    """How sure the run is of its best tag, to sort by: the highest probability, or score if nothing was judged."""
+    if not judged(result):
+        return max((round(tag.score, 4) for tag in result.tags), default=None)
+    tags = [*result.tags, *([result.perhaps] if result.perhaps else [])]
+    return max((round(tag.probability, 4) for tag in tags if tag.probability is not None), default=0.0)
 
 
 def to_html(records: list[Record]) -> str:

@@ -1,6 +1,6 @@
 """VideoResult <-> the JSON objects of the command line. Fields may be added, never renamed or moved.
 
-Numbers: times to the microsecond, scores and saliency to 6 significant digits, seconds of work to 0.1 ms.
+Numbers: times to the microsecond; scores, probabilities and saliency to 6 significant digits; work to 0.1 ms.
 """
 
 from __future__ import annotations
@@ -44,8 +44,9 @@ def to_dict(result: VideoResult, fingerprint: str | None = None, source: Source 
         "duration_s": _time(result.duration_s),
         "tags": [_tag(tag) for tag in result.tags],
         "perhaps": _tag(result.perhaps) if result.perhaps else None,
+        "precision": _score(result.precision),
         "salient_frames": [{"pts_s": _time(f.pts_s), "saliency": _score(f.saliency)} for f in result.salient_frames],
-        "sampling": asdict(result.sampling) if result.sampling else None,
+        "sampling": _sampling(result.sampling) if result.sampling else None,
         "model": asdict(result.model) if result.model else None,
         "cost": _cost(result.cost) if result.cost else None,
         "timings": {k: _seconds(v) for k, v in asdict(result.timings).items()} if result.timings else None,
@@ -95,7 +96,6 @@ def from_dict(row: Mapping[str, Any]) -> VideoResult:
             status=row["status"],
             duration_s=row["duration_s"],
             tags=tuple(_read_tag(tag) for tag in row["tags"]),
-            perhaps=_read_tag(row["perhaps"]) if row.get("perhaps") else None,
             salient_frames=tuple(_make(SalientFrame, f) for f in row["salient_frames"]),
             sampling=_optional(SamplingInfo, row.get("sampling")),
             model=_optional(ModelInfo, row.get("model")),
@@ -104,6 +104,8 @@ def from_dict(row: Mapping[str, Any]) -> VideoResult:
             error=_optional(ErrorInfo, row.get("error")),
             frames=tuple(_make(FrameScore, f) for f in row.get("frames", ())),
             info=_info(row),
+            perhaps=_read_tag(row["perhaps"]) if row.get("perhaps") else None,
+            precision=row.get("precision"),
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"not a result of nsnet: {error!r}") from error
@@ -141,6 +143,10 @@ def _read_tag(row: Mapping[str, Any]) -> Tag:
         tuple(row.get("parents", ())),
         tuple(_make(Span, s) for s in row.get("spans", ())),
     )
+
+
+def _sampling(sampling: SamplingInfo) -> dict[str, Any]:
+    return asdict(sampling) | {"interval_s": _time(sampling.interval_s)}
 
 
 def _cost(cost: Cost) -> dict[str, Any]:

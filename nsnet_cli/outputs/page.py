@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nsnet_cli.outputs.save import save
+from nsnet_cli.outputs.shown import certain, figure, judged, mark, nothing_certain, percent, when
 from nsnet_cli.outputs.words import axis_ticks, clock, duration_s, facts, is_scored, plural, relative_url
 from nsnet_cli.text import harmless
 from nsnet_cli.types import FrameScore, VideoResult
@@ -74,6 +75,8 @@ def to_html(result: VideoResult, *, video_url: str | None) -> str:
         frames=frames,
         lanes=_lanes(result, end_s),
         ticks=_ticks(end_s),
+        spans=_span_bars(result, end_s),
+        nothing=nothing_certain(result),
         tags=_tags(result),
         cost=_cost(result),
         groups=_groups(frames),
@@ -154,12 +157,30 @@ def _ticks(end_s: float) -> list[dict[str, Any]]:
     return ticks
 
 
-def _tags(result: VideoResult) -> list[dict[str, Any]]:
+def _span_bars(result: VideoResult, end_s: float) -> list[dict[str, Any]]:
+    """One bar per certain tag: when it is seen, on the time axis."""
     return [
         {
             "name": harmless(tag.name),
-            "score": tag.score,
-            "percent": _percent(tag.score),
+            "figure": figure(tag, result),
+            "parts": [
+                {"x": _percent(s.start_s / end_s), "width": _percent((s.end_s - s.start_s) / end_s)} for s in tag.spans
+            ],
+        }
+        for tag in certain(result)
+    ]
+
+
+def _tags(result: VideoResult) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": harmless(tag.name) + mark(tag, result),
+            "guess": bool(mark(tag, result)),
+            "figure": figure(tag, result),
+            "is_score": not judged(result),
+            "percent": _percent(tag.score if not judged(result) or tag.probability is None else tag.probability),
+            "parents": [harmless(name) for name in tag.parents],
+            "spans": [{"start_s": s.start_s, "words": when(s), "figure": percent(s.probability)} for s in tag.spans],
             "evidence": [
                 {"pts_s": e.pts_s, "clock": clock(e.pts_s), "score": f"{e.score:.2f}"}
                 for e in sorted(tag.evidence, key=lambda e: e.pts_s)

@@ -7,6 +7,7 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nsnet_cli.outputs.shown import headline, is_dim
 from nsnet_cli.outputs.words import axis_ticks, clock, cost_words, duration_s, facts
 from nsnet_cli.text import harmless
 from nsnet_cli.types import VideoResult
@@ -95,11 +96,13 @@ def _curves(axes: Axes, result: VideoResult) -> None:
 
 
 def _words(figure: Figure, result: VideoResult, height_in: float) -> None:
-    tags = "     ".join(f"{harmless(t.name)[:30]} {t.score:.2f}" for t in result.tags[:3])
+    count = 2 if is_dim(result) else 3  # 'nothing certain; perhaps a ...' is long
+    tags = "     ".join(_short(words, 108 // count) for words in headline(result)[:count])
     line = "  ·  ".join([*facts(result), *([words] if (words := cost_words(result)) else [])])
     name = harmless(Path(result.path).name)
     figure.text(0.055, 1 - 0.18 / height_in, _short(name), va="top", fontsize=14, fontweight="bold", color=INK)
-    figure.text(0.98, 1 - 0.2 / height_in, tags, va="top", ha="right", fontsize=10.5, color=SALIENT, fontweight="bold")
+    color = SOFT if is_dim(result) else SALIENT
+    figure.text(0.98, 1 - 0.2 / height_in, tags, va="top", ha="right", fontsize=10.5, color=color, fontweight="bold")
     figure.text(0.055, 1 - 0.46 / height_in, line, va="top", fontsize=8.5, color=SOFT)
 
 

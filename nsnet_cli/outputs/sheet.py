@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nsnet_cli.outputs.shown import headline, is_dim
 from nsnet_cli.outputs.words import axis_ticks, clock, duration_s, facts
 from nsnet_cli.text import harmless
 from nsnet_cli.types import VideoResult
@@ -67,8 +68,9 @@ def _head(draw: ImageDraw, result: VideoResult) -> int:
     if result.error is not None:
         words = f"{result.error.kind}: {harmless(result.error.message)}"
     else:
-        words = "     ".join(f"{harmless(tag.name)}  {tag.score:.2f}" for tag in result.tags)
-    draw.text((MARGIN_PX, y + 72), _fit(draw, words or "no tag", 20, True), SALIENT, font(20, True))
+        words = "     ".join(headline(result, spans_width=22))
+    color = SOFT if is_dim(result) else SALIENT
+    draw.text((MARGIN_PX, y + 72), _fit(draw, words or "no tag", 20, True), color, font(20, True))
     return y + 72 + 28 + GAP_PX
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from rich.cells import cell_len, set_cell_size
 
+from nsnet_cli.outputs.shown import certain, figure, judged, mark, nothing_certain, spans_in
 from nsnet_cli.outputs.words import axis_ticks, clock, columns, cost_words, duration_s, facts, is_scored
 from nsnet_cli.text import harmless
-from nsnet_cli.types import VideoResult
+from nsnet_cli.types import Tag, VideoResult
 
 MARGIN = 11
 """Columns left of the chart, for the row's name and the scale."""
@@ -52,7 +54,7 @@ class Pen:
 
 
 def timeline(result: VideoResult, width: int = 80, *, unicode: bool = True, color: bool = False) -> str:
-    """The whole view, `width` columns wide: head, saliency, chosen frames, FSM, VGM, tags, cost."""
+    """The whole view, `width` columns wide: head, saliency, chosen frames, spans, FSM, VGM, tags, cost."""
     width, pen = max(width, MIN_WIDTH), Pen(unicode, color)
     lines = head(result, width, pen)
     if result.error is not None:
@@ -74,7 +76,7 @@ def head(result: VideoResult, width: int, pen: Pen) -> list[str]:
 
 
 def chart(result: VideoResult, count: int, pen: Pen) -> list[str]:
-    """Combined saliency in CHART_ROWS rows, chosen frames, FSM and VGM in one row each, then the time axis."""
+    """Combined saliency in CHART_ROWS rows; chosen frames, certain tags, FSM and VGM in one row each; the time axis."""
     frames, end_s = result.frames, duration_s(result)
     times = [f.pts_s for f in frames]
     chosen = {min(int(f.pts_s / end_s * count), count - 1) for f in frames if f.chosen}
@@ -85,6 +87,9 @@ def chart(result: VideoResult, count: int, pen: Pen) -> list[str]:
         lines = [pen.paint("this policy chooses frames without scoring them", DIM)]
     mark = "▲" if pen.unicode else "^"
     lines.append(label("chosen", "", pen) + pen.runs([(mark if c in chosen else " ", SALIENT) for c in range(count)]))
+    lines += [
+        label(tag.name, "", pen) + pen.paint(span_bar(tag, end_s, count, pen), SALIENT) for tag in certain(result)
+    ]
     for name, code in (("fsm", FRAME), ("vgm", VIDEO)):
         scores = [getattr(f, name) for f in frames]
         if all(s is not None for s in scores):
@@ -107,9 +112,22 @@ def _area(result: VideoResult, count: int, near: set[int], pen: Pen) -> list[str
     return lines
 
 
+def span_bar(tag: Tag, end_s: float, count: int, pen: Pen) -> str:
+    """When a tag is seen, on `count` columns over [0, end_s]. No span is too short to be drawn."""
+    bar = [" "] * count
+    for span in tag.spans:
+        first = min(int(span.start_s / end_s * count), count - 1)
+        last = max(math.ceil(span.end_s / end_s * count), first + 1)
+        bar[first:last] = ("━" if pen.unicode else "=") * (min(last, count) - first)
+    return "".join(bar)
+
+
 def label(name: str, scale: str, pen: Pen) -> str:
     bar = "│" if pen.unicode else "|"
-    return f"{name:<8}{scale:>2}" + pen.paint(bar, DIM)
+    name = harmless(name)
+    space = MARGIN - 2 if not scale else MARGIN - 3
+    short = name if cell_len(name) <= space else set_cell_size(name, space - 1) + "…"
+    return set_cell_size(short, MARGIN - 1 - len(scale)) + scale + pen.paint(bar, DIM)
 
 
 def axis(end_s: float, count: int, pen: Pen) -> list[str]:
@@ -130,25 +148,39 @@ def axis(end_s: float, count: int, pen: Pen) -> list[str]:
 
 
 def tag_lines(result: VideoResult, width: int, pen: Pen) -> list[str]:
-    """One row per tag: bar, score, name, and the times and scores of the frames that are its evidence."""
+    """One row per tag: bar, probability or score, name, spans, and the frames that are its evidence."""
+    words = nothing_certain(result)
+    lines = [words] if words else []
     if not result.tags:
-        return ["no tag reached the threshold"]
+        return lines or ["no tag reached the threshold"]
     names = [harmless(tag.name) for tag in result.tags]
-    room = min(max(cell_len(n) for n in names), max(width - 36, 12))
-    head = "seen at (score there)" if width >= 17 + room + 21 else "seen at"
-    lines = [pen.paint("tags" + " " * (13 + room) + head, DIM)]
-    for name, tag in zip(names, result.tags, strict=True):
-        bar = "".join(pen.level(tag.score * 8 - i, " ╸━" if pen.unicode else " -=") for i in range(8))
-        start = f"{pen.paint(bar, SALIENT)} {tag.score:4.2f}  {set_cell_size(name, room)}  "
-        left = width - 17 - room
-        pieces: list[tuple[float, str]] = []
-        for item in tag.evidence:  # the strongest that fit, shown in time order
-            piece = f"{clock(item.pts_s)} ({item.score:.2f})"
-            if sum(len(p) + 2 for _, p in pieces) + len(piece) > left:
-                break
-            pieces.append((item.pts_s, piece))
-        lines.append(start + "  ".join(piece for _, piece in sorted(pieces)))
+    marks = [mark(tag, result) for tag in result.tags]
+    widest = max(cell_len(name + after) for name, after in zip(names, marks, strict=True))
+    longest = min(widest, max(width - 36, 12))
+    head = "seen at (score there)" if width >= 17 + longest + 21 else "seen at"
+    lines.append(pen.paint("tags" + " " * (13 + longest) + head, DIM))
+    for name, after, tag in zip(names, marks, result.tags, strict=True):
+        sure = tag.score if not judged(result) or tag.probability is None else tag.probability
+        bar = "".join(pen.level(sure * 8 - i, " ╸━" if pen.unicode else " -=") for i in range(8))
+        cut = set_cell_size(name, min(cell_len(name), longest - len(after))) + after
+        named = f"{figure(tag, result):>4}  {set_cell_size(cut, longest)}"
+        dim = after and DIM
+        start = f"{pen.paint(bar, dim or SALIENT)} {pen.paint(named, dim) if dim else named}  "
+        lines.append(start + seen_words(tag, width - 17 - longest))
     return lines
+
+
+def seen_words(tag: Tag, width: int) -> str:
+    """The tag's spans, then the strongest evidence, each in order of time: as many as fit."""
+    spans = spans_in(tag, width)
+    evidence: list[tuple[float, str]] = []
+    left = width - len(spans) - 2 if spans else width
+    for item in tag.evidence:
+        piece = f"{clock(item.pts_s)} ({item.score:.2f})"
+        if sum(len(p) + 2 for _, p in evidence) + len(piece) > left:
+            break
+        evidence.append((item.pts_s, piece))
+    return "  ".join([*([spans] if spans else []), *(piece for _, piece in sorted(evidence))])
 
 
 def cost_lines(result: VideoResult, width: int, pen: Pen) -> list[str]:

@@ -8,47 +8,26 @@ import os
 from urllib.parse import quote
 
 from nsnet_cli.outputs.owner import NOTE
-from nsnet_cli.outputs.words import LEAST_KEYWORD_SCORE, spans
+from nsnet_cli.outputs.shown import certain, percent
+from nsnet_cli.outputs.words import covered
 from nsnet_cli.text import harmless
-from nsnet_cli.types import Tag, VideoResult
+from nsnet_cli.types import VideoResult
 
 HEAD = f"WEBVTT\n\nNOTE {NOTE}\n\n"
 TILE_PX = 160
 """Longest side of a thumbnail on the sprite sheet."""
 COLUMNS = 10
-HALF_CUE_S = 1.0
-"""Half the length of a cue if the preview frames are not known."""
 
 
 def to_vtt(result: VideoResult) -> str:
-    """The tag cues of a video. A cue covers the preview frames that are evidence for the tag; neighbours are joined.
-
-    Leaves out tags below LEAST_KEYWORD_SCORE.
-    """
-    tags = [tag for tag in result.tags if tag.score >= LEAST_KEYWORD_SCORE]
-    cues = [(start, end, tag) for tag in tags for start, end in seen(result, tag)]
-    cues.sort(key=lambda cue: (cue[0], -cue[2].score))
-    blocks = [f"{_stamp(start)} --> {_stamp(end)}\n{_escape(tag.name)} ({tag.score:.2f})" for start, end, tag in cues]
-    return HEAD + "".join(block + "\n\n" for block in blocks)
-
-
-def seen(result: VideoResult, tag: Tag) -> list[tuple[float, float]]:
-    """When `tag` was seen: (start_s, end_s) in time order, never overlapping, never empty."""
-    times, parts = [f.pts_s for f in result.frames], spans(result)
-    found = []
-    for item in tag.evidence:
-        if times:
-            start, end = parts[min(range(len(times)), key=lambda i: abs(times[i] - item.pts_s))]
-        else:
-            start, end = max(item.pts_s - HALF_CUE_S, 0.0), item.pts_s + HALF_CUE_S
-        found.append((start, max(end, start + 0.001)))
-    joined: list[tuple[float, float]] = []
-    for start, end in sorted(found):
-        if joined and start <= joined[-1][1] + 1e-6:
-            joined[-1] = (joined[-1][0], max(end, joined[-1][1]))
-        else:
-            joined.append((start, end))
-    return joined
+    """The tag cues of a video: one cue per span of a certain tag, in order of time. Cues of two tags may overlap."""
+    cues = [(span, tag) for tag in certain(result) for span in tag.spans]
+    cues.sort(key=lambda cue: (cue[0].start_s, -cue[0].probability))
+    blocks = [
+        f"{_timing(span.start_s, span.end_s)}\n{_escape(tag.name)} ({percent(span.probability)})\n\n"
+        for span, tag in cues
+    ]
+    return HEAD + "".join(blocks)
 
 
 def sprite(result: VideoResult) -> tuple[bytes, list[tuple[int, int, int, int]]]:
@@ -75,15 +54,20 @@ def sprite(result: VideoResult) -> tuple[bytes, list[tuple[int, int, int, int]]]
 def thumbnail_cues(result: VideoResult, tiles: list[tuple[int, int, int, int]], url: str) -> str:
     """One cue per preview frame, from half way to its neighbours: `clip.mp4.sprite.jpg#xywh=160,90,160,90`."""
     blocks = [
-        f"{_stamp(start)} --> {_stamp(max(end, start + 0.001))}\n{quote(os.fsencode(url))}#xywh={x},{y},{w},{h}\n\n"
-        for (start, end), (x, y, w, h) in zip(spans(result), tiles, strict=True)
+        f"{_timing(start, end)}\n{quote(os.fsencode(url))}#xywh={x},{y},{w},{h}\n\n"
+        for (start, end), (x, y, w, h) in zip(covered(result), tiles, strict=True)
     ]
     return HEAD + "".join(blocks)
 
 
-def _stamp(seconds: float) -> str:
+def _timing(start_s: float, end_s: float) -> str:
+    """The timing of a cue, at least 1 ms long: players drop a cue that ends at once."""
+    start_ms, end_ms = round(max(start_s, 0.0) * 1000), round(end_s * 1000)
+    return f"{_stamp(start_ms)} --> {_stamp(max(end_ms, start_ms + 1))}"
+
+
+def _stamp(ms: int) -> str:
     """HH:MM:SS.mmm; hours have as many digits as they need."""
-    ms = round(max(seconds, 0.0) * 1000)
     hours, ms = divmod(ms, 3_600_000)
     minutes, ms = divmod(ms, 60_000)
     return f"{hours:02d}:{minutes:02d}:{ms // 1000:02d}.{ms % 1000:03d}"

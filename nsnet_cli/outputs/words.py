@@ -1,4 +1,4 @@
-"""Words and numbers that the views share: clock times, costs, and the span that a preview frame covers."""
+"""Words and numbers that the views share: clock times, costs, and the time that a preview frame covers."""
 
 from __future__ import annotations
 
@@ -12,9 +12,6 @@ from urllib.parse import quote
 from nsnet_cli.policies import POLICIES
 from nsnet_cli.text import harmless
 from nsnet_cli.types import VideoResult
-
-LEAST_KEYWORD_SCORE = 0.05
-"""Tags with a lower score stay out of sidecars: people believe a keyword or caption, but not every table row."""
 
 
 def clock(seconds: float, decimals: int = 1) -> str:
@@ -38,7 +35,7 @@ def duration_s(result: VideoResult) -> float:
     return max(known, last, 1e-3)
 
 
-def spans(result: VideoResult) -> list[tuple[float, float]]:
+def covered(result: VideoResult) -> list[tuple[float, float]]:
     """The (start_s, end_s) that each preview frame covers: half way to its neighbours, or to the video's ends."""
     times = [frame.pts_s for frame in result.frames]
     if not times:
@@ -55,7 +52,7 @@ def is_scored(result: VideoResult) -> bool:
 
 def saliency_mass(result: VideoResult) -> float | None:
     """Mean saliency over time, in [0, 1]: the salient share of the video. None if no frame was scored."""
-    parts = spans(result)
+    parts = covered(result)
     if not is_scored(result):
         return None
     total = sum(end - start for start, end in parts)

@@ -1,10 +1,10 @@
-"""XMP sidecars: photo managers (digiKam, darktable, Lightroom, Bridge) read the tags as keywords."""
+"""XMP sidecars: photo managers (digiKam, darktable, Lightroom, Bridge) read the certain tags as keywords."""
 
 from __future__ import annotations
 
 from xml.etree import ElementTree as ET
 
-from nsnet_cli.outputs.words import LEAST_KEYWORD_SCORE
+from nsnet_cli.outputs.shown import certain
 from nsnet_cli.text import harmless
 from nsnet_cli.types import VideoResult
 
@@ -19,10 +19,10 @@ NAMESPACES = {
 
 
 def to_xmp(result: VideoResult) -> str:
-    """The sidecar of one video (`clip.mp4.xmp`): each tag once in dc:subject and lr:hierarchicalSubject, best first."""
+    """The sidecar of one video (`clip.mp4.xmp`): each certain tag once as a keyword, best first."""
     for prefix, uri in NAMESPACES.items():
         ET.register_namespace(prefix, uri)
-    names = list(dict.fromkeys(_text(tag.name) for tag in result.tags if tag.score >= LEAST_KEYWORD_SCORE))
+    names = list(dict.fromkeys(_text(tag.name) for tag in certain(result)))
     meta = ET.Element(_name("x:xmpmeta"), {_name("x:xmptk"): "nsnet"})
     description = ET.SubElement(
         ET.SubElement(meta, _name("rdf:RDF")), _name("rdf:Description"), {_name("rdf:about"): ""}
@@ -37,6 +37,9 @@ def to_xmp(result: VideoResult) -> str:
 
 
 def _bag(parent: ET.Element, name: str, items: list[str]) -> None:
+    """Adds a list, unless it is empty: readers take an empty list for an empty keyword."""
+    if not items:
+        return
     bag = ET.SubElement(ET.SubElement(parent, _name(name)), _name("rdf:Bag"))
     for item in items:
         ET.SubElement(bag, _name("rdf:li")).text = item

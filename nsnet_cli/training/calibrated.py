@@ -39,12 +39,12 @@ def calibrate_own(
     found = []
     for example, video in zip(videos, scored, strict=True):
         chosen = choose(video, "nsnet", k)
-        saliency = video.saliency
-        present = judge.look(video.scores[chosen], saliency["nsnet"][chosen], chosen, None, saliency["nsnet-fsm"])
+        saliency, fsm = video.saliency["nsnet"], video.saliency["nsnet-fsm"]
+        present = judge.look(video.scores[chosen], saliency[chosen], chosen, None, fsm, video.features)
         right = frozenset(dataset.vocabulary[label].id for label in example.labels)
         found.append(examples(judge, Truth(example.name, example.source or example.name, right), present, names))
     try:
-        made = calibrate(found, (), judge, names, [f"held-out videos of {dataset.source}"])
+        made = calibrate(found, judge, names, [f"held-out videos of {dataset.source}"])
     except NoInputError as error:
         logger.info("not calibrated: %s; %s", error.message, LATER)
         return None

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from nsnet_cli.atomic import write_whole
-from nsnet_cli.calibration import Calibration
+from nsnet_cli.calibration import SIGNS, Calibration
 from nsnet_cli.errors import WeightsError
 from nsnet_cli.hierarchy import Table, imagenet_table, own_table
 from nsnet_cli.types import TagName
@@ -220,14 +220,14 @@ def _head(folder: Path, config: Mapping[str, Any], sha256: str) -> Head:
 def _calibration(
     folder: Path, config: Mapping[str, Any], preview: NetworkUse, recogniser: NetworkUse
 ) -> Calibration | None:
-    """The calibration of a config.json, if it was fitted for these two networks."""
+    """The calibration of a config.json, if it was fitted for these two networks and uses signs that are known."""
     if config["calibration"] is None:
         return None
     place = Place(str(folder / CONFIG_FILE), HINT, "bad_config", ("calibration",))
     found = Calibration.from_json(check(config["calibration"], CALIBRATION, place))
     named = [(config[key]["network"], config[key]["size_px"]) for key in ("preview", "recogniser")]
     used = [(use.network.name, use.size_px) for use in (preview, recogniser)]
-    return found if named == used else None
+    return found if named == used and set(found.signs) <= set(SIGNS) else None
 
 
 def _network_use(folder: Path, config: Mapping[str, Any], key: str, registry: Registry) -> NetworkUse:

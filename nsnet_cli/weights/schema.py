@@ -9,7 +9,6 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from nsnet_cli.calibration import SIGNS
 from nsnet_cli.weights.fields import ANYTHING, OPTIONAL, Field, flag, listing, named, number, table, text, whole
 
 MOST_TAGS = 100_000
@@ -52,7 +51,7 @@ SAMPLER: Mapping[str, Field] = {
 """The fields of nets.sampler.SamplerConfig, which cannot be imported here because it needs torch."""
 CALIBRATION = table(
     {
-        "signs": table({sign: number(-1e3, 1e3, 0.0) for sign in SIGNS}),
+        "signs": named(number(-1e3, 1e3), NAME, "the name of a sign"),
         "bias": number(-1e3, 1e3),
         "trust": named(number(-1e3, 1e3), None, ""),
         "fitted_on": table(None, {}),

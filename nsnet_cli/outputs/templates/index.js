@@ -8,14 +8,16 @@
   const byName = videos.slice().sort((a, b) => collator.compare(a.path, b.path));
   byName.forEach((v, i) => {
     v.rank = i;
-    v.best = v.tags.length ? v.tags[0][1] : null;
-    v.text = `${v.path} ${v.tags.map((t) => t[0]).join(" ")} ${v.error ? v.error.join(" ") : ""}`.toLowerCase();
+    v.text = `${v.path} ${v.tags.map((t) => t[0]).join(" ")} ${v.parents.join(" ")} ${v.nothing || ""} ${v.error ? v.error.join(" ") : ""}`.toLowerCase();
   });
   const last = (value, sign) => (value === null ? Infinity : sign * value); /* videos without a number come last */
   const keys = { name: (v) => v.rank, score: (v) => last(v.best, -1), mass: (v) => last(v.mass, -1), unsure: (v) => last(v.best, 1) };
-  const tally = new Map();
-  for (const v of videos) for (const [name] of v.tags) tally.set(name, (tally.get(name) || 0) + 1);
-  const common = [...tally].sort((a, b) => b[1] - a[1] || collator.compare(a[0], b[0])).slice(0, CHIPS).map((t) => t[0]);
+  const tally = new Map(), sure = new Set();
+  for (const v of videos) for (const [name, , , kind] of v.tags) {
+    if (kind !== "guess") tally.set(name, (tally.get(name) || 0) + 1);
+    if (kind === "certain") sure.add(name);
+  }
+  const common = [...tally].filter((t) => sure.has(t[0])).sort((a, b) => b[1] - a[1] || collator.compare(a[0], b[0])).slice(0, CHIPS).map((t) => t[0]);
   const failures = videos.filter((v) => v.error).length;
 
   const state = { tag: null, failed: false };
@@ -45,6 +47,11 @@
     return drawing("svg", { class: "spark", role: "img", "aria-label": `saliency over time, mean ${v.mass.toFixed(2)}` }, inner, ...marks);
   }
 
+  const guess = ([name, , figure]) => element("span", { className: "guess" }, `${name}? ${figure}`);
+  const choice = ([name, , figure, kind, seen]) => element("button",
+    { type: "button", "data-tag": name, "aria-label": `${name}, ${kind === "score" ? "score " : ""}${figure}${seen && `, seen ${seen}`}: show only this tag` },
+    `${name} `, element("span", { className: "soft" }, figure), ...(seen ? [element("span", { className: "seen" }, ` ${seen}`)] : []));
+
   function card(v) {
     const link = element("a", { className: "poster", href: v.at_s ? `${v.url}#t=${v.at_s}` : v.url });
     link.setAttribute("aria-label", v.at_s === null ? `open ${v.name}` : `open ${v.name} at its most salient moment`);
@@ -56,9 +63,8 @@
     item.append(element("h2", { className: "name" }, v.name));
     if (v.folder) item.append(element("p", { className: "folder" }, v.folder));
     if (v.error) item.append(element("p", { className: "why bad" }, v.error[1]));
-    const tags = v.tags.slice(0, TAGS).map(([name, score]) => element("li", {},
-      element("button", { type: "button", "data-tag": name, "aria-label": `${name}, score ${score.toFixed(2)}: show only this tag` },
-        `${name} `, element("span", { className: "soft" }, score.toFixed(2)))));
+    if (v.nothing) item.append(element("p", { className: "nothing" }, v.nothing));
+    const tags = v.tags.slice(0, TAGS).map((tag) => element("li", {}, tag[3] === "guess" ? guess(tag) : choice(tag)));
     if (tags.length) item.append(element("ul", { className: "card-tags" }, ...tags));
     return item;
   }
@@ -87,7 +93,7 @@
 
   function update() {
     const words = find.value.toLowerCase().split(/\s+/).filter(Boolean), key = keys[sort.value] || keys.name;
-    shown = byName.filter((v) => (!state.failed || v.error) && (!state.tag || v.tags.some((t) => t[0] === state.tag))
+    shown = byName.filter((v) => (!state.failed || v.error) && (!state.tag || v.tags.some((t) => t[0] === state.tag && t[3] !== "guess"))
       && words.every((word) => v.text.includes(word)));
     shown.sort((a, b) => { const x = key(a), y = key(b); return x === y ? a.rank - b.rank : x < y ? -1 : 1; });
     drawn = 0;
