@@ -22,7 +22,7 @@ from render import read_bank
 from train_default import train
 
 from nsnet_cli.evaluation.policies import ScoredVideo
-from nsnet_cli.training.train import one_thread
+from nsnet_cli.nets.threads import one_thread
 
 FOLDS = (0, 1, 2, 3)
 

@@ -24,9 +24,9 @@ from render import make_bank
 from spliced import held_out
 
 from nsnet_cli.nets.sampler import SamplerConfig
+from nsnet_cli.nets.threads import one_thread
 from nsnet_cli.training.fit import EpochReport, FitOptions, FitResult, fit
 from nsnet_cli.training.splice import Bank, Splicer
-from nsnet_cli.training.train import one_thread
 from nsnet_cli.weights.registry import load_registry
 
 UNSEEN_FOLD = 4

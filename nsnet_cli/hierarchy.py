@@ -99,13 +99,17 @@ class Hierarchy:
         members.flags.writeable = False  # all callers share it
         return members
 
-    def sums(self, scores: np.ndarray, rows: np.ndarray) -> np.ndarray:
-        """Sums scores (..., C) under the nodes in `rows` (n,): (..., n). Only what is needed is touched."""
+    def sums(self, scores: np.ndarray, rows: np.ndarray, *, highest: bool = False) -> np.ndarray:
+        """Sums scores (..., C) under the nodes in `rows` (n,): (..., n). Only what is needed is touched.
+
+        `highest`: their maximum instead, for scores that do not sum to one.
+        """
         import numpy as np
 
         below = [self._tags_below[row] for row in rows]
         starts = np.cumsum([0, *(len(tags) for tags in below)])[:-1]
-        return np.add.reduceat(scores[..., np.concatenate(below)], starts, axis=-1)
+        combine = np.maximum if highest else np.add
+        return np.asarray(combine.reduceat(scores[..., np.concatenate(below)], starts, axis=-1))
 
     @cached_property
     def _tags_below(self) -> list[np.ndarray]:

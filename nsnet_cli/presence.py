@@ -85,6 +85,8 @@ class Judge:
     calibration: Calibration | None = None
     previews: bool = True
     """Whether the preview network's classes are the vocabulary's tags, in the same order."""
+    independent: bool = False
+    """Whether scores are independent (multi-label). A node then has the highest score below it: a sum may exceed 1."""
     ids: tuple[str, ...] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -95,7 +97,8 @@ class Judge:
         """Returns the judge for a checkpoint."""
         tags = [tag.id for tag in checkpoint.vocabulary]
         same = tags == [tag.id for tag in load_vocabulary(checkpoint.preview.network.vocabulary)]
-        return cls(Hierarchy(checkpoint.vocabulary, checkpoint.table), checkpoint.calibration, same)
+        hierarchy = Hierarchy(checkpoint.vocabulary, checkpoint.table)
+        return cls(hierarchy, checkpoint.calibration, same, checkpoint.head.multi_label)
 
     def never_certain(self, checkpoint: Checkpoint, policy: str) -> str | None:
         """Returns why no tag can be certain under a policy, and what to do about it. None if tags can be."""
@@ -129,7 +132,7 @@ class Judge:
         `preview` (T, C) are the preview network's scores, `features` (T, D) its features, `fsm` (T,) the sampler's
         scores; None if they did not look.
         """
-        sums = self.hierarchy.sums(scores, np.arange(len(self.ids)))
+        sums = self.hierarchy.sums(scores, np.arange(len(self.ids)), highest=self.independent)
         weights = frame_weights(scores, saliency)
         best = np.argsort(-(weights @ scores), kind="stable")[:least]  # so that a run has the tags that it is asked for
         rows = np.union1d(np.flatnonzero(sums.max(0) >= LEAST_SUM), best)

@@ -21,7 +21,13 @@ SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 TORCH = find_spec("torch") is not None
 """False in the light environments of .ci/run, which test the other dependencies on more Python versions."""
-NEED_TORCH = ["test_sampler_fit.py", "test_sampler_losses.py", "test_sampler_network.py", "test_train_run.py"]
+NEED_TORCH = [
+    "test_calibrate_command.py",
+    "test_sampler_fit.py",
+    "test_sampler_losses.py",
+    "test_sampler_network.py",
+    "test_train_run.py",
+]
 """Test files that import torch. Single tests that need it have the mark `torch`."""
 collect_ignore = [] if TORCH else NEED_TORCH
 

@@ -203,7 +203,7 @@ def test_interrupted_and_resumed_gives_the_same(
     assert seen == [1, 2, 3] and not (tmp_path / "a" / "config.json").exists()
     assert heard.messages == []
     train(dataset, base, OPTIONS, tmp_path / "a")
-    assert heard.messages == [f"continuing the interrupted run in {tmp_path / 'a'}"] and seen[3] in (3, 4)
+    assert heard.messages[:1] == [f"continuing the interrupted run in {tmp_path / 'a'}"] and seen[3] in (3, 4)
     train(dataset, base, OPTIONS, tmp_path / "b")
     same = [(tmp_path / name / "model.safetensors").read_bytes() for name in "ab"]
     assert same[0] == same[1] and not (tmp_path / "a" / ".nsnet-train").exists()

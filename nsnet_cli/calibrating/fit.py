@@ -22,6 +22,8 @@ WEIGHT_SPREAD = 3.0
 """Standard deviation of the prior of a sign's weight, for signs with a standard deviation of one."""
 TRUST_SPREAD = 1.5
 """Standard deviation of the prior of a node's trust, in log-odds."""
+LEAST_SPREAD = 0.05
+"""A sign that varies less than this over the videos says nothing; its weight must not become huge."""
 MOST_STEPS = 300
 
 
@@ -29,7 +31,7 @@ def fit(videos: Sequence[Examples], names: tuple[str, ...], hierarchy: Hierarchy
     """Returns the calibration that fits these videos best. `names` are the columns of their signs."""
     signs = np.concatenate([video.signs for video in videos])
     rows, index = np.unique(np.concatenate([video.nodes for video in videos]), return_inverse=True)
-    mean, spread = signs.mean(0), signs.std(0) + 1e-6
+    mean, spread = signs.mean(0), np.maximum(signs.std(0), LEAST_SPREAD)
     weights, bias, trust = _most_likely(
         torch.tensor((signs - mean) / spread),
         torch.tensor(index),
@@ -49,8 +51,8 @@ def fit(videos: Sequence[Examples], names: tuple[str, ...], hierarchy: Hierarchy
 
 def _counts(videos: Sequence[Examples]) -> np.ndarray:
     """How much each node of each video counts."""
-    sources = Counter(video.truth.source for video in videos)
-    each = [video.truth.weight / math.sqrt(sources[video.truth.source]) for video in videos]
+    sources = Counter(source for source, _ in {(video.truth.source, video.truth.path) for video in videos})
+    each = [video.truth.weight * video.count / math.sqrt(sources[video.truth.source]) for video in videos]
     return np.concatenate([np.full(len(video.nodes), count) for video, count in zip(videos, each, strict=True)])
 
 

@@ -46,6 +46,7 @@ COMMANDS = {
     "explain": "Show why a video got its tags: its saliency timeline.",
     "frames": "Write or list the salient frames of videos.",
     "train": "Train a sampler and your own tags on your videos.",
+    "calibrate": "Fit how likely tags are right to videos that a person has judged.",
     "evaluate": "Measure accuracy against cost on labelled videos.",
     "models": "List, download, check and share checkpoints.",
 }

@@ -22,11 +22,16 @@ def read_label_file(source: Path, console: Console) -> LabelSet:
     from nsnet_cli.labelled.labels import read_labels
 
     labels = read_labels(source)
+    warn_of_missing(labels, console)
+    return labels
+
+
+def warn_of_missing(labels: LabelSet, console: Console) -> None:
+    """Warns about rows whose video is missing."""
     for video in labels.missing[:MOST_NAMED]:
         console.warn(f"{video.where}: no file {video.path}")
     if len(labels.missing) > MOST_NAMED:
         console.warn(f"{len(labels.missing)} videos are missing in total")
-    return labels
 
 
 def gather(

@@ -151,6 +151,7 @@ def _extracted(
     """The dataset from labelled videos. Checks labels against the vocabulary before reading the first video."""
     from nsnet_cli.cli.labelled import gather, read_label_file
     from nsnet_cli.labelled.labels import label_indices
+    from nsnet_cli.labelled.parents import hierarchy_rows
     from nsnet_cli.training.dataset import from_videos
     from nsnet_cli.types import TagName
     from nsnet_cli.weights.vocabulary import load_vocabulary
@@ -161,9 +162,11 @@ def _extracted(
         tuple(TagName(name, name) for name in labels.names) if own else load_vocabulary(base.preview.network.vocabulary)
     )
     indices = dict(zip((v.path for v in labels.videos), label_indices(labels.videos, vocabulary), strict=True))
+    used = {label for video in (*labels.videos, *labels.missing) for label in video.labels}
+    hierarchy = hierarchy_rows(labels.declared, sorted(used)) if own else []
     found = gather(labels, base, settings, console, recogniser=own)
     rows = [(video, indices[video.path], features) for video, features in found]
-    return from_videos(rows, vocabulary, str(source), multi_label)
+    return from_videos(rows, vocabulary, str(source), multi_label, hierarchy)
 
 
 def _train(

@@ -7,6 +7,8 @@ with a byte order mark, with commas or with tabs throughout (as spreadsheets sav
 - label: one tag, or several as `tag;tag`; for a fixed vocabulary WordNet ids or names
 - split: train, val or test; empty: nsnet decides
 - segments: when the label can be seen, `start-end;start-end` in seconds from the video's start
+- parents: what stands directly over the label, several as `parent;parent` (see parents.py)
+- source or background: what the video shares with others, a recording for example (see judged.py)
 
 A folder can replace a label file: each of its folders is a class, and the videos in it, at any depth, are examples of
 that class. Folders named after splits are splits, above the classes (`DATA/train/CLASS/...`) or inside them.
@@ -23,13 +25,14 @@ import math
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from nsnet_cli.errors import NoInputError, UsageError
 from nsnet_cli.inputs import find_videos, looks_like_video
+from nsnet_cli.labelled.parents import Declared
 from nsnet_cli.types import TagName
 
 log = logging.getLogger(__name__)
@@ -38,7 +41,7 @@ Split = Literal["train", "val", "test"]
 SPLITS: dict[str, Split | None] = {
     "": None, "train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "test": "test",
 }  # fmt: skip
-COLUMNS = ("path", "label", "split", "segments")
+COLUMNS = ("path", "label", "split", "segments", "parents")
 SEGMENT = re.compile(r"\s*([0-9.]+)\s*-\s*([0-9.]+)\s*")
 
 
@@ -52,6 +55,12 @@ class LabelledVideo:
     """For messages: 'labels.csv line 3', or the file itself."""
     split: Split | None = None
     segments: tuple[tuple[float, float], ...] = ()
+    source: str = ""
+    """What the video shares with others: the recording, the place or the person. Empty: nothing is known."""
+    unjudged: tuple[str, ...] = ()
+    """Labels that are neither right nor wrong. All others are wrong."""
+    weight: float = 1.0
+    """How much it counts when probabilities are fitted: less than 1 for a video that was made, not found."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +69,8 @@ class LabelSet:
     videos: tuple[LabelledVideo, ...]
     missing: tuple[LabelledVideo, ...] = ()
     """Rows whose file does not exist. They are not in `videos`."""
+    declared: tuple[Declared, ...] = ()
+    """What stands over the labels."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -82,16 +93,22 @@ def read_labels(source: Path) -> LabelSet:
 
     Raises UsageError that names the wrong line and value, NoInputError if no video is left.
     """
+    declared: list[Declared] = []
     if source.is_dir():
         rows = list(_folder_rows(source))
         problem = f"{source} has no folder with videos in it; expected {source}/CLASS/VIDEO"
     elif source.is_file():
-        rows = list(_csv_rows(source))
+        rows = list(_csv_rows(source, declared))
         problem = f"{source} has a header but no rows"
     else:
         raise NoInputError(
             f"no label file or folder {source}", "give a CSV with the columns path,label, or a folder of class folders"
         )
+    return label_set(source, rows, problem, declared)
+
+
+def label_set(source: Path, rows: Sequence[LabelledVideo], problem: str, declared: Iterable[Declared] = ()) -> LabelSet:
+    """The rows, with those whose file is missing apart. Raises NoInputError, with `problem` if there are no rows."""
     if not rows:
         raise NoInputError(problem)
     present = tuple(row for row in rows if row.path.is_file())
@@ -101,7 +118,7 @@ def read_labels(source: Path) -> LabelSet:
             f"none of the {len(rows)} videos of {source} exists; the first is {missing[0].path}",
             "paths are relative to the label file's folder",
         )
-    return LabelSet(source, present, missing)
+    return LabelSet(source, present, missing, tuple(declared))
 
 
 def _folder_rows(folder: Path) -> Iterator[LabelledVideo]:
@@ -141,9 +158,10 @@ def _layout(folder: Path, videos: list[tuple[str, tuple[str, ...]]]) -> tuple[in
     return None, 0
 
 
-def _csv_rows(source: Path) -> Iterator[LabelledVideo]:
+def _csv_rows(source: Path, declared: list[Declared]) -> Iterator[LabelledVideo]:
+    """The videos of a label file. What it says about parents is added to `declared`."""
     seen: dict[Path, str] = {}
-    text = _text(source)
+    text = read_text(source)
     header = text.split("\n", 1)[0]
     delimiter = "\t" if "\t" in header and "," not in header else ","
     reader = csv.DictReader(io.StringIO(text, newline=""), skipinitialspace=True, delimiter=delimiter)
@@ -153,7 +171,9 @@ def _csv_rows(source: Path) -> Iterator[LabelledVideo]:
             where = f"{source} line {reader.line_num}"
             if not any(cell.strip() for cells in row.values() for cell in cells or ()):
                 continue  # an empty row, as spreadsheets leave them
-            video = _csv_row(row, reader.fieldnames, source.parent, where)
+            video = _csv_row(row, reader.fieldnames, source.parent, where, declared)
+            if video is None:
+                continue
             real = video.path.resolve()
             if real in seen:
                 raise UsageError(
@@ -166,7 +186,8 @@ def _csv_rows(source: Path) -> Iterator[LabelledVideo]:
         raise UsageError(f"{source} line {reader.line_num}: {error}", "save it as CSV in UTF-8") from error
 
 
-def _text(source: Path) -> str:
+def read_text(source: Path) -> str:
+    """The text of a CSV file. Raises UsageError."""
     try:
         data = source.read_bytes()
     except OSError as error:
@@ -199,7 +220,10 @@ def _columns(header: Sequence[str], source: Path) -> list[str]:
     return columns
 
 
-def _csv_row(row: dict[str | None, Any], columns: Sequence[str], base: Path, where: str) -> LabelledVideo:
+def _csv_row(
+    row: dict[str | None, Any], columns: Sequence[str], base: Path, where: str, declared: list[Declared]
+) -> LabelledVideo | None:
+    """One row's video; None for a row without a path, which says what stands over its label."""
     cells = {column: " ".join((row[column] or "").split()) for column in COLUMNS if column in row}
     for column in COLUMNS:
         cell = row.get(column) or ""
@@ -211,17 +235,31 @@ def _csv_row(row: dict[str | None, Any], columns: Sequence[str], base: Path, whe
             f"{where}: {more[0]!r} has no column; the header has {len(columns)} ({','.join(columns)})",
             "write several labels as 'a;b'; put quotes around a cell that contains a comma",
         )
-    path = (row["path"] or "").strip()
+    path, parents = (row["path"] or "").strip(), cells.get("parents")
+    labels = split_labels(cells["label"], where)
+    if parents is not None and labels and (parents or not path):
+        declared.append(Declared.of(labels, split_labels(parents, where), where))
+        if not path:
+            return None
     if not path:
         raise UsageError(f"{where}: the path is empty", "give the video's path, relative to the label file's folder")
-    parts = cells["label"].split(";")
-    labels = tuple(dict.fromkeys(_label(part, where) for part in parts if part.strip()))
     if not labels:
         raise UsageError(f"{where}: {path!r} has no label", "give one (several as 'a;b') or remove the line")
     split = cells.get("split", "").lower()
     if split not in SPLITS:
         raise UsageError(f"{where}: split {split!r} is unknown", "use train, val, test or leave it empty")
-    return LabelledVideo(base / path, labels, where, SPLITS[split], parse_segments(cells.get("segments", ""), where))
+    segments = parse_segments(cells.get("segments", ""), where)
+    return LabelledVideo(base / path, labels, where, SPLITS[split], segments, shared_source(row))
+
+
+def shared_source(row: Mapping[Any, Any]) -> str:
+    """What a row says that its video shares with others: `source`, or the footage that it was made with."""
+    return (row.get("source") or row.get("background") or "").strip()
+
+
+def split_labels(cell: str, where: str) -> tuple[str, ...]:
+    """The labels of a cell, `a;b`, each once. Raises UsageError."""
+    return tuple(dict.fromkeys(_label(part, where) for part in cell.split(";") if part.strip()))
 
 
 def _label(text: str, where: str) -> str:

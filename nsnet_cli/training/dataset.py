@@ -42,6 +42,8 @@ class Example:
     recogniser: np.ndarray | None = None  # (T, D2) features of the recogniser
     salient: np.ndarray | None = None  # (T,) bool, where segments are known: for metrics, never for training
     split: Split | None = None
+    source: str = ""
+    """What the video shares with others; empty: nothing is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,8 @@ class Dataset:
     source: str
     """As the user named it, for the model card."""
     multi_label: bool
+    hierarchy: tuple[Mapping[str, Any], ...] = ()
+    """What stands over the tags, as config.json keeps it; empty: nothing was declared."""
 
     def of(self, *splits: Split) -> tuple[Example, ...]:
         return tuple(example for example in self.examples if example.split in splits)
@@ -61,6 +65,7 @@ def from_videos(
     vocabulary: tuple[TagName, ...],
     source: str,
     multi_label: bool | None = None,
+    hierarchy: Sequence[Mapping[str, Any]] = (),
 ) -> Dataset:
     """A dataset of labelled videos, each with its labels' positions in the vocabulary and its features."""
     examples = tuple(
@@ -73,11 +78,13 @@ def from_videos(
             recogniser=found.recogniser.features if found.recogniser else None,
             salient=inside(found.pts_s, video.segments) if video.segments else None,
             split=video.split,
+            source=video.source,
         )
         for video, labels, found in rows
     )
     several = any(len(example.labels) > 1 for example in examples)
-    return Dataset(examples, vocabulary, source, several if multi_label is None else multi_label)
+    several = several if multi_label is None else multi_label
+    return Dataset(examples, vocabulary, source, several, tuple(hierarchy))
 
 
 def in_vocabulary(dataset: Dataset, vocabulary: tuple[TagName, ...]) -> Dataset:

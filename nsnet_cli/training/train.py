@@ -10,23 +10,24 @@ import hashlib
 import json
 import logging
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
+from nsnet_cli.calibrating.show import card_section, with_section
 from nsnet_cli.errors import UsageError
 from nsnet_cli.evaluation.policies import ScoredVideo, accuracy
 from nsnet_cli.labelled.labels import Split
 from nsnet_cli.nets.sampler import Sampler, SamplerConfig
+from nsnet_cli.nets.threads import one_thread
 from nsnet_cli.policies import Seen, saliency_by_policy
 from nsnet_cli.progress import Progress, progress
 from nsnet_cli.selection import confidence
+from nsnet_cli.training.calibrated import LATER, Calibrated, calibrate_own
 from nsnet_cli.training.card import model_card
 from nsnet_cli.training.dataset import Dataset, Example
 from nsnet_cli.training.fit import EpochReport, FitOptions, fit
@@ -62,6 +63,8 @@ class Trained:
     sampler: Sampler
     head: FittedHead | None
     metrics: dict[str, float]
+    calibrated: Calibrated | None = None
+    """None: the vocabulary is fixed, or there are too few held-out videos."""
 
 
 def train(
@@ -90,7 +93,10 @@ def train(
         **networks,
         **_config(dataset, base, options, made, command),
     }
-    write_checkpoint(out, config, tensors(made), model_card(config, len(dataset.examples)))
+    card = model_card(config, len(dataset.examples))
+    if made.calibrated:
+        card = with_section(card, card_section(made.calibrated[1], ""))
+    write_checkpoint(out, config, tensors(made), card)
     shutil.rmtree(out / STATE_FOLDER, ignore_errors=True)
     return config
 
@@ -101,17 +107,6 @@ def _show_epoch(bar: Progress, report: EpochReport) -> None:
     logger.debug("epoch %d: loss %.4f, held out %.4f%s", report.epoch, report.loss, report.held_out_loss, best)
 
 
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """One thread adds sums in the same order on any number of cores: the same seed gives the same bytes."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
 def fit_all(
     dataset: Dataset,
     options: TrainOptions,
@@ -119,7 +114,7 @@ def fit_all(
     state: Path | None = None,
     on_epoch: Callable[[EpochReport], None] = lambda report: None,
 ) -> Trained:
-    """Trains on the train videos, stops early by the val videos, measures on val and test.
+    """Trains on the train videos, stops early by the val videos, measures on val and test, calibrates on val.
 
     The head chooses its weight decay within its own data, so it needs no val videos. Once it is measured on them it is
     fitted again on train and val: with little data a fifth more is worth several points.
@@ -137,13 +132,16 @@ def fit_all(
     )
     metrics = {f"sampler_{key}": value for key, value in result.metrics.items() if np.isfinite(value)}
     if not own:
+        logger.info("not calibrated: the recogniser did not look; %s", LATER)
         return Trained(result.sampler, None, metrics)
     head = _head(result.sampler, fitted, dataset, options)
+    scored = score(val, result.sampler, head, dataset.multi_label) if val else ()
+    calibrated = calibrate_own(dataset, val, scored, options.frames)
     if val:
         metrics |= _held_out_metrics(dataset, "val", result.sampler, head, options)
         head = _head(result.sampler, (*fitted, *val), dataset, options)  # measured: now it may learn from these too
     metrics |= _held_out_metrics(dataset, "test", result.sampler, head, options)
-    return Trained(result.sampler, head, metrics)
+    return Trained(result.sampler, head, metrics, calibrated)
 
 
 def _held_out_metrics(
@@ -242,6 +240,8 @@ def _config(dataset: Dataset, base: Checkpoint, options: TrainOptions, made: Tra
         "sampler": made.sampler.config.to_dict(),
         "vocabulary": [asdict(tag) for tag in dataset.vocabulary] if own else "imagenet-1k",
         "multi_label": dataset.multi_label and own,
+        **({"hierarchy": [dict(row) for row in dataset.hierarchy]} if dataset.hierarchy else {}),
+        **({"calibration": made.calibrated[0].to_json()} if made.calibrated else {}),
         "sampling": {"frames": options.frames, "preview": options.preview},
         "training": {
             "data": dataset.source,

@@ -28,6 +28,11 @@ class Head(Protocol):
         ...
 
     @property
+    def multi_label(self) -> bool:
+        """Whether scores are independent. Otherwise they sum to one."""
+        ...
+
+    @property
     def identity(self) -> dict[str, Any]:
         """Everything that can change a score, ready for JSON. It is part of the checkpoint's hash."""
         ...
