@@ -27,7 +27,12 @@ from nsnet_cli.hierarchy import Hierarchy
 from nsnet_cli.weights.vocabulary import load_vocabulary
 
 SIZE, FPS, SECONDS = (640, 360), 12, 6
-SETS = {"choosing": ("calibration", {0, 1, 2, 3}, 1), "reporting": ("test", {4}, 2)}
+SETS = {
+    "choosing": ("calibration", {0, 1, 2, 3}, 1),
+    "training": ("calibration", {0, 1, 2, 3}, 3),
+    "reporting": ("test", {4}, 2),
+    "reporting-2": ("test", {4}, 4),
+}
 """Part of the footage, folds (of 5) of the photos, seed."""
 HALF = "size=320x180:rate=12"
 FULL = "size=640x360:rate=12"

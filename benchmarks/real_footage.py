@@ -90,8 +90,8 @@ def looked(paths: Sequence[Path], checkpoint: str) -> tuple[Judge, list[Present]
     found: list[Present] = []
 
     class Recorder(Judge):
-        def look(self, *given: Any) -> Present:
-            found.append(super().look(*given))
+        def look(self, *given: Any, **more: Any) -> Present:
+            found.append(super().look(*given, **more))
             return found[-1]
 
     tagger = Tagger.from_checkpoint(checkpoint)
