@@ -226,6 +226,8 @@ def test_calibrate_and_tag(
     for part in ("lost.mp4", "9 of 10 videos", "9 sources are too few", "wrote imagenet-lite-calibrated"):
         assert part in found.stderr
     card = (tmp_path / "imagenet-lite-calibrated" / "README.md").read_text("utf-8")
+    config = json.loads((tmp_path / "imagenet-lite-calibrated" / "config.json").read_text("utf-8"))
+    assert config["calibration"]["fitted_on"]["labels"] == [str(videos / "judged.csv"), str(labels)]
     assert "## Calibration" in card and "9 videos, 9 sources" in card and "## Measured" in card
     for spec in ("imagenet-lite-calibrated", "./imagenet-lite-calibrated"):
         again = inside("tag", "--json", "-c", spec, "--device", "cpu", "--precision", "0.3", videos / "0.mp4")
