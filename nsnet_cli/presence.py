@@ -6,13 +6,17 @@ recogniser calls by two names, do not compete. Pure functions over numpy; `tag` 
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from nsnet_cli.calibration import LIKENESS_SIGNS, PREVIEW_SIGNS, SAMPLER_SIGNS, Calibration
 from nsnet_cli.hierarchy import Hierarchy
+from nsnet_cli.policies import POLICIES
 from nsnet_cli.selection import frame_weights, likeness
+from nsnet_cli.weights.checkpoint import Checkpoint
+from nsnet_cli.weights.vocabulary import load_vocabulary
 
 LEAST_SUM = 0.01
 """A node is looked at if its scores sum up to this in a recognised frame."""
@@ -52,12 +56,12 @@ class Nodes:
         count = like.sum(0)
         share = like * self.weights[:, None]
         share /= np.maximum(share.sum(0), 1e-12)
-        found |= {"mean": logit((share * self.sums).sum(0)), "support": np.log(count)}
+        found |= {"mean": logit((share * self.sums).sum(0)), "support": np.log(count / len(self.chosen))}
         if self.preview is not None:
             found["preview"] = logit((share * self.preview[self.chosen]).sum(0))
         if self.fsm is not None:
             found["salient"] = logit(self.fsm @ like / count)
-        return np.stack([found[name] for name in names], axis=1)
+        return np.reshape([found[name] for name in names], (len(names), len(self.rows))).T
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +91,29 @@ class Judge:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "ids", tuple(node.id for node in self.hierarchy.nodes))
+
+    @classmethod
+    def of(cls, checkpoint: Checkpoint) -> Judge:
+        """Returns the judge for a checkpoint."""
+        tags = [tag.id for tag in checkpoint.vocabulary]
+        same = tags == [tag.id for tag in load_vocabulary(checkpoint.preview.network.vocabulary)]
+        hierarchy = Hierarchy(checkpoint.vocabulary, checkpoint.table)
+        return cls(hierarchy, checkpoint.calibration, same, checkpoint.head.multi_label)
+
+    def never_certain(self, checkpoint: Checkpoint, policy: str) -> str | None:
+        """Returns why no tag can be certain under a policy, and what to do about it. None if tags can be."""
+        if self.calibration is None:
+            spec = shlex.quote(checkpoint.spec or checkpoint.name)
+            return f"no tag is certain, nothing was calibrated; to do so: nsnet calibrate LABELS --checkpoint {spec}"
+        signs, row = set(self.calibration.signs), POLICIES[policy]
+        if not row.looks and signs & {*PREVIEW_SIGNS, *LIKENESS_SIGNS}:
+            missing = "the preview network"
+        elif not row.sampler and signs & set(SAMPLER_SIGNS):
+            missing = "the sampler"
+        else:
+            return None
+        why = f"the calibration needs {missing}, which --policy {policy} does not run"
+        return f"no tag is certain, {why}; use --policy nsnet"
 
     def look(
         self,
@@ -127,14 +154,21 @@ class Judge:
         return np.maximum(found, np.where(over, found[:, None], 0).max(0, initial=0))
 
     def certain(self, present: Present, precision: float) -> list[int]:
-        """Returns positions (in 0..n-1) of the most specific nodes that reach the precision, the likeliest first."""
+        """Returns positions (0..n-1) of the most specific nodes that reach the precision, the highest score first."""
         if present.probabilities is None or not precision:
             return []
         reach = np.flatnonzero(present.probabilities >= precision)
         rows = present.nodes.rows[reach]
         specific = reach[~self.hierarchy.over[np.ix_(rows, rows)].any(0)]
-        order = np.lexsort((-present.scores[specific], -present.probabilities[specific]))
+        order = np.lexsort((-present.probabilities[specific], -present.scores[specific]))
         return [int(position) for position in specific[order]]
+
+    def likeliest(self, present: Present) -> int | None:
+        """Returns the position of the likeliest of the most specific nodes that reach LIKELY, None if none does."""
+        found = self.certain(present, LIKELY)
+        if present.probabilities is None or not found:
+            return None
+        return found[int(present.probabilities[found].argmax())]
 
 
 def logit(sums: np.ndarray) -> np.ndarray:

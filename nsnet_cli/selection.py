@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -59,7 +60,9 @@ def unit_rows(features: np.ndarray) -> np.ndarray:
 def likeness(features: np.ndarray, frames: np.ndarray) -> np.ndarray:
     """Returns how much each of T frames looks like each of `frames` (K,): (T, K) in [0, 1]. features (T, D)."""
     unit = unit_rows(features)
-    return np.asarray(np.clip(unit @ unit[frames].T, 0, 1) ** LIKENESS_POWER)
+    like = np.clip(unit @ unit[frames].T, 0, 1) ** LIKENESS_POWER
+    like[frames, np.arange(len(frames))] = 1  # also where all features of a frame are the same
+    return np.asarray(like)
 
 
 def confidence(logits: np.ndarray) -> np.ndarray:
@@ -164,3 +167,12 @@ def settled(scores: np.ndarray, saliency: np.ndarray) -> bool:
         return False
     now = np.sort(aggregate(scores, saliency))
     return len(now) < 2 or bool(now[-1] - now[-2] >= SETTLED_MARGIN)
+
+
+def unchanged(states: Sequence[Hashable | None]) -> bool:
+    """Whether another frame is unlikely to change what is certain.
+
+    `states` are what was known after each frame so far: any two can be compared, None is undecided.
+    """
+    last = states[-SETTLED_FRAMES:]
+    return len(last) == SETTLED_FRAMES and last[-1] is not None and len(set(last)) == 1

@@ -17,15 +17,15 @@ import numpy as np
 
 from nsnet_cli.answer import answer
 from nsnet_cli.errors import UsageError, VideoError
-from nsnet_cli.hierarchy import Hierarchy
 from nsnet_cli.media import ReadOptions
 from nsnet_cli.nets.build import build_engine
 from nsnet_cli.nets.engine import Engine, check_not_forked
 from nsnet_cli.policies import POLICIES, Seen, select
 from nsnet_cli.presence import Judge
 from nsnet_cli.reading import read_options
-from nsnet_cli.selection import Budget, confidence, settled
+from nsnet_cli.selection import Budget, confidence
 from nsnet_cli.stages import Choice, Looked, Preview, Scores
+from nsnet_cli.stopping import Stopping
 from nsnet_cli.types import ALGORITHM_VERSION, SCHEMA_VERSION, ModelInfo, TagOptions, VideoResult
 from nsnet_cli.video import open_video
 from nsnet_cli.video.reader import VideoReader
@@ -52,7 +52,7 @@ class Tagger:
         self.budget = Budget.parse(options.budget) if options.budget else None
         self.read_options = read or read_options(checkpoint, options, jpegs=False, threads=1)
         self.preview_vocabulary = load_vocabulary(checkpoint.preview.network.vocabulary)
-        self.judge = judge_of(checkpoint)
+        self.judge = Judge.of(checkpoint)
         self._made_by = os.getpid()
         self._lanes = ThreadPoolExecutor(engine.lanes, thread_name_prefix="lane")
 
@@ -88,7 +88,10 @@ class Tagger:
             why = checkpoint.sampler_note or "no sampler is trained"
             logger.info("%s: %s; using --policy confidence", checkpoint.name, why)
             options = replace(options, policy="confidence")
-        return cls(checkpoint, build_engine(checkpoint, device), options, read=read)
+        tagger = cls(checkpoint, build_engine(checkpoint, device), options, read=read)
+        if options.precision and (reason := tagger.judge.never_certain(checkpoint, options.policy)):
+            logger.info("%s: %s", checkpoint.name, reason)
+        return tagger
 
     def tag(self, path: str | Path, *, open: Opener = open_video) -> VideoResult:
         """Tag one video.
@@ -193,7 +196,7 @@ class Tagger:
         return Scores(saliency, out, sure, best, time.perf_counter() - start)
 
     def _choose(self, preview: Preview, scores: Scores, views: Views, started: float) -> Choice:
-        """Chooses frames and recognises them. With a budget it stops once the first tag is settled.
+        """Chooses frames and recognises them. With a budget it stops once the tags are settled.
 
         A budget in seconds is measured from `started`: decoding and preview overlap, so their seconds cannot be added.
         """
@@ -205,11 +208,12 @@ class Tagger:
             frame_scores = self._recognise(views, order)
             return Choice(order, frame_scores, None, time.perf_counter() - start)
         deadline = started + (self.budget.seconds or np.inf)
+        stopping = Stopping(self.judge, preview, scores, self.options.precision)
         frame_scores, stopped = np.empty((0, len(self.checkpoint.vocabulary)), np.float32), self.budget.reason()
         for n in range(len(order)):
             new = self._recognise(views, order[n : n + 1])
             frame_scores = np.concatenate([frame_scores, new])
-            if settled(frame_scores, scores.saliency[order[: n + 1]]):
+            if stopping.enough(order[: n + 1], frame_scores):
                 stopped = "settled"
                 break
             if time.perf_counter() > deadline:
@@ -231,14 +235,6 @@ class Tagger:
 
     def _scored(self, views: np.ndarray) -> np.ndarray:
         return self.checkpoint.head.scores(*self.engine.recognise(views))
-
-
-def judge_of(checkpoint: Checkpoint) -> Judge:
-    """Returns what says which tags are present."""
-    preview = load_vocabulary(checkpoint.preview.network.vocabulary)
-    same = [tag.id for tag in preview] == [tag.id for tag in checkpoint.vocabulary]
-    hierarchy = Hierarchy(checkpoint.vocabulary, checkpoint.table)
-    return Judge(hierarchy, checkpoint.calibration, same, independent=checkpoint.head.multi_label)
 
 
 def checked(options: TagOptions) -> TagOptions:

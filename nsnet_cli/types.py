@@ -104,6 +104,38 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True)
+class Sign:
+    """What one sign of the calibration (calibration.SIGNS) says about a tag."""
+
+    name: str
+    value: float
+    adds: float
+    """Its weight times its value, in log-odds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Why:
+    """Why a tag has its probability: bias, trust and what the signs add make its log-odds."""
+
+    signs: tuple[Sign, ...]
+    trust: float
+    """How far the recogniser is trusted with this tag; 0 for a tag that the calibration did not meet."""
+    bias: float
+    faint: float
+    """The probability is multiplied by this: less than 1 for a tag that no frame shows well."""
+    raised_by: str | None
+    """The likelier tag below it, if there is one: a tag is at least as likely as what it stands over."""
+    seen: int
+    """Recognised frames that show it."""
+    recognised: int
+    highest: float
+    """Its highest score in a recognised frame."""
+    preview_seen: int | None
+    """Preview frames in which the preview network sees it. None if that network does not know the tags."""
+    preview_frames: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Tag:
     id: str
     name: str
@@ -118,6 +150,8 @@ class Tag:
     """Names of what stands over it, the nearest first."""
     spans: tuple[Span, ...] = ()
     """When it is seen, in order of time. Only certain tags have spans."""
+    why: Why | None = field(default=None, compare=False, repr=False)
+    """Why it has its probability. `explain` shows it; it is not kept, and `tag --json` leaves it out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +232,7 @@ class VideoResult:
     status: Literal["ok", "error"]
     duration_s: float | None = None
     tags: tuple[Tag, ...] = ()
-    """At most top-k: the certain ones by probability, none beside one that stands over it; then guesses by score."""
+    """At most top-k: the certain ones, none beside one that stands over it, then guesses; each by score."""
     salient_frames: tuple[SalientFrame, ...] = ()
     sampling: SamplingInfo | None = None
     model: ModelInfo | None = None

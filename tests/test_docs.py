@@ -8,6 +8,7 @@ import importlib
 import importlib.util
 import io
 import json
+import math
 import re
 import subprocess
 from collections.abc import Callable, Iterable, Iterator
@@ -23,7 +24,7 @@ import sample_results
 from nsnet_cli import errors
 from nsnet_cli.outputs import csvrows, index, jsonlines, page, shown, vtt, xmp
 from nsnet_cli.outputs.files import FileOutputs
-from nsnet_cli.types import Source, VideoResult
+from nsnet_cli.types import Sign, Source, VideoResult, Why
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
@@ -38,6 +39,7 @@ TYPES: dict[str, tuple[type, ...]] = {
     "null": (type(None),),
 }
 
+WHY = Why((Sign("mean", 2.3, 0.9), Sign("leaves", 0.0, 0.0)), 1.2, -0.5, 1.0, "tabby", 4, 4, 0.91, 19, 24)
 Values = dict[str, list[Any]]
 """What stands at each path of some JSON objects, as in `tags[].evidence[].pts_s`."""
 
@@ -101,9 +103,12 @@ def kept() -> Values:
 
 
 def explained() -> Values:
-    return without(
-        values(*map(jsonlines.explain_dict, results())), values(*(jsonlines.to_dict(result) for result in results()))
-    )
+    from nsnet_cli.cli.explain import explained as explain_dict
+
+    found = [result for result in results() if result.precision is not None]
+    told = [replace(result, tags=tuple(replace(tag, why=WHY) for tag in result.tags)) for result in found]
+    told += [replace(result, perhaps=replace(result.perhaps, why=WHY)) for result in found if result.perhaps]
+    return without(values(*map(explain_dict, [*results(), *told])), values(*map(jsonlines.to_dict, results())))
 
 
 def without(found: Values, known: Values) -> Values:
@@ -113,6 +118,8 @@ def without(found: Values, known: Values) -> Values:
 @cache
 def evaluated() -> Any:
     """A report as `nsnet evaluate` makes it, of one policy that scores frames and one that does not."""
+    from nsnet_cli.calibrating.reliability import promise
+    from nsnet_cli.evaluation.certain import Certain
     from nsnet_cli.evaluation.evaluate import Report, Row, StageGflops
     from nsnet_cli.evaluation.policies import Localisation
     from nsnet_cli.evaluation.timing import MeasuredCosts, StageSeconds
@@ -129,9 +136,12 @@ def evaluated() -> Any:
         gflops=StageGflops(5.0, 0.1, 3.0),
         seconds=StageSeconds(0.1, 0.1, 0.01, 0.05),
     )
-    dense = replace(row, policy="dense", k=None, saliency=None)
+    shown = promise(0.8, [["right"], ["wrong", "right"]], [True, True], ["a", "b"])
+    row = replace(row, certain=Certain(shown, 0.5, 0.04, 0.7, 2))
+    none = replace(row, certain=Certain(promise(0.8, [[]], [True], ["a"]), 0.0, math.nan, math.nan, 0))
+    dense = replace(row, policy="dense", k=None, saliency=None, certain=None)
     costs = MeasuredCosts(3, 0.1, {4: 0.05}, 0.002, 0.01, 0.01)
-    return Report("labels.csv", "imagenet-lite", "0123456789abcdef", 120, 100, 1.0, (row, dense), costs)
+    return Report("labels.csv", "imagenet-lite", "0123456789abcdef", 120, 100, 1.0, (row, none, dense), costs, 121)
 
 
 def evaluated_json() -> Values:

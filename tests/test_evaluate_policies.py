@@ -7,7 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from checkpoint_files import SUM
 
+from nsnet_cli.calibration import Calibration
+from nsnet_cli.evaluation.certain import certain, intersection_over_union
+from nsnet_cli.evaluation.evaluate import score_video
 from nsnet_cli.evaluation.policies import (
     ScoredVideo,
     accuracy,
@@ -18,7 +22,14 @@ from nsnet_cli.evaluation.policies import (
     policies_for,
     video_scores,
 )
+from nsnet_cli.labelled.features import Extractor, FeatureCache
+from nsnet_cli.labelled.labels import LabelledVideo
+from nsnet_cli.reading import read_options
 from nsnet_cli.tagger import Tagger
+from nsnet_cli.types import TagOptions
+from nsnet_cli.video import open_video
+
+PEAK = Calibration(("peak",), (1.0,), 0.0)
 
 
 def video(salient: list[int] | None = None, **changes: object) -> ScoredVideo:
@@ -82,14 +93,7 @@ def test_which_policies_and_what_they_cost() -> None:
 
 @pytest.mark.parametrize("policy", ["nsnet", "confidence", "dense"])
 def test_evaluate_judges_what_tag_answers(tagger: Tagger, cat_video: Path, tmp_path: Path, policy: str) -> None:
-    from nsnet_cli.evaluation.evaluate import score_video
-    from nsnet_cli.labelled.features import Extractor, FeatureCache
-    from nsnet_cli.labelled.labels import LabelledVideo
-    from nsnet_cli.tagger import read_options
-    from nsnet_cli.types import TagOptions
-    from nsnet_cli.video import open_video
-
-    options = TagOptions(policy=policy, frames=3, preview=24, top_k=5)  # type: ignore[arg-type]
+    options = TagOptions(policy=policy, frames=3, preview=24, top_k=5, precision=0)  # guesses alone
     tagger = Tagger(tagger.checkpoint, tagger.engine, options)
     read = read_options(tagger.checkpoint, TagOptions(preview=24), jpegs=False, threads=1)
     cache = FeatureCache(tmp_path)
@@ -103,3 +107,31 @@ def test_evaluate_judges_what_tag_answers(tagger: Tagger, cat_video: Path, tmp_p
     assert chosen.tolist() == [frame.pts_s for frame in result.salient_frames]
     assert [tagger.checkpoint.vocabulary[i].id for i in np.argsort(-scores)[:3]] == [tag.id for tag in result.tags[:3]]
     assert np.sort(scores)[::-1][:5] == pytest.approx([tag.score for tag in result.tags], abs=5e-3)
+
+
+@pytest.mark.parametrize(
+    ("policy", "calibration"), [("nsnet", SUM), ("confidence", SUM), ("uniform", PEAK), ("dense", PEAK)]
+)
+def test_evaluate_judges_the_certain_tags_of_tag(
+    tagger: Tagger, cat_video: Path, tmp_path: Path, policy: str, calibration: Calibration
+) -> None:
+    """The same tags with the same probabilities and spans, from features in half precision."""
+    checkpoint = replace(tagger.checkpoint, calibration=calibration)
+    tagger = Tagger(checkpoint, tagger.engine, TagOptions(policy=policy, frames=6, preview=24, precision=0.7))
+    read = read_options(checkpoint, TagOptions(preview=24), jpegs=False, threads=1)
+    found = Extractor(checkpoint, read, lambda: tagger.engine, open_video, FeatureCache(tmp_path)).video(cat_video)
+    segments = ((8.0, 12.0),)
+    scored = score_video(
+        LabelledVideo(cat_video, ("tabby",), "here", None, segments), (281,), found, checkpoint, tagger.engine
+    )
+    if policy not in policies_for([scored]):
+        pytest.skip("this checkpoint has no sampler")
+    if policy == "uniform":  # tag decodes other frames for it
+        tagger = Tagger(checkpoint, tagger.engine, replace(tagger.options, frames=len(found.pts_s)))
+    tags = [tag for tag in tagger.tag(cat_video).tags if tag.certain]
+    measured = certain([scored], policy, tagger.options.frames, tagger.judge, 0.7)
+    assert tags and measured is not None
+    right = [tag for tag in tags if tag.id == "n02123045" or tagger.judge.hierarchy.descends("n02123045", tag.id)]
+    assert (measured.promise.tags_right, measured.promise.tags_wrong) == (len(right), len(tags) - len(right))
+    spans = [(span.start_s, span.end_s) for tag in right for span in tag.spans]
+    assert right and measured.span_iou == pytest.approx(intersection_over_union(spans, segments), abs=0.02)

@@ -5,15 +5,19 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from checkpoint_files import SUM, with_calibration
 from PIL import Image
 
+from nsnet_cli.calibration import Calibration
 from nsnet_cli.types import SCHEMA_VERSION
 
 FAST = ["--preview", "24"]
@@ -45,6 +49,54 @@ def test_json_png_and_html_in_one_go(nsnet: Run, cat_video: Path, tmp_path: Path
     assert page.count("data:image/jpeg;base64,") == len(row["frames"])
     assert f'src="{os.path.relpath(cat_video, tmp_path / "out")}"' in page
     assert "wrote out/page.html" in done.stderr
+
+
+def test_why_a_tag_is_or_is_not_certain(nsnet: Run, cat_video: Path, tmp_path: Path) -> None:
+    """As text, and as numbers that add up to the probability."""
+    ours, bare = (str(with_calibration(tmp_path / name, c)) for name, c in (("ours", SUM), ("bare", None)))
+    done = nsnet("explain", cat_video, *FAST, "--checkpoint", ours)
+    assert done.returncode == 0, done.stderr
+    text = " ".join(done.stdout.split())
+    assert re.search(
+        r" cat \d\d %: seen in 4 of 4 recognised frames \(0\.\d\d at most\); the preview network sees", text
+    )
+    assert "; often right in the calibration" in text and re.search(r"\d %, 80 % needed: seen in ", text)
+    assert "calibrat" not in done.stderr
+    assert max(map(len, done.stdout.splitlines())) <= 80
+    row = json.loads(nsnet("explain", cat_video, *FAST, "--checkpoint", ours, "--json").stdout)
+    cat = row["tags"][0]
+    assert cat["certain"] and cat["why"]["words"].startswith("cat ") and cat["why"]["trust"] == 2
+    for tag in row["tags"]:
+        why = tag["why"]
+        odds = why["bias"] + why["trust"] + sum(sign["adds"] for sign in why["signs"].values())
+        assert why["log_odds"] == pytest.approx(odds, abs=1e-4) and list(why["signs"]) == ["mean", "preview"]
+        assert why["raised_by"] or tag["probability"] == pytest.approx(why["faint"] / (1 + math.exp(-odds)), abs=1e-4)
+    plain = nsnet("explain", cat_video, *FAST, "--checkpoint", bare)
+    assert " needed: " not in plain.stdout and "seen in " not in plain.stdout
+    assert "nothing was calibrated" in plain.stderr
+    assert [
+        tag["why"] for tag in json.loads(nsnet("explain", cat_video, *FAST, "-c", bare, "--json").stdout)["tags"]
+    ] == [None] * 5
+
+
+def test_only_a_run_that_shows_tags_says_that_nothing_was_calibrated(
+    nsnet: Run, cat_video: Path, tmp_path: Path
+) -> None:
+    bare = str(with_calibration(tmp_path / "bare", None))
+    told = nsnet("tag", cat_video, cat_video.parent, *FAST, "-c", bare).stderr
+    assert told.count(f"nsnet calibrate LABELS --checkpoint {bare}\n") == 1
+    for args in (["tag", cat_video, "--precision", "0"], ["frames", cat_video, "--times"]):
+        done = nsnet(*args, *FAST, "-c", bare)
+        assert done.returncode == 0 and "calibrate" not in done.stderr
+
+
+def test_what_is_perhaps_there_is_explained_too(nsnet: Run, cat_video: Path, tmp_path: Path) -> None:
+    ours = str(with_calibration(tmp_path / "ours", Calibration(("mean",), (1.0,), 0.0, {"n02124075": -2.0})))
+    args = ["explain", cat_video, *FAST, "--checkpoint", ours, "--precision", "0.995"]
+    text = " ".join(nsnet(*args).stdout.split())
+    assert re.search(r" perhaps cat \d\d(\.\d)? %, 99.5 % needed: seen in 4 of 4 ", text)
+    row = json.loads(nsnet(*args, "--json").stdout)
+    assert row["perhaps"]["why"]["words"].startswith("cat ")
 
 
 def test_timeline_without_unicode_and_csv(nsnet: Run, cat_video: Path, monkeypatch: pytest.MonkeyPatch) -> None:

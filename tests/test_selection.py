@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from nsnet_cli.errors import UsageError
 from nsnet_cli.policies import POLICIES, select
-from nsnet_cli.selection import LEAST_SALIENCY, Budget, aggregate, confidence, even_indices, settled, spread
+from nsnet_cli.selection import LEAST_SALIENCY, Budget, aggregate, confidence, even_indices, settled, spread, unchanged
 
 TIMES = np.arange(6.0)
 SALIENCY = np.array([0.1, 0.9, 0.2, 0.9, 0.5, 0.0])
@@ -153,3 +153,11 @@ def test_settled_needs_a_steady_leader_with_a_margin() -> None:
     assert not settled(sure[:2], weights[:2])
     assert not settled(torn, weights)
     assert not settled(changed, weights)
+
+
+def test_certain_tags_are_settled_after_three_frames_without_change() -> None:
+    cat, both, nothing = frozenset({1}), frozenset({1, 2}), frozenset()
+    assert unchanged([cat, cat, cat]) and unchanged([both, None, cat, cat, cat])
+    assert not unchanged([cat, cat]) and not unchanged([both, cat, cat]) and not unchanged([cat, None, cat])
+    assert unchanged([nothing, nothing, nothing])  # nothing is likely
+    assert not unchanged([None, None, None])  # something is likely, but not certain

@@ -11,10 +11,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from checkpoint_files import SUM, with_calibration
 from conftest import noise, write_video
 from readers import Scripted, scripted
 
 from nsnet_cli import tagger as tagger_module
+from nsnet_cli.calibration import Calibration
 from nsnet_cli.errors import NsnetError, UsageError, VideoError
 from nsnet_cli.media import DecodeReport, FrameBatch, InputSpec, ReadOptions, VideoHeader
 from nsnet_cli.nets.engine import Engine
@@ -88,10 +90,79 @@ def test_threshold_and_top_k(tagger: Tagger, cat_video: Path) -> None:
 def test_a_budget_of_frames_is_kept_and_names_its_reason(tagger: Tagger, cat_video: Path) -> None:
     few = with_options(tagger, budget="2").tag(cat_video).sampling
     assert few and few.salient_frames == 2 and few.stopped == "frames"
-    many = with_options(tagger, budget="20").tag(cat_video).sampling
-    assert many and 3 <= many.salient_frames < 20 and many.stopped == "settled"
     share = with_options(tagger, budget="5%").tag(cat_video).sampling
     assert share and share.salient_frames == 1 and share.stopped == "share"  # 5 % of 24 preview frames
+
+
+def calibrated(tagger: Tagger, calibration: Calibration | None, **changes: object) -> Tagger:
+    """The same networks under another calibration and other options."""
+    checkpoint = replace(tagger.checkpoint, calibration=calibration)
+    return Tagger(checkpoint, tagger.engine, replace(tagger.options, **changes))  # type: ignore[arg-type]
+
+
+def test_a_budget_ends_once_the_certain_tags_are_settled(tagger: Tagger, cat_video: Path, tmp_path: Path) -> None:
+    """The cat is certain from the first frame on: three frames are enough. Of the noise nothing is ever likely."""
+    sure = calibrated(tagger, Calibration(("mean",), (1.0,), 0.0, {"n02121808": 4.0}), budget="20").tag(cat_video)
+    assert [tag.name for tag in sure.tags if tag.certain] == ["cat"]
+    assert sure.sampling and (sure.sampling.salient_frames, sure.sampling.stopped) == (3, "settled")
+    nothing = write_video(tmp_path / "noise.mp4", noise(100))
+    never = calibrated(tagger, Calibration(("mean",), (1.0,), -20.0), budget="8").tag(nothing).sampling
+    assert never and (never.salient_frames, never.stopped) == (3, "settled")
+    likely = calibrated(tagger, Calibration((), (), 1.0), budget="8").tag(nothing)  # all are at 0.73: it goes on
+    assert likely.sampling and (likely.sampling.salient_frames, likely.sampling.stopped) == (8, "frames")
+    assert not any(tag.certain for tag in likely.tags) and likely.perhaps
+
+
+def test_a_budget_without_a_calibration_ends_as_before(tagger: Tagger, cat_video: Path) -> None:
+    """Neither a calibration nor a precision, or a policy that gives the calibration nothing to judge."""
+    preview = Calibration(("mean", "preview"), (1.0, 1.0), 0.0)
+    many = calibrated(tagger, None, budget="20").tag(cat_video).sampling
+    assert many and 3 <= many.salient_frames < 20 and many.stopped == "settled"
+    assert calibrated(tagger, preview, budget="20", precision=0.0).tag(cat_video).sampling == many
+    plain, same = (calibrated(tagger, c, budget="20", policy="uniform").tag(cat_video) for c in (None, preview))
+    assert plain.sampling == same.sampling
+
+
+def test_tags_can_be_certain_without_a_preview(tagger: Tagger, cat_video: Path) -> None:
+    """A calibration from the recognised frames alone, under a policy that shows nothing to the preview network."""
+    result = calibrated(tagger, Calibration(("peak",), (3.0,), 0.0), policy="uniform", frames=10).tag(cat_video)
+    cat = result.tags[0]
+    assert cat.certain and "cat" in (cat.name, *cat.parents) and cat.probability is not None
+    assert all(7 <= span.start_s < span.end_s <= 13 for span in cat.spans) and cat.spans
+
+
+@pytest.mark.parametrize(
+    ("calibration", "options", "said"),
+    [
+        (None, {}, "no tag is certain, nothing was calibrated; to do so: nsnet calibrate LABELS --checkpoint"),
+        (None, {"precision": 0.0}, None),
+        (SUM, {}, None),
+        (
+            SUM,
+            {"policy": "uniform"},
+            "the calibration needs the preview network, which --policy uniform does not run",
+        ),
+        (SUM, {"policy": "uniform", "precision": 0.0}, None),
+        (
+            Calibration(("mean", "salient"), (1.0, 1.0), 0.0),
+            {"policy": "confidence"},
+            "the calibration needs the sampler, which --policy confidence does not run",
+        ),
+    ],
+)
+def test_a_run_that_can_never_be_certain_says_so(
+    calibration: Calibration | None,
+    options: dict[str, Any],
+    said: str | None,
+    tmp_path: Path,
+    heard: pytest.LogCaptureFixture,
+) -> None:
+    folder = with_calibration(tmp_path / "my net", calibration)
+    Tagger.from_checkpoint(str(folder), replace(TagOptions(), **options), device="cpu")
+    lines = [message for message in heard.messages if "no tag is certain" in message]
+    assert len(lines) == (said is not None) and all(said in line for line in lines if said)
+    if said and calibration is None:
+        assert lines[0].endswith(f"--checkpoint '{folder}'"), "quoted for a shell"
 
 
 def test_a_spent_budget_of_seconds_stops_after_one_frame(tagger: Tagger, tmp_path: Path) -> None:

@@ -61,7 +61,7 @@ def calibrate(
     """Returns the calibration that fits these videos, and how well it does on them, cross-validated by source.
 
     Args:
-        videos: Examples of videos. Nothing is measured on those with a weight below one, which were made.
+        videos: Examples of videos: see examples.every_look.
         judge: What found what is present in them.
         names: The signs of the examples.
         labels: Where the truth is from, for people.
@@ -83,12 +83,12 @@ def calibrate(
 
 def measure(videos: Sequence[Examples], held_out: Sequence[Calibration], judge: Judge) -> Measured:
     """Measures each found video with its own calibration. Without calibrations, videos are only counted."""
-    found = [video for video in videos if video.truth.weight == 1]
+    found = [video for video in videos if video.measured]
     judges = {id(calibration): replace(judge, calibration=calibration) for calibration in held_out}
     seen = [
         (video, judges[id(calibration)], _present(judges[id(calibration)], video))
         for video, calibration in zip(videos, held_out, strict=False)
-        if video.truth.weight == 1
+        if video.measured
     ]
     likely, right = np.empty(0), np.empty(0, bool)
     if seen:
@@ -100,7 +100,7 @@ def measure(videos: Sequence[Examples], held_out: Sequence[Calibration], judge: 
         videos=len(found),
         sources=len({video.truth.source for video in found}),
         right_tags=sum(len(video.truth.right) for video in found),
-        made=len(videos) - len(found),
+        made=len({video.truth.path for video in videos if video.truth.weight < 1}),
         promises=tuple(_promise(precision, seen) for precision in PRECISIONS) if seen else (),
         calibration_error=expected_calibration_error(likely[looked], right[looked]) if looked.any() else None,
         bins=reliability(likely[looked], right[looked]),

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -36,6 +36,10 @@ class Examples:
     signs: np.ndarray  # (n, S) of the signs that were asked for
     nodes: np.ndarray  # (n,) rows in Hierarchy.nodes
     right: np.ndarray  # (n,) bool
+    count: float = 1.0
+    """How much this look at the video counts in the fit. A video that is looked at with several K counts once."""
+    measured: bool = True
+    """Whether how well a promise is kept is measured on it: only with the checkpoint's own K, on found videos."""
 
 
 def sign_names(judge: Judge, *, sampler: bool) -> tuple[str, ...]:
@@ -52,6 +56,23 @@ def examples(judge: Judge, truth: Truth, present: Present, names: tuple[str, ...
     signs = present.nodes.signs(judge.hierarchy, names)[positions]
     rows = present.nodes.rows[positions]
     return Examples(truth, present, positions, signs, rows, np.array([ids[n] in right for n in positions], bool))
+
+
+def frame_counts(k: int) -> tuple[int, ...]:
+    """Returns the K to fit for, the checkpoint's own first: the same probabilities must hold for other --frames."""
+    return tuple(dict.fromkeys((k, max(1, k // 2), 2 * k, 4 * k)))
+
+
+def every_look(
+    judge: Judge, truth: Truth, look: Callable[[int], Present], k: int, names: tuple[str, ...]
+) -> list[Examples]:
+    """Returns what a video teaches with each K. `look` gives what is present with so many frames."""
+    counts = frame_counts(k)
+    found = [examples(judge, truth, look(n), names) for n in counts]
+    own = truth.weight == 1
+    return [
+        replace(each, count=1 / len(counts), measured=own and n == k) for n, each in zip(counts, found, strict=True)
+    ]
 
 
 def closed(hierarchy: Hierarchy, ids: Iterable[str]) -> set[str]:

@@ -51,8 +51,8 @@ def fit(videos: Sequence[Examples], names: tuple[str, ...], hierarchy: Hierarchy
 
 def _counts(videos: Sequence[Examples]) -> np.ndarray:
     """How much each node of each video counts."""
-    sources = Counter(video.truth.source for video in videos)
-    each = [video.truth.weight / math.sqrt(sources[video.truth.source]) for video in videos]
+    sources = Counter(source for source, _ in {(video.truth.source, video.truth.path) for video in videos})
+    each = [video.truth.weight * video.count / math.sqrt(sources[video.truth.source]) for video in videos]
     return np.concatenate([np.full(len(video.nodes), count) for video, count in zip(videos, each, strict=True)])
 
 

@@ -13,8 +13,8 @@ from nsnet_cli.weights.checkpoint import Checkpoint
 from nsnet_cli.weights.heads import OwnClassifier, softmax
 
 
-def look(judge: Judge, found: VideoFeatures, checkpoint: Checkpoint, engine: Engine) -> Present:
-    """Returns what is present by the checkpoint's own policy and K. The sampler runs, the image networks do not."""
+def look(judge: Judge, found: VideoFeatures, checkpoint: Checkpoint, engine: Engine, k: int) -> Present:
+    """Returns what is present in K frames by the checkpoint's policy. The sampler runs, the image networks do not."""
     assert found.recogniser is not None
     logits, head = found.preview.outputs, checkpoint.head
     seen, fsm, policy = Seen(confidence(logits)), None, POLICIES["confidence"]
@@ -25,7 +25,7 @@ def look(judge: Judge, found: VideoFeatures, checkpoint: Checkpoint, engine: Eng
     saliency = policy.score(seen)
     assert saliency is not None
     features = found.preview.features
-    chosen = select(policy.name, saliency, found.pts_s, checkpoint.frames, features=features)
+    chosen = select(policy.name, saliency, found.pts_s, k, features=features)
     if isinstance(head, OwnClassifier):
         scores = found.recogniser.outputs[chosen]  # any other head takes the features
     else:

@@ -150,9 +150,9 @@ def _fit(
     from nsnet_cli.calibrating.calibrate import calibrate as fit
     from nsnet_cli.calibrating.examples import sign_names
     from nsnet_cli.calibrating.truths import truths
-    from nsnet_cli.tagger import judge_of
+    from nsnet_cli.presence import Judge
 
-    judge = judge_of(row)
+    judge = Judge.of(row)
     names = sign_names(judge, sampler=row.sampler is not None)
     told = truths(labels.videos, judge.hierarchy)
     examples = _examples(labels, told, judge, names, row, settings, console)
@@ -169,7 +169,9 @@ def _examples(
     console: Console,
 ) -> list[Examples]:
     """What each readable video teaches, in the order of the labels."""
-    from nsnet_cli.calibrating.examples import examples
+    from functools import partial
+
+    from nsnet_cli.calibrating.examples import every_look
     from nsnet_cli.calibrating.look import look
     from nsnet_cli.cli.labelled import gather
     from nsnet_cli.nets.build import build_engine
@@ -178,7 +180,11 @@ def _examples(
     videos = gather(labels, row, settings, console)
     engine = build_engine(row, settings.device)
     return [
-        examples(judge, by_path[video.path], look(judge, features, row, engine), names) for video, features in videos
+        example
+        for video, features in videos
+        for example in every_look(
+            judge, by_path[video.path], partial(look, judge, features, row, engine), row.frames, names
+        )
     ]
 
 

@@ -50,7 +50,7 @@ Plot = Annotated[
 
 
 @app.command(cls=Command)
-@shared("checkpoint", "preview", "seed", "device", "decoder", "jobs", *TALKING)
+@shared("checkpoint", "preview", "seed", "precision", "device", "decoder", "jobs", *TALKING)
 def evaluate(
     labels: Labels,
     frames: Budgets = "1,2,4,8",
@@ -65,7 +65,8 @@ def evaluate(
 
     Features are extracted once and kept in your cache. All policies are then compared on the same scores, chosen and
     combined as `nsnet tag` does. If LABELS has segments, also measures how well saliency finds them, and compares
-    with an oracle, a policy that knows them.
+    with an oracle, a policy that knows them. If the checkpoint is calibrated, a second table measures the tags that
+    are certain at --precision.
     """
     from nsnet_cli.cli.labelled import read_label_file
     from nsnet_cli.evaluation import show
@@ -82,14 +83,16 @@ def evaluate(
     if str(row.training.get("data")) == str(labels) and not any(video.split == "test" for video in chosen.videos):
         console.warn(f"{row.name} was trained on {labels}: these numbers will be too good")
     settings = ReadSettings(shared.preview or row.preview_frames, shared.device, shared.decoder, shared.jobs)
-    report = _run(chosen, row, settings, ks, shared.seed, console)
+    report = _run(chosen, row, settings, ks, shared, console)
     if json:
         console.data(json_text(to_dict(report)))
     elif csv:
         console.data(show.csv_text(report), end="")
     else:
         console.data(show.table(report))
-        console.info(f"measured on {report.videos} of {len(chosen.videos) + len(chosen.missing)} videos")
+        if certain := show.certain_table(report):
+            console.data("\n" + certain)
+        console.info(f"measured on {report.videos} of {report.asked} videos")
         for note in show.notes(report):
             console.info(note)
     if target is not None:
@@ -125,14 +128,20 @@ def _of_split(labels: LabelSet, split: SplitName, console: Console) -> LabelSet:
 
 
 def _run(
-    labels: LabelSet, checkpoint: Checkpoint, settings: ReadSettings, ks: tuple[int, ...], seed: int, console: Console
+    labels: LabelSet,
+    checkpoint: Checkpoint,
+    settings: ReadSettings,
+    ks: tuple[int, ...],
+    shared: Shared,
+    console: Console,
 ) -> Report:
     from nsnet_cli.cli.labelled import gather
-    from nsnet_cli.evaluation.evaluate import evaluate as judge
+    from nsnet_cli.evaluation.evaluate import evaluate as measure_all
     from nsnet_cli.evaluation.evaluate import report, score_video
     from nsnet_cli.evaluation.timing import measure
     from nsnet_cli.labelled.labels import label_indices
     from nsnet_cli.nets.build import build_engine
+    from nsnet_cli.presence import Judge
     from nsnet_cli.video.pool import DecodePool
 
     indices = dict(
@@ -146,5 +155,9 @@ def _run(
     paths, sampler = [video.path for video, _ in found], checkpoint.sampler is not None
     with DecodePool() as pool:
         costs = measure(paths, settings.options(checkpoint), ks, engine, pool.open, sampler=sampler)
-    rows = judge(videos, ks, engine.cost, costs, seed)
-    return report(str(labels.source), checkpoint, videos, rows, costs)
+    judge = Judge.of(checkpoint)
+    if shared.precision and (reason := judge.never_certain(checkpoint, "nsnet")):
+        console.info(f"{checkpoint.name}: {reason}")
+    rows = measure_all(videos, ks, engine.cost, costs, shared.seed, judge=judge, precision=shared.precision)
+    asked = len(labels.videos) + len(labels.missing)
+    return report(str(labels.source), checkpoint, videos, rows, costs, asked)

@@ -7,14 +7,14 @@ import shutil
 import sys
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from nsnet_cli.cli.console import Console
 from nsnet_cli.cli.options import TAGGING, TALKING, Command, Shared, new_app, shared
 from nsnet_cli.errors import UsageError, VideoError
-from nsnet_cli.text import printable, spreadsheet_cell
+from nsnet_cli.text import harmless, printable, spreadsheet_cell
 
 if TYPE_CHECKING:
     from nsnet_cli.types import VideoResult
@@ -51,7 +51,8 @@ def explain(
     *,
     shared: Shared,
 ) -> None:
-    """Show why a video got its tags: its saliency timeline, the frames that were kept, and the evidence for each tag.
+    """Show why a video got its tags: its saliency timeline, the frames that were kept, the evidence for each tag, and
+    why it is or is not certain.
 
     Prints a chart; --json, --csv, --png and --html give the same as data, plot and page.
     """
@@ -65,10 +66,9 @@ def explain(
     console = shared.console()
     result = tag_one(video, shared, jpegs=png is not None or html is not None)
     if as_json:
-        from nsnet_cli.outputs.jsonlines import explain_dict
         from nsnet_cli.text import json_text
 
-        console.data(json_text(explain_dict(result)))
+        console.data(json_text(explained(result)))
     if result.error is not None:
         raise VideoError(complaint(result), kind=result.error.kind)
     if as_csv:
@@ -112,11 +112,41 @@ def complaint(result: VideoResult) -> str:
 
 
 def show(result: VideoResult, console: Console) -> None:
-    """Prints the timeline, as wide as the terminal."""
-    from nsnet_cli.outputs.timeline import timeline
+    """Prints the timeline, and why tags are or are not certain, as wide as the terminal."""
+    from nsnet_cli.outputs.timeline import Pen, timeline
 
     width = min(shutil.get_terminal_size((80, 24)).columns, MOST_COLUMNS)
-    console.data(timeline(result, width, unicode=speaks_unicode(), color=console.color), end="")
+    unicode, color = speaks_unicode(), console.color
+    console.data(timeline(result, width, unicode=unicode, color=color), end="")
+    if lines := why_lines(result, width):
+        console.data(Pen(unicode, color).done(["", *lines]), end="")
+
+
+def why_lines(result: VideoResult, width: int) -> list[str]:
+    """One paragraph for each tag, and for what is perhaps there. Empty if nothing was calibrated."""
+    import textwrap
+
+    from nsnet_cli.why import words
+
+    perhaps = result.perhaps if result.perhaps not in result.tags else None
+    told = [("", tag) for tag in result.tags if tag.certain]
+    told += [("perhaps ", perhaps)] if perhaps else []
+    told += [("", tag) for tag in result.tags if not tag.certain]
+    found = [before + said for before, tag in told if (said := words(tag, result.precision))]
+    return [line for text in found for line in textwrap.wrap(harmless(text), width, subsequent_indent="  ")]
+
+
+def explained(result: VideoResult) -> dict[str, Any]:
+    """The object of `nsnet explain --json`: each tag with its field `why`."""
+    from nsnet_cli.outputs.jsonlines import explain_dict
+    from nsnet_cli.why import to_dict
+
+    row = explain_dict(result)
+    for tag, entry in zip(result.tags, row["tags"], strict=True):
+        entry["why"] = to_dict(tag, result.precision)
+    if result.perhaps is not None:
+        row["perhaps"]["why"] = to_dict(result.perhaps, result.precision)
+    return row
 
 
 def speaks_unicode() -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Iterator
 from contextlib import closing, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -81,7 +82,8 @@ def frames_command(
     store = None if times else ResultStore(out or Path("nsnet-frames"))
     if store is not None:
         store.check()
-    opening = prepare(shared.asked(), jpegs=not times, threads=usable_cores())
+    asked = replace(shared.asked(), precision=0.0)  # it shows no tags
+    opening = prepare(asked, jpegs=not times, threads=usable_cores())
     jobs = [Job(v.path, output_name(v.name), v.error, v.source) for v in found.videos]
     end, failed, count = "\0" if print0 else "\n", 0, 0
     say = harmless if console.data_is_terminal and not print0 else str  # programs need names unchanged

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from nsnet_cli.evaluation.certain import Certain, certain
 from nsnet_cli.evaluation.policies import (
     EVALUATED,
     Localisation,
@@ -25,6 +26,7 @@ from nsnet_cli.labelled.metrics import inside
 from nsnet_cli.nets.cost import FrameCost
 from nsnet_cli.nets.engine import Engine
 from nsnet_cli.policies import Seen, saliency_by_policy
+from nsnet_cli.presence import Judge
 from nsnet_cli.selection import confidence
 from nsnet_cli.weights.checkpoint import Checkpoint
 from nsnet_cli.weights.heads import OwnClassifier
@@ -59,6 +61,8 @@ class Row:
     recognised_frames: float
     gflops: StageGflops
     seconds: StageSeconds | None
+    certain: Certain | None = None
+    """None: nothing was calibrated, or the calibration needs what this policy does not look at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +76,8 @@ class Report:
     """Of the videos with segments, the share that has a preview frame inside one."""
     rows: tuple[Row, ...]
     costs: MeasuredCosts | None
+    asked: int | None = None
+    """How many videos the labels name, with those that are missing or cannot be read."""
 
 
 def score_video(
@@ -97,13 +103,27 @@ def score_video(
         scores=found.recogniser.outputs if own else head.scores(found.recogniser.features, np.empty(0)),
         salient=inside(found.pts_s, video.segments) if video.segments else None,
         features=found.preview.features,
+        logits=found.preview.outputs,
+        fsm=seen.fsm,
+        duration_s=found.duration_s,
+        segments=video.segments,
     )
 
 
 def evaluate(
-    videos: Sequence[ScoredVideo], ks: Sequence[int], cost: FrameCost, costs: MeasuredCosts | None, seed: int = 0
+    videos: Sequence[ScoredVideo],
+    ks: Sequence[int],
+    cost: FrameCost,
+    costs: MeasuredCosts | None,
+    seed: int = 0,
+    *,
+    judge: Judge | None = None,
+    precision: float = 0.0,
 ) -> tuple[Row, ...]:
-    """One row per policy and K; a single row for a policy that takes every frame."""
+    """One row per policy and K; a single row for a policy that takes every frame.
+
+    With a calibrated judge and a precision above 0, certain tags are measured too.
+    """
     rows = []
     for policy in policies_for(videos):
         every_frame = EVALUATED[policy].every_frame
@@ -129,6 +149,7 @@ def evaluate(
                     recognised_frames=recognised,
                     gflops=gflops,
                     seconds=costs.stages(policy, k, previewed, recognised, sampler=sampler) if costs else None,
+                    certain=certain(videos, policy, k, judge, precision, seed) if judge else None,
                 )
             )
     return tuple(rows)
@@ -140,9 +161,10 @@ def report(
     videos: Sequence[ScoredVideo],
     rows: tuple[Row, ...],
     costs: MeasuredCosts | None,
+    asked: int,
 ) -> Report:
     known = sum(video.salient is not None for video in videos)
-    return Report(labels, checkpoint.name, checkpoint.hash, len(videos), known, coverage(videos), rows, costs)
+    return Report(labels, checkpoint.name, checkpoint.hash, len(videos), known, coverage(videos), rows, costs, asked)
 
 
 def to_dict(found: Report) -> dict[str, Any]:
@@ -152,6 +174,7 @@ def to_dict(found: Report) -> dict[str, Any]:
         "labels": found.labels,
         "model": {"checkpoint": found.checkpoint, "hash": found.checkpoint_hash},
         "videos": found.videos,
+        "videos_asked": found.asked,
         "videos_with_segments": found.videos_with_segments,
         "coverage": _number(found.coverage),
         "measured": asdict(found.costs) if found.costs else None,
@@ -176,8 +199,13 @@ def row_dict(row: Row) -> dict[str, Any]:
         "seconds": {**{k: _number(v) for k, v in asdict(row.seconds).items()}, "total": _number(row.seconds.total)}
         if row.seconds
         else None,
+        "certain": _certain_dict(row.certain) if row.certain else None,
     }
 
 
-def _number(value: float) -> float | None:
-    return round(float(value), 5) if np.isfinite(value) else None
+def _certain_dict(found: Certain) -> dict[str, float | None]:
+    return {name: value if isinstance(value, int) else _number(value) for name, value in found.figures().items()}
+
+
+def _number(value: float | None) -> float | None:
+    return round(float(value), 5) if value is not None and np.isfinite(value) else None

@@ -35,6 +35,10 @@ class ScoredVideo:
     scores: np.ndarray  # (T, C) of the recogniser on every preview frame
     salient: np.ndarray | None = None  # (T,) bool, where segments are known
     features: np.ndarray | None = None  # (T, D) of the preview
+    logits: np.ndarray | None = None  # (T, C) of the preview network
+    fsm: np.ndarray | None = None  # (T,) of the sampler
+    duration_s: float = 0.0
+    segments: tuple[tuple[float, float], ...] = ()
 
     def __len__(self) -> int:
         return len(self.pts_s)

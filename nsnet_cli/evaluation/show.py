@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from math import isfinite
 from pathlib import Path
 
 from nsnet_cli.errors import OutputError
@@ -12,18 +13,32 @@ from nsnet_cli.evaluation.evaluate import Report, Row, row_dict
 from nsnet_cli.outputs.save import check_target, save
 
 COLUMNS = ("policy", "K", "top-1", "top-5", "mAP", "AUC", "AP", "preview", "recognised", "GFLOPs", "seconds")
+CERTAIN_COLUMNS = ("policy", "K", "shown", "precision", "coverage", "all tags", "all labels", "ECE", "IoU")
 
 
 def table(report: Report, width: int | None = None) -> str:
     """For people: one line per policy and K."""
+    return _grid(COLUMNS, [_cells(row) for row in report.rows], width)
+
+
+def certain_table(report: Report, width: int | None = None) -> str | None:
+    """For people: the certain tags, one line per policy and K that has any to judge. None if none has."""
+    rows = [row for row in report.rows if row.certain]
+    if not rows or rows[0].certain is None:
+        return None
+    head = f"certain tags at --precision {rows[0].certain.promise.precision:g}"
+    return f"{head}\n{_grid(CERTAIN_COLUMNS, [_certain_cells(row) for row in rows], width)}"
+
+
+def _grid(columns: Sequence[str], rows: Sequence[Sequence[str]], width: int | None) -> str:
     from rich.console import Console
     from rich.table import Table
 
     grid = Table(box=None, pad_edge=False, header_style="bold")
-    for name in COLUMNS:
+    for name in columns:
         grid.add_column(name, justify="left" if name == "policy" else "right", no_wrap=True)
-    for row in report.rows:
-        grid.add_row(*_cells(row))
+    for row in rows:
+        grid.add_row(*row)
     out = io.StringIO()
     Console(file=out, width=width or 120, color_system=None).print(grid)
     return out.getvalue().rstrip("\n")
@@ -43,12 +58,42 @@ def notes(report: Report) -> Iterator[str]:
             f" {report.costs.videos} of the videos"
         )
 
+    if any(row.certain for row in report.rows):
+        yield (
+            "a certain tag is right if it is a label or stands over one; precision: right first tags of those shown,"
+            " ± a standard error; coverage: right first tags of all videos"
+        )
+        yield "all tags: the precision of all certain tags; all labels: the share of them that a right tag stands for"
+        yield "ECE: mean distance of probability and share right; IoU: spans of right certain tags against the segments"
+
+
+def _certain_cells(row: Row) -> list[str]:
+    assert row.certain is not None
+    found = row.certain.figures()
+
+    def share(name: str) -> str:
+        return "" if found[name] is None else f"{100 * (found[name] or 0):.1f}"
+
+    error = f" ± {share('precision_error')}" if found["precision_error"] is not None else ""
+    iou = row.certain.span_iou
+    return [
+        *_names(row),
+        share("shown"),
+        share("precision") + error,
+        *(share(name) for name in ("coverage", "tag_precision", "tag_coverage")),
+        f"{row.certain.calibration_error:.3f}",
+        f"{iou:.3f}" if isfinite(iou) else "",
+    ]
+
+
+def _names(row: Row) -> list[str]:
+    return [row.policy, "all" if row.k is None else str(row.k)]
+
 
 def _cells(row: Row) -> list[str]:
     found = row.saliency
     return [
-        row.policy,
-        "all" if row.k is None else str(row.k),
+        *_names(row),
         *(f"{100 * value:.1f}" for value in (row.top1, row.top5, row.map)),
         *((f"{found.roc_auc:.3f}", f"{found.average_precision:.3f}") if found else ("", "")),
         f"{row.preview_frames:.1f}",
@@ -59,21 +104,24 @@ def _cells(row: Row) -> list[str]:
 
 
 def csv_text(report: Report) -> str:
-    """One line per policy and K, with columns per stage."""
+    """One line per policy and K, with columns per stage, and with those of certain tags where there are any."""
     out = io.StringIO()
-    writer: csv.DictWriter[str] | None = None
-    for row in report.rows:
-        flat: dict[str, object] = {}
-        for key, value in row_dict(row).items():
-            if key in ("gflops", "seconds"):
-                flat |= {f"{key}_{stage}": number for stage, number in (value or {}).items()}
-            else:
-                flat[key] = value
-        if writer is None:
-            writer = csv.DictWriter(out, fieldnames=list(flat), lineterminator="\n")
-            writer.writeheader()
-        writer.writerow(flat)
+    lines = [_flat(row) for row in report.rows]
+    names = dict.fromkeys(key for line in lines for key in line)
+    writer = csv.DictWriter(out, fieldnames=list(names), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(lines)
     return out.getvalue()
+
+
+def _flat(row: Row) -> dict[str, object]:
+    flat: dict[str, object] = {}
+    for key, value in row_dict(row).items():
+        if key in ("gflops", "seconds", "certain"):
+            flat |= {f"{key}_{stage}": number for stage, number in (value or {}).items()}
+        else:
+            flat[key] = value
+    return flat
 
 
 def plot_target(path: Path) -> Path:

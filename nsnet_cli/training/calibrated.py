@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from functools import partial
 
 from nsnet_cli.calibrating.calibrate import LEAST_SOURCES, Measured, calibrate
-from nsnet_cli.calibrating.examples import Truth, examples, sign_names
+from nsnet_cli.calibrating.examples import Truth, every_look, sign_names
 from nsnet_cli.calibrating.show import warnings
 from nsnet_cli.calibration import Calibration
 from nsnet_cli.errors import NoInputError
 from nsnet_cli.evaluation.policies import ScoredVideo, choose
 from nsnet_cli.hierarchy import Hierarchy, imagenet_table, own_table
-from nsnet_cli.presence import Judge
+from nsnet_cli.presence import Judge, Present
 from nsnet_cli.training.dataset import Dataset, Example
 
 logger = logging.getLogger(__name__)
@@ -38,11 +39,9 @@ def calibrate_own(
     names = sign_names(judge, sampler=True)
     found = []
     for example, video in zip(videos, scored, strict=True):
-        chosen = choose(video, "nsnet", k)
-        saliency, fsm = video.saliency["nsnet"], video.saliency["nsnet-fsm"]
-        present = judge.look(video.scores[chosen], saliency[chosen], chosen, None, fsm, video.features)
         right = frozenset(dataset.vocabulary[label].id for label in example.labels)
-        found.append(examples(judge, Truth(example.name, example.source or example.name, right), present, names))
+        truth = Truth(example.name, example.source or example.name, right)
+        found += every_look(judge, truth, partial(_look, judge, video), k, names)
     try:
         made = calibrate(found, judge, names, [f"held-out videos of {dataset.source}"])
     except NoInputError as error:
@@ -52,3 +51,9 @@ def calibrate_own(
     for warning in warnings(made[1]):
         logger.warning("%s", warning)
     return made
+
+
+def _look(judge: Judge, video: ScoredVideo, k: int) -> Present:
+    chosen = choose(video, "nsnet", k)
+    saliency, fsm = video.saliency["nsnet"], video.saliency["nsnet-fsm"]
+    return judge.look(video.scores[chosen], saliency[chosen], chosen, None, fsm, video.features)

@@ -16,7 +16,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -77,6 +77,8 @@ class Checkpoint:
     """Turns scores into probabilities; None: `nsnet calibrate` has not run for these networks."""
     table: Table = field(default_factory=imagenet_table, hash=False)
     """What stands over the tags."""
+    spec: str = field(default="", compare=False)
+    """What it was asked for as: a name, a folder, or hub:owner/name@revision."""
 
     @property
     def vocabulary(self) -> tuple[TagName, ...]:
@@ -88,7 +90,10 @@ def resolve_checkpoint(spec: str, registry: Registry | None = None) -> Checkpoin
 
     Downloads a Hub folder that is not here. Raises WeightsError.
     """
-    registry = registry or load_registry()
+    return replace(_resolved(spec, registry or load_registry()), spec=spec)
+
+
+def _resolved(spec: str, registry: Registry) -> Checkpoint:
     if spec.startswith("hub:"):
         from nsnet_cli.weights.hubspec import checkpoint_folder
 
