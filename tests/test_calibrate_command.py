@@ -98,7 +98,7 @@ def test_too_few_videos_are_told() -> None:
 
 
 def test_nothing_is_measured_on_made_videos() -> None:
-    made = [replace(v, truth=replace(v.truth, weight=0.25)) for v in shown(60, sources=60, seed=1)]
+    made = [replace(v, truth=replace(v.truth, weight=0.25), measured=False) for v in shown(60, sources=60, seed=1)]
     with_them, measured = calibrate([*shown(60, sources=60), *made], JUDGE, NAMES, [])
     assert (measured.videos, measured.made) == (60, 60) and with_them.fitted_on["made_videos"] == 60
     assert with_them.bias != calibrate(shown(60, sources=60), JUDGE, NAMES, [])[0].bias
