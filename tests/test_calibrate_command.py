@@ -98,7 +98,7 @@ def test_too_few_videos_are_told() -> None:
 
 
 def test_nothing_is_measured_on_made_videos() -> None:
-    made = [replace(v, truth=replace(v.truth, weight=0.25)) for v in shown(60, sources=60, seed=1)]
+    made = [replace(v, truth=replace(v.truth, weight=0.25), measured=False) for v in shown(60, sources=60, seed=1)]
     with_them, measured = calibrate([*shown(60, sources=60), *made], JUDGE, NAMES, [])
     assert (measured.videos, measured.made) == (60, 60) and with_them.fitted_on["made_videos"] == 60
     assert with_them.bias != calibrate(shown(60, sources=60), JUDGE, NAMES, [])[0].bias
@@ -226,6 +226,8 @@ def test_calibrate_and_tag(
     for part in ("lost.mp4", "9 of 10 videos", "9 sources are too few", "wrote imagenet-lite-calibrated"):
         assert part in found.stderr
     card = (tmp_path / "imagenet-lite-calibrated" / "README.md").read_text("utf-8")
+    config = json.loads((tmp_path / "imagenet-lite-calibrated" / "config.json").read_text("utf-8"))
+    assert config["calibration"]["fitted_on"]["labels"] == [str(videos / "judged.csv"), str(labels)]
     assert "## Calibration" in card and "9 videos, 9 sources" in card and "## Measured" in card
     for spec in ("imagenet-lite-calibrated", "./imagenet-lite-calibrated"):
         again = inside("tag", "--json", "-c", spec, "--device", "cpu", "--precision", "0.3", videos / "0.mp4")

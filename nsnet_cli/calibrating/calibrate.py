@@ -70,8 +70,9 @@ def calibrate(
     """
     right, nodes = sum(int(video.right.sum()) for video in videos), sum(len(video.right) for video in videos)
     if right in (0, nodes):
+        count = len({video.truth.path for video in videos})
         what = "right" if right == 0 else "wrong"
-        message = f"of the {nodes} tags that the checkpoint considers in {len(videos)} videos, none is {what}"
+        message = f"of the {nodes} tags that the checkpoint considers in {count} videos, none is {what}"
         raise NoInputError(message, "give more videos, or look at the labels")
     with one_thread():
         calibration = fit(videos, names, judge.hierarchy)

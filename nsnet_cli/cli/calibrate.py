@@ -95,7 +95,7 @@ def calibrate(
     _check(row, folder)
     found = _read(labels, root, part, row, console)
     settings = ReadSettings(row.preview_frames, shared.device, shared.decoder, shared.jobs)
-    calibration, measured = _fit(found, row, settings, console)
+    calibration, measured = _fit(found, [str(source) for source in labels], row, settings, console)
     command = shlex.join(["nsnet", *sys.argv[1:]])
     _write(row, calibration, measured, folder, command)
     if json:
@@ -108,7 +108,8 @@ def calibrate(
         console.warn(warning)
     if target is not None:
         show.plot(measured, folder.resolve().name, target)
-    console.info(f"wrote {folder}; try it: nsnet tag --checkpoint {shlex.quote(str(folder))} VIDEO")
+    spec = str(folder) if len(folder.parts) > 1 else f"./{folder}"  # a bare name may be that of a row
+    console.info(f"wrote {folder}; try it: nsnet tag --checkpoint {shlex.quote(spec)} VIDEO")
     return 0
 
 
@@ -142,7 +143,9 @@ def _read(sources: list[Path], root: Path | None, part: str | None, row: Checkpo
     return found
 
 
-def _fit(labels: LabelSet, row: Checkpoint, settings: ReadSettings, console: Console) -> tuple[Calibration, Measured]:
+def _fit(
+    labels: LabelSet, sources: list[str], row: Checkpoint, settings: ReadSettings, console: Console
+) -> tuple[Calibration, Measured]:
     """Reads the videos and fits. Names are checked before the first video is read."""
     from nsnet_cli.calibrating.calibrate import calibrate as fit
     from nsnet_cli.calibrating.examples import sign_names
@@ -153,7 +156,6 @@ def _fit(labels: LabelSet, row: Checkpoint, settings: ReadSettings, console: Con
     names = sign_names(judge, sampler=row.sampler is not None)
     told = truths(labels.videos, judge.hierarchy)
     examples = _examples(labels, told, judge, names, row, settings, console)
-    sources = sorted({str(part.where).rpartition(" line ")[0] or part.where for part in labels.videos})
     return fit(examples, judge, names, sources)
 
 
