@@ -1,12 +1,13 @@
-"""Makes the made half of what the default checkpoint is calibrated on: photos inside footage of the calibration part.
+"""Makes the videos that the default checkpoint is calibrated on beside the found ones of real_footage.csv.
 
     python benchmarks/calibration_data.py --shared ../shared --out ../build/calibration
     nsnet calibrate benchmarks/real_footage.csv ../build/calibration/judged.csv --part calibration \
         --root ../shared/data --checkpoint imagenet-lite -o nsnet_cli/checkpoints/imagenet-lite
 
-Only clips that real_footage.csv has in its part `calibration` stand behind the photos. What is right or unjudged in any
-of them is unjudged here: nobody looked which of them is behind which photo. A made video weighs less than a found one:
-0.15 of 0.05, 0.15 and 0.3 was chosen on the calibration part, by cross-validation.
+Three kinds: a photo in footage, two photos in footage, and nothing to name. All footage is of clips that real_footage.csv
+has in its part `calibration`. What is right or unjudged in any of them is unjudged here: nobody looked which of them is
+behind which photo. A made video weighs less than a found one. The weight, 0.15 of 0.05, 0.15 and 0.3, was chosen by
+cross-validation on the calibration part.
 """
 
 from __future__ import annotations
@@ -46,11 +47,24 @@ def main() -> None:
     make += [str(args.shared / "data" / "photos"), "--backgrounds", str(footage), "--folds", "5", "--only", "0,1,2,3"]
     make += ["--count", str(COUNT), "--seed", str(SEED), "--seconds", str(SECONDS), "--out", str(args.out)]
     subprocess.run(make, check=True)
-    with (args.out / "labels.csv").open(newline="") as file, (args.out / "judged.csv").open("w", newline="") as judged:
-        write = csv.writer(judged)
+    made = [sys.executable, str(Path(__file__).with_name("made_videos.py"))]
+    for kind, chosen, more in (("two", "training", ["--count", "120"]), ("nothing", "choosing", [])):
+        which = [kind, str(args.out / kind), "--set", chosen, "--data", str(args.shared / "data"), *more]
+        subprocess.run([*made, *which, "--tools", str(args.shared / "tools")], check=True)
+    judge(args.out, ";".join(sorted(unjudged)))
+
+
+def judge(folder: Path, unjudged: str) -> None:
+    """Writes judged.csv: what is right in each made video."""
+    with (folder / "judged.csv").open("w", newline="") as file:
+        write = csv.writer(file)
         write.writerow(["path", "right", "unjudged", "weight"])
-        for row in csv.DictReader(file):
-            write.writerow([(args.out / row["path"]).resolve(), row["label"], ";".join(sorted(unjudged)), WEIGHT])
+        for labels in (folder / "labels.csv", folder / "two" / "labels.csv"):
+            with labels.open(newline="") as rows:
+                for row in csv.DictReader(rows):
+                    write.writerow([(labels.parent / row["path"]).resolve(), row["label"], unjudged, WEIGHT])
+        for path in sorted((folder / "nothing").glob("*.mp4")):
+            write.writerow([path.resolve(), "", "", WEIGHT])
 
 
 if __name__ == "__main__":
