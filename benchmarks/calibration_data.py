@@ -4,10 +4,10 @@
     nsnet calibrate benchmarks/real_footage.csv ../build/calibration/judged.csv --part calibration \
         --root ../shared/data --checkpoint imagenet-lite -o nsnet_cli/checkpoints/imagenet-lite
 
-Three kinds: a photo in footage, two photos in footage, and nothing to name. All footage is of clips that real_footage.csv
-has in its part `calibration`. What is right or unjudged in any of them is unjudged here: nobody looked which of them is
-behind which photo. A made video weighs less than a found one. The weight, 0.15 of 0.05, 0.15 and 0.3, was chosen by
-cross-validation on the calibration part.
+Three kinds: a photo in footage, two photos in footage, and nothing to name. All footage is of clips that stand in the
+part `calibration` of real_footage.csv. What is right or unjudged in any of them is unjudged here: nobody looked which
+of them is behind which photo. A made video weighs less than a found one. The weight, 0.15 of 0.05, 0.15 and 0.3, was
+chosen by cross-validation on the calibration part.
 """
 
 from __future__ import annotations

@@ -84,6 +84,28 @@ NOTHING = {
         "night-road-2": ("traffic/t_BD_choques_choque45.mp4", f"crop=300:200:270:220,{NIGHT}"),
         "found-night-street-2": ("street/nofi004.mp4", "null"),
     },
+    "reporting-2": {
+        "bars-noisy": f"smptebars={FULL},noise=alls=30:allf=t",
+        "bars-soft": f"pal100bars={FULL},gblur=sigma=12",
+        "pattern-zone": f"color=black:{HALF},geq=lum='128+127*sin(X*Y/300)':cb=128:cr=128,scale=640:360",
+        "pattern-chart": "colorchart=preset=reference:rate=12,scale=640:360:flags=neighbor",
+        "pattern-lut": "haldclutsrc=level=6:rate=12,scale=640:360:flags=neighbor",
+        "pattern-stripes": f"color=black:{HALF},geq=lum='255*mod(floor(X/16),2)':cb=128:cr=128,scale=640:360",
+        "pattern-rings": f"color=black:{HALF},geq=lum='128+127*sin(hypot(X-160,Y-90)/4-T)':cb=128:cr=128,scale=640:360",
+        "black-blocks": f"color=0x080808:{HALF},noise=alls=15:allf=t,scale=640:360:flags=neighbor",
+        "black-blue": f"color=0x020210:{FULL},noise=alls=6:allf=t",
+        "flat-red": f"color=red:{FULL}",
+        "flat-beige": f"color=0xd8c8a8:{FULL}",
+        "noise-fine": f"color=0x808080:{FULL},noise=c0s=40:allf=t+u",
+        "noise-green": f"color=0x406040:{FULL},noise=alls=60:allf=t",
+        "noise-film": f"color=0x909088:{HALF},noise=alls=50:allf=t,scale=640:360",
+        "noise-soft": f"color=gray:{FULL},noise=alls=100:allf=t,gblur=sigma=4",
+        "fade-green-to-white": f"color=green:{FULL},fade=out:12:50:color=white",
+        "night-road-3": ("traffic/t_BD_choques_choque16.mp4", f"crop=240:100:40:330,{NIGHT}"),
+        "night-road-4": ("traffic/t_BD_choques_choque45.mp4", f"crop=240:160:60:260,{NIGHT}"),
+        "night-crossing-3": ("traffic/t_BD_no_choques_no-choque15.mp4", f"crop=240:140:320:190,{NIGHT}"),
+        "found-dark-room": ("dark/dark_Jump_40.mp4", "null"),
+    },
 }
 """By name: a source of ffmpeg's, or real footage (below backgrounds/) and what is done to it."""
 FAR = 150
