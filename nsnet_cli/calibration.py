@@ -15,15 +15,16 @@ if TYPE_CHECKING:
 
 FRAME_SIGNS = ("mean", "peak", "support", "leaves")
 LIKENESS_SIGNS = ("stay",)
-SAMPLER_SIGNS = ("salient",)
+SAMPLER_SIGNS = ("salient", "salient_mean")
 PREVIEW_SIGNS = ("preview",)
 SIGNS = FRAME_SIGNS + LIKENESS_SIGNS + SAMPLER_SIGNS + PREVIEW_SIGNS
 """
 All are taken in the scene of the recognised frame where the node's scores sum up highest: frames count by how much they
 look like it. peak: that sum; mean: the sums' mean over the recognised frames; support: the share of these that look
-like it (log); stay: how many preview frames do (log). salient: the FSM's mean over the recognised frames; preview: the
-preview network's mean of sums over them, where its classes are the tags. leaves: the log of the number of tags below
-the node. Sums and means of scores are log-odds.
+like it (log); stay: how many preview frames do (log). salient: the FSM's mean over the recognised frames; salient_mean:
+`mean` above its least value, times that: a sum says more where the frames are salient. preview: the preview network's
+mean of sums, where its classes are the tags. leaves: the log of the number of tags below the node. Sums and means of
+scores are log-odds.
 """
 
 

@@ -60,7 +60,8 @@ class Nodes:
         if self.preview is not None:
             found["preview"] = logit((share * self.preview[self.chosen]).sum(0))
         if self.fsm is not None:
-            found["salient"] = logit(self.fsm @ like / count)
+            fsm = self.fsm @ like / count
+            found |= {"salient": logit(fsm), "salient_mean": fsm * (found["mean"] - logit(np.array(0.0)))}
         return np.reshape([found[name] for name in names], (len(names), len(self.rows))).T
 
 
