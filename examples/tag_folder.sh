@@ -1,5 +1,6 @@
 #!/bin/sh
-# Tag a folder and sort its videos into folders by what is certainly in them. They are links: nothing is moved or copied.
+# Tag a folder and sort its videos into folders by what is certainly in them. The sorted videos are links: nothing is
+# moved or copied.
 #
 #     examples/tag_folder.sh VIDEOS SORTED [PRECISION]
 #
