@@ -102,7 +102,7 @@ def test_nothing_is_measured_on_made_videos() -> None:
     with_them, measured = calibrate([*shown(60, sources=60), *made], JUDGE, NAMES, [])
     assert (measured.videos, measured.made) == (60, 60) and with_them.fitted_on["made_videos"] == 60
     assert with_them.bias != calibrate(shown(60, sources=60), JUDGE, NAMES, [])[0].bias
-    assert "with 60 made videos too" in table(measured)
+    assert "and 60 made videos (fitted, not measured)" in table(measured)
 
 
 def test_what_is_shown(fitted: tuple[Calibration, Measured], tmp_path: Path) -> None:
@@ -296,4 +296,4 @@ def test_training_with_few_held_out_videos_leaves_no_calibration(
     train(dealt, resolve_checkpoint("imagenet-lite"), TrainOptions(epochs=1), tmp_path / "mine")
     assert read_checkpoint(tmp_path / "mine").calibration is None
     lines = [line for line in heard.messages if "not calibrated" in line]
-    assert len(lines) == 1 and "30 are needed; nsnet calibrate LABELS" in lines[0]
+    assert len(lines) == 1 and "30 are needed; to do so: nsnet calibrate LABELS" in lines[0]

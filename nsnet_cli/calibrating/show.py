@@ -51,8 +51,8 @@ def about(measured: Measured) -> str:
 def warnings(measured: Measured) -> Iterator[str]:
     """Which promises these videos are too few to check."""
     if not measured.promises:
-        yield "all videos are of too few sources: none could be left out to measure anything on"
-    if measured.sources < LEAST_SOURCES:
+        yield f"nothing could be measured: no source could be left out of the fit; at least {LEAST_SOURCES} are needed"
+    elif measured.sources < LEAST_SOURCES:
         yield (
             f"{measured.sources} sources are too few to check any promised precision: at least {LEAST_SOURCES} are"
             " needed (clips of one recording are one source)"
