@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 from typing import BinaryIO
@@ -41,6 +42,29 @@ def write_whole(target: Path, data: bytes, *, temporary: Path | None = None, rep
         sync(target.parent)
 
 
+@contextmanager
+def temporary_file(folder: Path) -> Iterator[Path]:
+    """Makes an empty file in `folder` for a writer that needs a path. It is removed at the end, unless it was named."""
+    path, handle = _fresh(None, folder)
+    handle.close()
+    try:
+        yield path
+    finally:
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
+
+
+def give_name(path: Path, target: Path) -> None:
+    """Syncs a temporary file and renames it to `target`. Raises FileExistsError if that exists, and OSError."""
+    sync(path)
+    if _claim(path, target):
+        path.unlink()
+    else:
+        path.replace(target)
+    with suppress(OSError):  # some systems cannot sync a folder
+        sync(target.parent)
+
+
 def sync(path: Path) -> None:
     """Waits until a file, or a folder's list of names, is on the disk. Raises OSError, for example if it is full."""
     descriptor = os.open(path, os.O_RDONLY)
@@ -59,7 +83,7 @@ def sweep(folder: Path) -> None:
     """Removes files named by `unique` that killed processes of this machine left behind."""
     with suppress(OSError):
         for path in folder.iterdir():
-            host, _, rest = path.name.rpartition("@")
+            host, _, rest = path.name.removeprefix(".").rpartition("@")
             pid = rest.partition("-")[0]
             if host == _host() and pid.isdigit() and not _alive(int(pid)):
                 path.unlink(missing_ok=True)

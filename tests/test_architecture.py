@@ -21,6 +21,7 @@ LAYERS = (
     ("startup", "stages"),
     ("presence", "spans"),
     ("answer",),
+    ("moments",),
     ("tagger",),
     ("run",),
     ("labelled",),
