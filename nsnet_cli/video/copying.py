@@ -6,7 +6,6 @@ first picture after the span that leaves no gap. Its times begin at 0, and all s
 
 from __future__ import annotations
 
-import itertools
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
@@ -19,8 +18,8 @@ from nsnet_cli.errors import VideoError
 from nsnet_cli.media import Copied, ReadOptions
 from nsnet_cli.video.container import OpenVideo, check_memory, fraction, open_video
 from nsnet_cli.video.local import told_as_video_errors
-from nsnet_cli.video.muxing import Muxed, NotWritten, open_muxed
-from nsnet_cli.video.packets import clocked_packets, packet_ticks, sized_packets
+from nsnet_cli.video.muxing import Muxed, WriteError, open_muxed
+from nsnet_cli.video.packets import LEAPING_FORMATS, clocked_packets, packet_ticks, sized_packets
 from nsnet_cli.video.probe import Probe, probe_video
 
 APART_S = 1.0
@@ -46,7 +45,7 @@ def copy_span(path: Path, target: Path, start_s: float, end_s: float, options: R
             if probe.file_changed():
                 raise VideoError(f"{path}: changed while it was read", "cut it again when it is complete", "changed")
             return copied
-    except NotWritten as failed:
+    except WriteError as failed:
         raise failed.error from None
 
 
@@ -144,16 +143,21 @@ class _Span:
         self.waiting = {stream.index for stream in muxed.streams if stream.type == "audio"}
         """Sound that has not reached the end of the copy."""
         self.bytes_left = BYTES_TWICE * video.identity.size_bytes + SPARE_BYTES
+        self.resilient = probe.info.container in LEAPING_FORMATS
+        """A damaged packet shows most of a picture. In other formats it is one that was cut off, with its file."""
         self.damaged = 0
 
     @property
     def left_out(self) -> tuple[str, ...]:
-        return (f"{self.damaged} damaged packets",) if self.damaged else ()
+        return (f"damaged packets: {self.damaged}",) if self.damaged else ()
 
     def copy(self, packets: Iterator[av.Packet]) -> None:
         for packet in packets:
             ticks = packet_ticks(packet)
             if ticks is None:
+                continue
+            if packet.is_corrupt and not self.resilient:
+                self.damaged += 1
                 continue
             time_s = float(ticks * fraction(packet.time_base)) - self.video.origin_s
             if packet.stream_index == self.video.stream.index:
@@ -234,8 +238,8 @@ class _Span:
         if packet.pts is None or not packet.duration:
             return
         last = packet.pts + packet.duration
-        if self.end_s is not None:
-            last = min(last, round((self.end_s + self.video.origin_s) / per_tick))
+        end_s = self.wanted_end_s if self.end_s is None else self.end_s
+        last = min(last, round((end_s + self.video.origin_s) / per_tick))
         if packet.pts < first < last:
             packet.pts = packet.dts = first
         packet.duration = max(0, last - packet.pts)

@@ -48,7 +48,7 @@ OF_THE_WHOLE = re.compile(
 COVERS = av.stream.Disposition.attached_pic | av.stream.Disposition.timed_thumbnails
 
 
-class NotWritten(Exception):
+class WriteError(Exception):
     """The target cannot be written: `error` says why. The video is not at fault."""
 
     def __init__(self, error: OSError) -> None:
@@ -77,14 +77,15 @@ class Muxed:
         """Pictures, sound and subtitles that this container does not take."""
         self._last: dict[int, int] = {}
         for stream in video.container.streams:
-            self._add(stream, tags and muxer in WITH_TAGS, fonts=muxer == MATROSKA[0])
+            self._add(stream, muxer, tags and muxer in WITH_TAGS)
 
-    def _add(self, stream: av.stream.Stream, tag: bool, fonts: bool) -> None:
+    def _add(self, stream: av.stream.Stream, muxer: str, tag: bool) -> None:
         cover = stream.type == "video" and stream is not self.video.stream
-        if not cover and (stream.type in ("video", "audio", "subtitle") or (fonts and stream.type == "attachment")):
+        fonts = ("attachment",) if muxer == MATROSKA[0] else ()
+        if not cover and stream.type in ("video", "audio", "subtitle", *fonts):
             try:
-                if self.ending == ".avi" and stream.type == "audio" and not stream.name.startswith(SOUND_IN_AVI):
-                    raise ValueError("not on time")
+                if muxer == "avi" and not _on_time_in_avi(stream):
+                    raise ValueError("AVI would give it wrong times")
                 self.new[stream.index] = self._like(stream, tag)
             except (ValueError, av.error.FFmpegError) as error:
                 check_memory(error)
@@ -109,19 +110,25 @@ class Muxed:
         return new
 
     def start(self) -> None:
-        """Writes the header. Raises FFmpegError if the container refuses a stream, and NotWritten."""
+        """Writes the header. Raises FFmpegError if the container refuses a stream, and WriteError."""
         with _disk_errors(self.target):
             self.container.start_encoding()
 
     def mux(self, packet: av.Packet, zero: Fraction) -> bool:
         """Writes a packet, moved by `zero` seconds to earlier. Returns whether the container took it."""
-        index, shift = packet.stream_index, round(zero / fraction(packet.time_base))
-        packet.pts = packet.pts - shift if packet.pts is not None else None
-        if packet.dts is not None:  # must ascend, or the container refuses it
-            packet.dts = max(packet.dts - shift, self._last.get(index, packet.dts - shift - 1) + 1)
-            self._last[index] = packet.dts
-            packet.pts = max(packet.pts, packet.dts) if packet.pts is not None else None
-        packet.stream = self.new[index]
+        index, new = packet.stream_index, self.new[packet.stream_index]
+        old_tick, tick = fraction(packet.time_base), fraction(new.time_base)
+
+        def moved(ticks: int | None) -> int | None:
+            return None if ticks is None else round((ticks * old_tick - zero) / tick)
+
+        pts, dts, duration = moved(packet.pts), moved(packet.dts), packet.duration
+        if dts is not None:  # must ascend, or the container refuses it
+            dts = self._last[index] = max(dts, self._last.get(index, dts - 1) + 1)
+            pts = max(pts, dts) if pts is not None else None
+        packet.time_base, packet.pts, packet.dts = tick, pts, dts
+        packet.duration = round(duration * old_tick / tick) if duration else 0
+        packet.stream = new
         try:
             with _disk_errors(self.target):
                 self.container.mux_one(packet)
@@ -139,13 +146,13 @@ class Muxed:
 def open_muxed(video: OpenVideo, target: Path) -> Iterator[Muxed]:
     """Opens `target` for packets of `video`, in the container that takes most of its streams.
 
-    Raises VideoError if none takes its pictures, and NotWritten.
+    Raises VideoError if none takes its pictures, and WriteError.
     """
     muxed = _best(video, target)
     try:
         yield muxed
     except BaseException:
-        with contextlib.suppress(NotWritten, av.error.FFmpegError):
+        with contextlib.suppress(WriteError, av.error.FFmpegError):
             muxed.close()
         raise
     try:
@@ -185,6 +192,10 @@ def _own(video: OpenVideo) -> tuple[str, str]:
     return MUXERS.get(name, MATROSKA)
 
 
+def _on_time_in_avi(stream: Any) -> bool:
+    return stream.type != "audio" or stream.name.startswith(SOUND_IN_AVI)
+
+
 def _of_a_part(metadata: dict[str, str]) -> dict[str, str]:
     return {key: value for key, value in metadata.items() if not OF_THE_WHOLE.fullmatch(key)}
 
@@ -204,5 +215,5 @@ def _disk_errors(target: Path) -> Iterator[None]:
     except (av.error.FFmpegError, OSError) as error:
         check_memory(error)
         if isinstance(error, OSError):
-            raise NotWritten(OSError(error.errno, error.strerror, os.fsdecode(target))) from None
+            raise WriteError(OSError(error.errno, error.strerror, os.fsdecode(target))) from None
         raise

@@ -63,6 +63,7 @@ class _Lent:
 
     work, slow = "decoding", "raise --timeout"
     """What it does, and what to do if that takes too long."""
+    _deadline: wire.Deadline
 
     def __init__(self, path: Path, request: tuple[object, ...], pool: Lender, process: DecodeProcess | None) -> None:
         """Sends the request to `process`, or to a new process if that is None."""
@@ -210,7 +211,9 @@ class RemoteCopy(_Lent):
         """Waits for the copy. Raises VideoError, or OSError if the target cannot be written."""
         self._wait_until_asked()
         timeout_s = self._pool.timeout_s
-        self._deadline = wire.Deadline(timeout_s if timeout_s is not None else COPY_TIMES * _header_timeout_s(self.path))
+        self._deadline = wire.Deadline(
+            timeout_s if timeout_s is not None else COPY_TIMES * _header_timeout_s(self.path)
+        )
         answer = self._receive()
         self._sound = True
         if isinstance(answer, OSError):
