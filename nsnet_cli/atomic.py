@@ -28,10 +28,7 @@ def write_whole(target: Path, data: bytes, *, temporary: Path | None = None, rep
             handle.write(data)
             handle.flush()
             os.fsync(handle.fileno())
-        if not replace and _claim(path, target):
-            path.unlink()
-        else:
-            path.replace(target)
+        _name(path, target, replace)
     except BaseException as error:
         with suppress(OSError):
             path.unlink(missing_ok=True)
@@ -57,10 +54,7 @@ def temporary_file(folder: Path) -> Iterator[Path]:
 def give_name(path: Path, target: Path) -> None:
     """Syncs a temporary file and renames it to `target`. Raises FileExistsError if that exists, and OSError."""
     sync(path)
-    if _claim(path, target):
-        path.unlink()
-    else:
-        path.replace(target)
+    _name(path, target, replace=False)
     with suppress(OSError):  # some systems cannot sync a folder
         sync(target.parent)
 
@@ -95,6 +89,13 @@ def _fresh(temporary: Path | None, beside: Path) -> tuple[Path, BinaryIO]:
         path = beside / f".{unique()}.tmp" if temporary is None else temporary / unique()
         with suppress(FileExistsError):
             return path, path.open("xb")
+
+
+def _name(path: Path, target: Path, replace: bool) -> None:
+    if not replace and _claim(path, target):
+        path.unlink()
+    else:
+        path.replace(target)
 
 
 def _claim(path: Path, target: Path) -> bool:

@@ -304,6 +304,14 @@ def test_sound_that_a_container_holds_badly_goes_to_matroska(pool: DecodePool, t
     check(clip, see(path))
 
 
+def test_sound_of_an_unknown_codec_is_left_out(pool: DecodePool, tmp_path: Path) -> None:
+    path = make_video(tmp_path / "clip.mp4", noise="aac")
+    path.write_bytes(path.read_bytes().replace(b"mp4a", b"zz4a").replace(b"esds", b"zzds"))
+    clip = cut(path, 1.0, 1.5, tmp_path / "clips", pool=pool)
+    assert (clip.path.suffix, clip.left_out) == (".mp4", ("audio stream 1",))
+    assert see(clip.path).sound == [] and complaints(clip.path) == []
+
+
 def test_fonts_of_subtitles_are_kept(pool: DecodePool, tmp_path: Path) -> None:
     path = tmp_path / "fonts.mkv"
     with av.open(str(path), "w") as new, av.open(str(make_video(tmp_path / "whole.mkv"))) as old:
@@ -374,6 +382,32 @@ def test_a_cut_off_recording_gives_what_it_has(pool: DecodePool, tmp_path: Path)
     with pytest.raises(VideoError) as caught:
         cut(path, 9.0, 9.5, tmp_path / "clips", pool=pool)
     assert caught.value.kind in ("no_frames", "unreadable")
+
+
+def test_a_packet_that_says_as_before_is_no_key_frame(pool: DecodePool, tmp_path: Path) -> None:
+    """As DivX stores B-frames in AVI: after the true key frame comes one byte that the index calls a key frame."""
+    whole = make_video(tmp_path / "whole.avi", "mpeg4", gop=500, bframes=0)
+    path = tmp_path / "divx.avi"
+    with av.open(str(whole)) as old, av.open(str(path), "w") as new:
+        stream = new.add_stream_from_template(old.streams.video[0])
+        for number, packet in enumerate(packet for packet in old.demux(video=0) if packet.size):
+            kept = packet
+            if number == 1:
+                kept = av.Packet(b"\x7f")
+                kept.pts, kept.dts, kept.time_base, kept.is_keyframe = packet.pts, packet.dts, packet.time_base, True
+            kept.stream = stream
+            new.mux(kept)
+    clip = cut(path, 1.0, 1.5, tmp_path / "clips", pool=pool)
+    with av.open(str(clip.path)) as container:
+        first = next(container.decode(video=0)).to_ndarray(format="rgb24")
+    assert clip.start_s == 0.0 and number_of(first[8:120, 40:152]) == 0
+
+
+def test_real_clips_are_cut(shared_data: Path, pool: DecodePool, tmp_path: Path) -> None:
+    for path in sorted((shared_data / "clips").iterdir()):
+        clip = cut(path, 0.6, 0.9, tmp_path, pool=pool)
+        assert clip.start_s <= 0.601 and clip.end_s >= 0.9, path
+        assert complaints(clip.path) == [], path
 
 
 # ---- names ----------------------------------------------------------------------------------------------------------

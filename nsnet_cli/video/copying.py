@@ -16,6 +16,7 @@ import av.error
 
 from nsnet_cli.errors import VideoError
 from nsnet_cli.media import Copied, ReadOptions
+from nsnet_cli.video.bitstream import key_test
 from nsnet_cli.video.container import OpenVideo, check_memory, fraction, open_video
 from nsnet_cli.video.local import told_as_video_errors
 from nsnet_cli.video.muxing import Muxed, WriteError, open_muxed
@@ -108,12 +109,17 @@ def _key_at_or_before(probe: Probe, path: Path, start_s: float, options: ReadOpt
 
 
 def _last_key(video: OpenVideo, packets: Iterator[av.Packet], start_s: float) -> float | None:
+    context = video.stream.codec_context
+    codec = context.codec.canonical_name
+    # DivX says "as before" by a packet of one byte, which AVI calls a key frame.
+    is_key = key_test(codec, context.extradata) if codec == "mpeg4" else None
     found = None
     for packet in packets:
         ticks = packet_ticks(packet)
         if ticks is None:
             continue
-        if packet.is_keyframe and (found is None or video.seconds(ticks) <= start_s + NEAR_S):
+        key = packet.is_keyframe and (is_key is None or is_key(memoryview(packet)))
+        if key and (found is None or video.seconds(ticks) <= start_s + NEAR_S):
             found = video.seconds(ticks)
         if found is not None and packet.dts is not None and video.seconds(packet.dts) > start_s:
             break

@@ -26,6 +26,7 @@ MUXERS = {
     "asf": ("asf", ".wmv"),
     "ogg": ("ogg", ".ogv"),
     "mxf": ("mxf", ".mxf"),
+    "dv": ("mov", ".mov"),
     "nut": ("nut", ".nut"),
     "gif": ("gif", ".gif"),
     "ivf": ("ivf", ".ivf"),
@@ -64,7 +65,7 @@ class Muxed:
         self.video, self.target, self.ending = video, target, ending
         options = OPTIONS if muxer in WITH_TAGS else {}
         self.container: av.container.OutputContainer = av.open(
-            os.fsdecode(target), "w", format=muxer, container_options=options, **METADATA
+            str(target.absolute()), "w", format=muxer, container_options=options, **METADATA
         )
         self.container.flags |= av.container.Flags.bitexact.value  # a cut that is made again is the same
         self.container.metadata.update(_of_a_part(video.container.metadata))
@@ -193,7 +194,7 @@ def _own(video: OpenVideo) -> tuple[str, str]:
 
 
 def _on_time_in_avi(stream: Any) -> bool:
-    return stream.type != "audio" or stream.name.startswith(SOUND_IN_AVI)
+    return stream.type != "audio" or str(getattr(stream, "name", "")).startswith(SOUND_IN_AVI)
 
 
 def _of_a_part(metadata: dict[str, str]) -> dict[str, str]:
