@@ -1,7 +1,8 @@
 """Copies a span of a video to another file without recoding: from a key frame on, with sound and subtitles.
 
-The copy begins at the key frame at or before the span, since what lies between would not decode. It ends with the
-first picture after the span that leaves no gap. Its times begin at 0, and all streams move by the same amount.
+The copy begins at the key frame at or before the span: no later picture decodes without it. It ends where the span
+ends, or up to a few pictures later, since a picture that is stored early is kept with all that are shown before it.
+Its times begin at 0, and all its streams move by the same amount, so they stay in sync.
 """
 
 from __future__ import annotations
@@ -20,18 +21,23 @@ from nsnet_cli.video.bitstream import key_test
 from nsnet_cli.video.container import OpenVideo, check_memory, fraction, open_video
 from nsnet_cli.video.local import told_as_video_errors
 from nsnet_cli.video.muxing import Muxed, WriteError, open_muxed
-from nsnet_cli.video.packets import LEAPING_FORMATS, clocked_packets, packet_ticks, sized_packets
+from nsnet_cli.video.packets import (
+    LEAPING_FORMATS,
+    REORDERED_FRAMES,
+    clocked_packets,
+    packet_ticks,
+    sized_packets,
+)
 from nsnet_cli.video.probe import Probe, probe_video
 
 APART_S = 1.0
 """How far before its picture a sound may be stored. Reading begins at a key frame this much earlier."""
 LATE_S = 10.0
 """How far after the last picture to read for sound that belongs to it."""
-REORDERED_FRAMES = 16
 NEAR_S = 1e-6
-BYTES_TWICE = 2
+MOST_TIMES = 2
 SPARE_BYTES = 16 << 20
-"""A copy is no larger than its video. One over twice the size and this comes from an index that lies."""
+"""A copy has fewer bytes than its video. MOST_TIMES as many, and these, come only from an index that lies."""
 
 
 def copy_span(path: Path, target: Path, start_s: float, end_s: float, options: ReadOptions) -> Copied:
@@ -148,7 +154,7 @@ class _Span:
         """Sound and subtitles that came before it was known where the copy begins, or where it ends."""
         self.waiting = {stream.index for stream in muxed.streams if stream.type == "audio"}
         """Sound that has not reached the end of the copy."""
-        self.bytes_left = BYTES_TWICE * video.identity.size_bytes + SPARE_BYTES
+        self.bytes_left = MOST_TIMES * video.identity.size_bytes + SPARE_BYTES
         self.resilient = probe.info.container in LEAPING_FORMATS
         """A damaged packet shows most of a picture. In other formats it is one that was cut off, with its file."""
         self.damaged = 0

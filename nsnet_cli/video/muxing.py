@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 from collections.abc import Iterator
@@ -46,6 +47,9 @@ OF_THE_WHOLE = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 """Metadata that describe the whole file, and would be false for a part of it."""
+REFUSALS = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EDOM, errno.ERANGE)
+"""Error numbers by which FFmpeg refuses a stream or a packet. Others come from the disk."""
+LONGEST_TICKS = 1 << 40
 COVERS = av.stream.Disposition.attached_pic | av.stream.Disposition.timed_thumbnails
 
 
@@ -58,7 +62,7 @@ class WriteError(Exception):
 
 
 class Muxed:
-    """A container that is being written, with its header written."""
+    """A container that is being written, and the streams of a video that it takes."""
 
     def __init__(self, video: OpenVideo, target: Path, muxer: str, ending: str, tags: bool) -> None:
         """Chooses the streams that the container takes. Writes nothing yet."""
@@ -116,7 +120,7 @@ class Muxed:
             self.container.start_encoding()
 
     def mux(self, packet: av.Packet, zero: Fraction) -> bool:
-        """Writes a packet, moved by `zero` seconds to earlier. Returns whether the container took it."""
+        """Writes a packet, `zero` seconds earlier than it was. Returns whether the container took it."""
         index, new = packet.stream_index, self.new[packet.stream_index]
         old_tick, tick = fraction(packet.time_base), fraction(new.time_base)
 
@@ -128,7 +132,7 @@ class Muxed:
             dts = self._last[index] = max(dts, self._last.get(index, dts - 1) + 1)
             pts = max(pts, dts) if pts is not None else None
         packet.time_base, packet.pts, packet.dts = tick, pts, dts
-        packet.duration = round(duration * old_tick / tick) if duration else 0
+        packet.duration = min(round(duration * old_tick / tick), LONGEST_TICKS) if duration else 0
         packet.stream = new
         try:
             with _disk_errors(self.target):
@@ -215,6 +219,6 @@ def _disk_errors(target: Path) -> Iterator[None]:
         yield
     except (av.error.FFmpegError, OSError) as error:
         check_memory(error)
-        if isinstance(error, OSError):
+        if isinstance(error, OSError) and error.errno not in REFUSALS:
             raise WriteError(OSError(error.errno, error.strerror, os.fsdecode(target))) from None
         raise
