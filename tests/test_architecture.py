@@ -22,7 +22,7 @@ LAYERS = (
     ("presence", "spans"),
     ("why",),
     ("answer",),
-    ("stopping",),
+    ("stopping", "moments"),
     ("tagger",),
     ("run",),
     ("labelled",),
