@@ -184,7 +184,7 @@ def check(clip: Cut, source: Seen, near_s: float = 5e-3) -> Seen:
     return held
 
 
-@pytest.mark.parametrize("span", SPANS)
+@pytest.mark.parametrize("span", [SPANS[0], *(pytest.param(span, marks=pytest.mark.slow) for span in SPANS[1:])])
 @pytest.mark.parametrize("name", FILES)
 def test_a_clip_holds_the_span_from_the_key_frame_on(
     video: Callable[[str], tuple[Path, Seen]], pool: DecodePool, tmp_path: Path, name: str, span: tuple[float, float]
