@@ -197,9 +197,13 @@ def test_torn_and_foreign_results_are_left_out_and_named(results: Path, inside: 
     (results / "foreign.mp4.nsnet.json").write_text('{"speed": "5 min/km"}')
     (results / "newer.mp4.nsnet.json").write_text('{"schema_version": 99}')
     (results / "deep.mp4.nsnet.json").write_text("[" * 100_000)
+    whole = (results / "a.mp4.nsnet.json").read_text()
+    (results / "edited.mp4.nsnet.json").write_text(whole.replace('"start_s": 8.0', '"start_s": "eight"'))
+    (results / "nan.mp4.nsnet.json").write_text(whole.replace('"duration_s": 30.0', '"duration_s": NaN'))
     done = inside("export", results, "--to", "csv")
-    assert done.returncode == 3 and done.stderr.count("left out, not a result that can be read") == 4
-    assert all(f"{name}.mp4.nsnet.json" in done.stderr for name in ("torn", "foreign", "newer", "deep"))
+    assert done.returncode == 3 and done.stderr.count("left out, not a result that can be read") == 6
+    names = ("torn", "foreign", "newer", "deep", "edited", "nan")
+    assert all(f"{name}.mp4.nsnet.json" in done.stderr for name in names)
     assert len((results / "export" / "videos.csv").read_text().splitlines()) == 1 + 5
 
 

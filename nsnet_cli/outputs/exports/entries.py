@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -67,12 +68,25 @@ def read(paths: Sequence[Path], results: Path) -> Iterator[Entry | None]:
                 raise ValueError("nsnet did not write it")
             name = path.relative_to(results).as_posix().removesuffix(SUFFIX)
             entry = Entry(path, name, from_dict(row), source_of(row))
+            _check_numbers(entry.result)
         except (OSError, ValueError, RecursionError) as error:
             reason = error.strerror if isinstance(error, OSError) else error
             log.warning("%s: left out, not a result that can be read: %s", path, reason)
             yield None
         else:
             yield entry
+
+
+def _check_numbers(result: VideoResult) -> None:
+    """Raises ValueError if a number that exports compute with is none, as in a file that somebody edited."""
+    fps = result.info.fps if result.info else None
+    found = [number for number in (result.duration_s, fps, result.precision) if number is not None]
+    for tag in certain(result):
+        found += [tag.score, tag.probability or 0.0]
+        found += [number for span in tag.spans for number in (span.start_s, span.end_s, span.probability)]
+    for number in found:
+        if not isinstance(number, int | float) or not math.isfinite(number):
+            raise ValueError(f"{number!r} is not a number")
 
 
 def select(entry: Entry, choice: Choice) -> VideoResult:
