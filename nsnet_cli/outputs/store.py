@@ -202,7 +202,7 @@ class ResultStore:
             return _Held(name, "foreign" if isinstance(error, PermissionError) else "nobody")
         if not is_schema(row):
             return _Held(name, "foreign")
-        kept, made_from = row.get("fingerprint"), _source_of(row)
+        kept, made_from = row.get("fingerprint"), source_of(row)
         whose: Literal["this", "another"] = "this"
         if source is not None and not _same(made_from, source, lambda: kept is not None and kept == fingerprint()):
             whose = "another"
@@ -226,7 +226,7 @@ def unseen(path: str) -> Source:
     return Source(os.path.abspath(path))  # noqa: PTH100
 
 
-def _source_of(row: dict[str, Any]) -> Source:
+def source_of(row: dict[str, Any]) -> Source:
     """The source of a kept result. Version 0.1 kept only the path from the command line."""
     path = row.get("source")
     if not isinstance(path, str):
