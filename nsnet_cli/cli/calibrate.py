@@ -169,9 +169,10 @@ def _examples(
     console: Console,
 ) -> list[Examples]:
     """What each readable video teaches, in the order of the labels."""
+    from dataclasses import replace
     from functools import partial
 
-    from nsnet_cli.calibrating.examples import every_look
+    from nsnet_cli.calibrating.examples import UNKNOWN_WEIGHT, every_look
     from nsnet_cli.calibrating.look import look
     from nsnet_cli.cli.labelled import gather
     from nsnet_cli.nets.build import build_engine
@@ -188,7 +189,8 @@ def _examples(
         known = [columns[tag] for tag in sorted(truth.right) if tag in columns]
         if truth.weight < 1 and known and isinstance(row.head, OwnClassifier):
             # what is made shows only what the networks know; most of what is filmed they do not
-            found += every_look(judge, truth, partial(seen, without=known), row.frames, names)
+            unknown = replace(truth, weight=truth.weight * UNKNOWN_WEIGHT)
+            found += every_look(judge, unknown, partial(seen, without=known), row.frames, names)
     return found
 
 
