@@ -254,10 +254,11 @@ def test_done_is_skipped_until_something_changes(
     assert counts(tag()) == (1, 3, 1)
     (out / "d1" / "001.mp4.nsnet.json").write_text("{")
     assert counts(tag()) == (1, 3, 1)
-    assert counts(tag("--threshold", "0.01")) == (3, 0, 1)
+    anew = tag("--threshold", "0.01")
+    assert (counts(anew), anew["rendered"]) == ((0, 1, 1), 3)
     assert counts(tag("--threshold", "0.01", "--overwrite")) == (3, 0, 1)
     dry = inside("tag", folder, *CHEAP, "--output-dir", out, "--dry-run", "--json")
-    assert dry.returncode == 0 and {row["action"] for row in rows(dry)} == {"tag"}
+    assert dry.returncode == 0 and {row["action"] for row in rows(dry)} == {"render", "skip"}
 
 
 def test_lists_globs_and_shards_together_do_everything_once(
