@@ -179,7 +179,8 @@ def test_one_document_formats(inside: Callable[..., Out], clip: Path, bad_folder
     out = inside("tag", clip, bad_folder / "good.mp4", *CHEAP, "--format", "xmp")
     assert (out.returncode, out.stdout) == (2, "") and "--output-dir" in out.stderr
     assert inside("tag", clip, *CHEAP, "--format", "xmp", "--output-dir", tmp_path / "out").stdout == ""
-    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["cat.mp4.nsnet.json", "cat.mp4.xmp", "run.json"]
+    written = sorted(p.name for p in (tmp_path / "out").iterdir())
+    assert written == ["cat.mp4.nsnet", "cat.mp4.nsnet.json", "cat.mp4.xmp", "run.json"]
 
 
 def test_everything_at_once(inside: Callable[..., Out], many: Callable[[int], Path], tmp_path: Path) -> None:

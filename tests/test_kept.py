@@ -240,10 +240,12 @@ def test_other_options_of_showing_need_no_other_look(files: FileOutputs, looked:
     files.shown = TagOptions(precision=0.9)
     again = files.rendered("clip.mp4", looked.path, "f", None)
     assert again is not None and again.kept == looked.kept and again.precision == 0.9
-    before = kept_path(files.results.path("clip.mp4")).stat()  # type: ignore[union-attr]
+    assert files.results is not None
+    path = kept_path(files.results.path("clip.mp4"))
+    before = path.stat()
     files.write("clip.mp4", again, "f")
     assert state(files, precision=0.9) == "done" and state(files) == "kept"
-    assert kept_path(files.results.path("clip.mp4")).stat() == before, "what is kept is not written again"  # type: ignore[union-attr]
+    assert path.stat() == before, "what is kept is not written again"
 
 
 def test_a_result_of_version_0_1_is_looked_at_again(files: FileOutputs, looked: VideoResult) -> None:
