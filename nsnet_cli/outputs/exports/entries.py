@@ -14,7 +14,8 @@ from nsnet_cli.errors import NoInputError, UsageError
 from nsnet_cli.outputs.jsonlines import from_dict
 from nsnet_cli.outputs.owner import is_schema
 from nsnet_cli.outputs.shown import certain
-from nsnet_cli.outputs.store import SUFFIX, TEMPORARY, source_of
+from nsnet_cli.outputs.sources import source_of
+from nsnet_cli.outputs.store import SUFFIX, TEMPORARY
 from nsnet_cli.types import Source, Span, Tag, VideoResult
 
 log = logging.getLogger(__name__)
