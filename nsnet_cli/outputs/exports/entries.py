@@ -10,13 +10,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from nsnet_cli.errors import NoInputError, UsageError
+from nsnet_cli.errors import KeptError, NoInputError, UsageError
 from nsnet_cli.outputs.jsonlines import from_dict
+from nsnet_cli.outputs.kept_results import render_kept
 from nsnet_cli.outputs.owner import is_schema
 from nsnet_cli.outputs.shown import certain
 from nsnet_cli.outputs.sources import source_of
 from nsnet_cli.outputs.store import SUFFIX, TEMPORARY
-from nsnet_cli.types import Source, Span, Tag, VideoResult
+from nsnet_cli.types import Source, Span, Tag, TagOptions, VideoResult
 
 log = logging.getLogger(__name__)
 
@@ -93,9 +94,12 @@ def _check_numbers(result: VideoResult) -> None:
 def select(entry: Entry, choice: Choice) -> VideoResult:
     """The result with those of its certain tags that the user wants, and without guesses.
 
-    Raises UsageError for a precision below the one that the result was tagged with: what is certain then is not kept.
+    Another precision renders the result anew from what was kept. Raises UsageError where nothing was, and the precision
+    is below the one that the result was tagged with.
     """
     result, asked, had = entry.result, choice.precision, entry.result.precision
+    if asked is not None and had is not None and asked != had and (anew := _rendered(entry, choice, asked)):
+        result, had = anew, asked
     if asked is not None and had is not None and (asked < had or had == 0 < asked):
         raise UsageError(
             f"--precision {asked:g} needs more than was kept: {result.path} was tagged with {had:g}",
@@ -105,6 +109,15 @@ def select(entry: Entry, choice: Choice) -> VideoResult:
     tags = [t for t in certain(result) if (t.probability or 0.0) >= (asked or 0.0) and t.score >= least]
     precision = had if asked is None or had is None else asked
     return replace(result, tags=tuple(tags[: choice.top_k]), perhaps=None, precision=precision)
+
+
+def _rendered(entry: Entry, choice: Choice, precision: float) -> VideoResult | None:
+    """The result at another precision, None if what was seen in the video is not kept."""
+    top_k = choice.top_k or max(TagOptions().top_k, len(entry.result.tags))
+    try:
+        return render_kept(entry.file, TagOptions(top_k=top_k, precision=precision))
+    except KeptError:
+        return None
 
 
 def spans(result: VideoResult) -> list[tuple[Span, Tag]]:
