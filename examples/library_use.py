@@ -1,4 +1,4 @@
-"""nsnet as a library: what was seen in videos, when, and what it cost.
+"""nsnet as a library: what is certainly in videos, when it is seen, and what it cost.
 
 python examples/library_use.py examples/videos
 """
@@ -15,9 +15,13 @@ def main(paths: list[str]) -> int:
         if result.error is not None:
             print(f"{result.path}: {result.error.kind}: {result.error.message}")
             continue
-        best = result.tags[0]
-        seen = ", ".join(f"{evidence.pts_s:.1f} s" for evidence in best.evidence)
-        print(f"{result.path}: {best.name} ({best.score:.2f}), seen at {seen}")
+        certain = [tag for tag in result.tags if tag.certain]  # the others are guesses
+        for tag in certain:
+            seen = ", ".join(f"{span.start_s:.1f} to {span.end_s:.1f} s" for span in tag.spans)
+            print(f"{result.path}: {tag.name} ({tag.probability:.0%}), seen from {seen}")
+        if not certain:
+            perhaps = f", perhaps {result.perhaps.name}" if result.perhaps else ""
+            print(f"{result.path}: nothing certain{perhaps}")
         if result.cost is not None and result.sampling is not None:
             looked, recognised = result.sampling.preview_frames, result.sampling.salient_frames
             saved = 1 - result.cost.gflops / result.cost.dense_gflops

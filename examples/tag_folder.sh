@@ -1,25 +1,27 @@
 #!/bin/sh
-# Tag a folder and sort its videos into folders by their best tag. They are links: nothing is moved or copied.
+# Tag a folder and sort its videos into folders by what is certainly in them. The sorted videos are links: nothing is
+# moved or copied.
 #
-#     examples/tag_folder.sh VIDEOS SORTED [LEAST_SCORE]
+#     examples/tag_folder.sh VIDEOS SORTED [PRECISION]
 #
-# Results are kept in SORTED/results. Run it again after adding videos: only the new ones are tagged.
+# A video with two certain tags is in two folders, one with none is in none. PRECISION (default 0.8) is the share of
+# certain tags that should be right. Results are kept in SORTED/results. Run it again after adding videos: only the new
+# ones are tagged.
 set -eu
 
-videos=${1:?usage: tag_folder.sh VIDEOS SORTED [LEAST_SCORE]}
-sorted=${2:?usage: tag_folder.sh VIDEOS SORTED [LEAST_SCORE]}
-least=${3:-0.3}
+videos=${1:?usage: tag_folder.sh VIDEOS SORTED [PRECISION]}
+sorted=${2:?usage: tag_folder.sh VIDEOS SORTED [PRECISION]}
+precision=${3:-0.8}
 
 code=0
-nsnet tag "$videos" --output-dir "$sorted/results" --top-k 3 || code=$?
+nsnet tag "$videos" --output-dir "$sorted/results" --precision "$precision" || code=$?
 [ "$code" -eq 0 ] || [ "$code" -eq 3 ] || exit "$code"   # 3: some videos failed, the others are tagged
 
-# One "path NUL tag NUL" per video with a high enough score. NUL, because a file name may hold anything else.
+# One "path NUL tag NUL" per certain tag. NUL, because a file name may hold anything else.
 find "$sorted/results" -name '*.nsnet.json' -print0 | sort -z | xargs -0 cat |
-    jq -j --argjson least "$least" '
-        select(.status == "ok" and (.tags[0].score // 0) >= $least)
-        | .path, "\u0000", (.tags[0].name | gsub("/"; "-")), "\u0000"' |
+    jq -j '.path as $path | .tags[] | select(.certain) | $path, "\u0000", (.name | gsub("/"; "-")), "\u0000"' |
     xargs -0 -n 2 sh -c '
+        [ -n "${1-}" ] || exit 0   # without a certain tag anywhere, some xargs still call once
         mkdir -p "$0/$2"
         ln -sf "$(realpath "$1")" "$0/$2/"
     ' "$sorted"

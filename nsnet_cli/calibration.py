@@ -19,12 +19,15 @@ SAMPLER_SIGNS = ("salient", "salient_mean")
 PREVIEW_SIGNS = ("preview",)
 SIGNS = FRAME_SIGNS + LIKENESS_SIGNS + SAMPLER_SIGNS + PREVIEW_SIGNS
 """
-All are taken in the scene of the recognised frame where the node's scores sum up highest: frames count by how much they
-look like it. peak: that sum; mean: the sums' mean over the recognised frames; support: the share of these that look
-like it (log); stay: how many preview frames do (log). salient: the FSM's mean over the recognised frames; salient_mean:
-`mean` above its least value, times that: a sum says more where the frames are salient. preview: the preview network's
-mean of sums, where its classes are the tags. leaves: the log of the number of tags below the node. Sums and means of
-scores are log-odds.
+All but `leaves` are taken in one scene: that of the recognised frame where the node's scores sum up highest. Other
+frames count by how much they look like it.
+
+- peak: that sum. mean: the sums' mean over the recognised frames. Both are log-odds.
+- preview: the same mean of the preview network's sums, where its classes are the tags.
+- support: the log of the share of recognised frames in the scene. stay: the log of the number of preview frames in it.
+- salient: the FSM's mean over the recognised frames, as log-odds.
+- salient_mean: `mean` above its least value, times the FSM's mean: a sum says more where the frames are salient.
+- leaves: the log of the number of tags below the node.
 """
 
 LEAST_SEEN = 0.1

@@ -38,7 +38,7 @@ class Nodes:
     fsm: np.ndarray | None  # (K,) of the recognised frames
 
     def known(self, names: tuple[str, ...]) -> bool:
-        """Whether all signs with these names can be told."""
+        """Whether all signs with these names can be computed."""
         needs = ((LIKENESS_SIGNS, self.likeness), (PREVIEW_SIGNS, self.preview), (SAMPLER_SIGNS, self.fsm))
         return not any(set(names) & set(signs) for signs, need in needs if need is None)
 
@@ -102,7 +102,9 @@ class Judge:
         """Returns why no tag can be certain under a policy, and what to do about it. None if tags can be."""
         if self.calibration is None:
             spec = shlex.quote(checkpoint.spec or checkpoint.name)
-            return f"no tag is certain, nothing was calibrated; to do so: nsnet calibrate LABELS --checkpoint {spec}"
+            return (
+                f"no tag can be certain, nothing was calibrated; to do so: nsnet calibrate LABELS --checkpoint {spec}"
+            )
         signs, row = set(self.calibration.signs), POLICIES[policy]
         if not row.looks and signs & {*PREVIEW_SIGNS, *LIKENESS_SIGNS}:
             missing = "the preview network"
@@ -111,7 +113,7 @@ class Judge:
         else:
             return None
         why = f"the calibration needs {missing}, which --policy {policy} does not run"
-        return f"no tag is certain, {why}; use --policy nsnet"
+        return f"no tag can be certain, {why}; use --policy nsnet"
 
     def look(
         self,
@@ -132,7 +134,7 @@ class Judge:
         """
         sums = self.hierarchy.sums(scores, np.arange(len(self.ids)), highest=self.independent)
         weights = frame_weights(scores, saliency)
-        best = np.argsort(-(weights @ scores), kind="stable")[:least]  # so that a run has the tags that it is asked for
+        best = np.argsort(-(weights @ scores), kind="stable")[:least]  # so that a run has --top-k tags
         rows = np.union1d(np.flatnonzero(sums.max(0) >= LEAST_SUM), best)
         seen = self.hierarchy.sums(preview, rows) if preview is not None and self.previews else None
         fsm = None if fsm is None else fsm[chosen]

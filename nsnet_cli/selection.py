@@ -172,7 +172,7 @@ def settled(scores: np.ndarray, saliency: np.ndarray) -> bool:
 def unchanged(states: Sequence[Hashable | None]) -> bool:
     """Whether another frame is unlikely to change what is certain.
 
-    `states` are what was known after each frame so far: any two can be compared, None is undecided.
+    `states` has one entry per frame so far: what was certain after it; None is undecided.
     """
     last = states[-SETTLED_FRAMES:]
     return len(last) == SETTLED_FRAMES and last[-1] is not None and len(set(last)) == 1

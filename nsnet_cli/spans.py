@@ -14,7 +14,7 @@ ANCHOR = 0.5
 HIGH, LOW = 0.8, 0.25
 """Shares of the node's level in recognised frames: a stretch begins above HIGH, and goes on while above LOW."""
 BRIDGE_S = 1.0
-"""A shorter gap between two stretches ends nothing."""
+"""Two stretches with at most this between them are one."""
 
 
 def anchors(chosen: np.ndarray, sums: np.ndarray) -> np.ndarray:
@@ -35,8 +35,8 @@ def seen(features: np.ndarray, anchors: np.ndarray, preview: np.ndarray | None =
     """Returns how strongly a node is seen in each preview frame, (T,) in [0, 1].
 
     features (T, D) are the preview network's; a frame is like the most alike of `anchors`, the frames where the
-    recogniser saw the node. `preview` (T,) are the preview network's sums for the node: likeness alone would follow a
-    scene out of which a thing has gone. None: it has other classes.
+    recogniser saw the node. `preview` (T,) are the preview network's sums for the node, None if it has other classes.
+    Likeness alone would go on after the thing has left its scene.
     """
     like = likeness(features, anchors).max(1)
     return like if preview is None else np.sqrt(like * preview)

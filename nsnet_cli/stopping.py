@@ -14,10 +14,10 @@ from nsnet_cli.stages import Preview, Scores
 class Stopping:
     """Follows the frames of one video as they are recognised.
 
-    With a calibration it stops once the certain tags were the same after each of the last few frames. It also stops
-    once nothing was likelier than not after each of them: the most salient frames come first, so the rest of them
-    rarely shows more. While something is likely but not certain, it goes on. Without a calibration it stops once the
-    first tag is settled.
+    With a calibration, frames are enough once the certain tags were the same after each of the last few. They are also
+    enough once nothing was likelier than not after each of these: the most salient frames come first, so the others
+    rarely show more. While something is likely but not certain, they are not. Without a calibration they are enough
+    once the first tag is settled.
     """
 
     def __init__(self, judge: Judge, preview: Preview, scores: Scores, precision: float) -> None:
@@ -25,7 +25,10 @@ class Stopping:
         self._states: list[frozenset[int] | None] = []
 
     def enough(self, frames: np.ndarray, found: np.ndarray) -> bool:
-        """Ask once after each frame. found (n, C): the recogniser's scores of all frames (n,) so far, in order."""
+        """Whether the frames so far are enough. To be asked once after each frame.
+
+        frames (n,) are the preview frames recognised so far, in order, and found (n, C) the recogniser's scores.
+        """
         judge, saliency = self._judge, self._scores.saliency[frames]
         if judge.calibration is None or not self._precision:
             return settled(found, saliency)

@@ -136,7 +136,7 @@ class Why:
 
     signs: tuple[Sign, ...]
     trust: float
-    """How far the recogniser is trusted with this tag; 0 for a tag that the calibration did not meet."""
+    """How far the recogniser is trusted with this tag; 0 for a tag that no video of the calibration showed."""
     bias: float
     faint: float
     """The probability is multiplied by this: less than 1 for a tag that no frame shows well."""

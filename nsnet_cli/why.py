@@ -12,11 +12,11 @@ from nsnet_cli.kept import Judged
 from nsnet_cli.types import Sign, Tag, Why
 
 MUCH_TRUST = 0.5
-"""Trust of at least this, in log-odds, is told: it multiplies the odds by 1.6."""
+"""Trust of at least this, in log-odds, is mentioned: it multiplies the odds by 1.6."""
 RAISED = 1e-5
 """A node that is likelier by more than this than its own signs make it has the probability of a node below it."""
 NOT_SALIENT = -1.0
-"""Frames that the sampler finds less salient than this, in log-odds, are told: 0.27 on a scale to 1."""
+"""Frames with a lower FSM score than this, in log-odds, are mentioned as not salient: it is 0.27 on a scale to 1."""
 
 
 def reasons(judged: Judged, positions: Iterable[int], preview_frames: int) -> dict[int, Why]:

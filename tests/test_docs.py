@@ -160,11 +160,24 @@ def report_data() -> Values:
     return values(*(index.to_record(result, Path()) for result in results()))
 
 
+def calibrated() -> Values:
+    """What `nsnet calibrate --json` prints, of videos that are judged and of videos of a single source."""
+    from nsnet_cli.calibrating.calibrate import Measured, summary
+    from nsnet_cli.calibrating.reliability import Bin, promise
+
+    shown = promise(0.8, [["right"], ["wrong", "right"]], [True, True], ["a", "b"])
+    none = promise(0.9, [[]], [False], ["a"])
+    some = Measured(2, 2, 3, 1, (shown, none), 0.04, (Bin(0.7, 0.5, 2),))
+    nothing = Measured(2, 1, 3, 0, (), None, ())
+    return values(*({"schema_version": 1, "checkpoint": "my-tags", **summary(each)} for each in (some, nothing)))
+
+
 FIELDS: dict[str, Callable[[], Values]] = {
     "tag --json": lambda: values(*map(jsonlines.to_dict, results())),
     "Kept results": kept,
     "explain --json": explained,
     "evaluate --json": evaluated_json,
+    "calibrate --json": calibrated,
     "Report page": report_data,
     "Explain page": page_data,
 }

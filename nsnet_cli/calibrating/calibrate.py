@@ -27,29 +27,29 @@ from nsnet_cli.presence import Judge, Present
 PRECISIONS = (0.6, 0.7, 0.8, 0.9, 0.95)
 """The promises that are measured."""
 LEAST_SOURCES = 30
-"""With fewer sources, how well a promise is kept cannot be told."""
+"""With fewer sources, nobody can tell how well a promise is kept."""
 LEAST_SHOWN = 10
-"""With fewer videos that show a judged certain tag, the same."""
+"""The same for videos whose first certain tag is judged."""
 FOLDS = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What a calibration gives for videos of sources that it was not fitted to. `fitted` says what it was fitted to."""
+    """How good a calibration is, on videos of sources that it was not fitted to."""
 
     videos: int
     sources: int
     right_tags: int
     """Tags that a person gave, not those that stand over them."""
     made: int
-    """Videos that count less, in the fit alone."""
+    """Videos with a weight below 1: they are fitted, and nothing is measured on them."""
     promises: tuple[Promise, ...]
     calibration_error: float | None
     bins: tuple[Bin, ...]
 
     @property
     def too_small_for(self) -> tuple[float, ...]:
-        """The promised precisions that these videos are too few to check."""
+        """The promised precisions that so few videos cannot check."""
         few = self.sources < LEAST_SOURCES
         shown = {p.precision: p.right + p.wrong for p in self.promises}
         return tuple(p for p in PRECISIONS if few or shown.get(p, 0) < LEAST_SHOWN)
@@ -62,7 +62,7 @@ def calibrate(
 
     Args:
         videos: Examples of videos: see examples.every_look.
-        judge: What found what is present in them.
+        judge: The judge that looked at them.
         names: The signs of the examples.
         labels: Where the truth is from, for people.
 
@@ -73,7 +73,7 @@ def calibrate(
         count = len({video.truth.path for video in videos})
         what = "right" if right == 0 else "wrong"
         message = f"of the {nodes} tags that the checkpoint considers in {count} videos, none is {what}"
-        raise NoInputError(message, "give more videos, or look at the labels")
+        raise NoInputError(message, "give more videos, or check the labels")
     with one_thread():
         calibration = fit(videos, names, judge.hierarchy)
         folds = {fold_of(video.truth.source, FOLDS) for video in videos}
@@ -124,7 +124,7 @@ def _promise(precision: float, seen: Sequence[tuple[Examples, Judge, Present]]) 
 
 
 def summary(measured: Measured) -> dict[str, Any]:
-    """What config.json keeps about the fit, and what `nsnet calibrate --json` prints. For people and programs."""
+    """Returns what config.json keeps about the fit and `nsnet calibrate --json` prints."""
     return {
         "videos": measured.videos,
         "sources": measured.sources,

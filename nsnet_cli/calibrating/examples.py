@@ -24,7 +24,7 @@ class Truth:
     """What videos share: a recording, a place, a person. No source is in two folds."""
     right: frozenset[str]
     unjudged: frozenset[str] = frozenset()
-    """Neither right nor wrong, less what is right."""
+    """Neither right nor wrong. What is in both sets is right."""
     weight: float = 1.0
     """How much it counts: less than 1 for videos that are made, not found."""
 
@@ -40,9 +40,9 @@ class Examples:
     nodes: np.ndarray  # (n,) rows in Hierarchy.nodes
     right: np.ndarray  # (n,) bool
     count: float = 1.0
-    """How much this look at the video counts in the fit. A video that is looked at with several K counts once."""
+    """How much this look at the video counts in the fit. All looks at one video, with several K, count 1 together."""
     measured: bool = True
-    """Whether how well a promise is kept is measured on it: only with the checkpoint's own K, on found videos."""
+    """Whether promises are measured on it: only on found videos, with the checkpoint's own K."""
 
 
 def sign_names(judge: Judge, *, sampler: bool) -> tuple[str, ...]:
@@ -62,14 +62,14 @@ def examples(judge: Judge, truth: Truth, present: Present, names: tuple[str, ...
 
 
 def frame_counts(k: int) -> tuple[int, ...]:
-    """Returns the K to fit for, the checkpoint's own first: the same probabilities must hold for other --frames."""
+    """Returns the K to fit for, the checkpoint's own first: probabilities must also hold for other --frames."""
     return tuple(dict.fromkeys((k, max(1, k // 2), 2 * k, 4 * k)))
 
 
 def every_look(
     judge: Judge, truth: Truth, look: Callable[[int], Present], k: int, names: tuple[str, ...]
 ) -> list[Examples]:
-    """Returns what a video teaches with each K. `look` gives what is present with so many frames."""
+    """Returns what a video teaches with each K. `look(K)` says what is present in K frames."""
     counts = frame_counts(k)
     found = [examples(judge, truth, look(n), names) for n in counts]
     own = truth.weight == 1

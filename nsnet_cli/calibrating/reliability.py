@@ -11,8 +11,10 @@ import numpy as np
 
 Verdict = Literal["right", "wrong", "unjudged"]
 LOOKED_AT = 0.05
-"""Only nodes above this probability count for the calibration error. A video has hundreds of nodes near zero, and
-their error, which is near zero too, would hide that of the few that anybody sees."""
+"""Only nodes above this probability count for the calibration error.
+
+A video has hundreds of nodes near zero. Their error, which is near zero too, would hide that of the few that people see.
+"""
 DRAWS = 1000
 """Bootstrap samples behind a standard error."""
 
@@ -129,9 +131,10 @@ def promise(
 
 
 def _standard_error(firsts: Iterable[Verdict | None], sources: Sequence[str]) -> float | None:
-    """The spread of the precision when whole sources are drawn anew. Clips of one source are right or wrong together.
+    """Returns the spread of the precision when whole sources are drawn again.
 
-    Sources without a judged tag are left out: they do not change the precision.
+    Clips of one source are right or wrong together. Sources without a judged tag are left out: they do not change the
+    precision.
     """
     counts: dict[str, list[int]] = {}
     for first, source in zip(firsts, sources, strict=True):

@@ -44,14 +44,14 @@ def error_line(measured: Measured) -> str:
 
 
 def about(measured: Measured) -> str:
-    made = f", fitted with {measured.made} made videos too" if measured.made else ""
+    made = f", and {measured.made} made videos (fitted, not measured)" if measured.made else ""
     return f"{measured.videos} videos, {measured.sources} sources, {measured.right_tags} right tags{made}"
 
 
 def warnings(measured: Measured) -> Iterator[str]:
-    """Where these videos are too few for what is promised."""
+    """Which promises these videos are too few to check."""
     if not measured.promises:
-        yield "all videos are of too few sources: nothing could be measured on a source that was left out"
+        yield "all videos are of too few sources: none could be left out to measure anything on"
     if measured.sources < LEAST_SOURCES:
         yield (
             f"{measured.sources} sources are too few to check any promised precision: at least {LEAST_SOURCES} are"

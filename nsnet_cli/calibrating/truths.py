@@ -29,7 +29,8 @@ def truths(videos: Sequence[LabelledVideo], hierarchy: Hierarchy) -> list[Truth]
     ]
     if known.strangers:
         first, count = known.strangers[0], len(set(known.strangers))
-        log.info("%d WordNet ids, such as %s, stand over none of the checkpoint's tags: left out", count, first)
+        what = "are not tags of the checkpoint and stand over none"
+        log.info("%d WordNet ids, such as %s, %s: left out", count, first, what)
     return found
 
 

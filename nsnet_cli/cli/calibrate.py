@@ -35,7 +35,7 @@ Labels = Annotated[
 Root = Annotated[
     Path | None,
     typer.Option(
-        "--root", metavar="DIR", help="What paths in a CSV with a column right are relative to, if not to it."
+        "--root", metavar="DIR", help="Folder of the paths in a CSV with a column right. [default: the CSV's own]"
     ),
 ]
 Part = Annotated[
@@ -77,10 +77,10 @@ def calibrate(
     *,
     shared: Shared,
 ) -> int:
-    """Fit how likely tags are right to videos that a person has judged, and keep it in a checkpoint folder.
+    """Learn how likely tags are right, from videos that a person has judged, and keep it in a checkpoint folder.
 
-    With it `nsnet tag` says which tags are certain. The table says how well promised precisions are kept, on videos of
-    sources that were left out of the fit. Clips of one recording, place or person should have the same source.
+    With it `nsnet tag` says which tags are certain. The table says how well a promised precision is kept, on sources
+    that were left out of the fit. Clips of one recording, place or person should have the same source.
     """
     from nsnet_cli.calibrating import show
     from nsnet_cli.calibrating.calibrate import summary
@@ -114,7 +114,7 @@ def calibrate(
 
 
 def _check(row: Checkpoint, folder: Path) -> None:
-    """Raises NsnetError if this checkpoint cannot be calibrated, or not written there."""
+    """Raises NsnetError if this checkpoint cannot be calibrated, or cannot be written there."""
     from nsnet_cli.outputs.owner import owner
     from nsnet_cli.outputs.save import check_folder
     from nsnet_cli.weights.calibrated import check_calibratable
@@ -127,7 +127,7 @@ def _check(row: Checkpoint, folder: Path) -> None:
         raise UsageError(message, "nsnet calibrate needs scores that sum to one there: set multi_label to false")
     check_folder(folder, (CONFIG_FILE, CARD_FILE, MODEL_FILE), marks=(CONFIG_FILE,))
     if folder.is_dir() and any(folder.iterdir()) and not owner(folder / CONFIG_FILE).ours:
-        raise OutputError(f"{folder} is there and is not a checkpoint of nsnet", "give another folder with -o")
+        raise OutputError(f"{folder} exists and is not a checkpoint of nsnet", "give another folder with -o")
 
 
 def _read(sources: list[Path], root: Path | None, part: str | None, row: Checkpoint, console: Console) -> LabelSet:

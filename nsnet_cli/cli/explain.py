@@ -51,10 +51,10 @@ def explain(
     *,
     shared: Shared,
 ) -> None:
-    """Show why a video got its tags: its saliency timeline, the frames that were kept, the evidence for each tag, and
-    why it is or is not certain.
+    """Show why a video got its tags, and why they are or are not certain.
 
-    Prints a chart; --json, --csv, --png and --html give the same as data, plot and page.
+    Prints the saliency over time as a chart, the frames that were kept and the evidence for each tag. --json, --csv,
+    --png and --html give the same as data, plot and page.
     """
     if as_json and as_csv:
         raise UsageError("--json and --csv both write to stdout", "give one of them")

@@ -96,8 +96,8 @@ OPTIONS: dict[str, OptionRow] = {
     "precision": OptionRow(
         ("--precision",),
         _TAG.precision,
-        "The share of certain tags that must be right, on footage like that of the calibration. What is less likely is"
-        " a guess; 0: only guesses.",
+        "The share of certain tags that should be right, on footage like that of the calibration. Less likely tags are"
+        " guesses; 0: guesses only.",
         OUTPUT,
         "NSNET_PRECISION",
         0.0,

@@ -30,7 +30,8 @@ Output = Annotated[
 Labels = Annotated[
     Path | None,
     typer.Argument(
-        help="CSV with path,label[;label...][,split][,segments], or a folder with one folder per class.",
+        help="CSV with path,label[;label...][,split][,segments][,parents][,source], or a folder with one folder per"
+        " class.",
         metavar="LABELS",
     ),
 ]

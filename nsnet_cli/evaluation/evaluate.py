@@ -62,7 +62,7 @@ class Row:
     gflops: StageGflops
     seconds: StageSeconds | None
     certain: Certain | None = None
-    """None: nothing was calibrated, or the calibration needs what this policy does not look at."""
+    """None: nothing was calibrated, or the calibration needs a network that this policy does not run."""
 
 
 @dataclass(frozen=True, slots=True)

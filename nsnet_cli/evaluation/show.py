@@ -22,7 +22,7 @@ def table(report: Report, width: int | None = None) -> str:
 
 
 def certain_table(report: Report, width: int | None = None) -> str | None:
-    """For people: the certain tags, one line per policy and K that has any to judge. None if none has."""
+    """For people: the certain tags, one line per policy and K that could be judged. None if none could."""
     rows = [row for row in report.rows if row.certain]
     if not rows or rows[0].certain is None:
         return None
@@ -63,7 +63,7 @@ def notes(report: Report) -> Iterator[str]:
             "a certain tag is right if it is a label or stands over one; precision: right first tags of those shown,"
             " ± a standard error; coverage: right first tags of all videos"
         )
-        yield "all tags: the precision of all certain tags; all labels: the share of them that a right tag stands for"
+        yield "all tags: the precision of all certain tags; all labels: the share that a certain tag is or stands over"
         yield "ECE: mean distance of probability and share right; IoU: spans of right certain tags against the segments"
 
 
@@ -104,7 +104,7 @@ def _cells(row: Row) -> list[str]:
 
 
 def csv_text(report: Report) -> str:
-    """One line per policy and K, with columns per stage, and with those of certain tags where there are any."""
+    """One line per policy and K, with columns per stage, and with those of certain tags if any were measured."""
     out = io.StringIO()
     lines = [_flat(row) for row in report.rows]
     names = dict.fromkeys(key for line in lines for key in line)

@@ -5,9 +5,9 @@ have `unjudged` (tags that are neither right nor wrong), `weight`, `source` and 
 comments. Everything else that `nsnet train` takes is read too: there a video's labels are right.
 
 - right: the most specific tags that are right; what stands over them is right too. Empty: there is nothing to name.
-- weight: how much the video counts, at most 1. Below 1 it was made and not found: nothing is measured on it
+- weight: how much the video counts, at most 1. Below 1 it was made and not found: nothing is measured on it.
 - source: what videos share, a recording for example. Without it every video is a source of its own.
-- part: a name for some of the rows, to read only these
+- part: a name for some of the rows, to read only these.
 """
 
 from __future__ import annotations
@@ -41,7 +41,8 @@ def read_judged(source: Path, *, root: Path | None = None, part: str | None = No
         return read_labels(source)
     if "path" not in columns:
         raise UsageError(
-            f"{source}: the header is {','.join(columns)!r}; it has no column path", "path,right[,unjudged]"
+            f"{source}: the header is {','.join(columns)!r}; it has no column path",
+            "begin it with path,right[,unjudged]",
         )
     chosen = [(where, row) for where, row in rows if part is None or "part" not in columns or row["part"] == part]
     if rows and not chosen:
@@ -71,13 +72,13 @@ def _weight(text: str, where: str) -> float:
         weight = 0.0
     if not 0 < weight <= 1:
         raise UsageError(
-            f"{where}: the weight {text!r} is not between 0 and 1", "leave it empty for a video that counts"
+            f"{where}: the weight {text!r} is not between 0 and 1", "give more than 0 and at most 1, or leave it empty"
         )
     return weight
 
 
 def _rows(source: Path) -> tuple[list[str], list[tuple[str, dict[str, str]]]]:
-    """The columns of a file, and its rows that are not empty, each with its place. Cells are stripped."""
+    """Returns the columns of a file, and its rows that are not empty, each with its place. Cells are stripped."""
     lines = read_text(source).split("\n")
     kept = ["" if line.startswith("#") or not line.strip() else line for line in lines]  # keeps the line numbers
     above = next((n for n, line in enumerate(kept) if line), 0)
@@ -104,7 +105,7 @@ def _rows(source: Path) -> tuple[list[str], list[tuple[str, dict[str, str]]]]:
 
 
 def together(sets: Sequence[LabelSet]) -> LabelSet:
-    """One set of all videos. Raises UsageError for a video that is in two."""
+    """Returns one set of all videos. Raises UsageError for a video that is in two."""
     videos = tuple(video for found in sets for video in found.videos)
     seen: dict[Path, str] = {}
     for video in videos:

@@ -108,7 +108,7 @@ def read_labels(source: Path) -> LabelSet:
 
 
 def label_set(source: Path, rows: Sequence[LabelledVideo], problem: str, declared: Iterable[Declared] = ()) -> LabelSet:
-    """The rows, with those whose file is missing apart. Raises NoInputError, with `problem` if there are no rows."""
+    """Returns the rows as a set. Raises NoInputError: with `problem` if there are no rows, or if no file exists."""
     if not rows:
         raise NoInputError(problem)
     present = tuple(row for row in rows if row.path.is_file())
@@ -187,7 +187,7 @@ def _csv_rows(source: Path, declared: list[Declared]) -> Iterator[LabelledVideo]
 
 
 def read_text(source: Path) -> str:
-    """The text of a CSV file. Raises UsageError."""
+    """Returns the text of a CSV file. Raises UsageError."""
     try:
         data = source.read_bytes()
     except OSError as error:
@@ -223,7 +223,7 @@ def _columns(header: Sequence[str], source: Path) -> list[str]:
 def _csv_row(
     row: dict[str | None, Any], columns: Sequence[str], base: Path, where: str, declared: list[Declared]
 ) -> LabelledVideo | None:
-    """One row's video; None for a row without a path, which says what stands over its label."""
+    """Returns one row's video; None for a row without a path, which only says what stands over its label."""
     cells = {column: " ".join((row[column] or "").split()) for column in COLUMNS if column in row}
     for column in COLUMNS:
         cell = row.get(column) or ""
@@ -253,12 +253,12 @@ def _csv_row(
 
 
 def shared_source(row: Mapping[Any, Any]) -> str:
-    """What a row says that its video shares with others: `source`, or the footage that it was made with."""
+    """Returns what a video shares with others: its `source`, or the footage that it was made with."""
     return (row.get("source") or row.get("background") or "").strip()
 
 
 def split_labels(cell: str, where: str) -> tuple[str, ...]:
-    """The labels of a cell, `a;b`, each once. Raises UsageError."""
+    """Returns the labels of a cell, `a;b`, each once. Raises UsageError."""
     return tuple(dict.fromkeys(_label(part, where) for part in cell.split(";") if part.strip()))
 
 

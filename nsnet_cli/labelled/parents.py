@@ -1,7 +1,7 @@
 """What stands over own labels: the column `parents` of a label file.
 
-A row gives the direct parents of its label, several as `parent;parent`. A row without a path gives them for a label
-that no row with a path gives them for, or for a parent: every parent has such a row, even if nothing stands over it.
+A row gives the direct parents of its label, several as `parent;parent`. A row without a path only does that, for a
+label or for a parent. Every parent needs a row, even if nothing stands over it.
 
     path,label,parents
     a.mp4,husky,dog
@@ -66,7 +66,7 @@ def hierarchy_rows(declared: Sequence[Declared], labels: Iterable[str]) -> list[
                     message, f"{hint}else add a row with an empty path, the label {parent!r} and its parents"
                 )
         if row.label not in below:
-            message = f"{row.where}: no video has the label {row.label!r}, and it is no label's parent"
+            message = f"{row.where}: no video has the label {row.label!r}, and it is not a parent of any label"
             raise UsageError(message, "correct its name or remove the row")
     try:
         own_table((label, label, parents) for label, parents in over.items())

@@ -21,13 +21,13 @@ NO_ARTICLE = frozenset([
     "sports equipment", "sunglasses", "sunscreen", "swimming trunks", "thatch", "toilet tissue", "trousers",
     "underwear", "velvet", "weights", "wine", "wool",
 ])  # fmt: skip
-"""Names of things that are not counted, or only in the plural: not "a food", not "a jeans"."""
+"""Names without an article: uncountable ("food") or plural ("jeans")."""
 NOT_AS_SPELLED = {"European": "a", "hourglass": "an", "one-piece": "a", "unicycle": "a", "uniform": "a"}
 """First words whose article does not follow from their first letter."""
 
 
 def judged(result: VideoResult) -> bool:
-    """Whether the run told certain tags from guesses. If not, tags are shown with their scores alone."""
+    """Whether the run separated certain tags from guesses. If not, tags are shown with their scores alone."""
     return bool(result.precision)
 
 
@@ -36,9 +36,9 @@ def certain(result: VideoResult) -> tuple[Tag, ...]:
 
 
 def guesses(result: VideoResult) -> tuple[Tag, ...]:
-    """The guesses worth showing: the likely ones; all of them if nothing was judged.
+    """Returns the guesses that are likely enough to show, without the one that `nothing_certain` names.
 
-    Leaves out what `nothing_certain` names.
+    Returns all of them if nothing was judged.
     """
     found = tuple(tag for tag in result.tags if not tag.certain)
     if not judged(result):

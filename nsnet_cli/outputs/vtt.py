@@ -52,7 +52,7 @@ def sprite(result: VideoResult) -> tuple[bytes, list[tuple[int, int, int, int]]]
 
 
 def thumbnail_cues(result: VideoResult, tiles: list[tuple[int, int, int, int]], url: str) -> str:
-    """One cue per preview frame, from half way to its neighbours: `clip.mp4.sprite.jpg#xywh=160,90,160,90`."""
+    """Returns one cue per preview frame, from half way to its neighbours: `clip.mp4.sprite.jpg#xywh=160,90,160,90`."""
     blocks = [
         f"{_timing(start, end)}\n{quote(os.fsencode(url))}#xywh={x},{y},{w},{h}\n\n"
         for (start, end), (x, y, w, h) in zip(covered(result), tiles, strict=True)

@@ -17,7 +17,7 @@ from nsnet_cli.presence import Judge, Present
 from nsnet_cli.training.dataset import Dataset, Example
 
 logger = logging.getLogger(__name__)
-LATER = "nsnet calibrate LABELS --checkpoint DIR makes up for it"
+LATER = "do it with: nsnet calibrate LABELS --checkpoint DIR"
 Calibrated = tuple[Calibration, Measured]
 
 

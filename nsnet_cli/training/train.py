@@ -132,7 +132,7 @@ def fit_all(
     )
     metrics = {f"sampler_{key}": value for key, value in result.metrics.items() if np.isfinite(value)}
     if not own:
-        logger.info("not calibrated: the recogniser did not look; %s", LATER)
+        logger.info("not calibrated: the recogniser did not run; %s", LATER)
         return Trained(result.sampler, None, metrics)
     head = _head(result.sampler, fitted, dataset, options)
     scored = score(val, result.sampler, head, dataset.multi_label) if val else ()
