@@ -30,8 +30,7 @@ Output = Annotated[
 Labels = Annotated[
     Path | None,
     typer.Argument(
-        help="CSV with path,label[;label...][,split][,segments][,parents][,source], or a folder with one folder per"
-        " class.",
+        help="CSV with path,label[;label...][,split][,segments][,parents][,source], or a folder per class.",
         metavar="LABELS",
     ),
 ]
