@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 from typing import BinaryIO
@@ -12,12 +13,17 @@ from typing import BinaryIO
 _serial = count()
 
 
-def write_whole(target: Path, data: bytes, *, temporary: Path | None = None, replace: bool = True) -> None:
+def write_whole(
+    target: Path, data: bytes, *, temporary: Path | None = None, replace: bool = True, settle: bool = True
+) -> None:
     """Writes `data` to `target` in one step: a crash at any moment leaves the old file or the new one.
 
     The bytes are written to another file (in the folder `temporary`, or beside `target`), synced, and renamed to
     `target`. A link at `target` is replaced, not followed. Raises FileExistsError if `replace` is False and `target`
     exists by then, and OSError if writing fails. No error leaves a partial file behind.
+
+    With `settle` False the folder's list of names is not synced. That is for a file that means nothing until another
+    one is written beside it.
     """
     if temporary is not None:
         temporary.mkdir(exist_ok=True)
@@ -27,16 +33,34 @@ def write_whole(target: Path, data: bytes, *, temporary: Path | None = None, rep
             handle.write(data)
             handle.flush()
             os.fsync(handle.fileno())
-        if not replace and _claim(path, target):
-            path.unlink()
-        else:
-            path.replace(target)
+        _name(path, target, replace)
     except BaseException as error:
         with suppress(OSError):
             path.unlink(missing_ok=True)
         if isinstance(error, OSError) and error.filename is None:  # a full disk names no file
             error.filename = str(target)
         raise
+    if settle:
+        with suppress(OSError):  # some systems cannot sync a folder
+            sync(target.parent)
+
+
+@contextmanager
+def temporary_file(folder: Path) -> Iterator[Path]:
+    """Makes an empty file in `folder` for a writer that needs a path. It is removed at the end, unless it was named."""
+    path, handle = _fresh(None, folder)
+    handle.close()
+    try:
+        yield path
+    finally:
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
+
+
+def give_name(path: Path, target: Path) -> None:
+    """Syncs a temporary file and renames it to `target`. Raises FileExistsError if that exists, and OSError."""
+    sync(path)
+    _name(path, target, replace=False)
     with suppress(OSError):  # some systems cannot sync a folder
         sync(target.parent)
 
@@ -59,7 +83,7 @@ def sweep(folder: Path) -> None:
     """Removes files named by `unique` that killed processes of this machine left behind."""
     with suppress(OSError):
         for path in folder.iterdir():
-            host, _, rest = path.name.rpartition("@")
+            host, _, rest = path.name.removeprefix(".").rpartition("@")
             pid = rest.partition("-")[0]
             if host == _host() and pid.isdigit() and not _alive(int(pid)):
                 path.unlink(missing_ok=True)
@@ -71,6 +95,13 @@ def _fresh(temporary: Path | None, beside: Path) -> tuple[Path, BinaryIO]:
         path = beside / f".{unique()}.tmp" if temporary is None else temporary / unique()
         with suppress(FileExistsError):
             return path, path.open("xb")
+
+
+def _name(path: Path, target: Path, replace: bool) -> None:
+    if not replace and _claim(path, target):
+        path.unlink()
+    else:
+        path.replace(target)
 
 
 def _claim(path: Path, target: Path) -> bool:

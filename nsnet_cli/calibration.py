@@ -30,6 +30,11 @@ frames count by how much they look like it.
 - leaves: the log of the number of tags below the node.
 """
 
+LEAST_SEEN = 0.1
+"""A tag whose scores sum up to less than this in every frame loses probability: it would be a guess from habit."""
+LIKELY = 0.5
+"""`perhaps` names nothing that is less likely."""
+
 
 @dataclass(frozen=True, slots=True)
 class Calibration:

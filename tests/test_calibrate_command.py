@@ -276,7 +276,7 @@ def own(count: int, *, several: bool) -> Dataset:
     )
 
 
-@pytest.mark.parametrize("several", [False, True])
+@pytest.mark.parametrize("several", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_training_calibrates_on_held_out_videos(several: bool, tmp_path: Path, heard: pytest.LogCaptureFixture) -> None:
     dealt = deal(own(160, several=several), 0.3, 0)
     train(dealt, resolve_checkpoint("imagenet-lite"), TrainOptions(epochs=4), tmp_path / "mine")

@@ -24,7 +24,7 @@ import sample_results
 from nsnet_cli import errors
 from nsnet_cli.outputs import csvrows, index, jsonlines, page, shown, vtt, xmp
 from nsnet_cli.outputs.files import FileOutputs
-from nsnet_cli.types import Sign, Source, VideoResult, Why
+from nsnet_cli.types import Sign, Source, TagOptions, VideoResult, Why
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
@@ -97,8 +97,9 @@ def results() -> list[VideoResult]:
 
 
 def kept() -> Values:
-    rows = [jsonlines.to_dict(result, "0123456789abcdef", SOURCE) for result in results()]
-    rows.append(jsonlines.to_dict(results()[0], "0123456789abcdef", Source("/videos/clip.mp4")))
+    shown, look = TagOptions().shown(), {"size_bytes": 1, "sha256": "0" * 64}
+    rows = [jsonlines.to_dict(result, "0123456789abcdef", SOURCE, shown, look) for result in results()]
+    rows.append(jsonlines.to_dict(results()[0], "0123456789abcdef", Source("/videos/clip.mp4"), shown, None))
     return without(values(*rows), values(*map(jsonlines.to_dict, results())))
 
 

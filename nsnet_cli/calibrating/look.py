@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from nsnet_cli.labelled.features import VideoFeatures
@@ -13,8 +15,19 @@ from nsnet_cli.weights.checkpoint import Checkpoint
 from nsnet_cli.weights.heads import OwnClassifier, softmax
 
 
-def look(judge: Judge, found: VideoFeatures, checkpoint: Checkpoint, engine: Engine, k: int) -> Present:
-    """Returns what is present in K frames by the checkpoint's policy. The sampler runs, the image networks do not."""
+def look(
+    judge: Judge,
+    found: VideoFeatures,
+    checkpoint: Checkpoint,
+    engine: Engine,
+    k: int,
+    *,
+    without: Sequence[int] = (),
+) -> Present:
+    """Returns what is present in K frames by the checkpoint's policy. The sampler runs, the image networks do not.
+
+    `without` are columns of the vocabulary that the networks are taken not to know. Scores must sum to one then.
+    """
     assert found.recogniser is not None
     logits, head = found.preview.outputs, checkpoint.head
     seen, fsm, policy = Seen(confidence(logits)), None, POLICIES["confidence"]
@@ -31,4 +44,14 @@ def look(judge: Judge, found: VideoFeatures, checkpoint: Checkpoint, engine: Eng
     else:
         scores = head.scores(found.recogniser.features[chosen], np.empty(0))
     preview = softmax(logits) if judge.previews else None
+    if without:
+        scores = _unknown(scores, without)
+        preview = None if preview is None else _unknown(preview, without)
     return judge.look(scores, saliency[chosen], chosen, preview, fsm, features)
+
+
+def _unknown(scores: np.ndarray, columns: Sequence[int]) -> np.ndarray:
+    """Scores (..., C) as if these tags were not in the vocabulary."""
+    rest = scores.copy()
+    rest[..., list(columns)] = 0
+    return np.asarray(rest / np.maximum(rest.sum(-1, keepdims=True), 1e-9))

@@ -13,8 +13,7 @@ Verdict = Literal["right", "wrong", "unjudged"]
 LOOKED_AT = 0.05
 """Only nodes above this probability count for the calibration error.
 
-A video has hundreds of nodes near zero. Their error, which is near zero too, would hide that of the few that people
-see.
+A video has hundreds of nodes near zero. Their error is near zero too, and would hide that of the few that people see.
 """
 DRAWS = 1000
 """Bootstrap samples behind a standard error."""

@@ -45,6 +45,7 @@ COMMANDS = {
     "tag": "Tag videos: files, folders, globs or lists.",
     "explain": "Show why a video got its tags: its saliency timeline.",
     "frames": "Write or list the salient frames of videos.",
+    "export": "Hand kept results to editors, players, data and label tools.",
     "train": "Train a sampler and your own tags on your videos.",
     "calibrate": "Fit how likely tags are right to videos that a person has judged.",
     "evaluate": "Measure accuracy against cost on labelled videos.",

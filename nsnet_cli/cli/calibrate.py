@@ -169,23 +169,29 @@ def _examples(
     console: Console,
 ) -> list[Examples]:
     """What each readable video teaches, in the order of the labels."""
+    from dataclasses import replace
     from functools import partial
 
-    from nsnet_cli.calibrating.examples import every_look
+    from nsnet_cli.calibrating.examples import UNKNOWN_WEIGHT, every_look
     from nsnet_cli.calibrating.look import look
     from nsnet_cli.cli.labelled import gather
     from nsnet_cli.nets.build import build_engine
+    from nsnet_cli.weights.heads import OwnClassifier
 
     by_path = {video.path: truth for video, truth in zip(labels.videos, truths, strict=True)}
+    columns = {tag.id: column for column, tag in enumerate(row.vocabulary)}
     videos = gather(labels, row, settings, console)
     engine = build_engine(row, settings.device)
-    return [
-        example
-        for video, features in videos
-        for example in every_look(
-            judge, by_path[video.path], partial(look, judge, features, row, engine), row.frames, names
-        )
-    ]
+    found: list[Examples] = []
+    for video, features in videos:
+        truth, seen = by_path[video.path], partial(look, judge, features, row, engine)
+        found += every_look(judge, truth, seen, row.frames, names)
+        known = [columns[tag] for tag in sorted(truth.right) if tag in columns]
+        if truth.weight < 1 and known and isinstance(row.head, OwnClassifier):
+            # what is made shows only what the networks know; most of what is filmed they do not
+            unknown = replace(truth, weight=truth.weight * UNKNOWN_WEIGHT)
+            found += every_look(judge, unknown, partial(seen, without=known), row.frames, names)
+    return found
 
 
 def _write(row: Checkpoint, calibration: Calibration, measured: Measured, folder: Path, command: str) -> None:

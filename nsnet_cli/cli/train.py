@@ -30,7 +30,7 @@ Output = Annotated[
 Labels = Annotated[
     Path | None,
     typer.Argument(
-        help="CSV with path,label[;label...][,split][,segments][,source][,parents]; or a folder of class folders.",
+        help="CSV with path,label[;label...][,split][,segments][,parents][,source], or a folder per class.",
         metavar="LABELS",
     ),
 ]

@@ -6,7 +6,7 @@ from typing import Any
 
 from nsnet_cli.errors import WeightsError
 from nsnet_cli.weights.catalog import Entry, FileEntry
-from nsnet_cli.weights.checkpoint import resolve_checkpoint
+from nsnet_cli.weights.checkpoint import Checkpoint, resolve_checkpoint
 from nsnet_cli.weights.memory import sha256_of
 from nsnet_cli.weights.rows import Registry
 from nsnet_cli.weights.verify import check
@@ -55,9 +55,18 @@ def details_of(entry: Entry, registry: Registry) -> dict[str, Any]:
         "sampler": str(found.sampler) if found.sampler else f"none ({found.sampler_note}); --policy confidence is used",
         "vocabulary": f"{len(found.vocabulary)} tags",
         "frames": found.frames,
+        "calibration": _calibration(found),
         "training": dict(found.training),
         "metrics": dict(found.metrics),
     }
+
+
+def _calibration(checkpoint: Checkpoint) -> str:
+    """On how many videos its probabilities were fitted."""
+    if checkpoint.calibration is None:
+        return "none; nsnet calibrate makes one"
+    on = checkpoint.calibration.fitted_on
+    return f"{on.get('videos', '?')} videos of {on.get('sources', '?')} sources, {on.get('made_videos', 0)} made ones"
 
 
 def verified(file: FileEntry) -> dict[str, Any]:
