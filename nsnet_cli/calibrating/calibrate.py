@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from nsnet_cli.calibrating.examples import Examples, closed
-from nsnet_cli.calibrating.fit import cross_validated, fit, fold_of
 from nsnet_cli.calibrating.reliability import (
     LOOKED_AT,
     Bin,
@@ -21,7 +20,6 @@ from nsnet_cli.calibrating.reliability import (
 )
 from nsnet_cli.calibration import Calibration
 from nsnet_cli.errors import NoInputError
-from nsnet_cli.nets.threads import one_thread
 from nsnet_cli.presence import Judge, Present
 
 PRECISIONS = (0.6, 0.7, 0.8, 0.9, 0.95)
@@ -68,6 +66,9 @@ def calibrate(
 
     Raises NoInputError if no tag that may be shown is right, or none is wrong.
     """
+    from nsnet_cli.calibrating.fit import cross_validated, fit, fold_of  # imports torch
+    from nsnet_cli.nets.threads import one_thread
+
     right, nodes = sum(int(video.right.sum()) for video in videos), sum(len(video.right) for video in videos)
     if right in (0, nodes):
         count = len({video.truth.path for video in videos})
