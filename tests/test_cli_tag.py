@@ -329,17 +329,17 @@ def test_a_run_that_was_stopped_for_a_while_loses_no_row(many: Callable[[int], P
     """Ctrl-Z and fg, a debugger, a frozen container: the workers go on meanwhile."""
     command = [sys.executable, "-m", "nsnet_cli", "tag", str(many(24)), "--json", "--jobs", "2"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8")
-    assert process.stdout is not None
+    assert process.stdout is not None and process.stderr is not None
     lines = [process.stdout.readline()]  # by now it is at work
     for _ in range(2):
         process.send_signal(signal.SIGSTOP)
         time.sleep(3)
         process.send_signal(signal.SIGCONT)
         time.sleep(0.2)
-    out, err = process.communicate(timeout=200)
-    found = [json.loads(line) for line in [*lines, *out.splitlines()]]
-    assert process.returncode == 0, err
-    assert [row["status"] for row in found] == ["ok"] * 24
+    lines += process.stdout.readlines()  # not communicate(): readline() may have read ahead
+    err = process.stderr.read()
+    assert process.wait(timeout=200) == 0, err
+    assert [json.loads(line)["status"] for line in lines] == ["ok"] * 24
 
 
 @pytest.mark.parametrize("unbuffered", ["", "1"])
