@@ -11,7 +11,7 @@ from nsnet_cli.calibration import LEAST_SEEN
 from nsnet_cli.kept import KEPT_TAGS, LEAST_KEPT, Judged, Kept, Node
 from nsnet_cli.nets.cost import FrameCost
 from nsnet_cli.presence import Judge, Present
-from nsnet_cli.spans import anchors, between, seen
+from nsnet_cli.spans import anchors, between, seen, shows
 from nsnet_cli.spans import spans as spans_of
 from nsnet_cli.stages import Choice, Preview, Scores
 from nsnet_cli.types import Cost, ModelInfo, Span, TagName, TagOptions, Timings
@@ -43,7 +43,7 @@ def answer(
     positions, likely = worth_keeping(judge, present, least)
     sampler, best = scores.sampler, scores.best if preview_vocabulary else None
     classes, guess = (None, None) if best is None else np.unique(best, return_inverse=True)
-    series = [node_series(present, n, preview.pts_s, preview.features) for n in likely]
+    series = [node_series(present, n, preview.pts_s) for n in likely]
     return Kept(
         model=model,
         policy=options.policy,
@@ -128,26 +128,23 @@ def judged(judge: Judge, present: Present, positions: np.ndarray, least: int) ->
     )
 
 
-def node_series(present: Present, n: int, pts_s: np.ndarray, features: np.ndarray | None) -> np.ndarray:
-    """Returns how strongly the n-th node is seen in each preview frame, (T,) float16.
+def node_series(present: Present, n: int, pts_s: np.ndarray) -> np.ndarray:
+    """Returns how strongly the n-th node is seen in each preview frame, (T,) float16, at pts_s (T,).
 
-    pts_s (T,) and features (T, D) are those of the preview frames. Where the preview network did not look, the
-    recogniser's scores alone say when.
+    Where the preview network did not look, the recogniser's scores alone say when.
     """
     nodes, sums = present.nodes, present.nodes.sums[:, n]
-    if features is None:
+    if nodes.likeness is None:
         return _as(between(pts_s, nodes.chosen, sums), "float16")
     preview = None if nodes.preview is None else nodes.preview[:, n]
-    return _as(seen(features, anchors(nodes.chosen, sums), preview), "float16")
+    return _as(seen(nodes.likeness[:, shows(sums)], preview), "float16")
 
 
-def spans(
-    present: Present, n: int, pts_s: np.ndarray, features: np.ndarray | None, duration_s: float
-) -> tuple[Span, ...]:
-    """Returns when the n-th node is seen, as a result says it. The arguments are those of `node_series`."""
+def spans(present: Present, n: int, pts_s: np.ndarray, duration_s: float) -> tuple[Span, ...]:
+    """Returns when the n-th node is seen, as a result says it. pts_s (T,) are the times of the preview frames."""
     shown = anchors(present.nodes.chosen, present.nodes.sums[:, n])
     whole = 1.0 if present.probabilities is None else float(present.probabilities[n])
-    return spans_of(node_series(present, n, pts_s, features), shown, pts_s, duration_s, whole)
+    return spans_of(node_series(present, n, pts_s), shown, pts_s, duration_s, whole)
 
 
 def _as(values: np.ndarray, dtype: str) -> np.ndarray:

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nsnet_cli.selection import likeness
 from nsnet_cli.types import Span
 
 ANCHOR = 0.5
@@ -19,7 +18,12 @@ BRIDGE_S = 1.0
 
 def anchors(chosen: np.ndarray, sums: np.ndarray) -> np.ndarray:
     """Returns the recognised frames that show a node, in order of time: some of `chosen` (K,), by its sums (K,)."""
-    return np.sort(chosen[sums >= ANCHOR * sums.max()])
+    return np.sort(chosen[shows(sums)])
+
+
+def shows(sums: np.ndarray) -> np.ndarray:
+    """Returns which recognised frames show a node, (K,) bool, by its sums (K,) there."""
+    return np.asarray(sums >= ANCHOR * sums.max())
 
 
 def between(pts_s: np.ndarray, chosen: np.ndarray, sums: np.ndarray) -> np.ndarray:
@@ -31,14 +35,14 @@ def between(pts_s: np.ndarray, chosen: np.ndarray, sums: np.ndarray) -> np.ndarr
     return np.interp(pts_s, pts_s[chosen[order]], sums[order])
 
 
-def seen(features: np.ndarray, anchors: np.ndarray, preview: np.ndarray | None = None) -> np.ndarray:
+def seen(likeness: np.ndarray, preview: np.ndarray | None = None) -> np.ndarray:
     """Returns how strongly a node is seen in each preview frame, (T,) in [0, 1].
 
-    features (T, D) are the preview network's; a frame is like the most alike of `anchors`, the frames where the
-    recogniser saw the node. `preview` (T,) are the preview network's sums for the node, None if it has other classes.
-    Likeness alone would go on after the thing has left its scene.
+    likeness (T, A) is that of all frames to the A anchors; a frame is like the most alike of them. `preview` (T,) are
+    the preview network's sums for the node, None if it has other classes. Likeness alone would go on after the thing
+    has left its scene.
     """
-    like = likeness(features, anchors).max(1)
+    like = likeness.max(1)
     return like if preview is None else np.sqrt(like * preview)
 
 

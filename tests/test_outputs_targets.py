@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from nsnet_cli.errors import OutputError
-from nsnet_cli.evaluation.show import plot_target
+from nsnet_cli.outputs.figures import figure_target
 from nsnet_cli.outputs.save import check_folder, save
 
 Inside = Callable[..., subprocess.CompletedProcess[str]]
@@ -44,11 +44,11 @@ def test_evaluate_refuses_a_plot_over_a_video(labels: Path, inside: Inside) -> N
 
 def test_a_plot_without_an_ending_is_a_png(tmp_path: Path) -> None:
     (tmp_path / "results").mkdir()
-    assert plot_target(tmp_path / "results") == tmp_path / "results.png"
-    assert plot_target(tmp_path / "plot.svg") == tmp_path / "plot.svg"
+    assert figure_target(tmp_path / "results") == tmp_path / "results.png"
+    assert figure_target(tmp_path / "plot.svg") == tmp_path / "plot.svg"
     (tmp_path / "results.png").mkdir()
     with pytest.raises(OutputError, match="it is a folder"):
-        plot_target(tmp_path / "results")
+        figure_target(tmp_path / "results")
 
 
 def test_a_folder_of_others_is_refused(tmp_path: Path) -> None:

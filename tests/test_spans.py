@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from nsnet_cli.selection import likeness
 from nsnet_cli.spans import Stretch, interval_s, seen, stretches, times
 
 PTS_S = np.arange(10) * 2.0
@@ -47,8 +48,9 @@ def test_ends_lie_half_way_to_the_frames_outside() -> None:
 def test_a_scene_is_followed_by_likeness_and_by_the_preview_network() -> None:
     desk, street = np.array([1.0, -1.0, 0.0]), np.array([0.0, -1.0, 1.0])
     features = np.stack([street, desk, desk, desk, street])
-    assert seen(features, np.array([1])).tolist() == pytest.approx([0.0625, 1, 1, 1, 0.0625])
-    gone = seen(features, np.array([1]), np.array([0.0, 0.8, 0.8, 0.0, 0.0]))
+    like = likeness(features, np.array([1]))
+    assert seen(like).tolist() == pytest.approx([0.0625, 1, 1, 1, 0.0625])
+    gone = seen(like, np.array([0.0, 0.8, 0.8, 0.0, 0.0]))
     assert gone.tolist() == pytest.approx([0, 0.8**0.5, 0.8**0.5, 0, 0])
 
 

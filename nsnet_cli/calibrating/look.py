@@ -3,31 +3,48 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
+from nsnet_cli.answer import preview_scores
 from nsnet_cli.labelled.features import VideoFeatures
 from nsnet_cli.nets.engine import Engine
 from nsnet_cli.policies import POLICIES, Seen, select
 from nsnet_cli.presence import Judge, Present
 from nsnet_cli.selection import confidence
 from nsnet_cli.weights.checkpoint import Checkpoint
-from nsnet_cli.weights.heads import OwnClassifier, softmax
+from nsnet_cli.weights.heads import OwnClassifier
 
 
-def look(
-    judge: Judge,
-    found: VideoFeatures,
-    checkpoint: Checkpoint,
-    engine: Engine,
-    k: int,
-    *,
-    without: Sequence[int] = (),
-) -> Present:
-    """Returns what is present in K frames by the checkpoint's policy. The sampler runs, the image networks do not.
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """One video whose preview frames all have scores. Any number of them can be recognised without a network."""
 
-    `without` are columns of the vocabulary that the networks are taken not to know. Scores must sum to one then.
-    """
+    judge: Judge
+    policy: str
+    pts_s: np.ndarray  # (T,)
+    saliency: np.ndarray  # (T,)
+    fsm: np.ndarray | None  # (T,)
+    scores: np.ndarray  # (T, C) of the recogniser
+    preview: np.ndarray | None  # (T, C) of the preview network
+    features: np.ndarray  # (T, D)
+
+    def look(self, k: int, *, without: Sequence[int] = ()) -> Present:
+        """Returns what is present in K frames.
+
+        `without` are columns of the vocabulary that the networks are taken not to know. Scores must sum to one then.
+        """
+        chosen = select(self.policy, self.saliency, self.pts_s, k, features=self.features)
+        scores, preview = self.scores[chosen], self.preview
+        if without:
+            scores = _unknown(scores, without)
+            preview = None if preview is None else _unknown(preview, without)
+        return self.judge.look(scores, self.saliency[chosen], chosen, preview, self.fsm, self.features)
+
+
+def scored(judge: Judge, found: VideoFeatures, checkpoint: Checkpoint, engine: Engine) -> Scored:
+    """Returns a video as the checkpoint's policy sees it. The sampler runs once, the image networks do not."""
     assert found.recogniser is not None
     logits, head = found.preview.outputs, checkpoint.head
     seen, fsm, policy = Seen(confidence(logits)), None, POLICIES["confidence"]
@@ -37,17 +54,17 @@ def look(
     assert policy.score is not None
     saliency = policy.score(seen)
     assert saliency is not None
-    features = found.preview.features
-    chosen = select(policy.name, saliency, found.pts_s, k, features=features)
-    if isinstance(head, OwnClassifier):
-        scores = found.recogniser.outputs[chosen]  # any other head takes the features
-    else:
-        scores = head.scores(found.recogniser.features[chosen], np.empty(0))
-    preview = softmax(logits) if judge.previews else None
-    if without:
-        scores = _unknown(scores, without)
-        preview = None if preview is None else _unknown(preview, without)
-    return judge.look(scores, saliency[chosen], chosen, preview, fsm, features)
+    own = isinstance(head, OwnClassifier)  # the cache has its scores; any other head takes the features
+    return Scored(
+        judge,
+        policy.name,
+        found.pts_s,
+        saliency,
+        fsm,
+        found.recogniser.outputs if own else head.scores(found.recogniser.features, np.empty(0)),
+        preview_scores(judge, logits),
+        found.preview.features,
+    )
 
 
 def _unknown(scores: np.ndarray, columns: Sequence[int]) -> np.ndarray:

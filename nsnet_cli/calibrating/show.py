@@ -8,8 +8,7 @@ from pathlib import Path
 
 from nsnet_cli.calibrating.calibrate import LEAST_SHOWN, LEAST_SOURCES, Measured
 from nsnet_cli.calibrating.reliability import Promise
-from nsnet_cli.errors import OutputError
-from nsnet_cli.outputs.save import check_target, save
+from nsnet_cli.outputs.figures import save_figure, subplots
 
 COLUMNS = ("promised", "precision", "error", "coverage", "per tag", "shown")
 HEADING = "## Calibration"
@@ -102,22 +101,9 @@ def with_section(card: str, section: str) -> str:
     return "".join(lines[:first]) + section + ("\n" + rest if rest else "")
 
 
-def plot_target(path: Path) -> Path:
-    """Where the picture goes; a name without an ending gets .png. Raises OutputError."""
-    if not path.suffix:
-        path = path.with_name(path.name.rstrip(".") + ".png")
-    check_target(path)
-    return path
-
-
 def plot(measured: Measured, name: str, path: Path) -> None:
     """Draws how often tags of a probability are right, in the format of the suffix. Raises OutputError."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot as plt
-
-    figure, axis = plt.subplots(figsize=(5.2, 5.2))
+    figure, axis = subplots(figsize=(5.2, 5.2))
     axis.plot([0, 1], [0, 1], "--", color="grey", linewidth=1, label="as often as they say")
     bins = measured.bins
     most = max((one.count for one in bins), default=1)
@@ -134,12 +120,4 @@ def plot(measured: Measured, name: str, path: Path) -> None:
     axis.set_title(f"{name}: {measured.videos} videos{error}", fontsize=10)
     axis.grid(alpha=0.3)
     axis.legend(fontsize=8, loc="upper left")
-    figure.tight_layout()
-    out = io.BytesIO()
-    try:
-        figure.savefig(out, format=path.suffix[1:], dpi=120)
-    except ValueError as error_:
-        raise OutputError(f"cannot write the plot {path}: {error_}", "end its name in .png, .svg or .pdf") from error_
-    finally:
-        plt.close(figure)
-    save(path, out.getvalue())
+    save_figure(figure, path)

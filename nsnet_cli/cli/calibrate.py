@@ -85,11 +85,12 @@ def calibrate(
     from nsnet_cli.calibrating import show
     from nsnet_cli.calibrating.calibrate import summary
     from nsnet_cli.labelled.gather import ReadSettings
+    from nsnet_cli.outputs.figures import figure_target
     from nsnet_cli.text import json_text
     from nsnet_cli.weights.calibrated import calibrated_folder
     from nsnet_cli.weights.checkpoint import resolve_checkpoint
 
-    target = None if plot is None else show.plot_target(plot)
+    target = None if plot is None else figure_target(plot)
     console, row = shared.console(), resolve_checkpoint(shared.checkpoint)
     folder = calibrated_folder(shared.checkpoint, output)
     _check(row, folder)
@@ -173,7 +174,7 @@ def _examples(
     from functools import partial
 
     from nsnet_cli.calibrating.examples import UNKNOWN_WEIGHT, every_look
-    from nsnet_cli.calibrating.look import look
+    from nsnet_cli.calibrating.look import scored
     from nsnet_cli.cli.labelled import gather
     from nsnet_cli.nets.build import build_engine
     from nsnet_cli.weights.heads import OwnClassifier
@@ -184,13 +185,13 @@ def _examples(
     engine = build_engine(row, settings.device)
     found: list[Examples] = []
     for video, features in videos:
-        truth, seen = by_path[video.path], partial(look, judge, features, row, engine)
-        found += every_look(judge, truth, seen, row.frames, names)
+        truth, seen = by_path[video.path], scored(judge, features, row, engine)
+        found += every_look(judge, truth, seen.look, row.frames, names)
         known = [columns[tag] for tag in sorted(truth.right) if tag in columns]
         if truth.weight < 1 and known and isinstance(row.head, OwnClassifier):
             # what is made shows only what the networks know; most of what is filmed they do not
             unknown = replace(truth, weight=truth.weight * UNKNOWN_WEIGHT)
-            found += every_look(judge, unknown, partial(seen, without=known), row.frames, names)
+            found += every_look(judge, unknown, partial(seen.look, without=known), row.frames, names)
     return found
 
 

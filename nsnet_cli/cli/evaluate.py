@@ -72,12 +72,13 @@ def evaluate(
     from nsnet_cli.evaluation import show
     from nsnet_cli.evaluation.evaluate import to_dict
     from nsnet_cli.labelled.gather import ReadSettings
+    from nsnet_cli.outputs.figures import figure_target
     from nsnet_cli.text import json_text
     from nsnet_cli.weights.checkpoint import resolve_checkpoint
 
     if json and csv:
         raise UsageError("--json and --csv contradict each other", "give one of them")
-    target = None if plot is None else show.plot_target(plot)
+    target = None if plot is None else figure_target(plot)
     console, ks, row = shared.console(), _budgets(frames), resolve_checkpoint(shared.checkpoint)
     chosen = _of_split(read_label_file(labels, console), split, console)
     if str(row.training.get("data")) == str(labels) and not any(video.split == "test" for video in chosen.videos):

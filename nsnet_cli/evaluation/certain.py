@@ -121,7 +121,7 @@ def _judged(video: ScoredVideo, policy: str, k: int, judge: Judge, precision: fl
     covered = [closed(judge.hierarchy, {label}) for label in labels]
     overlap = None
     if hits and video.segments:
-        seen = [span for n in hits for span in spans(present, n, pts_s, features, video.duration_s)]
+        seen = [span for n in hits for span in spans(present, n, pts_s, video.duration_s)]
         overlap = intersection_over_union([(span.start_s, span.end_s) for span in seen], video.segments)
     return _Judged(
         present.probabilities,

@@ -8,9 +8,8 @@ from collections.abc import Iterator, Sequence
 from math import isfinite
 from pathlib import Path
 
-from nsnet_cli.errors import OutputError
 from nsnet_cli.evaluation.evaluate import Report, Row, row_dict
-from nsnet_cli.outputs.save import check_target, save
+from nsnet_cli.outputs.figures import save_figure, subplots
 
 COLUMNS = ("policy", "K", "top-1", "top-5", "mAP", "AUC", "AP", "preview", "recognised", "GFLOPs", "seconds")
 CERTAIN_COLUMNS = ("policy", "K", "shown", "precision", "coverage", "all tags", "all labels", "ECE", "IoU")
@@ -124,40 +123,19 @@ def _flat(row: Row) -> dict[str, object]:
     return flat
 
 
-def plot_target(path: Path) -> Path:
-    """Where the plot goes; a name without an ending gets .png. Raises OutputError if the file must not be replaced."""
-    if not path.suffix:
-        path = path.with_name(path.name.rstrip(".") + ".png")
-    check_target(path)
-    return path
-
-
 def plot(report: Report, path: Path) -> None:
     """Draws top-1 against GFLOPs and against seconds per video, in the format of the suffix. Raises OutputError."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot as plt
-
     costs = {"GFLOPs per video": lambda row: row.gflops.total}
     if report.costs:
         costs["seconds per video"] = lambda row: row.seconds.total if row.seconds else float("nan")
-    figure, axes = plt.subplots(1, len(costs), figsize=(6.4 * len(costs), 4.8), sharey=True, squeeze=False)
+    figure, axes = subplots(1, len(costs), figsize=(6.4 * len(costs), 4.8), sharey=True, squeeze=False)
     for axis, (name, of) in zip(axes[0], costs.items(), strict=True):
         _panel(axis, report, of)
         axis.set_xlabel(name)
     axes[0][0].set_ylabel("top-1, %")
     axes[0][0].legend(fontsize=8, loc="best")
     figure.suptitle(f"{report.checkpoint}: {report.videos} videos", fontsize=11)
-    figure.tight_layout()
-    out = io.BytesIO()
-    try:
-        figure.savefig(out, format=path.suffix[1:], dpi=120)
-    except ValueError as error:
-        raise OutputError(f"cannot write the plot {path}: {error}", "end its name in .png, .svg or .pdf") from error
-    finally:
-        plt.close(figure)
-    save(path, out.getvalue())
+    save_figure(figure, path)
 
 
 def _panel(axis, report: Report, cost) -> None:  # type: ignore[no-untyped-def]
