@@ -9,12 +9,11 @@ import numpy as np
 
 from nsnet_cli.answer import preview_scores
 from nsnet_cli.labelled.features import VideoFeatures
+from nsnet_cli.labelled.scored import seen, tag_scores
 from nsnet_cli.nets.engine import Engine
-from nsnet_cli.policies import POLICIES, Seen, select
+from nsnet_cli.policies import POLICIES, select
 from nsnet_cli.presence import Judge, Present
-from nsnet_cli.selection import confidence
 from nsnet_cli.weights.checkpoint import Checkpoint
-from nsnet_cli.weights.heads import OwnClassifier
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,24 +44,19 @@ class Scored:
 
 def scored(judge: Judge, found: VideoFeatures, checkpoint: Checkpoint, engine: Engine) -> Scored:
     """Returns a video as the checkpoint's policy sees it. The sampler runs once, the image networks do not."""
-    assert found.recogniser is not None
-    logits, head = found.preview.outputs, checkpoint.head
-    seen, fsm, policy = Seen(confidence(logits)), None, POLICIES["confidence"]
-    if checkpoint.sampler is not None:
-        of = engine.saliency(found.preview.features, logits, found.times)
-        seen, fsm, policy = Seen(seen.confidence, of.fsm, of.vgm, of.combined), of.fsm, POLICIES["nsnet"]
+    known = seen(found, checkpoint, engine)
+    policy = POLICIES["confidence" if checkpoint.sampler is None else "nsnet"]
     assert policy.score is not None
-    saliency = policy.score(seen)
+    saliency = policy.score(known)
     assert saliency is not None
-    own = isinstance(head, OwnClassifier)  # the cache has its scores; any other head takes the features
     return Scored(
         judge,
         policy.name,
         found.pts_s,
         saliency,
-        fsm,
-        found.recogniser.outputs if own else head.scores(found.recogniser.features, np.empty(0)),
-        preview_scores(judge, logits),
+        known.fsm,
+        tag_scores(found, checkpoint.head),
+        preview_scores(judge, found.preview.outputs),
         found.preview.features,
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -23,13 +23,12 @@ from nsnet_cli.evaluation.timing import MeasuredCosts, StageSeconds
 from nsnet_cli.labelled.features import VideoFeatures
 from nsnet_cli.labelled.labels import LabelledVideo
 from nsnet_cli.labelled.metrics import inside
+from nsnet_cli.labelled.scored import seen, tag_scores
 from nsnet_cli.nets.cost import FrameCost
 from nsnet_cli.nets.engine import Engine
-from nsnet_cli.policies import Seen, saliency_by_policy
+from nsnet_cli.policies import saliency_by_policy
 from nsnet_cli.presence import Judge
-from nsnet_cli.selection import confidence
 from nsnet_cli.weights.checkpoint import Checkpoint
-from nsnet_cli.weights.heads import OwnClassifier
 
 REPORT_SCHEMA = 1
 
@@ -88,23 +87,17 @@ def score_video(
     engine: Engine,
 ) -> ScoredVideo:
     """Scores a video from cached features as `tag` would. The sampler runs, the image networks do not."""
-    assert found.recogniser is not None
-    seen = Seen(confidence(found.preview.outputs))
-    if checkpoint.sampler is not None:
-        of = engine.saliency(found.preview.features, found.preview.outputs, found.times)
-        seen = replace(seen, fsm=of.fsm, vgm=of.vgm, combined=of.combined)
-    head = checkpoint.head
-    own = isinstance(head, OwnClassifier)  # the cache has its scores; any other head takes the features
+    known = seen(found, checkpoint, engine)
     return ScoredVideo(
         name=str(video.path),
         labels=labels,
         pts_s=found.pts_s,
-        saliency=saliency_by_policy(seen),
-        scores=found.recogniser.outputs if own else head.scores(found.recogniser.features, np.empty(0)),
+        saliency=saliency_by_policy(known),
+        scores=tag_scores(found, checkpoint.head),
         salient=inside(found.pts_s, video.segments) if video.segments else None,
         features=found.preview.features,
         logits=found.preview.outputs,
-        fsm=seen.fsm,
+        fsm=known.fsm,
         duration_s=found.duration_s,
         segments=video.segments,
     )
