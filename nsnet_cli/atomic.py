@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Callable
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
@@ -12,12 +13,21 @@ from typing import BinaryIO
 _serial = count()
 
 
-def write_whole(target: Path, data: bytes, *, temporary: Path | None = None, replace: bool = True) -> None:
+def write_whole(
+    target: Path,
+    data: bytes,
+    *,
+    temporary: Path | None = None,
+    replace: bool = True,
+    ready: Callable[[BinaryIO], None] | None = None,
+) -> None:
     """Writes `data` to `target` in one step: a crash at any moment leaves the old file or the new one.
 
     The bytes are written to another file (in the folder `temporary`, or beside `target`), synced, and renamed to
     `target`. A link at `target` is replaced, not followed. Raises FileExistsError if `replace` is False and `target`
     exists by then, and OSError if writing fails. No error leaves a partial file behind.
+
+    `ready` gets the new file just before it is renamed, and may raise to stop that.
     """
     if temporary is not None:
         temporary.mkdir(exist_ok=True)
@@ -27,6 +37,8 @@ def write_whole(target: Path, data: bytes, *, temporary: Path | None = None, rep
             handle.write(data)
             handle.flush()
             os.fsync(handle.fileno())
+            if ready is not None:
+                ready(handle)
         if not replace and _claim(path, target):
             path.unlink()
         else:

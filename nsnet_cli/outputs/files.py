@@ -5,6 +5,7 @@ A video's `.nsnet.json` is written last: if it is there, so are the other files 
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
@@ -22,6 +23,8 @@ from nsnet_cli.types import ErrorInfo, Source, VideoResult
 
 if TYPE_CHECKING:
     from nsnet_cli.outputs.index import ReportWriter
+
+log = logging.getLogger(__name__)
 
 SHEET = ".sheet.jpg"
 
@@ -168,8 +171,15 @@ class FileOutputs:
             path = store.put(name, data, ending, source)
             return None if path is None else path.name
 
-        if self._sidecar is not None:
+        if self._sidecar is None:
+            return
+        path = store.path(name, self._sidecar.ending or "")
+        if self._sidecar.merge is None or not os.path.lexists(path):
             self._sidecar.write_beside(result, put)
+            return
+        change = self._sidecar.merge(path, result, store.temporary)
+        if change.did == "left alone":
+            log.warning("%s: left alone, %s", path, change.why)
 
     def _complete(self, name: str, stored: Stored, source: Source | None) -> bool:
         """Whether every file that the user wants is there. Another program's file counts: it is not replaced."""
