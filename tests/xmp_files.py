@@ -56,7 +56,8 @@ def digikam(rng: random.Random) -> bytes:
         f'{BEGIN}<x:xmpmeta xmlns:x="adobe:ns:meta/" x:xmptk="XMP Core 4.4.0-Exiv2">\n <rdf:RDF {RDF}>\n'
         f'  <rdf:Description rdf:about="{about}"\n    xmlns:digiKam="http://www.digikam.org/ns/1.0/"\n'
         '    xmlns:xmp="http://ns.adobe.com/xap/1.0/"\n    xmlns:tiff="http://ns.adobe.com/tiff/1.0/"\n'
-        '    xmlns:acdsee="http://ns.acdsee.com/iptc/1.0/"\n    xmlns:MicrosoftPhoto="http://ns.microsoft.com/photo/1.0/"\n'
+        '    xmlns:acdsee="http://ns.acdsee.com/iptc/1.0/"\n'
+        '    xmlns:MicrosoftPhoto="http://ns.microsoft.com/photo/1.0/"\n'
         '    xmlns:lr="http://ns.adobe.com/lightroom/1.0/"\n    xmlns:dc="http://purl.org/dc/elements/1.1/"\n'
         '    xmlns:mwg-rs="http://www.metadataworkinggroup.com/schemas/regions/"\n'
         '    xmlns:stDim="http://ns.adobe.com/xap/1.0/sType/Dimensions#"\n'
@@ -132,8 +133,8 @@ def lightroom(rng: random.Random) -> bytes:
             text = text.replace(f"   <{name}", block + name)
         text = BEGIN + text + END
         text = text.replace("\n", "\r\n")
-    encoding = rng.choice(["utf-8", "utf-8", "utf-8", "utf-8-sig", "utf-16"])
-    return text.encode(encoding)
+        return text.encode(rng.choice(["utf-8", "utf-8-sig", "utf-16"]))
+    return text.encode()
 
 
 LAYOUTS: dict[str, Callable[[random.Random], bytes]] = {

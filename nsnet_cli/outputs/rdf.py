@@ -83,6 +83,8 @@ class Xmp:
             raise XmpError(f"its text is not {self._encoding}") from None
         if self._encode(text) != data:
             raise XmpError(f"its text is not plain {self._encoding}")
+        if "\0" in text:
+            raise XmpError("it has zero bytes in its text")
         self._utf8 = text.encode("utf-8")
         self._edits: list[tuple[int, int, str]] = []
         root = _parse(self._utf8)
