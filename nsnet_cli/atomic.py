@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
@@ -14,7 +14,13 @@ _serial = count()
 
 
 def write_whole(
-    target: Path, data: bytes, *, temporary: Path | None = None, replace: bool = True, settle: bool = True
+    target: Path,
+    data: bytes,
+    *,
+    temporary: Path | None = None,
+    replace: bool = True,
+    settle: bool = True,
+    ready: Callable[[BinaryIO], None] | None = None,
 ) -> None:
     """Writes `data` to `target` in one step: a crash at any moment leaves the old file or the new one.
 
@@ -23,7 +29,7 @@ def write_whole(
     exists by then, and OSError if writing fails. No error leaves a partial file behind.
 
     With `settle` False the folder's list of names is not synced. That is for a file that means nothing until another
-    one is written beside it.
+    one is written beside it. `ready` gets the new file just before it is renamed, and may raise to stop that.
     """
     if temporary is not None:
         temporary.mkdir(exist_ok=True)
@@ -33,6 +39,8 @@ def write_whole(
             handle.write(data)
             handle.flush()
             os.fsync(handle.fileno())
+            if ready is not None:
+                ready(handle)
         _name(path, target, replace)
     except BaseException as error:
         with suppress(OSError):

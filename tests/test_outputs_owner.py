@@ -7,6 +7,7 @@ import json
 import logging
 import multiprocessing
 import os
+import random
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -15,12 +16,14 @@ import pytest
 from file_systems import exfat
 from PIL import Image
 from sample_results import failure, jpeg, sample, write_report
+from xmp_files import digikam
 
 from nsnet_cli.errors import OutputError
 from nsnet_cli.outputs.files import FileOutputs
 from nsnet_cli.outputs.names import source_key
 from nsnet_cli.outputs.owner import Owner, marked, owner
 from nsnet_cli.outputs.save import save
+from nsnet_cli.outputs.sidecar import undo
 from nsnet_cli.outputs.store import ResultStore
 from nsnet_cli.outputs.vtt import to_vtt
 from nsnet_cli.outputs.xmp import to_xmp
@@ -110,6 +113,40 @@ def test_files_of_others_stay_and_everything_else_is_written(tmp_path: Path, cap
     assert all(f"{out / name}: left alone" in warnings(caplog) for name in set(foreign) - {"clip.mp4.thumbnails.vtt"})
     rest = set(tree(out)) - set(foreign)
     assert len(rest) == 4 and {"clip.mp4.nsnet.json"} < rest, "the result and the other thumbnails"
+
+
+def test_a_sidecar_of_another_program_is_merged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    source, out = video(tmp_path / "in" / "clip.mp4"), tmp_path / "out"
+    theirs = digikam(random.Random(0))
+    assert b"Rating" in theirs and b'mwg-rs:Name="Anna"' in theirs
+    out.mkdir()
+    sidecar = out / "clip.mp4.xmp"
+    for link in (False, True):
+        sidecar.write_bytes(theirs)
+        if link:
+            sidecar.rename(tmp_path / "real.xmp")
+            sidecar.symlink_to(tmp_path / "real.xmp")
+        for fingerprint in ("f", "g"):
+            files = FileOutputs(out, sidecar="xmp")
+            files.open()
+            assert files.write("clip.mp4", result_of(source), fingerprint, source).error is None
+            files.close()
+            assert files.look("clip.mp4", lambda now=fingerprint: now, source).state == "done"
+        assert b"nsnet|animal|mammal|cat|tabby" in sidecar.read_bytes() and sidecar.is_symlink() == link
+        assert undo(out / "clip.mp4").did == "written" and sidecar.read_bytes() == theirs
+    assert warnings(caplog) == "" and tree(out) == ["clip.mp4.nsnet.json", "clip.mp4.xmp"]
+
+
+def test_what_a_person_added_to_our_sidecar_stays(tmp_path: Path) -> None:
+    source, out = video(tmp_path / "in" / "clip.mp4"), tmp_path / "out"
+    for _ in range(2):
+        files = FileOutputs(out, sidecar="xmp")
+        files.open()
+        files.write("clip.mp4", result_of(source), "f", source)
+        files.close()
+        text = (out / "clip.mp4.xmp").read_text("utf-8")
+        (out / "clip.mp4.xmp").write_text(text.replace("</rdf:RDF>", "<!-- mine --></rdf:RDF>"), "utf-8")
+    assert text.count("<!-- mine -->") == 1
 
 
 def test_own_files_are_replaced(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

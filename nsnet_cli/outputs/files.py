@@ -196,8 +196,15 @@ class FileOutputs:
             path = store.put(name, data, ending, source)
             return None if path is None else path.name
 
-        if self._sidecar is not None:
+        if self._sidecar is None:
+            return
+        path = store.path(name, self._sidecar.ending or "")
+        if self._sidecar.merge is None or not os.path.lexists(path):
             self._sidecar.write_beside(result, put)
+            return
+        change = self._sidecar.merge(path, result, store.temporary)
+        if change.did == "left alone":
+            log.warning("%s: left alone, %s", path, change.why)
 
     def _renders(self, stored: Stored) -> bool:
         """Whether what is kept is whole, and enough for the tags that the user wants. Warns if it is damaged."""

@@ -8,9 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
 
 from nsnet_cli.types import VideoResult
+
+if TYPE_CHECKING:
+    from nsnet_cli.outputs.keywords import Change
 
 DEFAULT = "table"
 
@@ -46,9 +50,14 @@ class Format:
     open_rows: Callable[[Stdout], Rows] | None = None
     """The writer of rows."""
     document: Callable[[VideoResult], str] | None = None
-    """The document of one video. It must have nsnet's mark (owner.NOTE), or the next run will not replace it."""
+    """The document of one video. It must have nsnet's mark (owner.NOTE), or the next run will not replace it.
+
+    With `merge`, it needs none.
+    """
     ending: str | None = None
     """The ending of the document beside a result, as in `clip.mp4` + `.xmp`. None: only for stdout."""
+    merge: Callable[[Path, VideoResult, Path], Change] | None = None
+    """Writes into the document that is there, whoever wrote it. Also gets the folder for temporary files."""
     others: Callable[[VideoResult, Put], None] | None = None
     """Writes further files before the document: if the document is there, so are they."""
     needs_jpegs: bool = False
@@ -148,6 +157,12 @@ def _xmp(result: VideoResult) -> str:
     return to_xmp(result)
 
 
+def _xmp_merge(path: Path, result: VideoResult, temporary: Path) -> Change:
+    from nsnet_cli.outputs.sidecar import merge_into
+
+    return merge_into(path, result, temporary)
+
+
 _ROWS = (
     Format("table", "for people", _table, for_people=True),
     Format("jsonl", "one JSON object per line, written as each video ends", _jsonl, is_json=True),
@@ -162,6 +177,6 @@ _ROWS = (
         others=_vtt_thumbnails,
         needs_jpegs=True,
     ),
-    Format("xmp", "certain tags as keywords, for photo managers", document=_xmp, ending=".xmp"),
+    Format("xmp", "certain tags as keywords, for photo managers", document=_xmp, ending=".xmp", merge=_xmp_merge),
 )
 FORMATS: dict[str, Format] = {row.name: row for row in _ROWS}

@@ -3,6 +3,8 @@
 The mark is the schema version of a JSON object, the toolkit of XMP, a note in WebVTT, the generator of a page, and a
 comment in a picture. The comment also has the key of the video (nsnet_cli/outputs/names.py), so that pictures of one
 video do not replace those of another.
+
+XMP sidecars are merged instead (nsnet_cli/outputs/sidecar.py), whoever wrote them.
 """
 
 from __future__ import annotations

@@ -82,6 +82,11 @@ class ResultStore:
         self._temporary = root / TEMPORARY
         self._takes_any_name = self._locks = True
 
+    @property
+    def temporary(self) -> Path:
+        """The folder for files that are being written. It goes when no run uses it."""
+        return self._temporary
+
     def path(self, name: str, suffix: str = SUFFIX) -> Path:
         """The path of the file of the video with output name `name`."""
         parts = name.split("/") if self._takes_any_name else [spelled(part) for part in name.split("/")]
