@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 from typing import BinaryIO
@@ -27,16 +28,33 @@ def write_whole(target: Path, data: bytes, *, temporary: Path | None = None, rep
             handle.write(data)
             handle.flush()
             os.fsync(handle.fileno())
-        if not replace and _claim(path, target):
-            path.unlink()
-        else:
-            path.replace(target)
+        _name(path, target, replace)
     except BaseException as error:
         with suppress(OSError):
             path.unlink(missing_ok=True)
         if isinstance(error, OSError) and error.filename is None:  # a full disk names no file
             error.filename = str(target)
         raise
+    with suppress(OSError):  # some systems cannot sync a folder
+        sync(target.parent)
+
+
+@contextmanager
+def temporary_file(folder: Path) -> Iterator[Path]:
+    """Makes an empty file in `folder` for a writer that needs a path. It is removed at the end, unless it was named."""
+    path, handle = _fresh(None, folder)
+    handle.close()
+    try:
+        yield path
+    finally:
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
+
+
+def give_name(path: Path, target: Path) -> None:
+    """Syncs a temporary file and renames it to `target`. Raises FileExistsError if that exists, and OSError."""
+    sync(path)
+    _name(path, target, replace=False)
     with suppress(OSError):  # some systems cannot sync a folder
         sync(target.parent)
 
@@ -59,7 +77,7 @@ def sweep(folder: Path) -> None:
     """Removes files named by `unique` that killed processes of this machine left behind."""
     with suppress(OSError):
         for path in folder.iterdir():
-            host, _, rest = path.name.rpartition("@")
+            host, _, rest = path.name.removeprefix(".").rpartition("@")
             pid = rest.partition("-")[0]
             if host == _host() and pid.isdigit() and not _alive(int(pid)):
                 path.unlink(missing_ok=True)
@@ -71,6 +89,13 @@ def _fresh(temporary: Path | None, beside: Path) -> tuple[Path, BinaryIO]:
         path = beside / f".{unique()}.tmp" if temporary is None else temporary / unique()
         with suppress(FileExistsError):
             return path, path.open("xb")
+
+
+def _name(path: Path, target: Path, replace: bool) -> None:
+    if not replace and _claim(path, target):
+        path.unlink()
+    else:
+        path.replace(target)
 
 
 def _claim(path: Path, target: Path) -> bool:

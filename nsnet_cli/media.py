@@ -159,6 +159,20 @@ class FrameBatch:
 
 
 @dataclass(frozen=True, slots=True)
+class Copied:
+    """What a copy of a span holds. Times are those of the video that it was copied from."""
+
+    start_s: float
+    """Where the copy begins: the key frame at or before the requested start, or else the first one."""
+    end_s: float
+    """End of its last picture."""
+    ending: str
+    """The ending that fits the container, such as ".mp4"."""
+    left_out: tuple[str, ...]
+    """What the copy lacks: streams that its container cannot take, for people to read."""
+
+
+@dataclass(frozen=True, slots=True)
 class DecodeReport:
     """The last message of a reader: what decoding took, and what was lost."""
 

@@ -23,6 +23,7 @@ LAYERS = (
     ("why",),
     ("answer",),
     ("stopping",),
+    ("moments",),
     ("tagger",),
     ("run",),
     ("labelled",),

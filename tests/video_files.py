@@ -61,6 +61,7 @@ def make_video(
     sample_aspect: Fraction | None = None,
     audio_start_s: float | None = None,
     audio_s: float | None = None,
+    noise: str | None = None,
     bframes: int | None = None,
     shift_s: float = 0.0,
     title: str | None = None,
@@ -68,7 +69,7 @@ def make_video(
 ) -> Path:
     """Writes `frames` numbered frames, starting at `first`.
 
-    times: in 1/1000 s, for a variable rate. audio_start_s: adds a silent track.
+    times: in 1/1000 s, for a variable rate. audio_start_s: adds a silent track. noise: the codec of a track of noise.
     """
     with av.open(str(path), "w", format=format, container_options=container_options or {}) as container:
         stream = container.add_stream(codec, rate=fps, options=options or {})
@@ -87,6 +88,8 @@ def make_video(
         sound = None
         if audio_start_s is not None:
             sound = container.add_stream("aac" if codec != "libvpx-vp9" else "libopus", rate=48000, layout="mono")
+        elif noise is not None:
+            sound = container.add_stream(noise, rate=48000, layout="mono")
         for number in range(frames):
             frame = av.VideoFrame.from_ndarray(_stored(first + number, size, rotation, sample_aspect), format="rgb24")
             if times is not None:
@@ -98,7 +101,7 @@ def make_video(
             container.mux(stream.encode(frame.reformat(format=pix_fmt)))
         container.mux(stream.encode())
         if sound is not None:
-            _silence(container, sound, audio_start_s or 0.0, audio_s or frames / fps)
+            _sound(container, sound, audio_start_s or 0.0, audio_s or frames / fps, 0.0 if noise is None else 0.3)
     return path
 
 
@@ -129,9 +132,14 @@ def _stored(number: int, size: tuple[int, int], rotation: int, sample_aspect: Fr
     return np.ascontiguousarray(np.rot90(shown[:, columns.astype(int)], -(rotation // 90)))
 
 
-def _silence(container: av.container.OutputContainer, sound: av.AudioStream, start_s: float, length_s: float) -> None:
+def _sound(
+    container: av.container.OutputContainer, sound: av.AudioStream, start_s: float, length_s: float, loudness: float
+) -> None:
+    """Muxes noise that never repeats, or silence."""
+    rng = np.random.default_rng(0)
     for block in range(int(length_s * 48000 / 960)):
-        frame = av.AudioFrame.from_ndarray(np.zeros((1, 960), np.float32), format="fltp", layout="mono")
+        samples = loudness * rng.uniform(-1, 1, (1, 960)).astype(np.float32)
+        frame = av.AudioFrame.from_ndarray(samples, format="fltp", layout="mono")
         frame.sample_rate, frame.time_base = 48000, Fraction(1, 48000)
         frame.pts = int(start_s * 48000) + block * 960
         container.mux(sound.encode(frame))

@@ -3,6 +3,7 @@
     request                   answer
     ("open", path, options)   header, batches of the preview, report; the video stays open
     ("views", at_s, spec)     a FrameBatch of the open video
+    ("copy", path, target, start_s, end_s, options)     Copied, or the OSError that writing `target` gave
 
 A VideoError in place of any message ends the answer. Imports nothing but numpy, PyAV (or decord) and the video
 package: no torch, no terminal libraries.
@@ -115,9 +116,20 @@ def serve(sock: socket.socket, open_video: OpenVideo) -> None:
                 yield video.report
 
             answer(sock, path, opened())
+        elif request == "copy":
+            answer(sock, Path(os.fsdecode(details[0])), copied(*details))
         elif video is not None:
             at_s, spec = details
             answer(sock, path, (video.views(at_s, spec) for _ in (None,)))
+
+
+def copied(path: bytes, target: bytes, start_s: float, end_s: float, options: ReadOptions) -> Iterator[object]:
+    from nsnet_cli.video.copying import copy_span
+
+    try:
+        yield copy_span(Path(os.fsdecode(path)), Path(os.fsdecode(target)), start_s, end_s, options)
+    except OSError as error:
+        yield error
 
 
 def answer(sock: socket.socket, path: Path, messages: Iterator[object]) -> None:

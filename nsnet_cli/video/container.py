@@ -102,8 +102,7 @@ def open_video(path: Path, options: ReadOptions, skip_loop_filter: bool = False)
             for other in container.streams:
                 if other is not stream:
                     other.discard = av.stream.Discard.all
-            given = stream.time_base  # a Fraction, or from PyAV 19 on a type of its own
-            time_base = Fraction(given.numerator, given.denominator) if given else Fraction(1, av.time_base)
+            time_base = fraction(stream.time_base) if stream.time_base else Fraction(1, av.time_base)
             origin = container.start_time
             origin_s = origin / av.time_base if origin is not None else float((stream.start_time or 0) * time_base)
             return OpenVideo(path, fd, identity, container, stream, time_base, origin_s)
@@ -113,6 +112,11 @@ def open_video(path: Path, options: ReadOptions, skip_loop_filter: bool = False)
     except BaseException:
         os.close(fd)
         raise
+
+
+def fraction(ratio: Any) -> Fraction:
+    """Returns a ratio of PyAV as a Fraction, which it is, or from PyAV 19 on a type of its own."""
+    return Fraction(ratio.numerator, ratio.denominator)
 
 
 def file_identity(status: os.stat_result) -> FileIdentity:

@@ -43,7 +43,7 @@ class LocalReader:
         """Probes and plans. Raises VideoError (kind as in errors.VIDEO_ERROR_KINDS)."""
         started = time.perf_counter()
         self.path, self.options = Path(path), options
-        with _told_as_video_errors(self.path):
+        with told_as_video_errors(self.path):
             self.probe = probe_video(self.path, options)
         probe = self.probe
         self.info = probe.info
@@ -51,7 +51,7 @@ class LocalReader:
         self._probe_s = time.perf_counter() - started
 
     def preview(self) -> Iterator[FrameBatch]:
-        with _told_as_video_errors(self.path):
+        with told_as_video_errors(self.path):
             yield from self._preview()
 
     def _preview(self) -> Iterator[FrameBatch]:
@@ -74,7 +74,7 @@ class LocalReader:
         self.report = DecodeReport(name, tally.frames_decoded, tally.frames_lost, working_s)
 
     def views(self, at_s: Sequence[float], spec: InputSpec) -> FrameBatch:
-        with _told_as_video_errors(self.path):
+        with told_as_video_errors(self.path):
             return self._views(view_times(at_s, spec, self.probe.start_s, self.probe.end_s), spec)
 
     def _views(self, times_s: np.ndarray, spec: InputSpec) -> FrameBatch:
@@ -108,7 +108,7 @@ class LocalReader:
 
 
 @contextmanager
-def _told_as_video_errors(path: Path) -> Iterator[None]:
+def told_as_video_errors(path: Path) -> Iterator[None]:
     """Turns errors of disk, FFmpeg and memory into VideoErrors. Any other error is a bug of ours and passes."""
     try:
         yield

@@ -19,7 +19,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from nsnet_cli.media import ReadOptions
+    from nsnet_cli.media import Copied, ReadOptions
     from nsnet_cli.video.remote import RemoteReader
 
 VIDEOS_PER_PROCESS = 1000
@@ -84,6 +84,17 @@ class DecodePool:
     def open_ahead(self, path: Path, options: ReadOptions) -> None:
         """Begins to read a video ahead. The next `open` continues there if it has the same path and options."""
         self._ahead = self.open(path, options)
+
+    def copy(self, path: Path, target: Path, start_s: float, end_s: float, options: ReadOptions) -> Copied:
+        """Copies a span of a video to the file `target`, without recoding, in a process of its own.
+
+        Raises VideoError if the video is at fault, and OSError if `target` cannot be written.
+        """
+        from nsnet_cli.video.remote import RemoteCopy
+
+        request = ("copy", os.fsencode(path), os.fsencode(target), start_s, end_s, options)
+        with RemoteCopy(path, request, self, self._borrow()) as copy:
+            return copy.result()
 
     @property
     def pids(self) -> list[int]:

@@ -1,6 +1,7 @@
 """A VideoReader whose video is read by a decode process of a pool: the parent's side of the socket.
 
 The request is sent when the reader is made, so the process begins at once. The reader's methods wait for answers.
+A RemoteCopy is the same for a copy of a span.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any, Protocol, Self
 from nsnet_cli.bounded import bounded
 from nsnet_cli.errors import NsnetError, VideoError
 from nsnet_cli.media import (
+    Copied,
     DecodeReport,
     FrameBatch,
     InputSpec,
@@ -31,6 +33,8 @@ HEADER_TIMEOUT_S = 30.0
 SLOWEST_READ_BYTES_S = 10e6
 """A file without an index is read whole before its header comes: it gets the time that a slow disk needs."""
 MAX_TIMEOUT_S = 1800.0
+COPY_TIMES = 3
+"""A copy may read a file twice, without an index, and write as much."""
 
 
 def default_timeout_s(duration_s: float) -> float:
@@ -54,26 +58,106 @@ class Lender(Protocol):
     def did_not_come_up(self, path: Path, how: str) -> NsnetError: ...
 
 
-class RemoteReader:
+class _Lent:
+    """A process that is lent for one video: it is asked, waited for, and given back."""
+
+    work, slow = "decoding", "raise --timeout"
+    """What it does, and what to do if that takes too long."""
+    _deadline: wire.Deadline
+
+    def __init__(self, path: Path, request: tuple[object, ...], pool: Lender, process: DecodeProcess | None) -> None:
+        """Sends the request to `process`, or to a new process if that is None."""
+        self.path, self._request = Path(path), request
+        self._pool, self._process, self._asked = pool, process, False
+        self._sound = True
+        self._open = True
+        try:
+            if self._process is None:
+                self._process = pool.new_process()
+            with contextlib.suppress(OSError):  # it died while it was idle: `_wait_until_asked` will start another
+                self._ask()
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Gives the process back to the pool. One that is still at work is ended."""
+        if not self._open:
+            return
+        self._open = False
+        process, self._process = self._process, None
+        try:
+            if process is not None and not self._sound:
+                self._pool.discard(process)
+                process = None
+        finally:
+            self._pool.give_back(process)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _ask(self) -> None:
+        assert self._process is not None
+        self._sound = False
+        wire.send(self._process.socket, self._request)
+        self._asked = True
+        self._process.served += 1
+
+    def _wait_until_asked(self) -> None:
+        how = ""
+        for _ in range(START_TRIES):
+            try:
+                if self._process is None:
+                    self._process = self._pool.new_process()
+                if self._process.pid is None:
+                    raise EOFError
+                if not self._process.ready:
+                    wire.receive(self._process.socket, wire.Deadline(START_TIMEOUT_S))
+                    self._process.ready = True
+                    self._pool.came_up()
+                if not self._asked:
+                    self._ask()
+                return
+            except (EOFError, OSError) as error:  # TimeoutError is an OSError
+                how = self._process.last_words() if self._process else str(error)
+                if self._process is not None:
+                    self._pool.discard(self._process)
+                self._process, self._asked = None, False
+        raise self._pool.did_not_come_up(self.path, how)
+
+    def _receive(self) -> Any:
+        """Returns the next answer. Raises the video's VideoError, or one for a process that hangs or died."""
+        assert self._process is not None
+        try:
+            message = wire.receive(self._process.socket, self._deadline)
+        except TimeoutError:
+            waited_s = self._deadline.waited_s
+            raise VideoError(
+                f"{self.path}: {self.work} did not end within {waited_s:.0f} s", self.slow, "timeout"
+            ) from None
+        except EOFError:
+            raise VideoError(f"{self.path}: the decoder died: {self._process.last_words()}", kind="crashed") from None
+        if isinstance(message, VideoError):
+            self._sound = True
+            raise message
+        return message
+
+
+class RemoteReader(_Lent):
     """A VideoReader. Every call may also raise VideoErrors of the kinds "timeout" and "crashed"."""
 
     report: DecodeReport
 
     def __init__(self, path: Path, options: ReadOptions, pool: Lender, process: DecodeProcess | None) -> None:
         """Requests the video from `process`, or from a new process if that is None."""
-        self.path, self.options = Path(path), options
-        self._pool, self._process, self._asked = pool, process, False
+        self.options = options
         self._header: VideoHeader | None = None
-        self._sound = True
-        self._open = True
-        try:
-            if self._process is None:
-                self._process = pool.new_process()
-            with contextlib.suppress(OSError):  # it died while it was idle: `_begin` will start another
-                self._ask()
-        except BaseException:
-            self.close()
-            raise
+        super().__init__(path, ("open", os.fsencode(path), options), pool, process)
 
     @property
     def info(self) -> VideoInfo:
@@ -102,36 +186,6 @@ class RemoteReader:
         self._sound = True
         return views
 
-    def close(self) -> None:
-        """Gives the process back to the pool. One that is still at work is ended."""
-        if not self._open:
-            return
-        self._open = False
-        process, self._process = self._process, None
-        try:
-            if process is not None and not self._sound:
-                self._pool.discard(process)
-                process = None
-        finally:
-            self._pool.give_back(process)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    # ---- asking and answering ----
-
-    def _ask(self) -> None:
-        assert self._process is not None
-        self._sound = False
-        wire.send(self._process.socket, ("open", os.fsencode(self.path), self.options))
-        self._asked = True
-        self._process.served += 1
-
     def _begin(self) -> VideoHeader:
         """Returns the header. Replaces a process that died while idle or starting: the video is not at fault."""
         if self._header is None:
@@ -143,48 +197,29 @@ class RemoteReader:
                 self._deadline.left_s = default_timeout_s(self._header.info.duration_s)
         return self._header
 
-    def _wait_until_asked(self) -> None:
-        how = ""
-        for _ in range(START_TRIES):
-            try:
-                if self._process is None:
-                    self._process = self._pool.new_process()
-                if self._process.pid is None:
-                    raise EOFError
-                if not self._process.ready:
-                    wire.receive(self._process.socket, wire.Deadline(START_TIMEOUT_S))
-                    self._process.ready = True
-                    self._pool.came_up()
-                if not self._asked:
-                    self._ask()
-                return
-            except (EOFError, OSError) as error:  # TimeoutError is an OSError
-                how = self._process.last_words() if self._process else str(error)
-                if self._process is not None:
-                    self._pool.discard(self._process)
-                self._process, self._asked = None, False
-        raise self._pool.did_not_come_up(self.path, how)
-
     def _new_deadline(self) -> wire.Deadline:
         timeout_s = self._pool.timeout_s
         return wire.Deadline(timeout_s if timeout_s is not None else default_timeout_s(self.info.duration_s))
 
-    def _receive(self) -> Any:
-        """Returns the next answer. Raises the video's VideoError, or one for a process that hangs or died."""
-        assert self._process is not None
-        try:
-            message = wire.receive(self._process.socket, self._deadline)
-        except TimeoutError:
-            waited_s = self._deadline.waited_s
-            raise VideoError(
-                f"{self.path}: decoding did not end within {waited_s:.0f} s", "raise --timeout", "timeout"
-            ) from None
-        except EOFError:
-            raise VideoError(f"{self.path}: the decoder died: {self._process.last_words()}", kind="crashed") from None
-        if isinstance(message, VideoError):
-            self._sound = True
-            raise message
-        return message
+
+class RemoteCopy(_Lent):
+    """A copy of a span that a process makes."""
+
+    work, slow = "copying", "look at the disks that it is read from and written to"
+
+    def result(self) -> Copied:
+        """Waits for the copy. Raises VideoError, or OSError if the target cannot be written."""
+        self._wait_until_asked()
+        timeout_s = self._pool.timeout_s
+        self._deadline = wire.Deadline(
+            timeout_s if timeout_s is not None else COPY_TIMES * _header_timeout_s(self.path)
+        )
+        answer = self._receive()
+        self._sound = True
+        if isinstance(answer, OSError):
+            raise answer
+        copied: Copied = answer
+        return copied
 
 
 def _header_timeout_s(path: Path) -> float:
