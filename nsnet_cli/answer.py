@@ -1,38 +1,24 @@
-"""Builds a video's result from what the stages found. Pure functions."""
+"""From what the stages found to what is kept of a look at a video. Pure functions; `nsnet_cli.render` goes on."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
+from nsnet_cli.calibration import LEAST_SEEN
+from nsnet_cli.kept import KEPT_TAGS, LEAST_KEPT, Judged, Kept, Node
 from nsnet_cli.nets.cost import FrameCost
 from nsnet_cli.presence import Judge, Present
-from nsnet_cli.spans import interval_s, seen, stretches, times
+from nsnet_cli.spans import anchors, between, seen
+from nsnet_cli.spans import spans as spans_of
 from nsnet_cli.stages import Choice, Preview, Scores
-from nsnet_cli.types import (
-    Cost,
-    Evidence,
-    FrameScore,
-    ModelInfo,
-    SalientFrame,
-    SamplingInfo,
-    Span,
-    Tag,
-    TagName,
-    TagOptions,
-    Timings,
-    VideoResult,
-    Why,
-)
+from nsnet_cli.types import Cost, ModelInfo, Span, TagName, TagOptions, Timings
 from nsnet_cli.weights.heads import softmax
-from nsnet_cli.why import reasons
 
-EVIDENCE_FRAMES = 3
-"""Most evidence frames per tag."""
-ANCHOR = 0.5
-"""A recognised frame shows a certain tag if its score there is at least this share of the highest."""
+MOST_LIKELY = 64
+"""Most nodes that are kept beside the best tags, so that a look takes little space whatever the vocabulary."""
 
 
 def answer(
@@ -45,35 +31,44 @@ def answer(
     preview_vocabulary: Sequence[TagName],
     cost: FrameCost,
     total_s: float,
-) -> VideoResult:
-    """Returns the result of one video. `preview_vocabulary` is empty if the preview network's classes have no names."""
-    chosen, saliency, count = choice.frames, scores.saliency, len(preview.pts_s)
+) -> Kept:
+    """Returns what is kept of a look, without features.
+
+    `preview_vocabulary` is empty if the preview network's classes have no names.
+    """
+    count = len(preview.pts_s)
     previewed = count if preview.features is not None else 0
-    present = look(judge, preview, scores, chosen, choice.scores, options.top_k)
-    picked = pick(judge, present, options)
-    make = _Maker(judge, present, preview, saliency, reasons(judge, present, picked.all))
-    return VideoResult(
-        path=str(preview.path),
-        status="ok",
-        duration_s=preview.info.duration_s,
-        tags=(*(make.tag(n, certain=True) for n in picked.certain), *map(make.tag, picked.guesses)),
-        perhaps=None if picked.perhaps is None else make.tag(picked.perhaps),
-        salient_frames=tuple(SalientFrame(float(preview.pts_s[i]), float(saliency[i])) for i in np.sort(chosen)),
-        sampling=SamplingInfo(
-            options.policy, preview.plan.kind, count, len(chosen), choice.stopped, interval_s(preview.pts_s)
-        ),
+    least = max(KEPT_TAGS, options.top_k)
+    present = look(judge, preview, scores, choice.frames, choice.scores, least)
+    positions, likely = worth_keeping(judge, present, least)
+    sampler, best = scores.sampler, scores.best if preview_vocabulary else None
+    classes, guess = (None, None) if best is None else np.unique(best, return_inverse=True)
+    series = [node_series(present, n, preview.pts_s, preview.features) for n in likely]
+    return Kept(
         model=model,
+        policy=options.policy,
+        plan=preview.plan.kind,
+        stopped=choice.stopped,
+        info=replace(preview.info, path=""),
         cost=Cost(
             frames_decoded=preview.report.frames_decoded,
             frames_lost=preview.report.frames_lost,
-            gflops=cost.total(previewed, len(chosen), sampler=scores.sampler is not None),
+            gflops=cost.total(previewed, len(choice.frames), sampler=sampler is not None),
             dense_gflops=cost.dense(count),
         ),
         timings=Timings(preview.report.decode_s, preview.seconds, scores.seconds, choice.seconds, total_s),
-        frames=_frames(preview, scores, set(chosen.tolist()), preview_vocabulary),
-        info=preview.info,
-        jpegs=preview.jpegs,
-        precision=None if present.probabilities is None else options.precision,
+        pts_s=_as(preview.pts_s, "float64"),
+        saliency=_as(scores.saliency, "float32"),
+        fsm=_as(sampler.fsm, "float32") if sampler else None,
+        vgm=_as(sampler.vgm, "float32") if sampler else None,
+        confidence=None if scores.confidence is None else _as(scores.confidence, "float32"),
+        guess=None if guess is None else _as(guess, "int32"),
+        guesses=() if classes is None else tuple(preview_vocabulary[int(each)].name for each in classes),
+        chosen=_as(choice.frames, "int32"),
+        weights=_as(present.nodes.weights, "float64"),
+        judged=judged(judge, present, positions, least),
+        series=np.stack(series, 1) if series else np.empty((count, 0), np.float16),
+        series_of=_as(np.searchsorted(positions, likely), "int32"),
     )
 
 
@@ -93,99 +88,67 @@ def preview_scores(judge: Judge, logits: np.ndarray | None) -> np.ndarray | None
     return softmax(logits.astype(np.float32)) if logits is not None and judge.previews else None
 
 
-@dataclass(frozen=True, slots=True)
-class Picked:
-    """Which nodes are shown, as positions in `Present.nodes`."""
+def worth_keeping(judge: Judge, present: Present, least: int) -> tuple[np.ndarray, np.ndarray]:
+    """Returns positions in `Present.nodes` of the nodes that are kept, and of those with kept times; both ascend.
 
-    certain: tuple[int, ...]
-    guesses: tuple[int, ...]
-    perhaps: int | None
-
-    @property
-    def all(self) -> tuple[int, ...]:
-        return (*self.certain, *self.guesses, *(() if self.perhaps is None else (self.perhaps,)))
-
-
-def pick(judge: Judge, present: Present, options: TagOptions) -> Picked:
-    """Returns the top-k tags at or above the threshold, and what is perhaps there if none of them is certain."""
-    video = present.scores
-    certain = judge.certain(present, options.precision)
+    The `least` best tags of the vocabulary are kept, and what is likely. Without a calibration the score decides.
+    """
     leaves = np.flatnonzero(present.nodes.rows < len(judge.hierarchy.vocabulary))
-    best = leaves[np.argsort(-video[leaves], kind="stable")][: options.top_k + len(certain)]
-    shown = tuple(n for n in certain if video[n] >= options.threshold)[: options.top_k]
-    guesses = tuple(int(n) for n in best if n not in certain and video[n] >= options.threshold)
-    perhaps = judge.likeliest(present) if options.precision and not certain else None
-    return Picked(shown, guesses[: options.top_k - len(shown)], perhaps)
+    best = leaves[np.argsort(-present.scores[leaves], kind="stable")[:least]]
+    strength = present.scores if present.probabilities is None else present.probabilities
+    order = np.argsort(-strength, kind="stable")[:MOST_LIKELY]
+    likely = np.sort(order[strength[order] >= LEAST_KEPT])
+    return np.union1d(best, likely), likely
+
+
+def judged(judge: Judge, present: Present, positions: np.ndarray, least: int) -> Judged:
+    """Returns what is kept of the nodes at these positions in `Present.nodes`, in ascending order."""
+    nodes, hierarchy = present.nodes, judge.hierarchy
+    rows, tags = nodes.rows[positions], len(hierarchy.vocabulary)
+    names = [hierarchy.nodes[row] for row in rows]
+    preview_seen = None if nodes.preview is None else (nodes.preview[:, positions] >= LEAST_SEEN).sum(0)
+    found = Judged(
+        nodes=tuple(Node(name.id, name.name, hierarchy.ancestors(name.id)) for name in names),
+        leaves=int((rows < tags).sum()),
+        most_tags=least if tags > least else None,
+        sums=_as(nodes.sums[:, positions], "float32"),
+        scores=_as(present.scores[positions], "float64"),
+        preview_seen=None if preview_seen is None else _as(preview_seen, "int32"),
+    )
+    if judge.calibration is None or present.probabilities is None:
+        return found
+    calibration = judge.calibration
+    return replace(
+        found,
+        probabilities=_as(present.probabilities[positions], "float64"),
+        signs=_as(nodes.signs(hierarchy, calibration.signs)[positions], "float32"),
+        trust=np.array([calibration.trust.get(name.id, 0.0) for name in names]),
+        weights=tuple(zip(calibration.signs, calibration.weights, strict=True)),
+        bias=calibration.bias,
+    )
+
+
+def node_series(present: Present, n: int, pts_s: np.ndarray, features: np.ndarray | None) -> np.ndarray:
+    """Returns how strongly the n-th node is seen in each preview frame, (T,) float16.
+
+    pts_s (T,) and features (T, D) are those of the preview frames. Where the preview network did not look, the
+    recogniser's scores alone say when.
+    """
+    nodes, sums = present.nodes, present.nodes.sums[:, n]
+    if features is None:
+        return _as(between(pts_s, nodes.chosen, sums), "float16")
+    preview = None if nodes.preview is None else nodes.preview[:, n]
+    return _as(seen(features, anchors(nodes.chosen, sums), preview), "float16")
 
 
 def spans(
     present: Present, n: int, pts_s: np.ndarray, features: np.ndarray | None, duration_s: float
 ) -> tuple[Span, ...]:
-    """Returns when the n-th node is seen.
-
-    pts_s (T,) and features (T, D) are those of the preview frames. Where the preview network did not look, the
-    recogniser's scores alone say when: drawn as straight lines between the recognised frames.
-    """
-    nodes, sums = present.nodes, present.nodes.sums[:, n]
-    anchors = np.sort(nodes.chosen[sums >= ANCHOR * sums.max()])
-    if features is None:
-        order = np.argsort(nodes.chosen)
-        series = np.interp(pts_s, pts_s[nodes.chosen[order]], sums[order])
-    else:
-        series = seen(features, anchors, None if nodes.preview is None else nodes.preview[:, n])
+    """Returns when the n-th node is seen, as a result says it. The arguments are those of `node_series`."""
+    shown = anchors(present.nodes.chosen, present.nodes.sums[:, n])
     whole = 1.0 if present.probabilities is None else float(present.probabilities[n])
-    return tuple(
-        Span(*times(stretch, pts_s, duration_s), whole * stretch.share) for stretch in stretches(series, anchors, pts_s)
-    )
+    return spans_of(node_series(present, n, pts_s, features), shown, pts_s, duration_s, whole)
 
 
-@dataclass(frozen=True, slots=True)
-class _Maker:
-    """Makes tags of the nodes of one video."""
-
-    judge: Judge
-    present: Present
-    preview: Preview
-    saliency: np.ndarray  # (T,)
-    why: Mapping[int, Why]
-
-    def tag(self, n: int, *, certain: bool = False) -> Tag:
-        """Returns the tag of the n-th node, with the frames that added most to its score."""
-        nodes = self.present.nodes
-        name = self.judge.hierarchy.nodes[nodes.rows[n]]
-        pts_s, saliency, sums = self.preview.pts_s[nodes.chosen], self.saliency[nodes.chosen], nodes.sums[:, n]
-        carried = np.argsort(-sums * saliency, kind="stable")[:EVIDENCE_FRAMES]
-        likely = self.present.probabilities
-        return Tag(
-            name.id,
-            name.name,
-            float(self.present.scores[n]),
-            tuple(Evidence(float(pts_s[k]), float(saliency[k]), float(sums[k])) for k in carried),
-            None if likely is None else float(likely[n]),
-            certain,
-            tuple(over.name for over in self.judge.hierarchy.ancestors(name.id)),
-            self._spans(n) if certain else (),
-            self.why.get(n),
-        )
-
-    def _spans(self, n: int) -> tuple[Span, ...]:
-        duration_s = self.preview.info.duration_s or 0.0
-        return spans(self.present, n, self.preview.pts_s, self.preview.features, duration_s)
-
-
-def _frames(
-    preview: Preview, scores: Scores, chosen: set[int], vocabulary: Sequence[TagName]
-) -> tuple[FrameScore, ...]:
-    sampler, sure, best = scores.sampler, scores.confidence, scores.best
-    return tuple(
-        FrameScore(
-            pts_s=float(preview.pts_s[i]),
-            saliency=float(scores.saliency[i]),
-            chosen=i in chosen,
-            fsm=float(sampler.fsm[i]) if sampler else None,
-            vgm=float(sampler.vgm[i]) if sampler else None,
-            confidence=float(sure[i]) if sure is not None else None,
-            tag=vocabulary[int(best[i])].name if best is not None and vocabulary else None,
-        )
-        for i in range(len(preview.pts_s))
-    )
+def _as(values: np.ndarray, dtype: str) -> np.ndarray:
+    return np.ascontiguousarray(values, dtype)

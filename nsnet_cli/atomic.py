@@ -13,12 +13,17 @@ from typing import BinaryIO
 _serial = count()
 
 
-def write_whole(target: Path, data: bytes, *, temporary: Path | None = None, replace: bool = True) -> None:
+def write_whole(
+    target: Path, data: bytes, *, temporary: Path | None = None, replace: bool = True, settle: bool = True
+) -> None:
     """Writes `data` to `target` in one step: a crash at any moment leaves the old file or the new one.
 
     The bytes are written to another file (in the folder `temporary`, or beside `target`), synced, and renamed to
     `target`. A link at `target` is replaced, not followed. Raises FileExistsError if `replace` is False and `target`
     exists by then, and OSError if writing fails. No error leaves a partial file behind.
+
+    With `settle` False the folder's list of names is not synced. That is for a file that means nothing until another
+    one is written beside it.
     """
     if temporary is not None:
         temporary.mkdir(exist_ok=True)
@@ -35,8 +40,9 @@ def write_whole(target: Path, data: bytes, *, temporary: Path | None = None, rep
         if isinstance(error, OSError) and error.filename is None:  # a full disk names no file
             error.filename = str(target)
         raise
-    with suppress(OSError):  # some systems cannot sync a folder
-        sync(target.parent)
+    if settle:
+        with suppress(OSError):  # some systems cannot sync a folder
+            sync(target.parent)
 
 
 @contextmanager

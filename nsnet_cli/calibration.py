@@ -27,6 +27,11 @@ mean of sums, where its classes are the tags. leaves: the log of the number of t
 scores are log-odds.
 """
 
+LEAST_SEEN = 0.1
+"""A tag whose scores sum up to less than this in every frame loses probability: it would be a guess from habit."""
+LIKELY = 0.5
+"""`perhaps` names nothing that is less likely."""
+
 
 @dataclass(frozen=True, slots=True)
 class Calibration:

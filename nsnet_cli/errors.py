@@ -99,6 +99,13 @@ class OutputError(NsnetError):
     kind = "output"
 
 
+class KeptError(NsnetError):
+    """What is kept beside a result is missing, damaged, or not what the result names."""
+
+    exit_code = EXIT_SOME_FAILED
+    kind = "kept"
+
+
 class WeightsError(NsnetError):
     """A checkpoint or one of its files is unknown, missing, unreachable or not what its row says."""
 

@@ -11,21 +11,18 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from nsnet_cli.calibration import LIKENESS_SIGNS, PREVIEW_SIGNS, SAMPLER_SIGNS, Calibration
+from nsnet_cli.calibration import LEAST_SEEN, LIKENESS_SIGNS, PREVIEW_SIGNS, SAMPLER_SIGNS, Calibration
 from nsnet_cli.hierarchy import Hierarchy
 from nsnet_cli.policies import POLICIES
+from nsnet_cli.render import most_specific
 from nsnet_cli.selection import frame_weights, likeness
 from nsnet_cli.weights.checkpoint import Checkpoint
 from nsnet_cli.weights.vocabulary import load_vocabulary
 
 LEAST_SUM = 0.01
 """A node is looked at if its scores sum up to this in a recognised frame."""
-LEAST_SEEN = 0.1
-"""A tag whose scores sum up to less than this in every frame loses probability: it would be a guess from habit."""
 SMALLEST = 1e-4
 """Sums are held between this and 1 - this before their logit is taken."""
-LIKELY = 0.5
-"""`perhaps` names nothing that is less likely."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,18 +155,8 @@ class Judge:
         """Returns positions (0..n-1) of the most specific nodes that reach the precision, the highest score first."""
         if present.probabilities is None or not precision:
             return []
-        reach = np.flatnonzero(present.probabilities >= precision)
-        rows = present.nodes.rows[reach]
-        specific = reach[~self.hierarchy.over[np.ix_(rows, rows)].any(0)]
-        order = np.lexsort((-present.probabilities[specific], -present.scores[specific]))
-        return [int(position) for position in specific[order]]
-
-    def likeliest(self, present: Present) -> int | None:
-        """Returns the position of the likeliest of the most specific nodes that reach LIKELY, None if none does."""
-        found = self.certain(present, LIKELY)
-        if present.probabilities is None or not found:
-            return None
-        return found[int(present.probabilities[found].argmax())]
+        over = self.hierarchy.over[np.ix_(present.nodes.rows, present.nodes.rows)]
+        return most_specific(present.probabilities, present.scores, over, precision)
 
 
 def logit(sums: np.ndarray) -> np.ndarray:

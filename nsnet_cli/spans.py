@@ -7,11 +7,28 @@ from dataclasses import dataclass
 import numpy as np
 
 from nsnet_cli.selection import likeness
+from nsnet_cli.types import Span
 
+ANCHOR = 0.5
+"""A recognised frame shows a node if its sum there is at least this share of the highest."""
 HIGH, LOW = 0.8, 0.25
 """Shares of the node's level in recognised frames: a stretch begins above HIGH, and goes on while above LOW."""
 BRIDGE_S = 1.0
 """A shorter gap between two stretches ends nothing."""
+
+
+def anchors(chosen: np.ndarray, sums: np.ndarray) -> np.ndarray:
+    """Returns the recognised frames that show a node, in order of time: some of `chosen` (K,), by its sums (K,)."""
+    return np.sort(chosen[sums >= ANCHOR * sums.max()])
+
+
+def between(pts_s: np.ndarray, chosen: np.ndarray, sums: np.ndarray) -> np.ndarray:
+    """Returns how strongly a node is seen, (T,), where only the recogniser looked: straight lines between its frames.
+
+    `chosen` (K,) are the recognised frames, sums (K,) the node's there.
+    """
+    order = np.argsort(chosen)
+    return np.interp(pts_s, pts_s[chosen[order]], sums[order])
 
 
 def seen(features: np.ndarray, anchors: np.ndarray, preview: np.ndarray | None = None) -> np.ndarray:
@@ -65,6 +82,14 @@ def times(stretch: Stretch, pts_s: np.ndarray, duration_s: float) -> tuple[float
     start = 0.0 if first == 0 else (pts_s[first - 1] + pts_s[first]) / 2
     end = max(duration_s, pts_s[-1]) if last == len(pts_s) - 1 else (pts_s[last] + pts_s[last + 1]) / 2
     return float(start), float(end)
+
+
+def spans(
+    series: np.ndarray, anchors: np.ndarray, pts_s: np.ndarray, duration_s: float, probability: float
+) -> tuple[Span, ...]:
+    """Returns when a node with this probability in the video is seen. The arguments are those of `stretches`."""
+    found = stretches(series.astype(np.float64), anchors, pts_s)
+    return tuple(Span(*times(each, pts_s, duration_s), probability * each.share) for each in found)
 
 
 def interval_s(pts_s: np.ndarray) -> float | None:

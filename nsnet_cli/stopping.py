@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from nsnet_cli.answer import look
-from nsnet_cli.presence import LIKELY, Judge
+from nsnet_cli.calibration import LIKELY
+from nsnet_cli.presence import Judge
 from nsnet_cli.selection import settled, unchanged
 from nsnet_cli.stages import Preview, Scores
 

@@ -10,7 +10,7 @@ import os
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,9 +20,11 @@ from nsnet_cli.errors import UsageError, VideoError
 from nsnet_cli.media import ReadOptions
 from nsnet_cli.nets.build import build_engine
 from nsnet_cli.nets.engine import Engine, check_not_forked
+from nsnet_cli.outputs.kept_results import pack
 from nsnet_cli.policies import POLICIES, Seen, select
 from nsnet_cli.presence import Judge
 from nsnet_cli.reading import read_options
+from nsnet_cli.render import render
 from nsnet_cli.selection import Budget, confidence
 from nsnet_cli.stages import Choice, Looked, Preview, Scores
 from nsnet_cli.stopping import Stopping
@@ -30,6 +32,7 @@ from nsnet_cli.types import ALGORITHM_VERSION, SCHEMA_VERSION, ModelInfo, TagOpt
 from nsnet_cli.video import open_video
 from nsnet_cli.video.reader import VideoReader
 from nsnet_cli.weights.checkpoint import Checkpoint, resolve_checkpoint
+from nsnet_cli.weights.projection import load_projection
 from nsnet_cli.weights.vocabulary import load_vocabulary
 
 Opener = Callable[[Path, ReadOptions], VideoReader]
@@ -43,9 +46,18 @@ class Tagger:
     """Tags videos with one checkpoint and one set of options. Safe to use from several threads."""
 
     def __init__(
-        self, checkpoint: Checkpoint, engine: Engine, options: TagOptions, *, read: ReadOptions | None = None
+        self,
+        checkpoint: Checkpoint,
+        engine: Engine,
+        options: TagOptions,
+        *,
+        read: ReadOptions | None = None,
+        keep: bool = False,
     ) -> None:
-        """`read`: how videos are read. None: as checkpoint and options require."""
+        """`read`: how videos are read. None: as checkpoint and options require.
+
+        `keep`: results carry what is kept of a look, in `VideoResult.kept`.
+        """
         self.checkpoint = checkpoint
         self.engine = engine
         self.options = options
@@ -53,6 +65,7 @@ class Tagger:
         self.read_options = read or read_options(checkpoint, options, jpegs=False, threads=1)
         self.preview_vocabulary = load_vocabulary(checkpoint.preview.network.vocabulary)
         self.judge = Judge.of(checkpoint)
+        self.projection = load_projection(checkpoint, engine.widths[0]) if keep else None
         self._made_by = os.getpid()
         self._lanes = ThreadPoolExecutor(engine.lanes, thread_name_prefix="lane")
 
@@ -64,6 +77,7 @@ class Tagger:
         *,
         device: str = "auto",
         read: ReadOptions | None = None,
+        keep: bool = False,
     ) -> Tagger:
         """Returns a tagger for a checkpoint. Downloads and exports its networks on first use.
 
@@ -72,6 +86,7 @@ class Tagger:
             options: How to sample and what to keep. None: the checkpoint's defaults.
             device: auto, cpu, torch-cpu, cuda or mps.
             read: How videos are read. None: as checkpoint and options require.
+            keep: Whether results carry what is kept of a look (`VideoResult.kept`), for later questions.
 
         Raises:
             UsageError: The options contradict each other.
@@ -88,7 +103,7 @@ class Tagger:
             why = checkpoint.sampler_note or "no sampler is trained"
             logger.info("%s: %s; using --policy confidence", checkpoint.name, why)
             options = replace(options, policy="confidence")
-        tagger = cls(checkpoint, build_engine(checkpoint, device), options, read=read)
+        tagger = cls(checkpoint, build_engine(checkpoint, device), options, read=read, keep=keep)
         if options.precision and (reason := tagger.judge.never_certain(checkpoint, options.policy)):
             logger.info("%s: %s", checkpoint.name, reason)
         return tagger
@@ -115,7 +130,7 @@ class Tagger:
                 video.close()  # all pixels are read: its process can go on to the next video
             saliency = self._saliency(preview)
             chosen = self._choose(preview, saliency, self._views(preview, video), started)
-        return answer(
+        kept = answer(
             preview,
             saliency,
             chosen,
@@ -126,6 +141,11 @@ class Tagger:
             self.engine.cost,
             time.perf_counter() - started,
         )
+        result = replace(render(kept, self.options, str(path)), jpegs=preview.jpegs)
+        if self.projection is None:
+            return result
+        features = None if preview.features is None else self.projection.reduced(preview.features)
+        return replace(result, kept=pack(replace(kept, features=features, projection=self.projection.identity)))
 
     def try_tag(self, path: str | Path, *, open: Opener = open_video) -> VideoResult:
         """Tags one video, as `tag` does. If it cannot be tagged, the result has status "error"."""
@@ -139,10 +159,15 @@ class Tagger:
         return ModelInfo(self.checkpoint.name, self.checkpoint.hash)
 
     def fingerprint(self, path: str | Path) -> str:
-        """Returns 16 hex digits, a hash of all that can change the result: file, checkpoint, engine and options."""
+        """Returns 16 hex digits, a hash of all that can change what is seen in a video.
+
+        These are the file, the checkpoint, the engine, and the options that decide how it is looked at. Options that
+        only choose what is shown are not among them: a result is rendered anew for these.
+        """
         stat = Path(path).stat()
         how = [ALGORITHM_VERSION, self.engine.name, self.engine.precision, SCHEMA_VERSION]
-        parts = [stat.st_size, stat.st_mtime_ns, self.checkpoint.hash, asdict(self.options), *how]
+        reduced = self.projection.identity if self.projection else None
+        parts = [stat.st_size, stat.st_mtime_ns, self.checkpoint.hash, self.options.looked(), reduced, *how]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
     # ---- the stages, in order ----

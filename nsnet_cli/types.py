@@ -5,7 +5,7 @@ Times are presentation times in seconds (`pts_s`), counted from the container's 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Literal
 
 from nsnet_cli.errors import UsageError
@@ -30,9 +30,13 @@ class Source:
 # ---- options -------------------------------------------------------------------------------------------------------
 
 
+SHOWN = ("top_k", "threshold", "precision")
+"""The options with which one look at a video can be rendered in another way. All others are part of the fingerprint."""
+
+
 @dataclass(frozen=True, slots=True)
 class TagOptions:
-    """Options of a tagging run. Each can change a result, so all are part of the fingerprint."""
+    """Options of a tagging run. SHOWN ones only choose what is shown of a look; the others decide how to look."""
 
     policy: str = "nsnet"
     """A row of nsnet_cli.policies.POLICIES."""
@@ -72,6 +76,19 @@ class TagOptions:
             raise UsageError(f"--precision {self.precision!r} is not a probability", "use a number from 0 to 1")
         if self.budget is not None and not isinstance(self.budget, str):
             raise UsageError(f"--budget {self.budget!r} is not text", "use '8', '5%' or '2s'")
+
+    def shown(self) -> dict[str, int | float]:
+        """Returns the options that only choose what is shown, by name."""
+        return {name: getattr(self, name) for name in SHOWN}
+
+    def looked(self) -> dict[str, object]:
+        """Returns the options that decide how a video is looked at: all others.
+
+        With a budget the precision is among them: it says when the frames so far are enough.
+        """
+        return {name: value for name, value in asdict(self).items() if name not in SHOWN} | (
+            {"precision": self.precision} if self.budget is not None else {}
+        )
 
 
 # ---- results --------------------------------------------------------------------------------------------------------
@@ -248,6 +265,8 @@ class VideoResult:
     """Where no tag is certain: the most specific that is more likely right than wrong, if there is one."""
     precision: float | None = None
     """What the run asked of certain tags; 0: guesses only. None: nothing was calibrated, so no tag is certain."""
+    kept: bytes = field(default=b"", compare=False, repr=False)
+    """The look that it was rendered from, as nsnet_cli.outputs.kept_results packs it; empty unless requested."""
 
     @classmethod
     def failed(cls, path: str, kind: str, message: str, model: ModelInfo | None = None) -> VideoResult:

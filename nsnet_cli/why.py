@@ -7,48 +7,47 @@ from typing import Any
 
 import numpy as np
 
-from nsnet_cli.presence import LEAST_SEEN, Judge, Present
+from nsnet_cli.calibration import LEAST_SEEN
+from nsnet_cli.kept import Judged
 from nsnet_cli.types import Sign, Tag, Why
 
 MUCH_TRUST = 0.5
 """Trust of at least this, in log-odds, is told: it multiplies the odds by 1.6."""
+RAISED = 1e-5
+"""A node that is likelier by more than this than its own signs make it has the probability of a node below it."""
 NOT_SALIENT = -1.0
 """Frames that the sampler finds less salient than this, in log-odds, are told: 0.27 on a scale to 1."""
 
 
-def reasons(judge: Judge, present: Present, positions: Iterable[int]) -> dict[int, Why]:
-    """Returns by position in `Present.nodes` why a node has its probability. Empty if nothing was calibrated."""
-    if judge.calibration is None or present.probabilities is None:
-        return {}
-    signs = present.nodes.signs(judge.hierarchy, judge.calibration.signs)
-    return {n: _reason(judge, present, n, signs[n]) for n in positions}
+def reasons(judged: Judged, positions: Iterable[int], preview_frames: int) -> dict[int, Why]:
+    """Returns by position in `Judged.nodes` why a node has its probability. Empty if nothing was calibrated."""
+    return {} if judged.probabilities is None else {n: _reason(judged, n, preview_frames) for n in positions}
 
 
-def _reason(judge: Judge, present: Present, n: int, values: np.ndarray) -> Why:
-    calibration, nodes = judge.calibration, present.nodes
-    assert calibration is not None and present.probabilities is not None
-    parts = zip(calibration.signs, values.tolist(), calibration.weights, strict=True)
-    signs = tuple(Sign(name, value, weight * value) for name, value, weight in parts)
-    trust = calibration.trust.get(judge.ids[nodes.rows[n]], 0.0)
-    sums, preview = nodes.sums[:, n], None if nodes.preview is None else nodes.preview[:, n]
+def _reason(judged: Judged, n: int, preview_frames: int) -> Why:
+    assert judged.probabilities is not None and judged.signs is not None and judged.trust is not None
+    sums, trust = judged.sums[:, n], float(judged.trust[n])
+    parts = zip(judged.weights, judged.signs[n].tolist(), strict=True)
+    signs = tuple(Sign(name, value, weight * value) for (name, weight), value in parts)
     faint = min(1.0, float(sums.max()) / LEAST_SEEN)
-    own = faint / (1 + np.exp(-(sum(sign.adds for sign in signs) + trust + calibration.bias)))
-    below = np.flatnonzero(judge.hierarchy.over[nodes.rows, nodes.rows[n]])
+    own = faint / (1 + np.exp(-(sum(sign.adds for sign in signs) + trust + judged.bias)))
+    identifier = judged.nodes[n].id
+    below = [m for m, node in enumerate(judged.nodes) if any(over.id == identifier for over in node.parents)]
     raised_by = None
-    if len(below) and present.probabilities[n] > own + 1e-9:  # it has the probability of the likeliest node below
-        likeliest = below[present.probabilities[below].argmax()]
-        raised_by = judge.hierarchy.nodes[nodes.rows[likeliest]].name
+    if below and judged.probabilities[n] > own + RAISED:  # it has the probability of the likeliest node below
+        raised_by = judged.nodes[max(below, key=judged.probabilities.__getitem__)].name
+    sees = None if judged.preview_seen is None else int(judged.preview_seen[n])
     return Why(
         signs,
         trust,
-        calibration.bias,
+        judged.bias,
         faint,
         raised_by,
         int((sums >= LEAST_SEEN).sum()),
         len(sums),
         float(sums.max()),
-        None if preview is None else int((preview >= LEAST_SEEN).sum()),
-        None if preview is None else len(preview),
+        sees,
+        None if sees is None else preview_frames,
     )
 
 

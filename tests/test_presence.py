@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from nsnet_cli.calibration import SIGNS, Calibration
+from nsnet_cli.calibration import LEAST_SEEN, LIKELY, SIGNS, Calibration
 from nsnet_cli.hierarchy import Hierarchy, own_table
-from nsnet_cli.presence import LEAST_SEEN, Judge, Present
+from nsnet_cli.presence import Judge, Present
 from nsnet_cli.types import TagName
 
 TABLE = own_table(
@@ -50,7 +50,7 @@ def test_a_cat_is_certain_where_its_breed_is_not() -> None:
     assert names(judge, present, 0.8) == ["cat"]
     assert chance(judge, present, "tabby") == pytest.approx(0.5)
     assert chance(judge, present, "cat") == pytest.approx(0.9)
-    assert judge.likeliest(look([[0.3, 0.25, 0.2, 0.25]], judge)) is not None
+    assert names(judge, look([[0.3, 0.25, 0.2, 0.25]], judge), LIKELY) == ["cat"]
 
 
 def test_the_most_specific_is_shown_alone() -> None:
@@ -99,7 +99,6 @@ def test_no_probability_without_a_calibration_or_what_it_needs() -> None:
         present = look(frames, judge)
         assert present.probabilities is None
         assert judge.certain(present, 0.1) == []
-        assert judge.likeliest(present) is None
 
 
 def test_precision_zero_makes_nothing_certain() -> None:

@@ -64,18 +64,23 @@ def listed(name: str, console: Console) -> list[str]:
     return [path for path, folder in zip(found.paths, is_folder, strict=True) if not folder]
 
 
-def show_plan(jobs: list[Job], todo: list[Job], files: FileOutputs, format: str, console: Console) -> int:
-    """Prints what a run would do, one video per line."""
+def show_plan(
+    jobs: list[Job], todo: list[Job], again: list[Job], files: FileOutputs, format: str, console: Console
+) -> int:
+    """Prints what a run would do, one video per line. `again`: what is only rendered anew."""
     waiting, taken = {job.path: job for job in todo}, set[str]()
+    anew = {job.path for job in again}
     for job in (waiting.get(job.path, job) for job in jobs):
-        action = "skip" if job.path not in waiting else "tag" if job.error is None else "fail"
+        left = "render" if job.path in anew else "skip"
+        action = left if job.path not in waiting else "tag" if job.error is None else "fail"
         target = _target(job, files, taken)
         if FORMATS[format].is_json:
             console.data(json_text({"path": job.path, "action": action, "output": target}))
         else:
             reason = f"  ({job.error.kind})" if job.error else ""
             console.data(f"{action}\t{printable(job.path)}{reason}" + (f"\t{printable(target)}" if target else ""))
-    console.info(f"{len(todo)} of {len(jobs)} videos to tag; nothing was done (--dry-run)")
+    rendered = f", {len(again)} to render anew" if again else ""
+    console.info(f"{len(todo)} of {len(jobs)} videos to tag{rendered}; nothing was done (--dry-run)")
     return EXIT_OK
 
 

@@ -33,7 +33,7 @@ class TagRun:
             startup.keep(self._run)
             startup.loaded()
             if self.request.dry:
-                return show_plan(jobs, todo, self._run.files, self.format, self.console)
+                return show_plan(jobs, todo, self._run.again, self._run.files, self.format, self.console)
             return self._tag_all()
         finally:
             self._run.close()
@@ -63,12 +63,12 @@ class TagRun:
             self._run.finish(code)
 
     def _tag(self) -> None:
-        rows, todo = self._rows(), self._run.todo
+        rows, count = self._rows(), len(self._run.todo) + len(self._run.again)
         try:
-            with progress("tagging", len(todo)) as bar:
+            with progress("tagging", count) as bar:
                 if rows is not None:
                     self.console.data(rows.head(), end="")
-                alone = len(todo) == 1  # then progress counts frames, not videos
+                alone = count == 1 and not self._run.again  # then progress counts frames, not videos
                 results = self._run.results(_Stages(bar).see if alone else None)
                 for result in results:
                     if rows is not None:
@@ -85,7 +85,9 @@ class TagRun:
         if self.request.output_dir is not None and (not self.chosen or self._format.one_document):
             return None
         width = shutil.get_terminal_size().columns if self.console.data_is_terminal else None
-        return self._format.rows(Stdout([job.path for job in self._run.todo], width, self.console.color))
+        return self._format.rows(
+            Stdout([job.path for job in (*self._run.again, *self._run.todo)], width, self.console.color)
+        )
 
     def _complain(self, result: VideoResult, shown: bool) -> None:
         """Reports a failed video on stderr, unless its row is on the same terminal."""

@@ -5,6 +5,7 @@ A video's `.nsnet.json` is written last: if it is there, so are the other files 
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
@@ -12,16 +13,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nsnet_cli.errors import EXIT_UNEXPECTED, OutputError
+from nsnet_cli.errors import EXIT_UNEXPECTED, KeptError, OutputError
 from nsnet_cli.outputs.formats import FORMATS
+from nsnet_cli.outputs.kept_files import kept_path
 from nsnet_cli.outputs.names import output_name
 from nsnet_cli.outputs.owner import leave_alone, owner
 from nsnet_cli.outputs.store import ResultStore, Stored, taken, unseen
 from nsnet_cli.outputs.thumbnails import thumbnail_suffixes, thumbnails
-from nsnet_cli.types import ErrorInfo, Source, VideoResult
+from nsnet_cli.types import ErrorInfo, Source, TagOptions, VideoResult
 
 if TYPE_CHECKING:
     from nsnet_cli.outputs.index import ReportWriter
+
+log = logging.getLogger(__name__)
 
 SHEET = ".sheet.jpg"
 
@@ -39,6 +43,8 @@ class FileOutputs:
         report: Path | None = None,
     ) -> None:
         """`sidecar`: the output format whose files, if it has any, go beside each result."""
+        self.shown: TagOptions | None = None
+        """The options that kept results should be rendered with. None: any."""
         self.results = ResultStore(results) if results else None
         self._sidecar = FORMATS[sidecar] if sidecar is not None and results is not None else None
         self._thumbnails = ResultStore(thumbnails) if thumbnails else None
@@ -83,13 +89,34 @@ class FileOutputs:
         return output_name(name if below.parts[:1] == (os.pardir,) else below.as_posix())
 
     def look(self, name: str, fingerprint: Callable[[], str | None], source: Source | None = None) -> Stored:
-        """The stored state of the video with output name `name`: 'stale' if a file that the user wants is missing."""
+        """The stored state of the video with output name `name`.
+
+        'kept' also if only a text file that the user wants is missing: it can be written without another look. 'stale'
+        if another look is needed: for pictures, or because too little is kept.
+        """
         if self.results is None:
             return Stored("missing")
-        stored = self.results.look(name, fingerprint, source)
-        if stored.state == "done" and stored.result is not None and not self._complete(name, stored, source):
+        stored = self.results.look(name, fingerprint, source, self.shown.shown() if self.shown else None)
+        if stored.state not in ("done", "kept"):
+            return stored
+        pictures, texts = self._missing(stored, source)
+        if stored.state == "done" and not pictures and not texts:
+            return stored
+        pictures |= texts and self._sidecar is not None and self._sidecar.needs_jpegs
+        pictures |= self._sheets is not None and stored.state == "kept"  # a sheet names the tags
+        if pictures or not self._renders(stored):
             return replace(stored, state="stale")
-        return stored
+        return replace(stored, state="kept")
+
+    def rendered(self, name: str, path: str, fingerprint: str, source: Source | None) -> VideoResult | None:
+        """The result of the video `path`, rendered from what is kept of it. None if that has gone or changed."""
+        from nsnet_cli.outputs.kept_results import render, unpack
+
+        assert self.results is not None and self.shown is not None
+        stored = self.results.look(name, lambda: fingerprint, source)
+        if stored.state != "done" or not self._renders(stored):
+            return None
+        return replace(render(unpack(stored.kept), self.shown, path), kept=stored.kept)
 
     def skip(self, result: VideoResult) -> None:
         """Adds a result from an earlier run to the report page."""
@@ -144,12 +171,13 @@ class FileOutputs:
         if stored is not None and stored.state == "taken":
             raise taken(self.results.path(stored.name))  # type: ignore[union-attr]
         own = [source, stored.source] if stored is not None and stored.source is not None else [source]
-        if result.error is None:
+        if result.error is None and result.jpegs:
             self._write_pictures(stored.name if stored else name, result, own)
-            if self.results is not None and stored is not None:
-                self._write_sidecar(self.results, stored.name, result, source)
+        if result.error is None and self.results is not None and stored is not None:
+            self._write_sidecar(self.results, stored.name, result, source)
         if self.results is not None:
-            self.results.save(name, result, fingerprint, source)
+            shown = self.shown.shown() if self.shown is not None else None
+            self.results.save(name, result, fingerprint, source, shown)
 
     def _write_pictures(self, name: str, result: VideoResult, own: list[Source]) -> None:
         if self._thumbnails is not None:
@@ -171,16 +199,33 @@ class FileOutputs:
         if self._sidecar is not None:
             self._sidecar.write_beside(result, put)
 
-    def _complete(self, name: str, stored: Stored, source: Source | None) -> bool:
-        """Whether every file that the user wants is there. Another program's file counts: it is not replaced."""
+    def _renders(self, stored: Stored) -> bool:
+        """Whether what is kept is whole, and enough for the tags that the user wants. Warns if it is damaged."""
+        from nsnet_cli.outputs.kept_results import unpack
+
+        assert self.results is not None
+        if not stored.kept or self.shown is None:
+            return False
+        try:
+            return unpack(stored.kept, kept_path(self.results.path(stored.name))).answers(self.shown.top_k)
+        except KeptError as error:
+            log.warning("%s: looking at the video again", error.message)
+            return False
+
+    def _missing(self, stored: Stored, source: Source | None) -> tuple[bool, bool]:
+        """Whether pictures and whether texts are missing that the user wants.
+
+        Another program's file counts as there: it is not replaced.
+        """
         result, own = stored.result, [s for s in (source, stored.source) if s is not None]
         if result is None or not own:
-            return False
-        expected = []
+            return True, True
+        texts, pictures = [], []
         if self.results is not None and self._sidecar is not None and self._sidecar.ending is not None:
-            expected.append(self.results.path(stored.name, self._sidecar.ending))
+            texts.append(self.results.path(stored.name, self._sidecar.ending))
         for store, suffixes in ((self._sheets, [SHEET]), (self._thumbnails, thumbnail_suffixes(result))):
             if store is not None:
                 chosen = store.picture_name(stored.name, suffixes, own)
-                expected += [store.path(chosen, suffix) for suffix in suffixes]
-        return all(os.path.lexists(path) for path in expected)
+                pictures += [store.path(chosen, suffix) for suffix in suffixes]
+        missing = [not all(os.path.lexists(path) for path in paths) for paths in (pictures, texts)]
+        return missing[0], missing[1]

@@ -43,7 +43,7 @@ def check_report(directory: Path) -> None:
 class ReportWriter:
     """Collects one small row per video. Writes posters at once, and the page now and then and at the end.
 
-    A result from an earlier run has no frames. It keeps the poster and the curve of the existing page.
+    A result from an earlier look has no pictures. It keeps the poster and the curve of the existing page.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -61,7 +61,7 @@ class ReportWriter:
 
     def add(self, result: VideoResult) -> None:
         record = to_record(result, self.directory)
-        if result.frames:
+        if result.jpegs:
             self._write_poster(result, record)
         elif result.error is None and (earlier := self._earlier.get(record["url"])) is not None:
             record |= {key: earlier.get(key) for key in ("poster", "curve", "dots", "mass", "at_s")}

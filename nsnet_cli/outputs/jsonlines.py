@@ -32,10 +32,17 @@ T = TypeVar("T")
 READ_VERSIONS = tuple(range(1, SCHEMA_VERSION + 1))
 
 
-def to_dict(result: VideoResult, fingerprint: str | None = None, source: Source | None = None) -> dict[str, Any]:
+def to_dict(
+    result: VideoResult,
+    fingerprint: str | None = None,
+    source: Source | None = None,
+    shown: Mapping[str, Any] | None = None,
+    kept: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
     """The object of `nsnet tag --json`, in its documented order.
 
-    `source` and `fingerprint` are given for results kept in a folder.
+    The other arguments are given for results kept in a folder: the options it was rendered with, and how the look that
+    it was rendered from is named.
     """
     row: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,
@@ -57,6 +64,8 @@ def to_dict(result: VideoResult, fingerprint: str | None = None, source: Source 
         row |= {"source": source.path, "source_size_bytes": source.size_bytes, "source_mtime_ns": source.mtime_ns}
     if fingerprint is not None:
         row["fingerprint"] = fingerprint
+    if shown is not None:
+        row |= {"shown": dict(shown), "kept": None if kept is None else dict(kept)}
     return row
 
 
@@ -78,9 +87,15 @@ def explain_dict(result: VideoResult) -> dict[str, Any]:
     return row
 
 
-def to_line(result: VideoResult, fingerprint: str | None = None, source: Source | None = None) -> str:
-    """One result as one line of JSON, without the newline."""
-    return json_text(to_dict(result, fingerprint, source))
+def to_line(
+    result: VideoResult,
+    fingerprint: str | None = None,
+    source: Source | None = None,
+    shown: Mapping[str, Any] | None = None,
+    kept: Mapping[str, Any] | None = None,
+) -> str:
+    """One result as one line of JSON, without the newline. The arguments are those of `to_dict`."""
+    return json_text(to_dict(result, fingerprint, source, shown, kept))
 
 
 def from_dict(row: Mapping[str, Any]) -> VideoResult:

@@ -1,8 +1,12 @@
 """A folder of results: one file per video, in a tree like the inputs', each complete or not there.
 
-`clip.mp4` -> `clip.mp4.nsnet.json`. A result is done if its file parses, belongs to this video, and has the video's
-current fingerprint. Files are written to `.nsnet-tmp/` in the same folder, synced, and renamed: a kill at any moment
-leaves the old state or the new one. The next run removes what a killed run left in `.nsnet-tmp/`.
+`clip.mp4` -> `clip.mp4.nsnet.json`. A result is done if its file parses, belongs to this video, has the video's
+current fingerprint, and was rendered with the options of this run. Files are written to `.nsnet-tmp/` in the same
+folder, synced, and renamed: a kill at any moment leaves the old state or the new one. The next run removes what a
+killed run left in `.nsnet-tmp/`.
+
+`clip.mp4.nsnet` is the look that the result was rendered from. It is written first, and the result names it by its
+hash. So a crash between the two is noticed, and the video is looked at again.
 
 Two videos never share a file: if the plain name belongs to another video, the name ends in a hash of the path.
 """
@@ -11,22 +15,26 @@ from __future__ import annotations
 
 import errno
 import json
+import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from nsnet_cli.atomic import sweep, unique, write_whole
-from nsnet_cli.bounded import bounded
-from nsnet_cli.errors import EXIT_UNEXPECTED, EXIT_USAGE, OutputError
+from nsnet_cli.errors import EXIT_UNEXPECTED, EXIT_USAGE, KeptError, OutputError
 from nsnet_cli.outputs.filesystem import ODD_NAME, lock, takes
 from nsnet_cli.outputs.jsonlines import from_dict, to_line
+from nsnet_cli.outputs.kept_files import kept_beside, kept_path, named
 from nsnet_cli.outputs.names import apart, fit_name, source_key, spelled
 from nsnet_cli.outputs.owner import is_schema, leave_alone, marked, owner
+from nsnet_cli.outputs.sources import same, source_of, unseen
 from nsnet_cli.text import json_text
 from nsnet_cli.types import ErrorInfo, Source, VideoResult
+
+log = logging.getLogger(__name__)
 
 SUFFIX = ".nsnet.json"
 TEMPORARY = ".nsnet-tmp"
@@ -36,9 +44,12 @@ FATAL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EFBIG)
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """What the folder has for one video. 'taken': another file is there, so no result can be kept."""
+    """What the folder has for one video. 'taken': another file is there, so no result can be kept.
 
-    state: Literal["missing", "stale", "done", "failed", "taken"]
+    'kept': the video was looked at as this run would, and its result was rendered with other options.
+    """
+
+    state: Literal["missing", "stale", "done", "kept", "failed", "taken"]
     result: VideoResult | None = None
     name: str = ""
     """The output name of the video's files, present or future."""
@@ -46,6 +57,9 @@ class Stored:
     """The video that the result was made from, according to the file."""
     error: ErrorInfo | None = None
     """For 'taken': why nothing can be kept."""
+    fingerprint: str | None = None
+    kept: bytes = b""
+    """For 'done' and 'kept': the look that the result was rendered from; empty if there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +71,7 @@ class _Held:
     result: VideoResult | None = None
     fingerprint: str | None = None
     source: Source | None = None
+    row: Mapping[str, Any] = field(default_factory=dict)
 
 
 class ResultStore:
@@ -106,13 +121,18 @@ class ResultStore:
 
         With `replace` False, raises FileExistsError if there is a file already.
         """
-        target = self.path(name, suffix)
+        return self._write(self.path(name, suffix), data, replace=replace)
+
+    def _write(self, target: Path, data: bytes, *, replace: bool = True, settle: bool = True) -> Path:
+        def whole() -> None:
+            write_whole(target, data, temporary=self._temporary, replace=replace, settle=settle)
+
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             try:
-                write_whole(target, data, temporary=self._temporary, replace=replace)
+                whole()
             except FileNotFoundError:  # another run on this folder has just ended and tidied up
-                write_whole(target, data, temporary=self._temporary, replace=replace)
+                whole()
         except OSError as error:
             if isinstance(error, FileExistsError) and not replace:
                 raise
@@ -127,31 +147,73 @@ class ResultStore:
             return None
         return self.write(name, marked(data, source_key(source.path)), suffix)
 
-    def save(self, name: str, result: VideoResult, fingerprint: str | None, source: Source | None = None) -> Path:
-        """Writes one result and returns its path. Raises OutputError.
+    def save(
+        self,
+        name: str,
+        result: VideoResult,
+        fingerprint: str | None,
+        source: Source | None = None,
+        shown: Mapping[str, Any] | None = None,
+    ) -> Path:
+        """Writes one result, and before it what was kept of the look. Returns its path. Raises OutputError.
 
-        Write it after the video's other files: it marks the video as done.
+        Write it after the video's other files: it marks the video as done. `shown`: the options it was rendered with.
         """
         source = source or unseen(result.path)
-        data = (to_line(result, fingerprint, source) + "\n").encode("utf-8")
         for _ in range(9):
             held = self._place(name, source, lambda: fingerprint)
             if held.whose in ("foreign", "another"):
                 break
+            kept = self._keep(held.name, result.kept) if result.kept else None
+            data = (to_line(result, fingerprint, source, shown, kept) + "\n").encode("utf-8")
             with suppress(FileExistsError):  # a parallel run was first: look again whose file it is
                 return self.write(held.name, data, replace=held.whose == "this")
         raise taken(self.path(held.name))
 
-    def look(self, name: str, fingerprint: Callable[[], str | None], source: Source | None = None) -> Stored:
-        """Whether the video with output name `name` is done. Calls `fingerprint` only if there is a result."""
+    def _keep(self, name: str, data: bytes) -> dict[str, Any] | None:
+        """Writes what is kept beside a result, and returns how the result names it; None if another program's file
+        has the name, which it then keeps.
+        """
+        target = kept_path(self.path(name))
+        if owner(target).ours is False:
+            leave_alone(target)
+            return None
+        with suppress(OSError):
+            if target.read_bytes() == data:
+                return named(data)
+        self._write(target, data, settle=False)  # the result's own write settles the names in this folder
+        return named(data)
+
+    def look(
+        self,
+        name: str,
+        fingerprint: Callable[[], str | None],
+        source: Source | None = None,
+        shown: Mapping[str, Any] | None = None,
+    ) -> Stored:
+        """Whether the video with output name `name` is done. Calls `fingerprint` only if there is a result.
+
+        `shown`: the options that a result should be rendered with. None: any.
+        """
         held = self._place(name, source, fingerprint)
         if held.whose == "nobody":
             return Stored("missing", name=held.name)
         if held.whose != "this":
             return Stored("taken", name=held.name, error=ErrorInfo("output", str(taken(self.path(held.name)))))
+        stale = Stored("stale", held.result, held.name, held.source)
         if held.result is None or held.fingerprint is None or held.fingerprint != fingerprint():
-            return Stored("stale", held.result, held.name, held.source)
-        return Stored("done" if held.result.status == "ok" else "failed", held.result, held.name, held.source)
+            return stale
+        if held.result.status != "ok":
+            return replace(stale, state="failed")
+        try:
+            kept = kept_beside(self.path(held.name), held.row) or b""
+        except KeptError as error:
+            log.warning("%s: looking at the video again", error.message)
+            return stale
+        done = replace(stale, state="done", fingerprint=held.fingerprint, kept=kept)
+        if shown is None or held.row.get("shown") == shown:
+            return done
+        return replace(done, state="kept") if kept else stale
 
     def picture_name(self, name: str, suffixes: list[str], own: list[Source]) -> str:
         """The name for a video's pictures, one that does not belong to another video.
@@ -202,12 +264,12 @@ class ResultStore:
             return _Held(name, "foreign" if isinstance(error, PermissionError) else "nobody")
         if not is_schema(row):
             return _Held(name, "foreign")
-        kept, made_from = row.get("fingerprint"), _source_of(row)
+        kept, made_from = row.get("fingerprint"), source_of(row)
         whose: Literal["this", "another"] = "this"
-        if source is not None and not _same(made_from, source, lambda: kept is not None and kept == fingerprint()):
+        if source is not None and not same(made_from, source, lambda: kept is not None and kept == fingerprint()):
             whose = "another"
         try:
-            return _Held(name, whose, from_dict(row), kept, made_from)
+            return _Held(name, whose, from_dict(row), kept, made_from, row)
         except ValueError:  # written by another version of nsnet
             return _Held(name, whose, source=made_from)
 
@@ -219,44 +281,6 @@ class ResultStore:
             write_whole(self.root / name, data, temporary=self._temporary)
         except OSError as error:
             raise refused(self.root / name, error) from error
-
-
-def unseen(path: str) -> Source:
-    """The source of a video that was not looked at. Does not follow links, which could take for ever."""
-    return Source(os.path.abspath(path))  # noqa: PTH100
-
-
-def _source_of(row: dict[str, Any]) -> Source:
-    """The source of a kept result. Version 0.1 kept only the path from the command line."""
-    path = row.get("source")
-    if not isinstance(path, str):
-        return Source(os.path.abspath(str(row.get("path"))))  # noqa: PTH100
-    return Source(path, row.get("source_size_bytes"), row.get("source_mtime_ns"))
-
-
-def _same(kept: Source, now: Source, fingerprint: Callable[[], bool]) -> bool:
-    """Whether a result was made from this video.
-
-    If the video is no longer at its old path, it may have been moved, or be on another machine's disk. Then size and
-    time decide, or the fingerprint.
-    """
-
-    def there() -> bool | None:
-        if os.path.realpath(kept.path) == now.path:
-            return True
-        return os.path.samefile(kept.path, now.path) if os.path.exists(kept.path) else None  # noqa: PTH110, PTH121
-
-    if kept.path == now.path:
-        return True
-    try:
-        same = bounded(there)
-    except (OSError, ValueError):
-        return False
-    if same is not None:
-        return same
-    if kept.size_bytes is not None and (kept.size_bytes, kept.mtime_ns) == (now.size_bytes, now.mtime_ns):
-        return True
-    return fingerprint()
 
 
 def taken(path: Path) -> OutputError:

@@ -35,6 +35,10 @@ class Asked:
     decoder: Decoder = _DEFAULT.decoder
     device: str = "auto"
 
+    def shown(self) -> TagOptions:
+        """Returns options of which only those count that choose what is shown. Raises UsageError for a wrong one."""
+        return TagOptions(top_k=self.top_k, threshold=self.threshold, precision=self.precision)
+
     def options(self, checkpoint: Checkpoint) -> TagOptions:
         """Returns the options for a checkpoint. Raises UsageError that names a wrong one."""
         return TagOptions(
@@ -58,12 +62,14 @@ class Opening:
     options: TagOptions
     read: ReadOptions
     device: str
+    keep: bool = False
+    """Whether results carry what is kept of a look."""
 
     def tagger(self) -> Tagger:
         """Makes the tagger. Raises UsageError, WeightsError, DeviceError."""
         from nsnet_cli.tagger import Tagger
 
-        return Tagger.from_checkpoint(self.checkpoint, self.options, device=self.device, read=self.read)
+        return Tagger.from_checkpoint(self.checkpoint, self.options, device=self.device, read=self.read, keep=self.keep)
 
     def one_by_one(self, jobs: Sequence[Job], timeout_s: float | None) -> Iterator[Finished]:
         """Yields the rows of `jobs`, one video at a time on all cores. The iterator must be closed."""
@@ -81,11 +87,13 @@ class Opening:
         return batch.run(tagger, jobs, pool=pool, threads=1, timeout_s=timeout_s)
 
 
-def prepare(asked: Asked, *, jpegs: bool = False, threads: int = 1) -> Opening:
+def prepare(asked: Asked, *, jpegs: bool = False, threads: int = 1, keep: bool = False) -> Opening:
     """Resolves a user's settings. Raises UsageError, WeightsError.
 
-    `jpegs`: also keep each preview frame as a picture. `threads`: decoders per video.
+    `jpegs`: also keep each preview frame as a picture. `threads`: decoders per video. `keep`: results carry what is
+    kept of a look.
     """
     checkpoint = resolve_checkpoint(asked.checkpoint)
     options = asked.options(checkpoint)
-    return Opening(checkpoint, options, read_options(checkpoint, options, jpegs=jpegs, threads=threads), asked.device)
+    read = read_options(checkpoint, options, jpegs=jpegs, threads=threads)
+    return Opening(checkpoint, options, read, asked.device, keep)

@@ -85,7 +85,11 @@ class TaggingRun:
         self.jobs: list[Job] = []
         """All videos of the run."""
         self.todo: list[Job] = []
-        """Videos that are left to do."""
+        """Videos that are left to look at."""
+        self.again: list[Job] = []
+        """Videos that were looked at already, and whose results are only to be rendered with this run's options."""
+        self._looked: dict[str, str] = {}
+        """The fingerprint of each of these, by path."""
         self.usable = 0
         """Number of videos without a known error."""
         self._tagger: Tagger | None = None
@@ -106,6 +110,7 @@ class TaggingRun:
 
     def plan(self) -> list[Job]:
         """Opens outputs and tagger, and returns the videos left to do. Raises what stops the run from starting."""
+        self.files.shown = self.request.asked.shown()
         if not self.request.dry:
             self.files.open(self._summary)
         kept = self.request.output_dir is not None and os.path.isdir(self.request.output_dir)  # noqa: PTH112
@@ -117,8 +122,10 @@ class TaggingRun:
     def results(self, watch: batch.Watch | None = None) -> Iterator[VideoResult]:
         """Tags what is left to do, and yields each result once it is written, in order of ending.
 
-        Closing the iterator drops unfinished videos. Raises what is not the fault of a single video.
+        Results that are only rendered anew come first. Closing the iterator drops unfinished videos. Raises what is not
+        the fault of a single video.
         """
+        yield from self._rendered()
         with closing(self._finished(watch)) as finished:  # type: ignore[type-var]
             for item in finished:
                 with self._hold():
@@ -141,13 +148,27 @@ class TaggingRun:
     def _processes(self) -> int:
         return max(1, min(self.request.jobs or usable_cores(), self.usable))
 
+    def _rendered(self) -> Iterator[VideoResult]:
+        """Renders anew what needs no other look. What cannot be rendered after all is left to do."""
+        for job in self.again:
+            fingerprint = self._looked[job.path]
+            result = self.files.rendered(job.name, job.path, fingerprint, job.source)
+            if result is None:
+                self.todo.append(job)
+                continue
+            with self._hold():
+                result = self.files.write(job.name, result, fingerprint, job.source)
+                self.tally.count_rendered(result)
+            yield result
+
     def _open_tagger(self) -> Tagger:
         request, usable = self.request, [job for job in self.jobs if job.error is None]
         certain = not request.dry and (request.output_dir is None or request.overwrite)
         if certain:
             self.pool.start(self._processes)
-        alone = len(usable) == 1
-        opening = prepare(request.asked, jpegs=self.files.need_jpegs, threads=usable_cores() if alone else 1)
+        alone, kept = len(usable) == 1, request.output_dir is not None
+        threads = usable_cores() if alone else 1
+        opening = prepare(request.asked, jpegs=self.files.need_jpegs, threads=threads, keep=kept)
         if certain and alone:
             self.pool.open_ahead(Path(usable[0].path), opening.read)
         return opening.tagger()
@@ -159,6 +180,10 @@ class TaggingRun:
         todo = []
         for job in self.jobs:
             stored = self.files.look(job.name, partial(_fingerprint, tagger, job.path), job.source)
+            if stored.state == "kept" and stored.fingerprint is not None:
+                self.again.append(job)
+                self._looked[job.path] = stored.fingerprint
+                continue
             result = stored.result
             again = self.request.retry_failed or (result and result.error and result.error.kind in PASSING_KINDS)
             if result is None or not (stored.state == "done" or (stored.state == "failed" and not again)):
@@ -212,7 +237,8 @@ def tag_videos(
         checkpoint: A name of `nsnet models list`, a checkpoint folder, or hub:owner/name@revision.
         policy, frames, preview, budget, top_k, threshold, precision, seed, decoder, device: As the options of
             `nsnet tag`; None is the checkpoint's default.
-        output_dir: Keep results here. Videos with a result there already are skipped and not yielded.
+        output_dir: Keep results here. Videos with a result there already are skipped and not yielded; if only top_k,
+            threshold or precision differ, the result is rendered anew and yielded.
         jobs: Videos in work at once. 0: one per core.
         timeout_s: Seconds that decoding one video may take. None: depends on its length.
 

@@ -21,6 +21,8 @@ class Tally:
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     videos: int = 0
     done: int = 0
+    rendered: int = 0
+    """Videos that were looked at before, and whose results were rendered anew with the options of this run."""
     skipped: int = 0
     failed: Counter[str] = field(default_factory=Counter)
     left_out: Counter[str] = field(default_factory=Counter)
@@ -31,6 +33,12 @@ class Tally:
     def count(self, result: VideoResult) -> None:
         if result.error is None:
             self.done += 1
+        else:
+            self.failed[result.error.kind] += 1
+
+    def count_rendered(self, result: VideoResult) -> None:
+        if result.error is None:
+            self.rendered += 1
         else:
             self.failed[result.error.kind] += 1
 
@@ -45,16 +53,18 @@ class Tally:
 
     @property
     def not_reached(self) -> int:
-        return self.videos - self.done - self.skipped - self.failed.total()
+        return self.videos - self.done - self.rendered - self.skipped - self.failed.total()
 
     @property
     def all_internal(self) -> bool:
         """Whether every video that was tried met a bug of ours: this program is broken, not a video."""
-        return not self.done and set(self.failed) == {"internal"}
+        return not self.done and not self.rendered and set(self.failed) == {"internal"}
 
     def summary(self) -> str:
         """Returns one line: how many, how long, what became of them, and why some failed."""
         parts = [f"{self.done} tagged"]
+        if self.rendered:
+            parts.append(f"{self.rendered} rendered anew (looked at before)")
         if self.skipped:
             before = f", {self.failed_before.total()} of them failed: --retry-failed" if self.failed_before else ""
             parts.append(f"{self.skipped} skipped (done before{before})")
@@ -76,6 +86,7 @@ class Tally:
             "seconds": round(self.seconds, 3),
             "videos": self.videos,
             "done": self.done,
+            "rendered": self.rendered,
             "skipped": self.skipped,
             "failed": (self.failed + self.failed_before).total(),
             "failed_by_reason": dict((self.failed + self.failed_before).most_common()),

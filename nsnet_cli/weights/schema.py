@@ -77,6 +77,7 @@ CONFIG = table(
         "training": table(None, {}),
         "metrics": table(None, {}),
         "model_sha256": text(None, **_HASH),  # type: ignore[arg-type]
+        "index_sha256": text(None, **_HASH),  # type: ignore[arg-type]  # of index.safetensors, if there is one
     },
     others=True,
 )
