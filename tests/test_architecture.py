@@ -25,6 +25,7 @@ LAYERS = (
     ("stopping",),
     ("moments",),
     ("tagger",),
+    ("index",),
     ("run",),
     ("labelled",),
     ("calibrating",),

@@ -43,6 +43,7 @@ EXIT_BROKEN_PIPE = 141
 
 COMMANDS = {
     "tag": "Tag videos: files, folders, globs or lists.",
+    "find": "Find moments in tagged videos: by words, or by a picture.",
     "explain": "Show why a video got its tags: its saliency timeline.",
     "frames": "Write or list the salient frames of videos.",
     "train": "Train a sampler and your own tags on your videos.",
