@@ -28,7 +28,7 @@ from typing import Any
 import av
 import numpy as np
 
-VARYING = ("timings", "path")
+VARYING = ("timings", "path", "kept")  # what is kept has the timings too
 
 
 def make_videos(folder: Path, count: int) -> None:

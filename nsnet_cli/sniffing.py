@@ -9,10 +9,10 @@ VIDEO_NAMES = frozenset(
 )
 """Endings of videos. Not `.ts` and `.mts`, which are as often TypeScript: their content decides."""
 OTHER_NAMES = frozenset(
-    """.aac .aif .aiff .avif .bmp .flac .heic .heif .jpeg .jpg .m4a .m4b .m4p .mka .mp3 .mpa .oga .opus .png .tif .tiff
-    .wav .weba .webp .wma""".split()  # noqa: SIM905
+    """.aac .aif .aiff .avif .bmp .flac .heic .heif .jpeg .jpg .m4a .m4b .m4p .mka .mp3 .mpa .nsnet .oga .opus .png .tif
+    .tiff .wav .weba .webp .wma""".split()  # noqa: SIM905
 )
-"""Sound and stills: skipped in folders even if their container could hold a video."""
+"""Sound, stills and what nsnet keeps: skipped in folders even if their container could hold a video."""
 SNIFF_BYTES = 1024
 
 STILL_BRANDS = (b"avif", b"mif1", b"miaf", b"heic", b"heix", b"M4A ", b"M4B ", b"crx ")

@@ -179,7 +179,8 @@ def test_one_document_formats(inside: Callable[..., Out], clip: Path, bad_folder
     out = inside("tag", clip, bad_folder / "good.mp4", *CHEAP, "--format", "xmp")
     assert (out.returncode, out.stdout) == (2, "") and "--output-dir" in out.stderr
     assert inside("tag", clip, *CHEAP, "--format", "xmp", "--output-dir", tmp_path / "out").stdout == ""
-    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["cat.mp4.nsnet.json", "cat.mp4.xmp", "run.json"]
+    written = sorted(p.name for p in (tmp_path / "out").iterdir())
+    assert written == ["cat.mp4.nsnet", "cat.mp4.nsnet.json", "cat.mp4.xmp", "run.json"]
 
 
 def test_everything_at_once(inside: Callable[..., Out], many: Callable[[int], Path], tmp_path: Path) -> None:
@@ -254,10 +255,11 @@ def test_done_is_skipped_until_something_changes(
     assert counts(tag()) == (1, 3, 1)
     (out / "d1" / "001.mp4.nsnet.json").write_text("{")
     assert counts(tag()) == (1, 3, 1)
-    assert counts(tag("--threshold", "0.01")) == (3, 0, 1)
+    anew = tag("--threshold", "0.01")
+    assert (counts(anew), anew["rendered"]) == ((0, 1, 1), 3)
     assert counts(tag("--threshold", "0.01", "--overwrite")) == (3, 0, 1)
     dry = inside("tag", folder, *CHEAP, "--output-dir", out, "--dry-run", "--json")
-    assert dry.returncode == 0 and {row["action"] for row in rows(dry)} == {"tag"}
+    assert dry.returncode == 0 and {row["action"] for row in rows(dry)} == {"render", "skip"}
 
 
 def test_lists_globs_and_shards_together_do_everything_once(

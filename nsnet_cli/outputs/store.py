@@ -171,8 +171,9 @@ class ResultStore:
         raise taken(self.path(held.name))
 
     def _keep(self, name: str, data: bytes) -> dict[str, Any] | None:
-        """Writes what is kept beside a result, and returns how the result names it; None if another program's file
-        has the name, which it then keeps.
+        """Writes what is kept beside a result, and returns how the result names it.
+
+        None if another program's file has the name: it is left alone.
         """
         target = kept_path(self.path(name))
         if owner(target).ours is False:
