@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nsnet_cli.cli.console import Console
-from nsnet_cli.cli.options import OUTPUT, TALKING, Command, Shared, new_app, shared
+from nsnet_cli.cli.options import OUTPUT, RUNNING, TALKING, Command, Shared, new_app, shared
 from nsnet_cli.errors import EXIT_OK, NoInputError, UsageError
 
 if TYPE_CHECKING:
@@ -43,16 +43,25 @@ Least = Annotated[
         rich_help_panel=OUTPUT,
     ),
 ]
+Like = Annotated[
+    str | None,
+    typer.Option(
+        help="Find moments that look like a picture, a clip, or a frame of one (clip.mp4@12.5), instead of words.",
+        metavar="FILE[@SECONDS]",
+    ),
+]
 AsJson = Annotated[
     bool, typer.Option("--json", help="Print one JSON object per hit, one per line.", rich_help_panel=OUTPUT)
 ]
+FOR_LIKE = {"help": "The checkpoint that the videos were tagged with, for --like.", "rich_help_panel": RUNNING}
 
 
 @app.command(cls=Command)
-@shared(*TALKING)
+@shared("device", *TALKING, checkpoint=FOR_LIKE)
 def find(
     results: Results,
     words: Words = None,
+    like: Like = None,
     most: Most = 10,
     least: Least = 0.0,
     as_json: AsJson = False,
@@ -67,9 +76,13 @@ def find(
 
     console = shared.console()
     asked = " ".join(words or ()).strip()
-    if not asked:
-        raise UsageError("nothing to find", 'give words: nsnet find RESULTS "dog"')
-    hits = ask(results, lambda library: by_words(library, asked, most, least, console))
+    if bool(asked) == bool(like):
+        hint = 'give words or --like: nsnet find RESULTS "dog"'
+        raise UsageError("words and --like are two questions" if like else "nothing to find", hint)
+    if like:
+        hits = by_picture(results, like, most, shared, console)
+    else:
+        hits = ask(results, lambda library: by_words(library, asked, most, least, console))
     show(hits, as_json, console)
     return EXIT_OK
 
@@ -90,10 +103,24 @@ def by_words(library: Library, words: str, most: int, least: float, console: Con
     return hits
 
 
-def tell(counts: Counts, console: Console) -> None:
-    """Says what is left out of all answers."""
+def by_picture(results: Path, what: str, most: int, shared: Shared, console: Console) -> list[Hit]:
+    """The hits for `--like`."""
+    from nsnet_cli.index.library import ask
+    from nsnet_cli.index.like import like
+    from nsnet_cli.index.question import embed, split
+
+    split(what)  # a wrong path is told before any work
+    ask(results, lambda library: tell(library.counts(), console, embeddings=True))
+    question = embed(what, shared.checkpoint, shared.device)
+    return ask(results, lambda library: like(library, question, most))
+
+
+def tell(counts: Counts, console: Console, *, embeddings: bool = False) -> None:
+    """Says what is left out of answers."""
     if counts.skipped:
         console.info(f"{counts.skipped:,} files are no results, or damaged: left out")
+    if embeddings and counts.without:
+        console.info(f"{counts.without:,} of {counts.videos:,} videos have no embeddings: tag them again")
 
 
 def show(hits: list[Hit], as_json: bool, console: Console) -> None:

@@ -132,9 +132,9 @@ def _insert(
     tags: dict[tuple[str, str], int],
 ) -> None:
     state = "skipped" if found is None else found.status
-    said = (None,) * 5
+    said: tuple[object, ...] = (None,) * 5
     if found is not None:
-        said = (found.path, found.source, found.duration_s, found.fingerprint, found.checkpoint)  # type: ignore[assignment]
+        said = (found.path, found.source, found.duration_s, found.fingerprint, found.checkpoint)
     columns = "result, size, mtime_ns, state, path, source, duration_s, fingerprint, checkpoint, frames, first, count"
     values = (path, *stamp, state, *said, *rows)
     video = db.execute(f"INSERT INTO videos ({columns}) VALUES ({', '.join('?' * 12)})", values).lastrowid
