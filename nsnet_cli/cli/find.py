@@ -10,11 +10,14 @@ import typer
 
 from nsnet_cli.cli.console import Console
 from nsnet_cli.cli.options import OUTPUT, RUNNING, TALKING, Command, Shared, new_app, shared
-from nsnet_cli.errors import EXIT_OK, NoInputError, UsageError
+from nsnet_cli.errors import EXIT_OK, EXIT_SOME_FAILED, NoInputError, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from nsnet_cli.index.hits import Hit
     from nsnet_cli.index.library import Counts, Library
+    from nsnet_cli.index.pictures import Clipped
 
 app = new_app()
 
@@ -29,6 +32,17 @@ Words = Annotated[
         show_default=False,
     ),
 ]
+LikeFile = Annotated[
+    str | None,
+    typer.Option(
+        "--like",
+        help="Find moments that look like a picture, a clip, or a frame of one (clip.mp4@12.5), instead of words.",
+        metavar="FILE[@SECONDS]",
+    ),
+]
+Duplicates = Annotated[
+    bool, typer.Option("--duplicates", help="List near-duplicate videos: recoded, scaled or trimmed copies.")
+]
 Most = Annotated[
     int, typer.Option("--top-k", "-n", help="Most hits.", min=1, max=1_000_000, metavar="N", rich_help_panel=OUTPUT)
 ]
@@ -36,22 +50,33 @@ Least = Annotated[
     float,
     typer.Option(
         "--precision",
-        help="Leave out hits that are less likely than this.",
+        help="Leave out hits for words that are less likely than this.",
         min=0.0,
         max=1.0,
         metavar="P",
         rich_help_panel=OUTPUT,
     ),
 ]
-Like = Annotated[
-    str | None,
-    typer.Option(
-        help="Find moments that look like a picture, a clip, or a frame of one (clip.mp4@12.5), instead of words.",
-        metavar="FILE[@SECONDS]",
-    ),
-]
 AsJson = Annotated[
     bool, typer.Option("--json", help="Print one JSON object per hit, one per line.", rich_help_panel=OUTPUT)
+]
+Clips = Annotated[
+    Path | None,
+    typer.Option(
+        "--clips",
+        help="Also cut each hit out of its video, into this folder. Nothing is recoded or overwritten.",
+        metavar="DIR",
+        rich_help_panel=OUTPUT,
+    ),
+]
+PageFolder = Annotated[
+    Path | None,
+    typer.Option(
+        "--page",
+        help="Also write a page with a picture of each hit into this folder.",
+        metavar="DIR",
+        rich_help_panel=OUTPUT,
+    ),
 ]
 FOR_LIKE = {"help": "The checkpoint that the videos were tagged with, for --like.", "rich_help_panel": RUNNING}
 
@@ -61,10 +86,13 @@ FOR_LIKE = {"help": "The checkpoint that the videos were tagged with, for --like
 def find(
     results: Results,
     words: Words = None,
-    like: Like = None,
+    like: LikeFile = None,
+    duplicates: Duplicates = False,
     most: Most = 10,
     least: Least = 0.0,
     as_json: AsJson = False,
+    clips: Clips = None,
+    page: PageFolder = None,
     *,
     shared: Shared,
 ) -> int:
@@ -74,24 +102,36 @@ def find(
     """
     from nsnet_cli.index.library import ask
 
-    console = shared.console()
-    asked = " ".join(words or ()).strip()
-    if bool(asked) == bool(like):
-        hint = 'give words or --like: nsnet find RESULTS "dog"'
-        raise UsageError("words and --like are two questions" if like else "nothing to find", hint)
+    console, asked = shared.console(), " ".join(words or ()).strip()
+    if bool(asked) + bool(like) + duplicates != 1:
+        message = "nothing to find" if not (asked or like or duplicates) else "more than one question"
+        raise UsageError(message, 'give either words, as in nsnet find RESULTS "dog", or --like, or --duplicates')
+    if duplicates:
+        if clips or page:
+            raise UsageError("--duplicates has no clips and no page", "leave out --clips and --page")
+        return show_duplicates(results, as_json, console)
+    if page:
+        from nsnet_cli.outputs.save import check_folder
+
+        check_folder(page, ["index.html"], ["index.html"])
     if like:
         hits = by_picture(results, like, most, shared, console)
     else:
         hits = ask(results, lambda library: by_words(library, asked, most, least, console))
-    show(hits, as_json, console)
-    return EXIT_OK
+    made = cut_clips(hits, clips, console) if clips else []
+    if page and hits:
+        write_page(asked or f"like {like}", hits, made, page, console)
+    show(hits, made, as_json, console)
+    return EXIT_SOME_FAILED if any(each.clip is None for each in made) else EXIT_OK
+
+
+# ---- questions -------------------------------------------------------------------------------------------------------
 
 
 def by_words(library: Library, words: str, most: int, least: float, console: Console) -> list[Hit]:
     """The hits for words. Raises NoInputError if no tag is meant."""
     tell(library.counts(), console)
-    names = library.names()
-    found = names.match(words)
+    found = library.names().match(words)
     if not found.known:
         offered = f"did you mean {_either(found.offered)}?" if found.offered else "see the tags: nsnet models show"
         raise NoInputError(f"no tag {words!r}", offered)
@@ -115,6 +155,26 @@ def by_picture(results: Path, what: str, most: int, shared: Shared, console: Con
     return ask(results, lambda library: like(library, question, most))
 
 
+def show_duplicates(results: Path, as_json: bool, console: Console) -> int:
+    from nsnet_cli.index.duplicates import Pair, duplicates, pair_dict, pairs_table
+    from nsnet_cli.index.library import ask
+    from nsnet_cli.text import json_text
+
+    def question(library: Library) -> list[Pair]:
+        tell(library.counts(), console, embeddings=True)
+        return duplicates(library)
+
+    pairs = ask(results, question)
+    if as_json:
+        for pair in pairs:
+            console.data(json_text(pair_dict(pair)))
+    elif pairs:
+        console.data(pairs_table(pairs, _width(console), console.color), end="")
+    else:
+        console.info("no near-duplicates")
+    return EXIT_OK
+
+
 def tell(counts: Counts, console: Console, *, embeddings: bool = False) -> None:
     """Says what is left out of answers."""
     if counts.skipped:
@@ -123,16 +183,45 @@ def tell(counts: Counts, console: Console, *, embeddings: bool = False) -> None:
         console.info(f"{counts.without:,} of {counts.videos:,} videos have no embeddings: tag them again")
 
 
-def show(hits: list[Hit], as_json: bool, console: Console) -> None:
+# ---- answers ---------------------------------------------------------------------------------------------------------
+
+
+def cut_clips(hits: list[Hit], folder: Path, console: Console) -> list[Clipped]:
+    from nsnet_cli.index.pictures import clips
+    from nsnet_cli.video.pool import DecodePool
+
+    with DecodePool() as pool:
+        made = list(clips(hits, folder, pool))
+    if written := sum(each.clip is not None and each.clip.written for each in made):
+        console.info(f"wrote {written} clips to {folder}; each begins at the key frame before its hit")
+    return made
+
+
+def write_page(question: str, hits: list[Hit], made: Sequence[Clipped], folder: Path, console: Console) -> None:
+    from nsnet_cli.index.pictures import INDEX, page, pictures
+    from nsnet_cli.outputs.save import save
+    from nsnet_cli.video.pool import DecodePool
+
+    with DecodePool() as pool:
+        jpegs = pictures(hits, pool)
+    save(folder / INDEX, page(question, hits, jpegs, made, folder).encode())
+    console.info(f"wrote {folder / INDEX}")
+
+
+def show(hits: list[Hit], made: Sequence[Clipped], as_json: bool, console: Console) -> None:
     from nsnet_cli.index.hits import hit_dict, hits_table
     from nsnet_cli.text import json_text
 
     if as_json:
+        made_of = {id(each.hit): each.clip for each in made}
         for hit in hits:
-            console.data(json_text(hit_dict(hit)))
+            console.data(json_text(hit_dict(hit, made_of.get(id(hit)))))
     elif hits:
-        width = shutil.get_terminal_size((80, 24)).columns if console.data_is_terminal else None
-        console.data(hits_table(hits, width, console.color), end="")
+        console.data(hits_table(hits, _width(console), console.color), end="")
+
+
+def _width(console: Console) -> int | None:
+    return shutil.get_terminal_size((80, 24)).columns if console.data_is_terminal else None
 
 
 def _either(names: tuple[str, ...]) -> str:

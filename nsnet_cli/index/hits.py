@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nsnet_cli.outputs.shown import percent, when
-from nsnet_cli.outputs.words import clock
 from nsnet_cli.text import harmless, printable
 from nsnet_cli.types import Span
+
+if TYPE_CHECKING:
+    from nsnet_cli.moments.cut import Cut
 
 WIDE = 10_000
 """The width if stdout is a file: no line folds."""
@@ -41,7 +42,7 @@ class Hit:
     """Of a question that was a picture: the cosine, at most 1."""
 
 
-def hit_dict(hit: Hit) -> dict[str, Any]:
+def hit_dict(hit: Hit, clip: Cut | None = None) -> dict[str, Any]:
     """The object of `nsnet find --json`, in its documented order."""
     return {
         "path": hit.path,
@@ -57,6 +58,9 @@ def hit_dict(hit: Hit) -> dict[str, Any]:
         "similarity": _short(hit.similarity),
         "duration_s": None if hit.duration_s is None else round(hit.duration_s, 6),
         "source": hit.source,
+        "clip": None if clip is None else str(clip.path),
+        "clip_start_s": None if clip is None else round(clip.start_s, 6),
+        "clip_end_s": None if clip is None else round(clip.end_s, 6),
     }
 
 
@@ -116,14 +120,6 @@ def hits_table(hits: Sequence[Hit], width: int | None, color: bool) -> str:
     for hit in hits:
         rows.append([printable(hit.path), hit_when(hit), *([hit_words(hit)] if tagged else []), hit_figure(hit)])
     return table(rows, [len(head) - 1], width, color)
-
-
-def shown_name(hit: Hit) -> str:
-    return harmless(Path(hit.path).name)
-
-
-def moment(at_s: float) -> str:
-    return clock(at_s, 0)
 
 
 def _short(value: float | None) -> float | None:

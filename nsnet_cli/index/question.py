@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 PICTURES = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "PPM")
 """What Pillow may read: its other readers see little use, and a picture may be a stranger's."""
 MOST_PIXELS = 200_000_000
+TELLING = 0.5
+"""Of a clip, the salient frames count that say at least this share of what the most telling one says."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,7 +45,7 @@ class Question:
 def embed(what: str, checkpoint: str = "imagenet-lite", device: str = "auto") -> Question:
     """Embeds what `--like` names: a picture, a clip, or a frame of one as in clip.mp4@12.5.
 
-    Of a clip, the salient frames count: those that `tag` recognises.
+    Of a clip, the most telling salient frames count.
 
     Raises:
         UsageError: There is no such file, or it is neither picture nor video.
@@ -129,7 +131,8 @@ def _of_clip(path: Path, checkpoint: Checkpoint, device: str) -> Question:
         kept = unpack(tagger.tag(path, open=pool.open).kept or b"")
     if kept.features is None or kept.projection is None:
         raise VideoError(f"{path}: the preview network did not look at it")
-    return _question(kept.features[kept.chosen], kept.projection)
+    telling = kept.weights >= TELLING * kept.weights.max()
+    return _question(kept.features[kept.chosen[telling]], kept.projection)
 
 
 def _question(features: np.ndarray, projection: str) -> Question:
