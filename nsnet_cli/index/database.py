@@ -129,6 +129,7 @@ def current(folder: Path) -> str:
             continue
         with suppress(FileExistsError):  # another `find` was first
             write_whole(folder / CURRENT, secrets.token_hex(8).encode(), replace=False)
+            sweep(folder)
     raise OSError(f"{folder / CURRENT} cannot be read")
 
 

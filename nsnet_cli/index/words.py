@@ -101,6 +101,7 @@ class Names:
 
     def __init__(self, tags: Iterable[tuple[int, str, str]]) -> None:
         """`tags`: key, id and name of each tag of the library."""
+        self._table = imagenet_table()
         self._names: dict[int, str] = {}
         self._exact: dict[str, set[int | str]] = {}
         self._loose: dict[str, set[int | str]] = {}
@@ -109,7 +110,9 @@ class Names:
             self._names[key] = name
             self._keys.setdefault(identifier, set()).add(key)
             self._add(key, name)
-        self._table = imagenet_table()
+            if identifier not in self._table.names:  # an own tag may be called by a plural
+                for one in lexicon().forms(normal(name))[1:]:
+                    self._loose.setdefault(one, set()).add(key)
         for identifier, name in self._table.names.items():
             if name:
                 self._add(identifier, name)
