@@ -34,6 +34,8 @@ LEAST_SHARE = 0.9
 """Near-duplicates are alike in this share of the shorter video's frames."""
 SLACK_S = 1.0
 """How far apart frames of one moment may be, besides the distance between preview frames."""
+SAME_LENGTH_S = 0.5
+"""Videos of one scene are near-duplicates only if their lengths differ by no more."""
 WHOLE_S, WHOLE = 2.0, 0.05
 """Videos whose lengths differ by no more, in seconds or as a share of the longer one, are copies as a whole."""
 
@@ -91,6 +93,13 @@ class Scenes:
     lengths: np.ndarray
     first: np.ndarray
 
+    def of(self, n: int) -> slice:
+        """The scenes of the n-th video."""
+        return slice(self.first[n], self.first[n + 1] if n + 1 < len(self.first) else len(self.lengths))
+
+    def count(self, n: int) -> int:
+        return len(self.lengths[self.of(n)])
+
 
 def duplicates(library: Library) -> list[Pair]:
     """Returns all pairs of near-duplicates, the most alike first."""
@@ -109,6 +118,8 @@ def _pairs(library: Library, of: Owned) -> Iterator[Pair]:
     with progress("compare", len(said), "videos") as bar:
         for n in range(len(said)):
             longer = (length_s > length_s[n]) | ((length_s == length_s[n]) & (np.arange(len(said)) > n))
+            if scenes.count(n) == 1:  # such as of a fixed camera: a part of it could be of any other day
+                longer &= length_s - length_s[n] <= SAME_LENGTH_S
             for other in np.flatnonzero(longer & _candidates(scenes, n)):
                 found = in_step(*_frames(of, n), *_frames(of, int(other)))
                 if found is not None:
@@ -150,8 +161,7 @@ def _unit(vector: np.ndarray) -> np.ndarray:
 
 def _candidates(scenes: Scenes, n: int) -> np.ndarray:
     """(V,) bool: which videos have scenes like most of the n-th video's."""
-    ends = np.append(scenes.first[1:], len(scenes.lengths))
-    own = slice(scenes.first[n], ends[n])
+    own = scenes.of(n)
     alike = scenes.directions[own] @ scenes.directions.T >= CANDIDATE  # (s, S)
     shared = np.logical_or.reduceat(alike, scenes.first, axis=1)  # (s, V)
     lengths = scenes.lengths[own]
