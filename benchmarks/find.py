@@ -59,14 +59,11 @@ class Truth:
 
 
 def read_truth(labels: Path) -> dict[str, Truth]:
-    rows = csv.DictReader(labels.read_text("utf-8").splitlines())
-    return {
-        row["path"]: Truth(
-            row["label"],
-            tuple(tuple(map(float, part.split("-"))) for part in row["segments"].split(";") if part),  # type: ignore[misc]
-        )
-        for row in rows
-    }
+    found = {}
+    for row in csv.DictReader(labels.read_text("utf-8").splitlines()):
+        pairs = (part.split("-") for part in row["segments"].split(";") if part)
+        found[row["path"]] = Truth(row["label"], tuple((float(start), float(end)) for start, end in pairs))
+    return found
 
 
 def average_precision(hits: Sequence[Hit], right: set[str]) -> float:
@@ -157,7 +154,7 @@ def by_pictures(results: Path, videos: Path, truth: dict[str, Truth], photos: Pa
             copy = Path(folder) / f"{label}.png"
             CHANGES[change](Image.open(photo).convert("RGB")).save(copy)
             asked.append((label, change, embed(str(copy))))
-    own = [(label, change, ask(results, lambda lib, q=q: like(lib, q, 10**6))) for label, change, q in asked]  # type: ignore[misc]
+    own = ask(results, lambda lib: [(label, change, like(lib, q, 10**6)) for label, change, q in asked])
     even = evenly(results, videos, truth)
     beside = [(label, change, even(q)) for label, change, q in asked]
     found: dict[str, object] = {"pictures": len(asked)}

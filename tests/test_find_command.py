@@ -175,7 +175,10 @@ def test_clips(inside: Inside, tmp_path: Path) -> None:
     assert done.returncode == EXIT_OK and "wrote 2 clips" in done.stderr
     for row in rows(done):
         assert Path(str(row["clip"])).is_file()
-        assert row["clip_start_s"] <= row["start_s"] and row["clip_end_s"] >= row["end_s"] - 0.2  # type: ignore[operator]
+        start_s, end_s, clip_start_s, clip_end_s = (
+            float(str(row[key])) for key in ("start_s", "end_s", "clip_start_s", "clip_end_s")
+        )
+        assert clip_start_s <= start_s and clip_end_s >= end_s - 0.2
     before = {path: path.read_bytes() for path in (tmp_path / "clips").iterdir()}
     again = inside("find", "results", "cat", "--precision", "0.8", "--clips", tmp_path / "clips", "--json")
     assert rows(again) == rows(done) and "wrote" not in again.stderr
