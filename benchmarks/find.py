@@ -3,11 +3,12 @@
     nsnet tag COMPOSITES -o RESULTS
     python benchmarks/find.py right RESULTS --labels COMPOSITES/labels.csv --photos PHOTOS
     python benchmarks/find.py fast FOLDER --videos 100000       # takes about 1.5 GB of disk in FOLDER
+    python benchmarks/find.py kills FOLDER --count 200
 
 `right` asks for each class that is there and for twenty words that stand over classes, and asks with changed copies of
 photos (cropped, mirrored, other colours). Beside that, it embeds as many evenly spaced frames per video.
 `fast` makes a library of empty result files and fills its index as if they had been read. Then it asks as a user does,
-also after 100 real results have come.
+also after 100 real results have come. `kills` ends tagging or finding, which run side by side, at random moments.
 """
 
 from __future__ import annotations
@@ -17,9 +18,13 @@ import csv
 import itertools
 import json
 import os
+import random
+import shutil
+import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +33,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from PIL import Image, ImageEnhance, ImageOps
 
+from nsnet_cli.errors import EXIT_NO_INPUT
 from nsnet_cli.hierarchy import Hierarchy
 from nsnet_cli.index import update
 from nsnet_cli.index.database import FOLDER, Database, current
@@ -297,6 +303,64 @@ def asked(results: Path, question: Sequence[str]) -> dict[str, float]:
     return {"s": round(time.perf_counter() - started - START_S, 2), "MB": round(int(done.stdout) / 1024)}
 
 
+# ---- kills -----------------------------------------------------------------------------------------------------------
+
+WORDS = "animal, structure, vehicle, food, clothing, tool, furniture"
+
+
+def kills(folder: Path, count: int) -> dict[str, object]:
+    """Kills `tag -o` or `find`, which run side by side, at random moments."""
+    from kill_test import make_videos
+
+    videos, results, rng = folder / "videos", folder / "results", random.Random(0)
+    if not videos.exists():
+        make_videos(videos, 24)
+    tag = [sys.executable, "-m", "nsnet_cli", "tag", str(videos), "-o", str(results), "-q"]
+    find = [sys.executable, "-m", "nsnet_cli", "find", str(results), WORDS, "--json", "-q", "-n", "1000"]
+    killed: Counter[str] = Counter()
+    answers = 0
+    for _ in range(count):
+        if len(list(results.glob("*.nsnet.json"))) == 24:
+            for path in rng.sample(sorted(results.glob("*.nsnet.json")), 20):
+                path.unlink()
+        running = {"tag": start(tag), "find": start(find)}
+        deadline = time.monotonic() + rng.uniform(0.05, 2.5)
+        while time.monotonic() < deadline:
+            if running["find"].poll() is not None:
+                answers += whole(running["find"], results)
+                running["find"] = start(find)
+            time.sleep(0.02)
+        victim = rng.choice(["tag", "find"])
+        running[victim].kill()
+        killed[victim] += running[victim].wait() == -signal.SIGKILL
+        if victim == "tag":
+            answers += whole(running["find"], results)
+        running["tag"].kill()
+        for process in running.values():
+            process.communicate()
+    subprocess.run(tag, check=True, stdout=subprocess.DEVNULL)
+    last = subprocess.run(find, check=True, capture_output=True).stdout
+    shutil.rmtree(results / FOLDER)
+    anew = subprocess.run(find, check=True, capture_output=True).stdout
+    rest = [path.name for path in results.rglob("*@*")]
+    return {"killed": dict(killed), "answers": answers, "same as a new index": last == anew, "left over": rest}
+
+
+def start(command: Sequence[str]) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+def whole(find: subprocess.Popen[bytes], results: Path) -> int:
+    """Checks an answer: every hit is of a video, inside it. Returns 1 if there was one."""
+    out, err = find.communicate()
+    assert find.returncode in (0, EXIT_NO_INPUT), (find.returncode, err)  # before the first result there is none
+    for line in out.splitlines():
+        hit = json.loads(line)
+        assert 0 <= hit["start_s"] <= hit["end_s"] <= hit["duration_s"] + 1, hit
+        assert Path(hit["source"]).is_file() and 0 < hit["probability"] <= 1, hit
+    return int(find.returncode == 0)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     kinds = parser.add_subparsers(dest="kind", required=True)
@@ -308,8 +372,14 @@ def main() -> None:
     of_fast.add_argument("folder", type=Path)
     of_fast.add_argument("--videos", type=int, default=100_000)
     of_fast.add_argument("--picture", type=Path)
+    of_kills = kinds.add_parser("kills")
+    of_kills.add_argument("folder", type=Path)
+    of_kills.add_argument("--count", type=int, default=200)
     options = parser.parse_args()
-    if options.kind == "right":
+    if options.kind == "kills":
+        options.folder.mkdir(parents=True, exist_ok=True)
+        found = kills(options.folder, options.count)
+    elif options.kind == "right":
         found = right(options.results, options.labels, options.photos)
     else:
         found = fast(options.folder, options.videos, options.picture)

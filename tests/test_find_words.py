@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nsnet_cli.hierarchy import imagenet_table
@@ -143,6 +143,7 @@ def test_two_tags_of_one_name_are_both_found() -> None:
     assert Names([(1, "n02084071", "dog"), (2, "own", "dog"), (3, "x", "cat")]).match("dog").tags == (1, 2)
 
 
+@settings(deadline=None)
 @given(st.text(max_size=2 * LONGEST_WORDS))
 def test_no_words_break_it(text: str) -> None:
     found = Names([(1, "n02084071", "dog"), (2, "own:1", "kite surfing")]).match(text)

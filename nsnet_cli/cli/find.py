@@ -150,9 +150,15 @@ def by_picture(results: Path, what: str, most: int, shared: Shared, console: Con
     from nsnet_cli.index.question import embed, split
 
     split(what)  # a wrong path is told before any work
-    ask(results, lambda library: tell(library.counts(), console, embeddings=True))
+    if not results.is_dir():
+        raise NoInputError(f"{results} is not a folder", "give the folder that `nsnet tag -o` wrote to")
     question = embed(what, shared.checkpoint, shared.device)
-    return ask(results, lambda library: like(library, question, most))
+
+    def put(library: Library) -> list[Hit]:
+        tell(library.counts(), console, embeddings=True)
+        return like(library, question, most)
+
+    return ask(results, put)
 
 
 def show_duplicates(results: Path, as_json: bool, console: Console) -> int:

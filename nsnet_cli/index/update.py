@@ -6,7 +6,6 @@ import logging
 import os
 import secrets
 import sqlite3
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -42,33 +41,38 @@ class Change:
 
 def scan(results: Path) -> dict[bytes, Stamp]:
     """All result files below a folder. Raises OSError if the folder itself cannot be read."""
-    return dict(_scan(os.fsencode(results), b"", top=True))
-
-
-def _scan(folder: bytes, below: bytes, *, top: bool = False) -> Iterator[tuple[bytes, Stamp]]:
     suffix, own = SUFFIX.encode(), OWN.encode()
-    try:
-        with os.scandir(folder) as entries:
-            for entry in entries:
-                if entry.name.endswith(suffix):
-                    try:
-                        status = entry.stat(follow_symlinks=False)
+    found: dict[bytes, Stamp] = {}
+    waiting = [(os.fsencode(results), b"")]
+    while waiting:
+        folder, below = waiting.pop()
+        try:
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    name = entry.name
+                    if name.endswith(suffix):
                         if entry.is_file(follow_symlinks=False):
-                            yield below + entry.name, (status.st_size, status.st_mtime_ns)
-                    except OSError:  # removed by now
-                        continue
-                elif entry.is_dir(follow_symlinks=False) and not entry.name.startswith(own):
-                    yield from _scan(entry.path, below + entry.name + b"/")
-    except OSError:
-        if top:
-            raise
-        log.warning("%s cannot be read: its results are left out", os.fsdecode(folder))
+                            try:
+                                status = entry.stat(follow_symlinks=False)
+                            except FileNotFoundError:  # removed by now
+                                continue
+                            found[below + name] = (status.st_size, status.st_mtime_ns)
+                    elif entry.is_dir(follow_symlinks=False) and not name.startswith(own):
+                        waiting.append((entry.path, below + name + b"/"))
+        except OSError as error:
+            if not below:
+                raise
+            if not isinstance(error, FileNotFoundError):
+                log.warning("%s cannot be read: its results are left out", os.fsdecode(folder))
+    return found
 
 
 def compare(index: Database, files: dict[bytes, Stamp]) -> Change:
     """What must be done to an index. It may be out of date when it is done: `update` looks again."""
-    rows = index.db.execute("SELECT result, size, mtime_ns FROM videos")
+    rows = index.db.execute("SELECT result, size, mtime_ns FROM videos").fetchall()
     known = {result: (size, mtime_ns) for result, size, mtime_ns in rows}
+    if known == files:
+        return Change((), ())
     entered = tuple(path for path, stamp in files.items() if known.get(path) != stamp)
     return Change(entered, tuple(path for path in known if path not in files))
 

@@ -9,16 +9,21 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 
+from nsnet_cli.cores import usable_cores
 from nsnet_cli.index.database import DamagedError, Database
 
 STEPS = 127
 BLOCK = 2048
 """Frames that are compared at once: they fit the processor's cache."""
+LEAST_PART, MOST_THREADS = 200_000, 8
+"""Fewer frames are not worth a thread."""
 PRIOR_FRAMES = 1000
 """A library's mean counts fully only in one much larger than this: that of a few videos would be their content."""
 
@@ -67,26 +72,33 @@ class Frames:
         """(rows,) of each frame to the most alike of the embeddings (Q, D); the library's mean is taken off both."""
         wanted = self.directions(features)
         beside = np.concatenate([wanted, self.mean[None]]).T.copy()  # (D, Q + 1)
-        shift, square = wanted @ self.mean, float(self.mean @ self.mean)
-        found, at = np.empty(self.rows, np.float32), 0
-        exact = np.empty((BLOCK, self.width), np.float32)
-        for block in self._blocks(0, self.rows, BLOCK):
+        found = np.empty(self.rows, np.float32)
+        parts = max(1, min(usable_cores(), MOST_THREADS, self.rows // LEAST_PART))
+        edges = [self.rows * n // parts for n in range(parts + 1)]
+        with ThreadPoolExecutor(parts) as threads:  # numpy computes without the interpreter's lock
+            list(threads.map(lambda part: self._compare(beside, part[0], found[slice(*part)]), pairwise(edges)))
+        return found
+
+    def _compare(self, beside: np.ndarray, first: int, found: np.ndarray) -> None:
+        """Fills `found` (n,) with the cosines of the rows from `first` on."""
+        shift, square = beside[:, :-1].T @ self.mean, float(self.mean @ self.mean)
+        exact, at = np.empty((BLOCK, self.width), np.float32), 0
+        for block in self._blocks(first, len(found), BLOCK):
             end = at + len(block)
             exact[: len(block)] = block["steps"]
             dots = (exact[: len(block)] @ beside) * block["step"][:, None]
             length = np.sqrt(np.maximum(block["square"] - 2 * dots[:, -1] + square, 1e-12))
             found[at:end] = (dots[:, :-1] - shift).max(1) / length
             at = end
-        return found
 
     def _blocks(self, first: int, count: int, block: int) -> Iterator[np.ndarray]:
         kind, done = record(self.width), 0
-        room = np.empty(max(min(block, count), 1), kind)
+        space = np.empty(max(min(block, count), 1), kind)
         try:
             with self.path.open("rb") as file:
                 file.seek(first * kind.itemsize)
                 while done < count:
-                    part = room[: min(block, count - done)]
+                    part = space[: min(block, count - done)]
                     if file.readinto(part.view(np.uint8)) < part.nbytes:  # type: ignore[arg-type]
                         raise DamagedError(f"{self.path} ends early")
                     yield part
