@@ -24,6 +24,7 @@ LAYERS = (
     ("answer",),
     ("stopping", "moments"),
     ("tagger",),
+    ("index",),
     ("run",),
     ("labelled",),
     ("calibrating",),

@@ -43,6 +43,7 @@ EXIT_BROKEN_PIPE = 141
 
 COMMANDS = {
     "tag": "Tag videos: files, folders, globs or lists.",
+    "find": "Find moments in tagged videos: by words, or by a picture.",
     "explain": "Show why a video got its tags: its saliency timeline.",
     "frames": "Write or list the salient frames of videos.",
     "export": "Hand kept results to editors, players, data and label tools.",
