@@ -159,3 +159,18 @@ class Hierarchy:
         for node, parents in self.table.parents.items():
             depth[node] = 1 + max((depth[parent] for parent in parents), default=0)
         return {node: (steps, line) for line, (node, steps) in enumerate(depth.items())}
+
+
+def stands_over(identifier: str, parents: Iterable[str]) -> tuple[TagName, ...]:
+    """Returns what stands over a tag of a result, the nearest first.
+
+    A result has names of parents only. Those of own tags serve as ids too.
+    """
+    if imagenet_table().names.get(identifier):
+        return _imagenet().ancestors(identifier)
+    return tuple(TagName(name, name) for name in parents)
+
+
+@cache
+def _imagenet() -> Hierarchy:
+    return Hierarchy(())

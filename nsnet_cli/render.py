@@ -52,7 +52,7 @@ def render(kept: Kept, options: TagOptions, path: str) -> VideoResult:
         model=kept.model,
         cost=kept.cost,
         timings=kept.timings,
-        frames=_frames(kept),
+        frames=frame_scores(kept),
         info=replace(kept.info, path=path),
         precision=None if judged.probabilities is None else options.precision,
     )
@@ -152,7 +152,8 @@ class _Maker:
         )
 
 
-def _frames(kept: Kept) -> tuple[FrameScore, ...]:
+def frame_scores(kept: Kept) -> tuple[FrameScore, ...]:
+    """Returns the preview frames of a look, in order of time."""
     chosen = set(kept.chosen.tolist())
 
     def number(values: np.ndarray | None, i: int) -> float | None:

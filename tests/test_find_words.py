@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nsnet_cli import words
 from nsnet_cli.hierarchy import imagenet_table
-from nsnet_cli.index import words
-from nsnet_cli.index.words import LONGEST_WORDS, Names, distance, lexicon, normal
+from nsnet_cli.words import LONGEST_WORDS, Names, distance, lexicon, normal
 
 ROOT = Path(__file__).resolve().parents[1]
-DATA = Path(words.__file__).parents[1] / "data"
+DATA = Path(words.__file__).parent / "data"
 WORDNET = Path("/usr/share/wordnet")
 KEYS = {name: (key, identifier) for key, (identifier, name) in enumerate(imagenet_table().names.items()) if name}
 
@@ -172,9 +172,7 @@ def test_the_words_have_the_licence() -> None:
 
 
 def test_numpy_is_not_needed_for_words() -> None:
-    code = (
-        "import sys; from nsnet_cli.index.words import Names; Names([]).match('dog'); sys.exit('numpy' in sys.modules)"
-    )
+    code = "import sys; from nsnet_cli.words import Names; Names([]).match('dog'); sys.exit('numpy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
 
 

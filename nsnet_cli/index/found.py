@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nsnet_cli.errors import KeptError
-from nsnet_cli.hierarchy import Hierarchy, imagenet_table
+from nsnet_cli.hierarchy import stands_over
 from nsnet_cli.outputs.jsonlines import from_dict
 from nsnet_cli.outputs.owner import is_schema
 from nsnet_cli.outputs.sources import source_of
@@ -155,11 +155,7 @@ def _of_result(said: VideoResult) -> list[Seen]:
 
 
 def _over(tag: Tag) -> tuple[TagName, ...]:
-    """What stands over a tag. Own tags have only its names: these are their ids too."""
-    known = imagenet_table().names
-    if known.get(tag.id):
-        return Hierarchy((TagName(tag.id, tag.name),)).ancestors(tag.id)
-    return tuple(TagName(_text(name), _text(name)) for name in tag.parents)
+    return tuple(TagName(_text(over.id), _text(over.name)) for over in stands_over(tag.id, tag.parents))
 
 
 def _sound(tag: Tag) -> bool:

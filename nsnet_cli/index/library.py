@@ -15,7 +15,7 @@ from nsnet_cli.errors import NoInputError, NsnetError
 from nsnet_cli.index.database import DamagedError, Database, abandon, current, places
 from nsnet_cli.index.hits import Hit
 from nsnet_cli.index.update import scan, update
-from nsnet_cli.index.words import Names
+from nsnet_cli.words import Names
 
 T = TypeVar("T")
 TRIES = 3

@@ -80,7 +80,7 @@ def page(question: str, hits: Sequence[Hit], jpegs: Sequence[bytes | None], made
     for card, clipped in zip(cards, made, strict=False):
         if clipped.clip is not None:
             card["url"] = relative_url(str(clipped.clip.path), at)
-    return render("hits", images="data:", question=harmless(question), cards=cards)
+    return render("hits", "data:", ["play"], question=harmless(question), cards=cards)
 
 
 def _card(hit: Hit, jpeg: bytes | None, at: Path) -> dict[str, Any]:

@@ -1,10 +1,8 @@
-"""`nsnet tag --report DIR`: an index page of many videos, with posters as files beside it."""
+"""The report page: all videos of a run or of a folder of results, to search. Posters are files beside it."""
 
 from __future__ import annotations
 
-import json
 import os
-import re
 import time
 from pathlib import Path
 from typing import Any
@@ -13,6 +11,7 @@ from nsnet_cli.errors import OutputError
 from nsnet_cli.outputs.names import source_key
 from nsnet_cli.outputs.owner import leave_alone, marked, owner
 from nsnet_cli.outputs.page import render
+from nsnet_cli.outputs.pagedata import Record, TagNumbers, packed, read_records
 from nsnet_cli.outputs.save import save
 from nsnet_cli.outputs.shown import certain, figure, guesses, judged, nothing_certain, spans_in
 from nsnet_cli.outputs.store import refused
@@ -29,8 +28,6 @@ MOST_SPANS = 24
 REFRESH_S = 10.0
 """How often the page is updated during a run, so that one can look at it."""
 
-Record = dict[str, Any]
-
 
 def check_report(directory: Path) -> None:
     """Raises OutputError if the page would replace files that nsnet did not write."""
@@ -43,7 +40,7 @@ def check_report(directory: Path) -> None:
 class ReportWriter:
     """Collects one small row per video. Writes posters at once, and the page now and then and at the end.
 
-    A result from an earlier look has no pictures. It keeps the poster and the curve of the existing page.
+    A result from an earlier look has no pictures. It keeps its poster, and the curve of the existing page.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -57,57 +54,70 @@ class ReportWriter:
         check_report(directory)
         self._earlier = {record.get("url"): record for record in read_records(directory / INDEX)}
         self._records: dict[str, Record] = {}
+        self._numbers = TagNumbers()
         self._written_at = time.monotonic()
 
-    def add(self, result: VideoResult) -> None:
-        record = to_record(result, self.directory)
+    def add(self, result: VideoResult, source: str | None = None) -> None:
+        """Adds a video. `source`: where it is, if that is not `result.path`."""
+        record = to_record(result, self.directory, self._numbers, source)
+        key = source_key(source or os.path.realpath(result.path))
         if result.jpegs:
-            self._write_poster(result, record)
-        elif result.error is None and (earlier := self._earlier.get(record["url"])) is not None:
-            record |= {key: earlier.get(key) for key in ("poster", "curve", "dots", "mass", "at_s")}
-        self._records[result.path] = record
+            record["poster"] = self._write_poster(result, key)
+        elif result.error is None:
+            earlier = self._earlier.get(record["url"], {})
+            if not result.frames:
+                record |= {name: earlier.get(name) for name in ("curve", "dots", "mass", "at_s")}
+            record["poster"] = self._poster(key, earlier.get("poster"))
+        self._records[source or result.path] = record
         if time.monotonic() - self._written_at > REFRESH_S:
             self.write()
 
     def write(self) -> None:
         """Replaces the page in one step."""
-        save(self.directory / INDEX, to_html(list(self._records.values())).encode())
+        save(self.directory / INDEX, to_html(list(self._records.values()), self._numbers).encode())
         self._written_at = time.monotonic()
 
     def close(self) -> None:
         """Writes the page a last time. Also call it after an interruption: finished videos are kept."""
         self.write()
 
-    def _write_poster(self, result: VideoResult, record: Record) -> None:
+    def _write_poster(self, result: VideoResult, key: str) -> str | None:
         best = poster_frame(result)
         if best is None or best >= len(result.jpegs):
-            return
-        key = source_key(os.path.realpath(result.path))
+            return None
         name = f"{POSTERS}/{key}.jpg"
         if owner(self.directory / name).ours is False:
             leave_alone(self.directory / name)
-            return
+            return None
         save(self.directory / name, marked(result.jpegs[best], key))
-        record["poster"] = name
+        return name
+
+    def _poster(self, key: str, earlier: str | None) -> str | None:
+        """The poster that an earlier run wrote for this video, or for one that was at its place."""
+        name = f"{POSTERS}/{key}.jpg"
+        if owner(self.directory / name).key == key:
+            return name
+        return earlier if earlier is not None and (self.directory / earlier).is_file() else None
 
 
-def to_record(result: VideoResult, directory: Path) -> Record:
-    """What the index page shows of one video, as plain JSON."""
+def to_record(result: VideoResult, directory: Path, numbers: TagNumbers, source: str | None = None) -> Record:
+    """What the page shows of one video, as plain JSON. `source`: where it is, if that is not `result.path`."""
     best, end_s = poster_frame(result), duration_s(result)
     salient = [f for f in result.frames if f.chosen] or result.salient_frames
     mass = saliency_mass(result)
     times, values = [f.pts_s for f in result.frames], [f.saliency for f in result.frames]
     path = Path(result.path)
     return {
-        "path": harmless(result.path),
         "name": harmless(path.name),
         "folder": harmless(str(path.parent)) if path.parent != Path() else "",
-        "url": relative_url(result.path, directory),
+        "url": relative_url(source or result.path, directory),
+        "end_s": round(end_s, 2),
         "duration": clock(result.duration_s, 0) if result.duration_s is not None else None,
-        "tags": [_tag(tag, result) for tag in certain(result) or guesses(result)],
+        "kind": "certain" if certain(result) else "guess" if judged(result) else "score",
+        "tags": [_tag(tag, result, numbers) for tag in certain(result) or guesses(result)],
         "nothing": nothing_certain(result),
+        "perhaps": numbers.of(result.perhaps) if result.perhaps else None,
         "best": _best(result),
-        "parents": sorted({harmless(name) for tag in certain(result) for name in tag.parents}),
         "mass": None if mass is None else round(mass, 4),
         "curve": [round(100 * v) for v in columns(times, values, end_s, CURVE_POINTS)] if times else None,
         "dots": [round(100 * f.pts_s / end_s, 1) for f in salient],
@@ -117,10 +127,10 @@ def to_record(result: VideoResult, directory: Path) -> Record:
     }
 
 
-def _tag(tag: Tag, result: VideoResult) -> list[Any]:
-    """Name, score, what is shown of it (95 %, 0.83), what it is ('certain', 'guess', 'score'), and when it is seen."""
-    kind = "certain" if tag.certain else "guess" if judged(result) else "score"
-    return [harmless(tag.name), round(tag.score, 4), figure(tag, result), kind, spans_in(tag, MOST_SPANS)]
+def _tag(tag: Tag, result: VideoResult, numbers: TagNumbers) -> list[Any]:
+    """Its number, what is shown of it (95 %, 0.83), when it is seen in words, and the start and end of each span."""
+    ends = [round(end_s, 2) for span in tag.spans for end_s in (span.start_s, span.end_s)]
+    return [numbers.of(tag), figure(tag, result), spans_in(tag, MOST_SPANS), ends]
 
 
 def _best(result: VideoResult) -> float | None:
@@ -131,12 +141,13 @@ def _best(result: VideoResult) -> float | None:
     return max((round(tag.probability, 4) for tag in tags if tag.probability is not None), default=0.0)
 
 
-def to_html(records: list[Record]) -> str:
+def to_html(records: list[Record], numbers: TagNumbers) -> str:
     """The page as text. It contains the rows as JSON; its script makes cards as they come into view."""
     failed = sum(record["error"] is not None for record in records)
     place = _common_folder([record["folder"] for record in records])
     rows = [record | {"folder": _below(record["folder"], place)} for record in records]
-    return render("index", images="data: 'self' file:", data=rows, count=len(rows), failed=failed, place=place)
+    data, scripts = packed(rows, numbers), ("play", "lookup")
+    return render("index", "data: 'self' file:", scripts, data=data, count=len(rows), failed=failed, place=place)
 
 
 def _common_folder(folders: list[str]) -> str:
@@ -149,13 +160,3 @@ def _common_folder(folders: list[str]) -> str:
 
 def _below(folder: str, place: str) -> str:
     return os.path.relpath(folder, place).removeprefix(".") if place else folder
-
-
-def read_records(path: Path) -> list[Record]:
-    """The rows of a page that an earlier run wrote; none if there is no such page."""
-    try:
-        found = re.search(r'<script id="data" type="application/json">(.*?)</script>', path.read_text("utf-8"), re.S)
-        records = json.loads(found[1]) if found else []
-        return [r for r in records if isinstance(r, dict) and isinstance(r.get("path"), str)]
-    except (OSError, ValueError):
-        return []

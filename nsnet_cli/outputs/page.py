@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,18 +28,20 @@ def environment() -> Environment:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     loader = FileSystemLoader(TEMPLATES, encoding="utf-8")
-    return Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    made = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    made.policies["json.dumps_kwargs"] = {"separators": (",", ":")}
+    return made
 
 
-def render(view: str, /, images: str, **values: Any) -> str:
-    """Template `view`.html with base.css + `view`.css and `view`.js inside.
+def render(view: str, /, images: str, scripts: Sequence[str] = (), **values: Any) -> str:
+    """Template `view`.html with base.css + `view`.css and `view`.js inside, the latter after other scripts.
 
     Its content security policy allows only these, images from `images` (img-src), and media from the page's own place.
     """
     from markupsafe import Markup
 
     css = (TEMPLATES / "base.css").read_text("utf-8") + (TEMPLATES / f"{view}.css").read_text("utf-8")
-    js = (TEMPLATES / f"{view}.js").read_text("utf-8")
+    js = "".join((TEMPLATES / f"{name}.js").read_text("utf-8") for name in (*scripts, view))
     csp = (
         f"default-src 'none'; img-src {images}; media-src 'self' file:; style-src '{_hash(css)}'; "
         f"script-src '{_hash(js)}'; base-uri 'none'; form-action 'none'"

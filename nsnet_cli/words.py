@@ -13,7 +13,7 @@ from pathlib import Path
 
 from nsnet_cli.hierarchy import imagenet_table
 
-_DATA = Path(__file__).parents[1] / "data" / "imagenet_words.tsv"
+_DATA = Path(__file__).parent / "data" / "imagenet_words.tsv"
 MOST_OFFERED = 3
 LONGEST_WORDS = 200
 """Characters of a question. No tag has a longer name."""
@@ -43,6 +43,16 @@ class Matched:
     """The name of the tag that was taken for a narrower word: dog, for puppy."""
     offered: tuple[str, ...] = ()
     """Where nothing is known: names that are spelled alike, the best first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """The words that find a library's tags. A page looks words up in it, by the rules of `Names.match`."""
+
+    tables: tuple[dict[str, tuple[int, ...]], ...]
+    """Keys of tags by word: names, other spellings of them, synonyms, narrower words. A word is in one of them."""
+    plurals: dict[str, tuple[str, ...]]
+    """Irregular plurals of their last words, and the singulars."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,6 +140,18 @@ class Names:
 
     def name(self, key: int) -> str:
         return self._names[key]
+
+    def written(self) -> Written:
+        """All words that find a tag of the library."""
+        tables, known = list[dict[str, tuple[int, ...]]](), set[str]()
+        for table in (self._exact, self._loose, lexicon().synonyms, lexicon().narrower):
+            new = [word for word in table if word not in known]
+            found = ((word, self._of_library(table[word])) for word in new)
+            tables.append({word: keys for word, keys in found if keys})
+            known |= table.keys()
+        last = {word.rpartition(" ")[2] for table in tables for word in table}
+        plurals = {many: ones for many, ones in lexicon().plurals.items() if last & set(ones)}
+        return Written(tuple(tables), plurals)
 
     # ---- parts ----
 
