@@ -73,7 +73,7 @@ PageFolder = Annotated[
     Path | None,
     typer.Option(
         "--page",
-        help="Also write a page with a picture of each hit into this folder.",
+        help="Also write a page with a picture of each hit into this folder. Without a question: a page of all videos.",
         metavar="DIR",
         rich_help_panel=OUTPUT,
     ),
@@ -103,6 +103,8 @@ def find(
     from nsnet_cli.index.library import ask
 
     console, asked = shared.console(), " ".join(words or ()).strip()
+    if page and not (asked or like or duplicates or clips):
+        return write_all(results, page, console)
     if bool(asked) + bool(like) + duplicates != 1:
         message = "nothing to find" if not (asked or like or duplicates) else "more than one question"
         raise UsageError(message, 'give either words, as in nsnet find RESULTS "dog", or --like, or --duplicates')
@@ -123,6 +125,16 @@ def find(
         write_page(asked or f"like {like}", hits, made, page, console)
     show(hits, made, as_json, console)
     return EXIT_SOME_FAILED if any(each.clip is None for each in made) else EXIT_OK
+
+
+def write_all(results: Path, folder: Path, console: Console) -> int:
+    """Writes the page of all videos."""
+    from nsnet_cli.outputs.index import INDEX
+    from nsnet_cli.outputs.keptpage import write_library
+
+    left_out = write_library(results, folder)
+    console.info(f"wrote {folder / INDEX}")
+    return EXIT_SOME_FAILED if left_out else EXIT_OK
 
 
 # ---- questions -------------------------------------------------------------------------------------------------------

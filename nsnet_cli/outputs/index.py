@@ -43,8 +43,9 @@ class ReportWriter:
     A result from an earlier look has no pictures. It keeps its poster, and the curve of the existing page.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, refresh_s: float = REFRESH_S) -> None:
         self.directory = directory
+        self._refresh_s = refresh_s
         try:
             (directory / POSTERS).mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -69,7 +70,7 @@ class ReportWriter:
                 record |= {name: earlier.get(name) for name in ("curve", "dots", "mass", "at_s")}
             record["poster"] = self._poster(key, earlier.get("poster"))
         self._records[source or result.path] = record
-        if time.monotonic() - self._written_at > REFRESH_S:
+        if time.monotonic() - self._written_at > self._refresh_s:
             self.write()
 
     def write(self) -> None:

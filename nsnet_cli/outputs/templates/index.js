@@ -1,5 +1,5 @@
 (() => {
-  const BATCH = 24, CHIPS = 18, TAGS = 5, LEAST_S = 0.1;
+  const STEP = 20, SECTION = 60, NEAR = "3000px", CHIPS = 18, TAGS = 5, LEAST_S = 0.1;
   const CERTAIN = 4, SCORE = 3, GUESS = 2, TEXT = 1; /* how well a video fits what was typed; the best come first */
   const $ = (id) => document.getElementById(id);
   const find = $("find"), sort = $("sort"), chips = $("chips"), count = $("count"), offers = $("offers"), cards = $("cards"), more = $("more");
@@ -153,13 +153,33 @@
 
   /* ---- the page ---- */
 
+  /* Cards come in sections, a few at a time. A full section that is far away is emptied until it comes near again, so
+     that there are never many cards. 60 cards are full rows in any number of columns from 1 to 6. */
   function drawMore() {
-    const part = document.createDocumentFragment();
-    for (const v of shown.slice(drawn, drawn + BATCH)) part.append(card(v));
-    drawn = Math.min(drawn + BATCH, shown.length);
-    cards.append(part);
+    let section = cards.lastElementChild;
+    if (!section || drawn % SECTION === 0) {
+      section = element("ul", { className: "cards", first: drawn });
+      cards.append(section);
+    }
+    const next = shown.slice(drawn, drawn + STEP);
+    section.append(...next.map(card));
+    drawn += next.length;
+    if (drawn % SECTION === 0) near.observe(section);
     more.hidden = drawn >= shown.length;
   }
+  function fill(section) {
+    if (section.hasChildNodes()) return;
+    section.append(...shown.slice(section.first, section.first + SECTION).map(card));
+    section.style.height = "";
+  }
+  function empty(section) {
+    if (!section.hasChildNodes() || section.contains(document.activeElement) || section.querySelector(".player")) return;
+    section.style.height = `${section.offsetHeight}px`;
+    section.replaceChildren();
+  }
+  const near = new IntersectionObserver((entries) => {
+    for (const { target, isIntersecting } of entries) if (isIntersecting) fill(target); else empty(target);
+  }, { rootMargin: NEAR });
 
   function drawChips() {
     const names = state.tag && !common.includes(state.tag) ? [state.tag, ...common] : common;
@@ -199,8 +219,8 @@
     shown.sort((a, b) => { const x = key(a), y = key(b); return better(a, b) || (x === y ? a.rank - b.rank : x < y ? -1 : 1); });
     wanted = new Set([...tags, ...(state.tag ? tagsCalled(state.tag) : [])]);
     drawn = 0;
+    near.disconnect();
     cards.replaceChildren();
-    drawChips();
     drawMore();
     tell(parts);
     const query = new URLSearchParams();
@@ -216,6 +236,7 @@
     state.tag = query.get("tag");
     state.failed = query.has("failed");
     sort.value = query.get("sort") in keys ? query.get("sort") : "name";
+    drawChips();
     update();
   }
 
@@ -231,6 +252,7 @@
     else if ("failed" in button.dataset) state.failed = !state.failed;
     else state.tag = state.tag === button.dataset.tag ? null : button.dataset.tag;
     const fromCard = cards.contains(button);
+    drawChips();
     update();
     if (fromCard) scrollTo(0, 0);
   });
