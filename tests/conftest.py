@@ -7,10 +7,12 @@ import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
 import pytest
+from browsers import chromium
 from PIL import Image
 
 from nsnet_cli.progress import Progress, show_with
@@ -65,6 +67,12 @@ def photos() -> dict[str, np.ndarray]:
 def tagger() -> Tagger:
     """The default checkpoint on the CPU, with default options. Its networks are loaded once for all tests."""
     return Tagger.from_checkpoint("imagenet-lite", TagOptions(), device="cpu")
+
+
+@pytest.fixture(scope="module")
+def chrome(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """Selenium's driver of a headless Chromium, for the tests that have the mark `NEED_CHROMIUM`."""
+    yield from chromium(tmp_path_factory.mktemp("chromium"))
 
 
 @pytest.fixture

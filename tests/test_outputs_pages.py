@@ -16,10 +16,12 @@ import pytest
 from sample_results import NASTY, failure, sample, uncalibrated, uncertain, unscored, write_report
 
 from nsnet_cli.errors import OutputError
-from nsnet_cli.outputs.index import ReportWriter, read_records
+from nsnet_cli.outputs.index import ReportWriter
 from nsnet_cli.outputs.owner import marked
 from nsnet_cli.outputs.page import to_html, write_page
+from nsnet_cli.outputs.pagedata import read_records
 from nsnet_cli.outputs.words import relative_url
+from nsnet_cli.text import harmless
 
 
 class Page(HTMLParser):
@@ -87,8 +89,10 @@ def test_nasty_names_stay_text(tmp_path: Path) -> None:
     write_report(tmp_path, [result, failure(NASTY + "2")])
     index = Page((tmp_path / "index.html").read_text("utf-8"))
     assert len(index.all("script")) == 2
-    records = read_records(tmp_path / "index.html")
-    assert "\u202e" not in records[0]["name"] and records[0]["tags"][0][0].startswith('a<b>&"')
+    data = json.loads(next(text for tag, text in index.raw if tag == "script"))
+    names = [record["name"] for record in read_records(tmp_path / "index.html")]
+    assert len(names) == 2 and "\u202e" not in "".join(names)
+    assert data["tags"][0] == [harmless(NASTY), [1, 2, 3]] and data["tags"][1][0] == "cat"
 
 
 def words(text: str) -> str:
@@ -151,12 +155,14 @@ def test_report_has_a_row_per_video_and_posters(tmp_path: Path) -> None:
 def test_report_tells_certain_tags_from_guesses(tmp_path: Path) -> None:
     old = replace(uncalibrated("v/c.mp4"), frames=(), jpegs=())
     write_report(tmp_path, [sample("v/a.mp4", jpegs=False), uncertain("v/b.mp4", jpegs=False), old, failure("v/d.mp4")])
-    shown = [(r["tags"], r["nothing"], r["best"], r["parents"]) for r in read_records(tmp_path / "index.html")]
+    shown = [
+        [r[f] for f in ("kind", "tags", "nothing", "perhaps", "best")] for r in read_records(tmp_path / "index.html")
+    ]
     assert shown == [
-        ([["tabby", 0.83, "95 %", "certain", "0:08-0:12"]], None, 0.95, ["animal", "cat", "mammal"]),
-        ([["mountain bike", 0.4, "40 %", "guess", ""]], "nothing certain; perhaps a wheeled vehicle", 0.6, []),
-        ([["tabby", 0.83, "0.83", "score", ""], ["tiger cat", 0.07, "0.07", "score", ""]], None, 0.83, []),
-        ([], None, None, []),
+        ["certain", [[0, "95 %", "0:08-0:12", [8.0, 12.0]]], None, None, 0.95],
+        ["guess", [[4, "40 %", "", []]], "nothing certain; perhaps a wheeled vehicle", 5, 0.6],
+        ["score", [[0, "0.83", "", []], [7, "0.07", "", []]], None, None, 0.83],
+        ["score", [], None, None, None],
     ]
 
 
@@ -170,6 +176,47 @@ def test_a_finished_video_keeps_its_poster_on_the_next_run(tmp_path: Path) -> No
         k: first[k] for k in ("poster", "curve", "mass", "dots")
     }
     assert new["name"] == "new.mp4"
+
+
+def test_a_poster_is_found_without_its_page(tmp_path: Path) -> None:
+    write_report(tmp_path, [sample("v/a.mp4"), sample("v/b.mp4")])
+    a, b = read_records(tmp_path / "index.html")
+    (tmp_path / "index.html").unlink()
+    (tmp_path / b["poster"]).write_bytes(sample().jpegs[0])  # without nsnet's mark
+    write_report(tmp_path, [sample("v/a.mp4", jpegs=False), sample("v/b.mp4", jpegs=False)])
+    assert [r["poster"] for r in read_records(tmp_path / "index.html")] == [a["poster"], None]
+
+
+def test_a_page_of_an_earlier_version_keeps_its_posters(tmp_path: Path) -> None:
+    write_report(tmp_path, [sample("v/a.mp4")])
+    (a,) = read_records(tmp_path / "index.html")
+    (tmp_path / a["poster"]).rename(tmp_path / "posters" / "moved.jpg")
+    old = json.dumps([a | {"path": "v/a.mp4", "poster": "posters/moved.jpg"}])
+    (tmp_path / "index.html").write_text(
+        f'<meta name="generator" content="nsnet"><script id="data" type="application/json">{old}</script>'
+    )
+    write_report(tmp_path, [replace(sample("v/a.mp4"), frames=(), jpegs=())])
+    (again,) = read_records(tmp_path / "index.html")
+    assert again["poster"] == "posters/moved.jpg" and again["curve"] == a["curve"]
+
+
+def test_only_words_that_find_something_are_on_the_page(tmp_path: Path) -> None:
+    dog = replace(sample().tags[0], id="n02084071", name="dog", parents=("mammal", "animal"))
+    write_report(tmp_path, [replace(sample("v/a.mp4", jpegs=False), tags=(dog,))])
+    page = Page((tmp_path / "index.html").read_text("utf-8"))
+    data = json.loads(next(text for tag, text in page.raw if tag == "script"))
+    assert data["tags"] == [["dog", [1, 2]], ["mammal", []], ["animal", []]]
+    names, other, synonyms, narrower = data["words"]
+    assert names == {"dog": [0], "mammal": [1], "animal": [2]} and other == {}
+    assert synonyms["creature"] == [2] and narrower["puppy"] == [0] and "aardvark" not in names
+    assert not any("zebra" in word for table in data["words"] for word in table)
+
+
+def test_rows_are_sorted_as_people_count(tmp_path: Path) -> None:
+    names = ["b/clip2.mp4", "b/clip10.mp4", "a/\u00c4rger.mp4", "a/apfel.mp4", "b/Clip3.mp4", "c.mp4"]
+    write_report(tmp_path, (failure(f"/v/{name}") for name in names))
+    found = [r["name"] for r in read_records(tmp_path / "index.html")]
+    assert found == ["c.mp4", "apfel.mp4", "\u00c4rger.mp4", "clip2.mp4", "Clip3.mp4", "clip10.mp4"]
 
 
 def test_finished_videos_stay_after_an_interruption(tmp_path: Path) -> None:

@@ -81,6 +81,7 @@
     node.append(...children);
     return node;
   }
+  const bdi = (text) => element("bdi", {}, text); /* a right-to-left name leaves what stands beside it in place */
   function drawing(name, attributes, ...children) {
     const node = document.createElementNS("http://www.w3.org/2000/svg", name);
     for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
@@ -120,10 +121,10 @@
 
   function row(v, tag) {
     const [number, figure, seen, ends] = tag, name = nameOf(number), className = isWanted(tag) ? "wanted" : "";
-    if (v.kind === "guess") return element("li", { className: `guess ${className}` }, `${name}? ${figure}`);
+    if (v.kind === "guess") return element("li", { className: `guess ${className}` }, bdi(name), `? ${figure}`);
     const label = `${name}, ${v.kind === "score" ? "score " : ""}${figure}${seen && `, seen ${seen}`}: show only this tag`;
     const button = element("button", { type: "button", "data-tag": name, "aria-label": label },
-      `${name} `, element("span", { className: "soft" }, figure), ...(seen ? [element("span", { className: "seen" }, ` ${seen}`)] : []));
+      bdi(name), " ", element("span", { className: "soft figure" }, figure), ...(seen ? [" ", element("span", { className: "seen" }, seen)] : []));
     return element("li", { className }, button, ...(ends.length ? [lane(v, tag)] : []));
   }
 
@@ -143,8 +144,8 @@
     const tags = [...v.tags].sort((a, b) => isWanted(b) - isWanted(a)).slice(0, TAGS);
     const item = element("li", { className: "card" }, poster(v, tags));
     if (v.curve && v.mass !== null) item.append(spark(v));
-    item.append(element("h2", { className: "name" }, v.name));
-    if (v.folder) item.append(element("p", { className: "folder" }, v.folder));
+    item.append(element("h2", { className: "name" }, bdi(v.name)));
+    if (v.folder) item.append(element("p", { className: "folder" }, bdi(v.folder)));
     if (v.error) item.append(element("p", { className: "why bad" }, v.error[1]));
     if (v.nothing) item.append(element("p", { className: "nothing" }, v.nothing));
     if (tags.length) item.append(element("ul", { className: "card-tags" }, ...tags.map((tag) => row(v, tag))));
@@ -185,7 +186,7 @@
     const names = state.tag && !common.includes(state.tag) ? [state.tag, ...common] : common;
     const items = names.map((name) => element("li", {}, element("button",
       { type: "button", className: "chip", "data-tag": name, "aria-pressed": String(state.tag === name) },
-      `${name} `, element("span", { className: "soft" }, String(tally.get(name) || 0)))));
+      bdi(name), " ", element("span", { className: "soft" }, String(tally.get(name) || 0)))));
     if (failures) {
       items.unshift(element("li", {}, element("button",
         { type: "button", className: "chip bad", "data-failed": "", "aria-pressed": String(state.failed) }, `failed ${failures}`)));
@@ -201,10 +202,10 @@
     const said = [];
     for (const { part, narrower, tags } of parts) {
       if (narrower) said.push(`“${part}” is no tag of its own: these are videos with ${narrower}. `);
-      const names = shown.length || tags.size ? [] : words.alike(part);
-      if (!shown.length && !tags.size) said.push(`No tag “${part}”${names.length ? "; did you mean " : ". "}`);
-      names.forEach((name, i) => said.push(i ? " or " : "", element("button", { type: "button", className: "offer", "data-offer": name }, name)));
-      if (names.length) said.push("? ");
+      if (shown.length || tags.size) continue;
+      const names = words.alike(part), offer = (name) => element("button", { type: "button", className: "offer", "data-offer": name }, name);
+      said.push(`No tag “${part}”. `, ...(names.length ? ["Did you mean "] : []));
+      names.forEach((name, i) => said.push(i ? " or " : "", element("span", { className: "figure" }, offer(name), i === names.length - 1 ? "? " : "")));
     }
     offers.replaceChildren(...said);
   }
