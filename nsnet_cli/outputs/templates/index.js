@@ -1,5 +1,5 @@
 (() => {
-  const STEP = 20, SECTION = 60, NEAR = "3000px", CHIPS = 18, TAGS = 5, LEAST_S = 0.1;
+  const FIRST = 20, SECTION = 60, TOLD = 3, NEAR = "3000px", CHIPS = 18, TAGS = 5, LEAST_S = 0.1;
   const CERTAIN = 4, SCORE = 3, GUESS = 2, TEXT = 1; /* how well a video fits what was typed; the best come first */
   const $ = (id) => document.getElementById(id);
   const find = $("find"), sort = $("sort"), chips = $("chips"), count = $("count"), offers = $("offers"), cards = $("cards"), more = $("more");
@@ -41,7 +41,7 @@
   /* The tags that a text means; while it is being typed, those that begin so. */
   function tagsOf(text) {
     const found = words.meant(text);
-    return found.tags.size ? found : { tags: words.begun(text), narrower: null };
+    return found.tags.size ? found : { tags: words.begun(text), narrower: false };
   }
 
   /* How well each video fits a text without commas, and the tags that are meant. Words that are no tag together may be
@@ -154,15 +154,15 @@
 
   /* ---- the page ---- */
 
-  /* Cards come in sections, a few at a time. A full section that is far away is emptied until it comes near again, so
-     that there are never many cards. 60 cards are full rows in any number of columns from 1 to 6. */
+  /* Cards come in sections, at first only a few. A full section that is far away is emptied until it comes near again,
+     so that there are never many cards. 60 cards are full rows in any number of columns from 1 to 6. */
   function drawMore() {
     let section = cards.lastElementChild;
     if (!section || drawn % SECTION === 0) {
       section = element("ul", { className: "cards", first: drawn });
       cards.append(section);
     }
-    const next = shown.slice(drawn, drawn + STEP);
+    const next = shown.slice(drawn, drawn + (drawn ? SECTION - (drawn % SECTION) : FIRST));
     section.append(...next.map(card));
     drawn += next.length;
     if (drawn % SECTION === 0) near.observe(section);
@@ -196,12 +196,16 @@
     if (focused !== null) [...chips.querySelectorAll("button")].find((b) => b.dataset.tag === focused)?.focus();
   }
 
+  function listed(tags) {
+    const names = [...tags].map(nameOf);
+    return names.slice(0, TOLD).join(" or ") + (names.length > TOLD ? " or others" : "");
+  }
   function tell(parts) {
     const all = videos.length.toLocaleString("en");
     count.textContent = shown.length === videos.length ? `All ${all} shown` : `${shown.length.toLocaleString("en")} of ${all}`;
     const said = [];
     for (const { part, narrower, tags } of parts) {
-      if (narrower) said.push(`“${part}” is no tag of its own: these are videos with ${narrower}. `);
+      if (narrower) said.push(`“${part}” is no tag of its own: these are videos with ${listed(tags)}. `);
       if (shown.length || tags.size) continue;
       const names = words.alike(part), offer = (name) => element("button", { type: "button", className: "offer", "data-offer": name }, name);
       said.push(`No tag “${part}”. `, ...(names.length ? ["Did you mean "] : []));

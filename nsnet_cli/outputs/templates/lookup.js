@@ -1,5 +1,5 @@
 /* Which tags words mean, by the rules of `nsnet find` (nsnet_cli/words.py). `data` is that of the page.
-   meant(words): the tags, by number. If words are a narrower word (puppy), `narrower` is the tag they were taken for.
+   meant(words): the tags, by number. `narrower`: they are a narrower word, as puppy is for dog.
    begun(words): tags while they are being typed.
    alike(words): names that are spelled alike, the best first. */
 function lookup(data) {
@@ -30,15 +30,15 @@ function lookup(data) {
 
   function meant(text) {
     const words = normal(text), tried = forms(words);
-    if (!words) return { tags: new Set(), narrower: null };
+    if (!words) return { tags: new Set(), narrower: false };
     for (const [place, table] of tables.entries()) {
       const form = tried.find((each) => table.has(each));
       if (form === undefined) continue;
-      const tags = table.get(form);
-      return { tags: new Set(tags), narrower: place === NARROWER ? data.tags[tags[0]][0] : null };
+      return { tags: new Set(table.get(form)), narrower: place === NARROWER };
     }
     const wanted = tried.map((form) => form.split(" "));
-    return { tags: named(tables[0], (name) => wanted.some((form) => form.every((word) => name.includes(word)))), narrower: null };
+    const fits = (name) => wanted.some((form) => form.every((word) => name.includes(word)));
+    return { tags: named(tables[0], fits), narrower: false };
   }
 
   function begun(text) {
