@@ -18,6 +18,9 @@ from PIL import Image
 
 from nsnet_cli.errors import EXIT_NO_INPUT, EXIT_OK, EXIT_SOME_FAILED, EXIT_USAGE
 from nsnet_cli.index.database import FOLDER
+from nsnet_cli.outputs.names import source_key
+from nsnet_cli.outputs.owner import marked
+from nsnet_cli.outputs.pagedata import read_records
 
 Inside = Callable[..., "subprocess.CompletedProcess[str]"]
 ROOT = Path(__file__).resolve().parents[1]
@@ -196,6 +199,32 @@ def test_a_page(inside: Inside, tmp_path: Path) -> None:
     (tmp_path / "mine" / "index.html").write_text("mine")
     assert inside("find", "results", "cat", "--page", tmp_path / "mine").returncode == EXIT_USAGE
     assert (tmp_path / "mine" / "index.html").read_text() == "mine"
+
+
+def test_a_page_of_all_videos(inside: Inside, tmp_path: Path) -> None:
+    cat, page = Path("videos/cat.mp4").resolve(), tmp_path / "page"
+    (page / "posters").mkdir(parents=True)
+    key = source_key(str(cat))
+    (page / "posters" / f"{key}.jpg").write_bytes(marked(b"\xff\xd8", key))
+    shutil.copytree("results", tmp_path / "results")
+    done = inside("find", tmp_path / "results", "--page", page)
+    assert done.returncode == EXIT_OK and done.stderr.endswith(f"wrote {page / 'index.html'}\n") and done.stdout == ""
+    rows = {row["name"]: row for row in read_records(page / "index.html")}
+    assert set(rows) == {"cat.mp4", "cat again.mkv", "nothing.mp4", "rocket.mp4"}
+    seen = rows["cat.mp4"]
+    assert (
+        (page / seen["url"]).resolve() == cat and seen["kind"] == "certain" and seen["poster"] == f"posters/{key}.jpg"
+    )
+    assert max(seen["curve"]) > 50 and rows["rocket.mp4"]["poster"] is None
+    (tmp_path / "results" / "rocket.mp4.nsnet.json").write_text("{")
+    again = inside("find", tmp_path / "results", "--page", page)
+    assert again.returncode == EXIT_SOME_FAILED and "rocket.mp4.nsnet.json: left out" in again.stderr
+    assert len(read_records(page / "index.html")) == 3
+    assert inside("find", tmp_path, "--page", page, "--clips", tmp_path).returncode == EXIT_USAGE
+    assert inside("find", page, "--page", page).returncode == EXIT_NO_INPUT
+    (page / "index.html").write_text("mine")
+    assert inside("find", tmp_path / "results", "--page", page).returncode == EXIT_USAGE
+    assert (page / "index.html").read_text() == "mine"
 
 
 def test_videos_that_have_gone(inside: Inside, tmp_path: Path) -> None:
