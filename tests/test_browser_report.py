@@ -162,6 +162,13 @@ def test_report_links_to_the_most_salient_moment(chrome: Any, tmp_path: Path, ca
     browser.assert_quiet()
 
 
+def test_a_high_window_is_filled_without_scrolling(chrome: Any, report: Path) -> None:
+    browser = Browser(chrome, report, (1280, 3000))
+    for text in ("clip", "clip1", ""):
+        asked(browser, text)
+        browser.wait("document.getElementById('more').getBoundingClientRect().top > 3000")
+
+
 # ---- words -----------------------------------------------------------------------------------------------------------
 
 IMAGENET = Hierarchy(load_vocabulary("imagenet-1k"))
@@ -236,12 +243,12 @@ def test_a_narrower_word_is_told_and_a_mistake_is_offered(chrome: Any, library: 
     asked(browser, "puppy")
     assert browser.find("#offers").text == "“puppy” is no tag of its own: these are videos with dog."
     assert asked(browser, "dgo") == []
-    assert browser.find("#offers").text == "No tag “dgo”. Did you mean dog?"
+    assert browser.find("#offers").text == "No video with “dgo”. Did you mean dog?"
     browser.find(".offer").click()
     assert names(chrome) == [TERRIER, DOG, CAR, GUESS] and browser.find("#find").get_attribute("value") == "dog"
     assert browser.js("return document.activeElement.id") == "find" and browser.find("#offers").text == ""
     asked(browser, "<b>zzzzzz</b>")
-    assert browser.find("#offers").text == "No tag “<b>zzzzzz</b>”."
+    assert browser.find("#offers").text == "No video with “<b>zzzzzz</b>”."
     browser.assert_fits()
     browser.assert_quiet()
 

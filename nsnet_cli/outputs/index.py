@@ -147,7 +147,7 @@ def to_html(records: list[Record], numbers: TagNumbers) -> str:
     failed = sum(record["error"] is not None for record in records)
     place = _common_folder([record["folder"] for record in records])
     rows = [record | {"folder": _below(record["folder"], place)} for record in records]
-    data, scripts = packed(rows, numbers), ("play", "lookup")
+    data, scripts = packed(rows, numbers), ("play", "lookup", "library", "cards")
     return render("index", "data: 'self' file:", scripts, data=data, count=len(rows), failed=failed, place=place)
 
 
