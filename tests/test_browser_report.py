@@ -323,6 +323,10 @@ def wait_for_video(browser: Browser, from_s: float, to_s: float) -> None:
     browser.wait(f"((v) => {between})(document.querySelector('video'))")
 
 
+def assert_inside(browser: Browser) -> None:
+    assert browser.find("video").rect == browser.find(".player").rect, "its controls can be seen"
+
+
 def test_a_click_on_a_span_plays_it(chrome: Any, cat: Path) -> None:
     from selenium.webdriver import Keys
 
@@ -332,6 +336,7 @@ def test_a_click_on_a_span_plays_it(chrome: Any, cat: Path) -> None:
     wait_for_video(browser, 8, 12)
     browser.wait("!document.querySelector('video').paused || document.querySelector('video').currentTime >= 11.9")
     assert not browser.find(".poster").is_displayed()
+    assert_inside(browser)
     espresso.send_keys(Keys.ENTER)
     wait_for_video(browser, 2, 4)
     assert len(chrome.find_elements("css selector", "video")) == 1
@@ -374,7 +379,7 @@ def test_the_page_of_hits_plays_them_too(chrome: Any, tmp_path: Path, cat_video:
     first, second = chrome.find_elements("css selector", ".picture")
     first.click()
     wait_for_video(browser, 8, 12)
-    assert browser.find("video").size["width"] == browser.find(".player").size["width"]
+    assert_inside(browser)
     second.click()
     browser.wait("document.querySelectorAll('video')[1]?.currentTime >= 1.95")
     assert browser.js("return document.querySelector('video').paused")
