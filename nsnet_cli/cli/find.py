@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from nsnet_cli.index.pictures import Clipped
 
 app = new_app()
+MOST_TOLD = 4
+"""How many names a message lists."""
 
 Results = Annotated[
     Path, typer.Argument(help="The folder that `nsnet tag -o` wrote to.", metavar="RESULTS", show_default=False)
@@ -135,8 +137,8 @@ def by_words(library: Library, words: str, most: int, least: float, console: Con
     if not found.known:
         offered = f"did you mean {_either(found.offered)}?" if found.offered else "see the tags: nsnet models show"
         raise NoInputError(f"no tag {words!r}", offered)
-    if found.narrower is not None:
-        console.info(f"{words!r} is no tag of its own: these are hits for {found.narrower!r}")
+    if found.instead:
+        console.info(f"{words!r} is not a tag of its own: these are hits for {_list(found.instead)}")
     hits = library.by_tags(found.tags, most, least)
     if not hits:
         console.info(f"nothing found for {words!r}")
@@ -228,6 +230,11 @@ def show(hits: list[Hit], made: Sequence[Clipped], as_json: bool, console: Conso
 
 def _width(console: Console) -> int | None:
     return shutil.get_terminal_size((80, 24)).columns if console.data_is_terminal else None
+
+
+def _list(names: tuple[str, ...]) -> str:
+    more = len(names) - MOST_TOLD
+    return ", ".join(names[:MOST_TOLD]) + (f" and {more} more" if more > 0 else "")
 
 
 def _either(names: tuple[str, ...]) -> str:
