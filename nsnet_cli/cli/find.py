@@ -147,6 +147,8 @@ def by_words(library: Library, words: str, most: int, least: float, console: Con
 
 def by_picture(results: Path, what: str, most: int, shared: Shared, console: Console) -> list[Hit]:
     """The hits for `--like`."""
+    from concurrent.futures import ThreadPoolExecutor
+
     from nsnet_cli.index.library import ask
     from nsnet_cli.index.like import like
     from nsnet_cli.index.question import embed, split
@@ -154,13 +156,14 @@ def by_picture(results: Path, what: str, most: int, shared: Shared, console: Con
     split(what)  # a wrong path is told before any work
     if not results.is_dir():
         raise NoInputError(f"{results} is not a folder", "give the folder that `nsnet tag -o` wrote to")
-    question = embed(what, shared.checkpoint, shared.device)
+    with ThreadPoolExecutor(1) as beside:  # networks load while the index is brought up to date
+        question = beside.submit(embed, what, shared.checkpoint, shared.device)
 
-    def put(library: Library) -> list[Hit]:
-        tell(library.counts(), console, embeddings=True)
-        return like(library, question, most)
+        def put(library: Library) -> list[Hit]:
+            tell(library.counts(), console, embeddings=True)
+            return like(library, question.result(), most)
 
-    return ask(results, put)
+        return ask(results, put)
 
 
 def show_duplicates(results: Path, as_json: bool, console: Console) -> int:
