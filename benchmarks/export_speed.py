@@ -1,15 +1,19 @@
 """How long does `nsnet export` take over many kept results, with the videos gone?
 
-    python benchmarks/export_speed.py --results 1000 --to parquet,vtt
+    python benchmarks/export_speed.py --results 1000 --to xmp,parquet,vtt
+    python benchmarks/export_speed.py --results 1000 --to xmp,parquet,vtt --looked RESULTS --precision 0.9
 
-It makes the results (24 preview frames, 5 tags, 3 of them certain with 2 spans each), then runs the command twice: into
-a new folder, and again, when every file is right already. It prints seconds of the whole command, start included.
+It makes the results (24 preview frames, 5 tags, 3 of them certain with 2 spans each), or copies those of RESULTS with
+their looks. Then it runs the command twice: into a new folder, and again, when every file is right already. It prints
+seconds of the whole command, start included.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import random
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -17,7 +21,8 @@ import time
 from pathlib import Path
 
 from nsnet_cli.media import VideoInfo
-from nsnet_cli.outputs.store import ResultStore
+from nsnet_cli.outputs.kept_files import kept_path
+from nsnet_cli.outputs.store import SUFFIX, ResultStore
 from nsnet_cli.types import (
     Cost,
     Evidence,
@@ -58,24 +63,49 @@ def result(path: str, chance: random.Random) -> VideoResult:
     )
 
 
+def made(folder: Path, count: int) -> None:
+    """Made results without looks."""
+    store, chance = ResultStore(folder), random.Random(0)
+    store.check()
+    for i in range(count):
+        name = f"{i // 100:03d}/{i:06d}.mp4"
+        store.save(name, result(name, chance), "0123456789abcdef", Source(f"/gone/{name}", 1, 1))
+    store.close()
+
+
+def copied(folder: Path, looked: Path, count: int) -> None:
+    """Copies of real results and their looks, under other names, of videos that are gone."""
+    there = sorted(looked.rglob("*" + SUFFIX))
+    for i in range(count):
+        file = there[i % len(there)]
+        name = f"{i // 100:03d}/{i:06d}.mp4"
+        row = json.loads(file.read_bytes()) | {"path": f"/gone/{name}", "source": f"/gone/{name}"}
+        target = folder / (name + SUFFIX)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(json.dumps(row))
+        shutil.copyfile(kept_path(file), kept_path(target))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--results", type=int, default=1000)
-    parser.add_argument("--to", default="parquet,vtt")
+    parser.add_argument("--to", default="xmp,parquet,vtt")
+    parser.add_argument("--looked", type=Path, help="results of `nsnet tag -o`, whose looks are copied")
+    parser.add_argument("--precision", help="another than that of the results: all are rendered anew from their looks")
     parser.add_argument("--folder", type=Path, help="where to make the results (default: the system's)")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="nsnet-export-", dir=args.folder) as folder:
-        store, chance = ResultStore(Path(folder)), random.Random(0)
-        store.check()
-        for i in range(args.results):
-            name = f"{i // 100:03d}/{i:06d}.mp4"
-            store.save(name, result(name, chance), "0123456789abcdef", Source(f"/gone/{name}", 1, 1))
-        store.close()
-        command = [sys.executable, "-m", "nsnet_cli", "export", folder, "--to", args.to, "--quiet"]
+        if args.looked:
+            copied(Path(folder), args.looked, args.results)
+        else:
+            made(Path(folder), args.results)
+        command = [sys.executable, "-m", "nsnet_cli", "export", folder, "--to", args.to]
+        command += ["--precision", args.precision] if args.precision else []
         for what in ("into a new folder", "again"):
             start_s = time.perf_counter()
-            subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+            done = subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
             print(f"{args.results} results to {args.to}, {what}: {time.perf_counter() - start_s:.1f} s")
+        print(done.stderr)
 
 
 if __name__ == "__main__":

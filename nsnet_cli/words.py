@@ -39,8 +39,8 @@ class Matched:
     tags: tuple[int, ...] = ()
     """Keys of the library's tags."""
     known: bool = False
-    narrower: str | None = None
-    """The name of the tag that was taken for a narrower word: dog, for puppy."""
+    instead: tuple[str, ...] = ()
+    """Where the words are not a name or a synonym of a tag: the names of what was taken instead, as dog for puppy."""
     offered: tuple[str, ...] = ()
     """Where nothing is known: names that are spelled alike, the best first."""
 
@@ -113,6 +113,7 @@ class Names:
         """`tags`: key, id and name of each tag of the library."""
         self._table = imagenet_table()
         self._names: dict[int, str] = {}
+        self._own: set[int | str] = set()
         self._exact: dict[str, set[int | str]] = {}
         self._loose: dict[str, set[int | str]] = {}
         self._keys: dict[str, set[int]] = {}
@@ -120,8 +121,9 @@ class Names:
             self._names[key] = name
             self._keys.setdefault(identifier, set()).add(key)
             self._add(key, name)
-            if identifier not in self._table.names:  # an own tag may be called by a plural
-                for one in lexicon().forms(normal(name))[1:]:
+            if identifier not in self._table.names:
+                self._own.add(key)
+                for one in lexicon().forms(normal(name))[1:]:  # it may be called by a plural
                     self._loose.setdefault(one, set()).add(key)
         for identifier, name in self._table.names.items():
             if name:
@@ -136,7 +138,8 @@ class Names:
             offered = dict.fromkeys(name for each in found for name in each.offered)
             return Matched(offered=tuple(offered)[:MOST_OFFERED])
         tags = dict.fromkeys(key for each in known for key in each.tags)
-        return Matched(tuple(tags), True, known[0].narrower if len(parts) == 1 else None)
+        instead = dict.fromkeys(name for each in known for name in each.instead)
+        return Matched(tuple(tags), True, tuple(instead))
 
     def name(self, key: int) -> str:
         return self._names[key]
@@ -167,16 +170,33 @@ class Names:
         for table in (self._exact, self._loose, words_of.synonyms):
             for form in forms:
                 if form in table:
-                    return Matched(self._of_library(table[form]), known=True)
+                    unnamed = [each for each in table[form] if isinstance(each, str) and not self._table.names[each]]
+                    return self._matched(table[form], told=bool(unnamed))
         for form in forms:
             if form in words_of.narrower:
-                ids = words_of.narrower[form]
-                name = next((self._table.names[each] for each in ids if self._table.names[each]), None)
-                return Matched(self._of_library(ids), known=True, narrower=name)
-        within = {tag for form in forms for tag in self._with_words(form)}
-        if within:
-            return Matched(self._of_library(within), known=True)
-        return Matched(offered=tuple(self._alike(words)))
+                return self._matched(words_of.narrower[form], told=True)
+        kinds = {  # a police van is a van, and not police; of own tags, any word will do
+            tag
+            for form in forms
+            for tag, name in self._with_words(form)
+            if name.endswith(f" {form}") or tag in self._own
+        }
+        if kinds:
+            return self._matched(kinds, told=True)
+        within = dict.fromkeys(name for form in forms for _, name in self._with_words(form))
+        return Matched(offered=(*sorted(within, key=len), *self._alike(words))[:MOST_OFFERED])
+
+    def _matched(self, tags: Iterable[int | str], *, told: bool) -> Matched:
+        """`told`: the user is told which tags these are."""
+        named = [self._called(tag) for tag in tags]
+        return Matched(self._of_library(tags), True, tuple(name for names in named for name in names) if told else ())
+
+    def _called(self, tag: int | str) -> list[str]:
+        """The name of a tag, or those of the named tags below it."""
+        if isinstance(tag, int):
+            return [self._names[tag]]
+        name = self._table.names[tag]
+        return [name] if name else sorted(str(self._table.names[below]) for below in self._named_below(tag))
 
     def _of_library(self, tags: Iterable[int | str]) -> tuple[int, ...]:
         """Keys of these tags. What has no name, or is not in the library, counts as the named tags below it."""
@@ -209,12 +229,13 @@ class Names:
                 children.setdefault(parent, []).append(child)
         return children
 
-    def _with_words(self, form: str) -> Iterator[int | str]:
-        """Tags whose name has all these words: 'retriever' is in 'golden retriever'."""
+    def _with_words(self, form: str) -> Iterator[tuple[int | str, str]]:
+        """Tags whose name has all these words, and that name: 'retriever' is in 'golden retriever'."""
         wanted = set(form.split(" "))
-        for name, tags in self._exact.items():
-            if wanted <= set(name.split(" ")):
-                yield from tags
+        for table in (self._exact, self._loose):
+            for name, tags in table.items():
+                if wanted <= set(name.split(" ")):
+                    yield from ((tag, name) for tag in tags)
 
     def _alike(self, words: str) -> list[str]:
         """Names and synonyms that are spelled alike. Those of the library come first, then the shorter ones."""

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import json
+import os
+import random
 import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 from kept_results import keep
 from sample_results import failure, sample, uncalibrated, uncertain
+from xmp_files import darktable
 
 from nsnet_cli.outputs.exports.entries import Choice, Entry, select
 from nsnet_cli.outputs.exports.folder import LIST
-from nsnet_cli.outputs.exports.table import EXPORTS, ExportFormat
+from nsnet_cli.outputs.exports.table import EXPORTS
 from nsnet_cli.types import Source, Tag, VideoResult
 
 Inside = Callable[..., subprocess.CompletedProcess[str]]
@@ -279,28 +283,79 @@ def test_less_precision_than_was_kept_needs_another_run(results: Path, inside: I
 # ---- beside the videos -----------------------------------------------------------------------------------------------
 
 
-def test_a_format_beside_the_videos_is_written_and_undone(
-    tmp_path: Path, inside: Inside, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def write(video: Path, one: Entry) -> None:
-        video.with_name(video.name + ".words").write_text(" ".join(tag.name for tag in one.result.tags))
-
-    def undo(video: Path) -> None:
-        video.with_name(video.name + ".words").unlink(missing_ok=True)
-
-    monkeypatch.setitem(EXPORTS, "words", ExportFormat("words", "tags beside videos", beside=write, undo=undo))
+@pytest.fixture
+def beside(tmp_path: Path) -> Path:
+    """Results of a video that is there and one that has gone. Returns their folder."""
     (tmp_path / "videos").mkdir()
     (tmp_path / "videos" / "a.mp4").touch()
     kept = {"a.mp4": sample("a.mp4", jpegs=False), "gone.mp4": sample("gone.mp4", jpegs=False)}
-    results = keep(tmp_path / "results", kept, str(tmp_path / "videos"))
-    done = inside("export", results, "--to", "words")
+    return keep(tmp_path / "results", kept, str(tmp_path / "videos"))
+
+
+def subjects(sidecar: Path) -> list[str]:
+    found = ElementTree.parse(sidecar).findall(".//{http://purl.org/dc/elements/1.1/}subject//{*}li")
+    return [str(item.text) for item in found]
+
+
+def test_sidecars_are_merged_beside_the_videos_and_undone(tmp_path: Path, beside: Path, inside: Inside) -> None:
+    videos, theirs = tmp_path / "videos", darktable(random.Random(1))
+    (videos / "a.mp4.xmp").write_bytes(theirs)
+    done = inside("export", beside, "--to", "xmp")
+    assert done.returncode == 0 and "xmp 2" in done.stderr
+    assert (
+        "1 video no longer there: nothing was written beside them; the sidecars of 1 are in the folder" in done.stderr
+    )
+    assert "tabby" in subjects(videos / "a.mp4.xmp") and not (videos / "gone.mp4.xmp").exists()
+    assert subjects(beside / "export" / "gone.mp4.xmp") == ["tabby"]
+    again = inside("export", beside, "--to", "xmp")
+    assert again.returncode == 0
+    undone = inside("export", beside, "--undo", "xmp")
+    assert undone.returncode == 0 and (videos / "a.mp4.xmp").read_bytes() == theirs
+
+
+def test_a_sidecar_of_a_video_that_has_gone_is_still_merged_and_undone(
+    tmp_path: Path, beside: Path, inside: Inside
+) -> None:
+    theirs = darktable(random.Random(1))
+    (tmp_path / "videos" / "gone.mp4.xmp").write_bytes(theirs)
+    assert inside("export", beside, "--to", "xmp").returncode == 0
+    assert "tabby" in subjects(tmp_path / "videos" / "gone.mp4.xmp") and not (beside / "export").exists()
+    assert inside("export", beside, "--undo", "xmp").returncode == 0
+    assert [path.name for path in (tmp_path / "videos").glob("*.xmp")] == ["gone.mp4.xmp"]
+    assert (tmp_path / "videos" / "gone.mp4.xmp").read_bytes() == theirs
+
+
+def test_a_sidecar_that_cannot_be_read_is_named_and_left_alone(tmp_path: Path, beside: Path, inside: Inside) -> None:
+    (tmp_path / "videos" / "a.mp4.xmp").write_text("<x:xmpmeta")
+    done = inside("export", beside, "--to", "xmp")
+    assert done.returncode == 3 and "a.mp4.xmp: left alone: " in done.stderr
+    assert (tmp_path / "videos" / "a.mp4.xmp").read_text() == "<x:xmpmeta"
+
+
+def test_a_video_with_nothing_certain_any_more_loses_nsnet_s_keywords(
+    tmp_path: Path, beside: Path, inside: Inside
+) -> None:
+    assert inside("export", beside, "--to", "xmp").returncode == 0
+    assert (tmp_path / "videos" / "a.mp4.xmp").exists() and (beside / "export" / "gone.mp4.xmp").exists()
+    done = inside("export", beside, "--to", "xmp", "--precision", "1", "--threshold", "0.999")
+    assert done.returncode == 0 and not (tmp_path / "videos" / "a.mp4.xmp").exists()
+    assert subjects(beside / "export" / "gone.mp4.xmp") == []
+
+
+@pytest.mark.skipif(not hasattr(os, "setxattr"), reason="desktop tags are Linux's")
+def test_desktop_tags_are_merged_and_undone(tmp_path: Path, beside: Path, inside: Inside) -> None:
+    video = tmp_path / "videos" / "a.mp4"
+    try:
+        os.setxattr(video, "user.xdg.tags", b"holiday")
+    except OSError:
+        pytest.skip("the file system has no extended attributes")
+    done = inside("export", beside, "--to", "xdg-tags")
     assert done.returncode == 0 and done.stdout == "" and "1 video no longer there" in done.stderr
-    assert (tmp_path / "videos" / "a.mp4.words").read_text() == "tabby"
-    assert not (results / "export").exists()
-    undone = inside("export", results, "--undo", "words")
-    assert undone.returncode == 0 and [path.name for path in (tmp_path / "videos").iterdir()] == ["a.mp4"]
-    wrong = inside("export", results, "--undo", "csv")
-    assert wrong.returncode == 2 and "known: words" in wrong.stderr
+    assert os.getxattr(video, "user.xdg.tags") == b"holiday,tabby" and not (beside / "export").exists()
+    assert inside("export", beside, "--undo", "xdg-tags").returncode == 0
+    assert os.getxattr(video, "user.xdg.tags") == b"holiday" and os.listxattr(video) == ["user.xdg.tags"]
+    wrong = inside("export", beside, "--undo", "csv")
+    assert wrong.returncode == 2 and "known: xmp, xdg-tags" in wrong.stderr
 
 
 def test_the_table_imports_no_writer() -> None:

@@ -99,7 +99,7 @@ def test_what_has_no_name_counts_as_what_is_below_it(names: Names) -> None:
 
 
 def test_a_narrower_word_is_told(names: Names) -> None:
-    assert names.match("puppy").narrower == "dog" and names.match("dog").narrower is None
+    assert names.match("puppy").instead == ("dog",) and names.match("dog").instead == ()
     assert not names.match("president").known, "not every person"
     assert not names.match("pet").known, "not every animal"
 
@@ -124,6 +124,35 @@ def test_words_that_are_known_and_not_in_the_library() -> None:
     assert few.match("puppy").tags == (7,)
     assert few.match("zebra").known and few.match("zebra").tags == ()
     assert few.match("dgo").offered[0] == "dog"
+
+
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [
+        ("monitor", ("computer monitor",)),  # not the lizard
+        ("house", ("monastery", "palace")),  # WordNet's house has no name here
+        ("van", ()),
+    ],
+)
+def test_what_is_taken_instead_is_told(names: Names, words: str, meant: tuple[str, ...]) -> None:
+    assert names.match(words).known and names.match(words).instead == meant
+
+
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        ("police", "police van"),
+        ("street", "street sign"),
+        ("baby", "baby bed"),
+        ("helicopter", None),  # WordNet puts it under what people call airplane
+        ("skateboard", None),
+        ("light", None),
+    ],
+)
+def test_other_things_are_offered_and_not_shown(names: Names, words: str, offered: str | None) -> None:
+    found = names.match(words)
+    assert not {"scoreboard", "airplane", "cigarette lighter"} & set(found.instead)
+    assert offered is None or (not found.known and offered in found.offered)
 
 
 def test_own_tags_are_found_by_name_by_words_within_and_by_what_stands_over_them() -> None:

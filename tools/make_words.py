@@ -3,8 +3,10 @@
     python tools/make_words.py                  # needs WordNet 3.0: apt-get install wordnet-base
 
 Words are WordNet's synonyms of each node of nsnet_cli/data/imagenet_hierarchy.tsv, everyday words from
-tools/search_words.tsv, and narrower words one step below a node ("puppy" below dog). A narrower word counts only in its
-most common sense. The same input gives the same bytes.
+tools/search_words.tsv, and narrower words one step below a node ("puppy" below dog). A synonym counts only in one of
+its two most common senses ("monitor" is not the lizard), a narrower word only in its most common one. A node that
+people call by another name than WordNet has no narrower words: "helicopter" stands below what is called airplane.
+The same input gives the same bytes.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from nsnet_cli.hierarchy import Hierarchy, imagenet_table
+from nsnet_cli.index.words import normal
 from nsnet_cli.weights.vocabulary import load_vocabulary
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -24,6 +27,8 @@ OWN = ROOT / "tools" / "search_words.tsv"
 OUTPUT = ROOT / "nsnet_cli" / "data" / "imagenet_words.tsv"
 MOST_LEAVES = 250
 """A node over more of ImageNet's tags is too general for narrower words: "pet" should not find every animal."""
+SENSES = 2
+"""How many of a word's senses count."""
 PERSON = "n00007846"
 """Has no narrower words: "president" should not find every person."""
 HEAD = """\
@@ -56,13 +61,13 @@ def word(text: str) -> str:
     return text.replace("_", " ").lower()
 
 
-def first_senses(path: Path) -> dict[str, str]:
-    """The most common synset of each noun. A line: lemma n senses pointers symbol ... senses tagged offset ..."""
+def senses(path: Path) -> dict[str, list[str]]:
+    """The synsets of each noun, most common first. A line: lemma n senses pointers symbol ... senses tagged offset."""
     found = {}
     for line in path.read_text("utf-8").splitlines():
         if line and not line.startswith(" "):
             fields = line.split()
-            found[word(fields[0])] = f"n{fields[6 + int(fields[3])]}"
+            found[word(fields[0])] = [f"n{offset}" for offset in fields[6 + int(fields[3]) :]]
     return found
 
 
@@ -81,9 +86,9 @@ def main() -> None:
     parser.add_argument("--wordnet", type=Path, default=WORDNET, help="the folder of WordNet 3.0")
     parser.add_argument("--output", type=Path, default=OUTPUT)
     options = parser.parse_args()
-    synsets, first = read_synsets(options.wordnet / "data.noun"), first_senses(options.wordnet / "index.noun")
+    synsets, meant = read_synsets(options.wordnet / "data.noun"), senses(options.wordnet / "index.noun")
     nodes = imagenet_table().names
-    words = {node: dict.fromkeys(synsets[node][0]) for node in nodes}
+    words = {node: dict.fromkeys(each for each in synsets[node][0] if node in meant[each][:SENSES]) for node in nodes}
     for line in OWN.read_text("utf-8").splitlines():
         if not line.startswith("#"):
             own, node = line.split("\t")
@@ -96,8 +101,9 @@ def main() -> None:
     narrower: dict[str, list[str]] = {}
     for node in nodes:
         below = [child for child in synsets[node][1] if child not in nodes]
-        if node != PERSON and leaves[node] <= MOST_LEAVES:
-            candidates = dict.fromkeys(each for child in below for each in synsets[child][0] if first[each] == child)
+        named = normal(nodes[node]) in map(normal, synsets[node][0])
+        if named and node != PERSON and leaves[node] <= MOST_LEAVES:
+            candidates = dict.fromkeys(each for child in below for each in synsets[child][0] if meant[each][0] == child)
             narrower[node] = [each for each in candidates if each not in known]
     rows = [f"{node}\t{';'.join(of)}\t{';'.join(narrower.get(node, ()))}\n" for node, of in words.items()]
     known |= {each for of in narrower.values() for each in of}

@@ -79,6 +79,7 @@ def export(
     """Hand kept results to other programs: editors, players, data and label tools.
 
     Only certain tags and their spans are exported. Videos need not be there any more. Prints the folder of the files.
+    Sidecars and desktop tags go beside the videos; --undo takes nsnet's own out again.
     Files that nsnet did not write, or that were changed since, stay as they are. Exit codes: 0 all done, 2 wrong usage,
     3 a file stayed or a result could not be read, 4 no results found.
     """
@@ -96,7 +97,7 @@ def export(
         for row in formats:
             row.check_packages()
         summary = write.export(results, formats, Choice(top_k, threshold, precision), target, overwrite)
-        if any(row.beside is None for row in formats):
+        if summary.in_folder:
             console.data(str(target))
     tell(summary, console)
     return EXIT_SOME_FAILED if summary.refused or summary.unreadable else EXIT_OK
@@ -119,4 +120,5 @@ def tell(summary: Summary, console: Console) -> None:
             " was never calibrated): tag again for certain tags"
         )
     if summary.gone:
-        console.warn(f"{plural(summary.gone, 'video')} no longer there: nothing was written beside them")
+        instead = f"; the sidecars of {len(summary.apart):,} are in the folder" if summary.apart else ""
+        console.warn(f"{plural(len(summary.gone), 'video')} no longer there: nothing was written beside them{instead}")

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from nsnet_cli.index.pictures import Clipped
 
 app = new_app()
+MOST_TOLD = 4
+"""How many names a message lists."""
 
 Results = Annotated[
     Path, typer.Argument(help="The folder that `nsnet tag -o` wrote to.", metavar="RESULTS", show_default=False)
@@ -147,8 +149,8 @@ def by_words(library: Library, words: str, most: int, least: float, console: Con
     if not found.known:
         offered = f"did you mean {_either(found.offered)}?" if found.offered else "see the tags: nsnet models show"
         raise NoInputError(f"no tag {words!r}", offered)
-    if found.narrower is not None:
-        console.info(f"{words!r} is no tag of its own: these are hits for {found.narrower!r}")
+    if found.instead:
+        console.info(f"{words!r} is not a tag of its own: these are hits for {_list(found.instead)}")
     hits = library.by_tags(found.tags, most, least)
     if not hits:
         console.info(f"nothing found for {words!r}")
@@ -157,6 +159,8 @@ def by_words(library: Library, words: str, most: int, least: float, console: Con
 
 def by_picture(results: Path, what: str, most: int, shared: Shared, console: Console) -> list[Hit]:
     """The hits for `--like`."""
+    from concurrent.futures import ThreadPoolExecutor
+
     from nsnet_cli.index.library import ask
     from nsnet_cli.index.like import like
     from nsnet_cli.index.question import embed, split
@@ -164,13 +168,14 @@ def by_picture(results: Path, what: str, most: int, shared: Shared, console: Con
     split(what)  # a wrong path is told before any work
     if not results.is_dir():
         raise NoInputError(f"{results} is not a folder", "give the folder that `nsnet tag -o` wrote to")
-    question = embed(what, shared.checkpoint, shared.device)
+    with ThreadPoolExecutor(1) as beside:  # networks load while the index is brought up to date
+        question = beside.submit(embed, what, shared.checkpoint, shared.device)
 
-    def put(library: Library) -> list[Hit]:
-        tell(library.counts(), console, embeddings=True)
-        return like(library, question, most)
+        def put(library: Library) -> list[Hit]:
+            tell(library.counts(), console, embeddings=True)
+            return like(library, question.result(), most)
 
-    return ask(results, put)
+        return ask(results, put)
 
 
 def show_duplicates(results: Path, as_json: bool, console: Console) -> int:
@@ -240,6 +245,11 @@ def show(hits: list[Hit], made: Sequence[Clipped], as_json: bool, console: Conso
 
 def _width(console: Console) -> int | None:
     return shutil.get_terminal_size((80, 24)).columns if console.data_is_terminal else None
+
+
+def _list(names: tuple[str, ...]) -> str:
+    more = len(names) - MOST_TOLD
+    return ", ".join(names[:MOST_TOLD]) + (f" and {more} more" if more > 0 else "")
 
 
 def _either(names: tuple[str, ...]) -> str:

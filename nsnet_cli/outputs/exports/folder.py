@@ -48,8 +48,14 @@ class ExportFolder:
         self._writers = ThreadPoolExecutor(WRITERS)
         self._waiting: deque[Future[Path]] = deque()
 
+    @property
+    def is_open(self) -> bool:
+        return self._added is not None
+
     def open(self) -> None:
-        """Creates the folder, checks that it can be written, and reads the list."""
+        """Creates the folder, checks that it can be written, and reads the list. Does so once."""
+        if self.is_open:
+            return
         self._store.check()
         path = self.root / LIST
         try:

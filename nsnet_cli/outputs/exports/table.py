@@ -11,10 +11,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
+from nsnet_cli.bounded import bounded
 from nsnet_cli.errors import UsageError
 
 if TYPE_CHECKING:
     from nsnet_cli.outputs.exports.entries import Entry
+    from nsnet_cli.outputs.keywords import Change
 
 INSTALL = "pip install 'nsnet[export]'"
 
@@ -37,13 +39,13 @@ class ExportFormat:
     help: str
     open_table: Callable[[], Table] | None = None
     document: Callable[[Entry, Path], str] | None = None
-    """The document of one video; the path is where it will be."""
+    """The document of one video; the path is where it will be. With `beside`, only videos that are gone have one."""
     ending: str = ""
     """The ending of the document, as in `clip.mp4` + `.otio`."""
-    beside: Callable[[Path, Entry], object] | None = None
-    """Writes to a file beside the video at the path, which others write to as well."""
-    undo: Callable[[Path], object] | None = None
-    """Takes out what `beside` wrote."""
+    beside: Callable[[Path, Entry], Change | None] | None = None
+    """Writes into a file that others write to as well, at or beside the video at the path. None: the video is gone."""
+    undo: Callable[[Path], Change | None] | None = None
+    """Takes out what `beside` wrote. None: the video is gone."""
     takes: Literal["all", "tagged", "certain"] = "certain"
     """Which videos it has: also failed ones, all tagged ones, or those in which something certain has a span."""
     packages: tuple[str, ...] = ()
@@ -122,6 +124,44 @@ def _fcpxml(entry: Entry, target: Path) -> str:
     return to_fcpxml(entry, target)
 
 
+def _xmp(entry: Entry, target: Path) -> str:
+    from nsnet_cli.outputs.xmp import to_xmp
+
+    return to_xmp(entry.result)
+
+
+def _sidecar(video: Path, entry: Entry) -> Change | None:
+    from nsnet_cli.outputs.sidecar import merge, sidecar_of
+
+    return merge(video, entry.result) if _there(video) or _there(sidecar_of(video)) else None
+
+
+def _undo_sidecar(video: Path) -> Change | None:
+    from nsnet_cli.outputs.sidecar import undo
+
+    return undo(video) if _there(video.parent) else None
+
+
+def _desktop_tags(video: Path, entry: Entry) -> Change | None:
+    from nsnet_cli.outputs.xattrs import merge
+
+    return merge(video, entry.result) if _there(video) else None
+
+
+def _undo_desktop_tags(video: Path) -> Change | None:
+    from nsnet_cli.outputs.xattrs import undo
+
+    return undo(video) if _there(video) else None
+
+
+def _there(path: Path) -> bool:
+    """Whether something is at a path. A disk that does not answer has nothing."""
+    try:
+        return bounded(path.exists)
+    except OSError:
+        return False
+
+
 _OTIO = "opentimelineio"
 _ROWS = (
     ExportFormat("parquet", "one row per span, for data tools", _parquet, takes="all", packages=("pyarrow",)),
@@ -138,6 +178,16 @@ _ROWS = (
     ExportFormat("chapters", "chapters per video, for ffmpeg", None, _chapters, ".ffmeta"),
     ExportFormat("losslesscut", "a LosslessCut project per video", None, _losslesscut, ".llc"),
     ExportFormat("vtt", "WebVTT cues per video, for web players", None, _vtt, ".tags.vtt"),
+    ExportFormat(
+        "xmp", "keywords in sidecars beside the videos, merged", None, _xmp, ".xmp", _sidecar, _undo_sidecar, "tagged"
+    ),
+    ExportFormat(
+        "xdg-tags",
+        "tags of Linux file managers, on the videos themselves",
+        beside=_desktop_tags,
+        undo=_undo_desktop_tags,
+        takes="tagged",
+    ),
 )
 EXPORTS: dict[str, ExportFormat] = {row.name: row for row in _ROWS}
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from nsnet_cli.bounded import bounded
 from nsnet_cli.outputs.exports.entries import Choice, Entry, find, read, select, spans
 from nsnet_cli.outputs.exports.folder import ExportFolder
 from nsnet_cli.outputs.exports.table import ExportFormat
+from nsnet_cli.outputs.keywords import Change
 from nsnet_cli.progress import progress
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -27,10 +30,14 @@ class Summary:
     """Tagged videos in which nothing certain has a span."""
     uncalibrated: int = 0
     """Those of them whose run had no calibration, or was of version 0.1."""
-    gone: int = 0
+    gone: set[str] = field(default_factory=set)
     """Videos that are not there, so that nothing could be written beside them."""
+    apart: set[str] = field(default_factory=set)
+    """Those of them for which the file was written to the target folder instead."""
     refused: int = 0
-    """Files that stay as they are, because nsnet did not write them."""
+    """Files that stay as they are: nsnet did not write them, or they cannot be merged."""
+    in_folder: bool = False
+    """Whether the target folder was opened."""
     unreadable: int = 0
 
 
@@ -48,23 +55,42 @@ def export(
             entry = replace(entry, result=select(entry, choice))
             _count(entry, summary)
             for row in formats:
-                if not _takes(row, entry):
-                    if row.document is not None:
-                        folder.drop(entry.name, row.ending)
-                elif row.open_table is not None:
-                    tables[row.name].add(entry)
-                elif row.document is not None:
-                    data = row.document(entry, folder.path(entry.name, row.ending)).encode("utf-8")
-                    _tally(summary, row.name, folder.put(entry.name, data, row.ending))
-                elif row.beside is not None:
-                    _beside(row, entry, summary)
+                if row.open_table is not None:
+                    if _takes(row, entry):
+                        tables[row.name].add(entry)
+                else:
+                    _one(row, entry, folder, summary)
         for name, table in tables.items():
             for file, data in table.files().items():
                 _tally(summary, name, folder.put(file, data))
         folder.finish()
     finally:
+        summary.in_folder = folder.is_open
         folder.close()
     return summary
+
+
+def _one(row: ExportFormat, entry: Entry, folder: ExportFolder, summary: Summary) -> None:
+    """Writes what a format has about one video: beside the video, or else in the folder."""
+    takes = _takes(row, entry)
+    if takes and row.beside is not None:
+        change = row.beside(Path(entry.source.path), entry)
+        if change is not None:
+            _changed(row, change, summary)
+            takes = False  # an earlier export may have a document, from when the video was gone
+        else:
+            summary.gone.add(entry.name)
+            if row.document is not None:
+                summary.apart.add(entry.name)
+    if row.document is None:
+        return
+    if not takes:
+        if folder.is_open:
+            folder.drop(entry.name, row.ending)
+        return
+    folder.open()
+    data = row.document(entry, folder.path(entry.name, row.ending)).encode("utf-8")
+    _tally(summary, row.name, folder.put(entry.name, data, row.ending))
 
 
 def undo(results: Path, formats: Sequence[ExportFormat], apart_from: Path) -> Summary:
@@ -72,9 +98,13 @@ def undo(results: Path, formats: Sequence[ExportFormat], apart_from: Path) -> Su
     summary = Summary()
     for entry in _counted(find(results, apart_from), results, summary, "undoing"):
         for row in formats:
-            if row.undo is not None and _there(entry, summary):
-                row.undo(Path(entry.source.path))
-                summary.files[row.name] += 1
+            if row.undo is None:
+                continue
+            change = row.undo(Path(entry.source.path))
+            if change is None:
+                summary.gone.add(entry.name)
+            else:
+                _changed(row, change, summary)
     return summary
 
 
@@ -113,18 +143,9 @@ def _tally(summary: Summary, name: str, written: bool) -> None:
         summary.refused += 1
 
 
-def _beside(row: ExportFormat, entry: Entry, summary: Summary) -> None:
-    assert row.beside is not None
-    if _there(entry, summary):
-        row.beside(Path(entry.source.path), entry)
+def _changed(row: ExportFormat, change: Change, summary: Summary) -> None:
+    if change.did == "left alone":
+        log.warning("%s: left alone: %s", change.path, change.why)
+        summary.refused += 1
+    elif change.did != "unchanged" or change.path.exists():  # nothing certain: there may be no file, and need not be
         summary.files[row.name] += 1
-
-
-def _there(entry: Entry, summary: Summary) -> bool:
-    """Whether the video is still where it was."""
-    try:
-        there = bounded(Path(entry.source.path).is_file)
-    except OSError:
-        there = False
-    summary.gone += not there
-    return there
