@@ -51,6 +51,10 @@ class Written:
 
     tables: tuple[dict[str, tuple[int, ...]], ...]
     """Keys of tags by word: names, other spellings of them, synonyms, narrower words. A word is in one of them."""
+    instead: tuple[str, ...]
+    """Words that are a name or a synonym of something that has no name to show: the user is told what was taken."""
+    own: tuple[int, ...]
+    """Tags that are not WordNet's: any word of their names finds them."""
     plurals: dict[str, tuple[str, ...]]
     """Irregular plurals of their last words, and the singulars."""
 
@@ -154,7 +158,9 @@ class Names:
             known |= table.keys()
         last = {word.rpartition(" ")[2] for table in tables for word in table}
         plurals = {many: ones for many, ones in lexicon().plurals.items() if last & set(ones)}
-        return Written(tuple(tables), plurals)
+        instead = [word for word in tables[2] if self._has_unnamed(lexicon().synonyms[word])]
+        own = sorted(tag for tag in self._own if isinstance(tag, int))
+        return Written(tuple(tables), tuple(instead), tuple(own), plurals)
 
     # ---- parts ----
 
@@ -170,8 +176,7 @@ class Names:
         for table in (self._exact, self._loose, words_of.synonyms):
             for form in forms:
                 if form in table:
-                    unnamed = [each for each in table[form] if isinstance(each, str) and not self._table.names[each]]
-                    return self._matched(table[form], told=bool(unnamed))
+                    return self._matched(table[form], told=self._has_unnamed(table[form]))
         for form in forms:
             if form in words_of.narrower:
                 return self._matched(words_of.narrower[form], told=True)
@@ -185,6 +190,9 @@ class Names:
             return self._matched(kinds, told=True)
         within = dict.fromkeys(name for form in forms for _, name in self._with_words(form))
         return Matched(offered=(*sorted(within, key=len), *self._alike(words))[:MOST_OFFERED])
+
+    def _has_unnamed(self, tags: Iterable[int | str]) -> bool:
+        return any(isinstance(each, str) and not self._table.names[each] for each in tags)
 
     def _matched(self, tags: Iterable[int | str], *, told: bool) -> Matched:
         """`told`: the user is told which tags these are."""

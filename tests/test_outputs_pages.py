@@ -209,6 +209,7 @@ def test_only_words_that_find_something_are_on_the_page(tmp_path: Path) -> None:
     names, other, synonyms, narrower = data["words"]
     assert names == {"dog": [0], "mammal": [1], "animal": [2]} and other == {}
     assert synonyms["creature"] == [2] and narrower["puppy"] == [0] and "aardvark" not in names
+    assert data["own"] == [] and "canine" in data["instead"], "it has no name of its own"
     assert not any("zebra" in word for table in data["words"] for word in table)
 
 

@@ -18,8 +18,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from nsnet_cli.hierarchy import Hierarchy, imagenet_table
-from nsnet_cli.index.words import normal
 from nsnet_cli.weights.vocabulary import load_vocabulary
+from nsnet_cli.words import normal
 
 ROOT = Path(__file__).resolve().parents[1]
 WORDNET = Path("/usr/share/wordnet")

@@ -55,6 +55,8 @@ def packed(records: list[Record], numbers: TagNumbers) -> dict[str, Any]:
         "rows": [[record[name] for name in fields] for record in sorted(records, key=_place)],
         "tags": [[tag.name, over] for tag, over in zip(numbers.names, numbers.over, strict=True)],
         "words": words.tables,
+        "instead": words.instead,
+        "own": words.own,
         "plurals": words.plurals,
         "endings": ENDINGS,
     }

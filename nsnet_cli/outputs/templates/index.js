@@ -69,8 +69,8 @@
     const all = videos.length.toLocaleString("en");
     count.textContent = shown.length === videos.length ? `All ${all} shown` : `${shown.length.toLocaleString("en")} of ${all}`;
     const said = [];
-    for (const { part, narrower, tags } of parts) {
-      if (narrower) said.push(`“${part}” is no tag of its own: these are videos with ${listed(tags)}. `);
+    for (const { part, instead, tags } of parts) {
+      if (instead) said.push(`“${part}” is not a tag of its own: these are videos with ${listed(tags)}. `);
       if (shown.length || tags.size) continue;
       said.push(`No video with “${part}”. `);
       alike(part).forEach((name, i, names) => {

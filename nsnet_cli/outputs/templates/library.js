@@ -37,7 +37,7 @@ function library(data) {
   /* The tags that a text means; while it is being typed, those that begin so. */
   function tagsOf(text) {
     const found = words.meant(text);
-    return found.tags.size ? found : { tags: words.begun(text), narrower: false };
+    return found.tags.size ? found : { tags: words.begun(text), instead: true };
   }
 
   /* How well each video fits a text without commas, and the tags that are meant. Words that are no tag together may be
@@ -51,7 +51,7 @@ function library(data) {
       const ofWords = typed.map((word, i) => (parts.length && parts[i][v.rank]) || (v.text.includes(word) ? TEXT : 0));
       fits[v.rank] = Math.max(fits[v.rank], Math.min(...ofWords));
     }
-    return { fits, tags, narrower: whole.narrower };
+    return { fits, tags, instead: whole.instead && whole.tags.size > 0 };
   }
 
   /* Commas separate alternatives. */

@@ -1,11 +1,11 @@
 /* Which tags words mean, by the rules of `nsnet find` (nsnet_cli/words.py). `data` is that of the page.
-   meant(words): the tags, by number. `narrower`: they are a narrower word, as puppy is for dog.
+   meant(words): the tags, by number. `instead`: words are no name of a tag, so people are told what was taken for them.
    begun(words): tags while they are being typed.
-   alike(words): names that are spelled alike, the best first. */
+   alike(words): names that have these words, or are spelled alike, the best first. */
 function lookup(data) {
   const OFFERED = 3, LONGEST = 200, NARROWER = 3;
   const tables = data.words.map((table) => new Map(Object.entries(table)));
-  const plurals = new Map(Object.entries(data.plurals));
+  const plurals = new Map(Object.entries(data.plurals)), instead = new Set(data.instead), own = new Set(data.own);
 
   function normal(text) {
     const plain = text.slice(0, LONGEST).toLowerCase().replaceAll("ß", "ss").replaceAll("ς", "σ");
@@ -21,24 +21,26 @@ function lookup(data) {
     return [words, ...singular.filter(Boolean).map((one) => before + one)];
   }
 
-  /* All tags with a name for which `fits` is true. */
+  /* All tags that have a name for which `fits(its words, the tag)` is true. */
   function named(table, fits) {
     const found = new Set();
-    for (const [name, tags] of table) if (fits(name.split(" "))) for (const tag of tags) found.add(tag);
+    for (const [name, tags] of table) for (const tag of tags) if (fits(name.split(" "), tag)) found.add(tag);
     return found;
   }
+  const hasAll = (name, form) => form.every((word) => name.includes(word));
 
   function meant(text) {
     const words = normal(text), tried = forms(words);
-    if (!words) return { tags: new Set(), narrower: false };
+    if (!words) return { tags: new Set(), instead: false };
     for (const [place, table] of tables.entries()) {
       const form = tried.find((each) => table.has(each));
-      if (form === undefined) continue;
-      return { tags: new Set(table.get(form)), narrower: place === NARROWER };
+      if (form !== undefined) return { tags: new Set(table.get(form)), instead: place === NARROWER || instead.has(form) };
     }
-    const wanted = tried.map((form) => form.split(" "));
-    const fits = (name) => wanted.some((form) => form.every((word) => name.includes(word)));
-    return { tags: named(tables[0], fits), narrower: false };
+    /* A police van is a van, and not police. Of own tags, any word will do. */
+    const isKind = (name, form) => name.length > form.length && form.every((word, i) => word === name[name.length - form.length + i]);
+    const split = tried.map((form) => form.split(" "));
+    const fits = (name, tag) => split.some((form) => hasAll(name, form) && (isKind(name, form) || own.has(tag)));
+    return { tags: new Set([...named(tables[0], fits), ...named(tables[1], fits)]), instead: true };
   }
 
   function begun(text) {
@@ -52,7 +54,10 @@ function lookup(data) {
   }
 
   function alike(text) {
-    const words = normal(text), most = words.length < 6 ? 1 : 2, near = new Map();
+    const words = normal(text), most = words.length < 6 ? 1 : 2, near = new Map(), within = new Set();
+    for (const form of words ? forms(words).map((each) => each.split(" ")) : []) {
+      for (const table of tables.slice(0, 2)) for (const name of table.keys()) if (hasAll(name.split(" "), form)) within.add(name);
+    }
     for (const table of words ? tables : []) {
       for (const name of table.keys()) {
         if (Math.abs(name.length - words.length) > most) continue;
@@ -61,7 +66,8 @@ function lookup(data) {
       }
     }
     const order = ([a, x], [b, y]) => x - y || a.length - b.length || (a < b ? -1 : 1);
-    return [...near].sort(order).slice(0, OFFERED).map(([name]) => name);
+    const names = [...[...within].sort((a, b) => a.length - b.length), ...[...near].sort(order).map(([name]) => name)];
+    return names.slice(0, OFFERED);
   }
 
   return { meant, begun, alike };
