@@ -259,8 +259,18 @@ def test_the_page_knows_words_as_find_does(chrome: Any, tmp_path: Path) -> None:
     write_report(tmp_path, [base])
     browser = Browser(chrome, tmp_path / "index.html")
     texts = [*sorted({*lexicon().synonyms, *lexicon().narrower, *lexicon().plurals, *map(normal, NODES)})[::11]]
-    texts += "dogs;wolves;retrievers;glasses;CRANE (bird);carpenters' planes;van;police;feline".split(";")
-    texts += "dgo;elefant;aircraft carier".split(";")
+    texts += [
+        "dogs",
+        "wolves",
+        "retrievers",
+        "glasses",
+        "CRANE (bird)",
+        "carpenters' planes",
+        "van",
+        "police",
+        "feline",
+    ]
+    texts += ["dgo", "elefant", "aircraft carier"]
     script = """
         const data = JSON.parse(document.getElementById("data").textContent), words = lookup(data);
         return [data.tags.map((tag) => tag[0]), arguments[0].map((text) => {
