@@ -30,7 +30,7 @@ from nsnet_cli.weights.heads import Head, LinearHead, OwnClassifier
 from nsnet_cli.weights.keys import HINT, check_tensors
 from nsnet_cli.weights.memory import remembered_sha256, sha256_of
 from nsnet_cli.weights.registry import PACKAGE_DIR, load_registry
-from nsnet_cli.weights.rows import CheckpointRow, NetworkUse, Registry
+from nsnet_cli.weights.rows import VOCABULARIES, CheckpointRow, NetworkUse, Registry
 from nsnet_cli.weights.schema import CALIBRATION, CONFIG, CONFIG_BYTES, MODEL_BYTES, TAGS, VOCABULARY
 from nsnet_cli.weights.vocabulary import load_vocabulary
 
@@ -298,7 +298,7 @@ def network_identity(use: NetworkUse) -> str:
     """Everything that can change a network's outputs: weights, preprocessing, input size, vocabulary."""
     row = use.network
     hashes = sorted({source.sha256 or f"{getattr(source, 'revision', '')}:{source.file}" for source in row.sources})
-    named = row.vocabulary is None or row.vocabulary == "imagenet-1k"
+    named = row.vocabulary is None or row.vocabulary in VOCABULARIES
     words = [row.vocabulary if named else [tag.id for tag in load_vocabulary(row.vocabulary)]]
     return json.dumps([row.architecture, hashes, row.mean, row.std, row.interpolation, row.crop, use.size_px, words])
 
