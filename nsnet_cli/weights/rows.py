@@ -13,7 +13,7 @@ from nsnet_cli.types import TagName
 Keys = Literal["timm", "efficientnet-pytorch"]
 FAMILIES = ("timm", "uniformer", "videomae2", "torchvision")
 """What can build a network from its row. `nets/families.py` has the code, and needs torch."""
-VOCABULARIES = ("imagenet-1k", "kinetics-400", "kinetics-710")
+VOCABULARIES = ("imagenet-1k", "kinetics-400", "kinetics-400-sorted", "kinetics-710")
 """Vocabularies that have a name. `weights/vocabulary.py` has their tags."""
 
 

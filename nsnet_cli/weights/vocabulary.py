@@ -57,10 +57,14 @@ def _imagenet() -> tuple[TagName, ...]:
 
 @cache
 def _kinetics(vocabulary: str) -> tuple[TagName, ...]:
-    """The actions of Kinetics. They have no ids, so a name is its own id: most are the same in 400 and in 710."""
-    path = Path(__file__).parents[1] / "data" / f"{vocabulary.replace('-', '')}.txt"
-    lines = path.read_text("utf-8").splitlines()
-    return tuple(TagName(name, name) for name in lines if not name.startswith("#"))
+    """The actions of Kinetics. They have no ids, so a name is its own id: most are the same in 400 and in 710.
+
+    The order is UniFormer's and VideoMAE's. torchvision's networks have the 400 in alphabetical order.
+    """
+    named, in_order = vocabulary.removesuffix("-sorted"), vocabulary.endswith("-sorted")
+    path = Path(__file__).parents[1] / "data" / f"{named.replace('-', '')}.txt"
+    names = [line for line in path.read_text("utf-8").splitlines() if not line.startswith("#")]
+    return tuple(TagName(name, name) for name in (sorted(names) if in_order else names))
 
 
 @cache
