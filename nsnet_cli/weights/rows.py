@@ -91,6 +91,10 @@ class NetworkRow:
     """F: frames per view."""
     stride_s: float | Literal["spread"] = 0.0
     """As in `InputSpec`."""
+    published: str | None = None
+    """The accuracy that its authors state, and with how many views."""
+    note: str | None = None
+    """What a user should know of it, such as that it was never tried."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +126,8 @@ class CheckpointRow:
     sampler_sha256: str | None = None
     """The sha256 of the sampler folder's model.safetensors."""
     origin: str = "nsnet"
+    gflops: float | None = None
+    """What one view costs the recogniser."""
 
     @property
     def networks(self) -> tuple[NetworkRow, ...]:

@@ -121,6 +121,8 @@ NETWORK = table(
         "architecture": text(pattern=ARCHITECTURE, what="the name of an architecture of its family"),
         "frames": whole(1, MOST_VIEW_FRAMES, 1),
         "stride_s": OPTIONAL,  # seconds or "spread"
+        "published": text(None),
+        "note": text(None),
         "license": text(),
         **_COLOURS,
         "interpolation": text(choices=("bilinear", "bicubic", "area")),
@@ -139,6 +141,7 @@ CHECKPOINT = table(
         "sampler": text(None),
         "sampler_sha256": text(None, **_HASH),  # type: ignore[arg-type]
         "frames": whole(1, MOST_FRAMES, 4),
+        "gflops": number(1e-3, 1e5, None),
     }
 )
 _NAMED = "a name (letters, digits, _ . + -, at most 100)"
