@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
@@ -95,7 +96,9 @@ def test_both_engines_give_the_same(small: Small, registry: Path) -> None:
     assert cpu.input == reference.input and cpu.input.frames == small.frames
     assert cpu.widths == reference.widths and cpu.cost.recogniser == pytest.approx(reference.cost.recogniser)
     views = random_views(cpu.input, 3)
-    found, wanted = cpu.recognise(views), reference.recognise(views)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # such as torch's, where half precision is asked of a CPU
+        found, wanted = cpu.recognise(views), reference.recognise(views)
     assert wanted[1].shape == (3, len(TAGS)) and wanted[0].shape == (3, cpu.widths[1])
     assert wanted[1].std(0).min() > 1e-4, "clips are told apart"
     for ours, theirs in zip(found, wanted, strict=True):
