@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from nsnet_cli.errors import DeviceError, WeightsError
 from nsnet_cli.nets.cost import SAMPLER_COST_FRAMES, FrameCost
 from nsnet_cli.nets.engine import Saliency, single_frames
+from nsnet_cli.nets.flops import gflops
 from nsnet_cli.nets.networks import Classifier, create_network, load_classifier, read_state
 from nsnet_cli.nets.sampler import Sampler, SamplerConfig
 from nsnet_cli.weights.checkpoint import MODEL_FILE, Checkpoint
@@ -105,17 +105,12 @@ def architecture_gflops(use: NetworkUse) -> float:
 
 def classifier_gflops(network: Classifier) -> float:
     """Returns GFLOPs per frame. A multiply-add counts as one."""
-    device, side = next(network.parameters()).device, network.size_px
-    with FlopCounterMode(display=False) as counter, torch.inference_mode():
-        network(torch.zeros(1, side, side, 3, dtype=torch.uint8, device=device))
-    return counter.get_total_flops() / 2 / 1e9
+    return gflops(network, torch.zeros(1, network.size_px, network.size_px, 3, dtype=torch.uint8))
 
 
 def sampler_gflops(sampler: Sampler) -> float:
     """Returns GFLOPs per preview frame at T = SAMPLER_COST_FRAMES."""
-    device, t = next(sampler.parameters()).device, SAMPLER_COST_FRAMES
+    t = SAMPLER_COST_FRAMES
     # two classes are enough: only products of matrices are counted, and logits are in none
     shapes = (t, sampler.config.features), (t, 2), (t,)
-    with FlopCounterMode(display=False) as counter, torch.inference_mode():
-        SamplerGraph(sampler)(*(torch.zeros(shape, device=device) for shape in shapes))
-    return counter.get_total_flops() / 2 / 1e9 / t
+    return gflops(SamplerGraph(sampler), *(torch.zeros(shape) for shape in shapes)) / t
