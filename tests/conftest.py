@@ -26,6 +26,7 @@ NEED_TORCH = [
     "test_clip_networks.py",
     "test_clips.py",
     "test_clips_end_to_end.py",
+    "test_clips_full_size.py",
     "test_converted.py",
     "test_parity.py",
     "test_sampler_fit.py",
