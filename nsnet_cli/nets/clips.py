@@ -149,7 +149,8 @@ def _torchvision(use: NetworkUse, classes: int) -> nn.Module:
 def _small_swin(use: NetworkUse, classes: int) -> nn.Module:
     from torchvision.models.video.swin_transformer import SwinTransformer3d
 
-    return SwinTransformer3d([2, 4, 4], 12, [1, 1], [2, 4], [4, 7, 7], num_classes=classes)  # type: ignore[no-any-return]
+    net: nn.Module = SwinTransformer3d([2, 4, 4], 12, [1, 1], [2, 4], [4, 7, 7], num_classes=classes)
+    return net
 
 
 def _small_mvit(use: NetworkUse, classes: int) -> nn.Module:

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from nsnet_cli.atomic import write_whole
 from nsnet_cli.calibration import SIGNS, Calibration
 from nsnet_cli.errors import WeightsError
-from nsnet_cli.hierarchy import Table, imagenet_table, own_table
+from nsnet_cli.hierarchy import Table, imagenet_table, table_for
 from nsnet_cli.types import TagName
 from nsnet_cli.weights.fields import Place, check, read_json, regular_size, shown
 from nsnet_cli.weights.heads import Head, LinearHead, OwnClassifier
@@ -116,7 +116,7 @@ def read_checkpoint(folder: Path, registry: Registry | None = None) -> Checkpoin
     sha256 = _model_sha256(folder, config)
     _check_fit(folder, config, recogniser)
     head = _head(folder, config, sha256)
-    calibration, rows = _calibration(folder, config, preview, recogniser), config["hierarchy"]
+    calibration = _calibration(folder, config, preview, recogniser)
     return Checkpoint(
         name=config["name"],
         hash=_hash(preview, recogniser, head, config, sha256),
@@ -132,7 +132,7 @@ def read_checkpoint(folder: Path, registry: Registry | None = None) -> Checkpoin
         metrics=config["metrics"],
         model_sha256=sha256,
         calibration=calibration,
-        table=own_table((row["id"], row["name"], row["parents"]) for row in rows) if rows else imagenet_table(),
+        table=table_for(head.vocabulary, config["hierarchy"]),
     )
 
 
@@ -167,6 +167,7 @@ def _from_row(row: CheckpointRow, registry: Registry) -> Checkpoint:
         sampler_note=note,
         model_sha256=sha256,
         calibration=_calibration(folder, config, row.preview, row.recogniser) if folder else None,
+        table=table_for(head.vocabulary),
     )
 
 
