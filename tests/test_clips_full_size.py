@@ -18,9 +18,12 @@ from torch import nn
 
 from nsnet_cli.nets.clips import ARCHITECTURES, ClipNetwork, TorchvisionNetwork
 from nsnet_cli.nets.export import _write
-from nsnet_cli.weights.registry import load_registry, registry_path
+from nsnet_cli.weights.registry import load_registry
 from nsnet_cli.weights.rows import NetworkUse, UrlSource
 from nsnet_cli.weights.vocabulary import load_vocabulary
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
+from actions_speed import row_text
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
@@ -102,19 +105,16 @@ def test_the_shipped_row_from_an_empty_cache(checkpoint: str, hub: HubServer, tm
     else:
         torch.save(state, path)
     data = path.read_bytes()
-    text = registry_path().read_text("utf-8").replace(source.sha256, hashlib.sha256(data).hexdigest())
+    found = {"file": source.file, "sha256": hashlib.sha256(data).hexdigest()}
     if isinstance(source, UrlSource):
         revision = hub.add("torchvision/models", {source.file: data})
-        text = text.replace(source.url, f"{hub.url}/torchvision/models/resolve/{revision}/{source.file}")
+        found = {"sha256": found["sha256"], "kind": "url"}
+        found["url"] = f"{hub.url}/torchvision/models/resolve/{revision}/{source.file}"
     else:
         hub.add(source.repo_id, {source.file: data}, source.revision)
-    # The user's rows cannot have the names of shipped ones.
-    text = text.replace("[networks.", "[networks.my-").replace("[[networks.", "[[networks.my-")
-    text = text.replace("[checkpoints.", "[checkpoints.my-").replace('network = "', 'network = "my-')
-    text = text.replace('"my-efficientnet-lite0"', '"efficientnet-lite0"')
-    text = text.replace("[[networks.my-my-", "[[networks.my-")
+        found |= {"kind": "hub", "repo_id": source.repo_id, "revision": source.revision}
     weights = tmp_path / "weights.toml"
-    weights.write_text(text)
+    weights.write_text("schema_version = 1\n" + row_text(checkpoint, found))
     env = hub.environment(tmp_path / "home", NSNET_WEIGHTS=str(weights))
     name = f"my-{checkpoint}"
 
