@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import sample_results
 
 from nsnet_cli.hierarchy import Hierarchy, table_for
+from nsnet_cli.index.found import _of_result as of_result
 from nsnet_cli.spans import spans
 from nsnet_cli.types import TagName
 from nsnet_cli.viewing import SHORTEST_S, salient_stretch, spread_times
@@ -56,6 +58,13 @@ def test_a_span_holds_the_clips_that_show_the_tag() -> None:
     assert [(s.start_s, s.end_s, s.probability) for s in clips] == [(1.0, 3.0, 0.8), (6.0, 8.0, 0.8)]
     one = spans(series, np.array([2, 7]), pts_s, 10.0, 0.8, np.array([[1.0, 6.7], [6.0, 8.0]]))
     assert [(s.start_s, s.end_s) for s in one] == [(1.0, 8.0)], "clips that overlap are one span"
+
+
+def test_a_guess_is_found_where_its_clip_lasts() -> None:
+    for result in (sample_results.of_clips(certain=0), sample_results.uncalibrated()):
+        best = result.tags[0].evidence[0]
+        wanted = (best.pts_s, best.pts_s) if best.start_s is None else (best.start_s, best.end_s)
+        assert {span[:2] for seen in of_result(result) for span in seen.spans} == {wanted}
 
 
 def test_actions_have_no_hierarchy_and_objects_keep_theirs() -> None:
