@@ -25,6 +25,12 @@ TORCH = find_spec("torch") is not None
 """False in the light environments of .ci/run, which test the other dependencies on more Python versions."""
 NEED_TORCH = [
     "test_calibrate_command.py",
+    "test_clip_networks.py",
+    "test_clips.py",
+    "test_clips_end_to_end.py",
+    "test_clips_full_size.py",
+    "test_converted.py",
+    "test_parity.py",
     "test_sampler_fit.py",
     "test_sampler_losses.py",
     "test_sampler_network.py",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -9,10 +11,11 @@ import pytest
 from nsnet_cli.errors import WeightsError
 from nsnet_cli.types import TagName
 from nsnet_cli.weights.checkpoint import MODEL_FILE, resolve_checkpoint, row_sampler
+from nsnet_cli.weights.identity import network_identity
 from nsnet_cli.weights.memory import sha256_of
 from nsnet_cli.weights.obtain import network_file
 from nsnet_cli.weights.registry import load_registry
-from nsnet_cli.weights.rows import HubSource, PackageSource
+from nsnet_cli.weights.rows import HubSource, NetworkUse, PackageSource, UrlSource
 from nsnet_cli.weights.vocabulary import load_vocabulary
 
 NETWORK = """
@@ -95,7 +98,7 @@ def test_hub_rows_fit_their_architecture_and_preprocessing() -> None:
     seen = 0
     for row in load_registry().networks.values():
         for source in row.sources:
-            if not isinstance(source, HubSource):
+            if not isinstance(source, HubSource) or row.family != "timm":
                 continue
             config = get_pretrained_cfg(source.repo_id.removeprefix("timm/"))
             assert config.architecture == row.architecture
@@ -109,6 +112,53 @@ def test_hub_rows_fit_their_architecture_and_preprocessing() -> None:
                 assert payload < source.size_bytes < payload + 64 * len(state) * 4
                 seen += 1
     assert seen >= 5
+
+
+@pytest.mark.torch
+def test_rows_of_actions_are_what_torchvision_says() -> None:
+    """The same transform, tags in the same order, and the same address; a stride is that of its frames per second."""
+    from torchvision.models import get_model_weights
+
+    found = {row.architecture: row for row in load_registry().networks.values() if row.family == "torchvision"}
+    assert found.keys() == {"mvit_v2_s", "swin3d_t"}
+    for (architecture, row), fps in zip(found.items(), (7.5, 15), strict=True):
+        weights = get_model_weights(architecture)["KINETICS400_V1"]
+        transform, (source,) = weights.transforms(), row.sources
+        assert (tuple(transform.mean), tuple(transform.std)) == (row.mean, row.std)
+        assert transform.interpolation.value == row.interpolation
+        assert row.crop == transform.crop_size[0] / transform.resize_size[0]
+        assert [tag.name for tag in load_vocabulary(row.vocabulary)] == weights.meta["categories"]
+        assert isinstance(source, UrlSource) and source.url == weights.url
+        assert source.sha256.startswith(source.file.split("-")[1].split(".")[0])
+        assert f"{source.size_bytes / 2**20:.3f}" == f"{weights.meta['_file_size']:.3f}"
+        assert row.stride_s == pytest.approx(1 / fps, abs=1e-5)
+        assert f"{weights.meta['_metrics']['Kinetics-400']['acc@1']} %" in row.published
+        assert f"clip_len={row.frames}`" in weights.meta["_docs"].replace("`clip_len", "clip_len")
+
+
+@pytest.mark.torch
+def test_costs_of_rows_are_those_of_their_networks() -> None:
+    from nsnet_cli.nets.torch_engine import architecture_gflops
+
+    for row in load_registry().checkpoints.values():
+        assert row.gflops == pytest.approx(architecture_gflops(row.recogniser), rel=0.01), row.name
+
+
+def test_rows_of_clips_say_that_they_were_never_run() -> None:
+    clips = [row for row in load_registry().networks.values() if row.frames > 1]
+    assert len(clips) == 4
+    assert all(row.published and row.note == "never run on its published weights here" for row in clips)
+
+
+def test_what_was_kept_before_there_were_families_stays_valid() -> None:
+    """The identity of a network enters exports, features and results. It names the family only of later ones."""
+    row = load_registry().networks["resnet50"]
+    identity = network_identity(NetworkUse(row, 224))
+    assert sha256(identity.encode()).hexdigest()[:16] == "659c9e122da11600"
+    assert resolve_checkpoint("imagenet-lite").hash == "b63d7af38e7e89bd"
+    clips = replace(row, family="uniformer", frames=16, stride_s="spread")
+    others = (clips, replace(clips, frames=8), replace(clips, stride_s=0.5), replace(clips, family="videomae2"))
+    assert len({identity, *(network_identity(NetworkUse(other, 224)) for other in others)}) == 5
 
 
 # ---- a user's own
@@ -178,7 +228,7 @@ def test_a_sampler_trained_on_other_features_is_not_used(user_registry, tmp_path
             'architecture = "hf-hub:me/mine"',
             "architecture: 'hf-hub:me/mine' is not the name",
         ),
-        ('architecture = "resnet18"', 'architecture = "local-dir:/tmp/x"', "is not the name of a timm architecture"),
+        ('architecture = "resnet18"', 'architecture = "local-dir:/tmp/x"', "is not the name of an architecture"),
         ("[networks.mine]", '[networks."../../x"]', "networks: '../../x' is not a name"),
         ("[networks.mine]", '[networks.""]', "networks: '' is not a name"),
         ('"me/mine"', '"../.."', "repo_id: '../..' is not owner/name"),
@@ -186,6 +236,12 @@ def test_a_sampler_trained_on_other_features_is_not_used(user_registry, tmp_path
         ('"model.safetensors"', '"a\\u0000b.safetensors"', "is not a path inside"),
         ("crop = 0.9", 'crop = "wide"', "networks.mine.crop: 'wide' is not a number"),
         ("crop = 0.9", "crop = nan", "networks.mine.crop: nan is not between"),
+        ("crop = 0.9", 'crop = 0.9\nfamily = "keras"', "networks.mine.family: 'keras' is not one of"),
+        ("crop = 0.9", "crop = 0.9\nframes = 0", "networks.mine.frames: 0 is not between"),
+        ("crop = 0.9", "crop = 0.9\nframes = 16\nstride_s = 1", "16, but the networks of timm look at single frames"),
+        ("crop = 0.9", 'crop = 0.9\nfamily = "uniformer"\nframes = 16', "stride_s: 0.0 is not above 0"),
+        ("crop = 0.9", "crop = 0.9\nstride_s = 1", "stride_s: 1.0 is not 0"),
+        ("crop = 0.9", 'crop = 0.9\nstride_s = "wide"', "stride_s: 'wide' is neither seconds nor 'spread'"),
         ("mean = [0.5, 0.5, 0.5]", "mean = [0.5, 0.5, inf]", "networks.mine.mean[2]: inf is not between"),
         ('"bilinear"', '"nearest"', "'nearest' is not one of bilinear, bicubic, area"),
         ('kind = "hub"', 'kind = "hub"\nsize_bytes = 0x' + "f" * 5000, "size_bytes: a number too long to show"),
@@ -263,14 +319,13 @@ def test_features_and_logits_of_a_row_are_timms(user_registry, architecture: str
     import torch
 
     from nsnet_cli.nets.networks import Classifier, create_network
-    from nsnet_cli.weights.rows import NetworkUse
 
     user_registry(NETWORK.replace("resnet18", architecture))
     use = NetworkUse(load_registry().networks["mine"], size_px)
     net = create_network(use).eval()
     pixels = torch.randint(0, 256, (2, size_px, size_px, 3), dtype=torch.uint8)
     with torch.no_grad():
-        features, logits = Classifier(net, use.network, size_px).eval()(pixels)
+        features, logits = Classifier(net, use.input).eval()(pixels)
         wanted = net((pixels.permute(0, 3, 1, 2) / 255 - 0.5) / 0.25)
     assert features.ndim == 2
     assert logits.shape == (2, 2)
@@ -288,7 +343,6 @@ def test_features_and_logits_of_a_row_are_timms(user_registry, architecture: str
 @pytest.mark.torch
 def test_architectures_that_cannot_be_used(user_registry, architecture: str, named: str) -> None:
     from nsnet_cli.nets.networks import create_network
-    from nsnet_cli.weights.rows import NetworkUse
 
     user_registry(NETWORK.replace("resnet18", architecture))
     with pytest.raises(WeightsError, match=named):

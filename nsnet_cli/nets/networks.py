@@ -1,7 +1,11 @@
-"""The image networks: timm classifiers with built-in preprocessing, from uint8 pixels to features and logits."""
+"""Networks with built-in preprocessing, from uint8 pixels to features and logits; and the family of timm's classifiers.
+
+Other families of networks are in `nets/families.py`.
+"""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,36 +16,59 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from nsnet_cli.errors import WeightsError
+from nsnet_cli.media import InputSpec
+from nsnet_cli.nets import converted
 from nsnet_cli.weights.fields import regular_size
 from nsnet_cli.weights.obtain import network_file
-from nsnet_cli.weights.rows import NetworkRow, NetworkUse
+from nsnet_cli.weights.rows import NetworkRow, NetworkUse, PackageSource, Source
 from nsnet_cli.weights.vocabulary import load_vocabulary
+
+logger = logging.getLogger(__name__)
 
 MOST_BYTES = 16 << 30
 """Largest file of weights."""
+STATE_KEYS = ("model_state", "module", "model")
+"""Where programs for training put the parameters in their files."""
 
 
-class Classifier(nn.Module):
+class ViewNetwork(nn.Module):
     """Preprocessing and network in one module, so that weights cannot run with the wrong transform.
 
-    pixels (N, S, S, 3) uint8, any S -> features (N, D) float32, logits (N, C) float32.
+    It is all that engines, exports and the counting of costs know of a network:
+    views (N, S, S, 3), or (N, F, S, S, 3) if F > 1, uint8 -> features (N, D) float32, logits (N, C) float32.
     """
 
     mean: Tensor
     std: Tensor
+    takes_half = True
+    """Whether half precision is good enough for it. It is used on NVIDIA GPUs only."""
 
-    def __init__(self, net: Any, row: NetworkRow, size_px: int) -> None:
+    def __init__(self, net: Any, spec: InputSpec, width: int) -> None:
+        """`spec`: what one view is. `width`: D, the number of features."""
         super().__init__()
-        self.net = net
-        self.size_px = size_px
-        self.register_buffer("mean", torch.tensor(row.mean).view(1, 3, 1, 1) * 255)
-        self.register_buffer("std", torch.tensor(row.std).view(1, 3, 1, 1) * 255)
+        self.net, self.spec, self.width = net, spec, width
+        shape = (1, 3, *[1] * (2 + (spec.frames > 1)))
+        self.register_buffer("mean", torch.tensor(spec.mean).view(shape) * 255)
+        self.register_buffer("std", torch.tensor(spec.std).view(shape) * 255)
+
+    def example(self, views: int) -> Tensor:
+        """Returns black views of the shape that it takes."""
+        side, frames = self.spec.size_px, self.spec.frames
+        clip = [frames] if frames > 1 else []
+        return torch.zeros(views, *clip, side, side, 3, dtype=torch.uint8, device=self.mean.device)
+
+
+class Classifier(ViewNetwork):
+    """A timm classifier of single frames. They may be larger than its input: it is the preview network too."""
+
+    def __init__(self, net: Any, spec: InputSpec) -> None:
+        super().__init__(net, spec, int(net.head_hidden_size))
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         x = pixels.permute(0, 3, 1, 2).float()  # (N, 3, S, S)
-        if x.shape[-1] != self.size_px:
+        if x.shape[-1] != self.spec.size_px:
             # shrink the recogniser's input for the preview: the area mean as uint8, as in the CPU engine
-            x = F.adaptive_avg_pool2d(x, self.size_px).add(0.5).floor()
+            x = F.adaptive_avg_pool2d(x, self.spec.size_px).add(0.5).floor()
         x = (x - self.mean) / self.std
         maps = self.net.forward_features(x)
         features = self.net.forward_head(maps, pre_logits=True)  # (N, D)
@@ -52,7 +79,7 @@ def load_classifier(use: NetworkUse) -> Classifier:
     """Returns the network of a row, at an input size, in eval mode. Raises WeightsError if its file does not fit."""
     net = create_network(use)
     path, source = network_file(use.network)
-    state = read_state(path)
+    state = network_state(path, source)
     try:
         if source.keys == "efficientnet-pytorch":
             state = {efficientnet_key(key, net): value for key, value in state.items()}
@@ -61,10 +88,19 @@ def load_classifier(use: NetworkUse) -> Classifier:
         raise WeightsError(f"{path}: {why}", "correct `keys` in its row", "bad_tensors") from error
     if use.network.vocabulary is None:
         fit_classes(net, state)
+    fill(net, state, path, use.network)
+    return Classifier(net, use.input).eval()
+
+
+def untrained_classifier(use: NetworkUse) -> Classifier:
+    return Classifier(create_network(use), use.input).eval()
+
+
+def fill(net: nn.Module, state: Mapping[str, Tensor], path: Path, row: NetworkRow) -> None:
+    """Gives the network the parameters of its file. Raises WeightsError if they are not exactly its own."""
     if misfit := _misfit(net.state_dict(), state):
-        raise WeightsError(f"{path} does not fit {use.network.architecture}: {misfit}", kind="bad_tensors")
+        raise WeightsError(f"{path} does not fit {row.architecture}: {misfit}", kind="bad_tensors")
     net.load_state_dict(state, strict=True)
-    return Classifier(net, use.network, use.size_px).eval()
 
 
 def create_network(use: NetworkUse) -> Any:
@@ -114,8 +150,27 @@ def _misfit(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> str:
     return f"{wrong[0]}; wrong parameters: {len(wrong)}" if wrong else ""
 
 
+def network_state(path: Path, source: Source) -> Mapping[str, Tensor]:
+    """Reads the parameters of a network's checked file, in single precision. Raises WeightsError.
+
+    A pickle that was downloaded is opened once. After that, its conversion is read.
+    """
+    pickle = path.suffix != ".safetensors" and not isinstance(source, PackageSource)
+    conversion = converted.find(path) if pickle else None
+    state = read_state(conversion or path)
+    if pickle and conversion is None:
+        try:
+            converted.keep(path, state)
+        except (OSError, WeightsError) as error:  # a full disk, or no home: the pickle is opened again the next time
+            logger.debug("no conversion of %s is kept: %s", path, error)
+    return {name: value.float() if value.is_floating_point() else value for name, value in state.items()}
+
+
 def read_state(path: Path) -> Mapping[str, Tensor]:
-    """Reads the parameters of a .safetensors or .pth file; pickles only with weights_only. Raises WeightsError."""
+    """Reads the parameters of a .safetensors or .pth file; pickles only with weights_only. Raises WeightsError.
+
+    A pickle may hold them under one of STATE_KEYS, beside other things.
+    """
     from safetensors.torch import load_file
 
     try:
@@ -125,9 +180,15 @@ def read_state(path: Path) -> Mapping[str, Tensor]:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged pickle can raise any error
         raise WeightsError(f"cannot read {path}: {error}", "download or install it again", "bad_tensors") from error
-    if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
+    if isinstance(state, Mapping):
+        state = next((state[key] for key in STATE_KEYS if isinstance(state.get(key), Mapping)), state)
+    if not isinstance(state, Mapping) or not all(_is_parameter(*entry) for entry in state.items()):
         raise WeightsError(f"{path} holds no table of tensors", "use a file of weights", "bad_tensors")
     return state
+
+
+def _is_parameter(name: object, value: object) -> bool:
+    return isinstance(name, str) and isinstance(value, Tensor)
 
 
 def efficientnet_key(key: str, net: Any) -> str:

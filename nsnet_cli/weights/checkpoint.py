@@ -23,10 +23,11 @@ from typing import TYPE_CHECKING, Any, Literal
 from nsnet_cli.atomic import write_whole
 from nsnet_cli.calibration import SIGNS, Calibration
 from nsnet_cli.errors import WeightsError
-from nsnet_cli.hierarchy import Table, imagenet_table, own_table
+from nsnet_cli.hierarchy import Table, imagenet_table, table_for
 from nsnet_cli.types import TagName
 from nsnet_cli.weights.fields import Place, check, read_json, regular_size, shown
 from nsnet_cli.weights.heads import Head, LinearHead, OwnClassifier
+from nsnet_cli.weights.identity import network_identity
 from nsnet_cli.weights.keys import HINT, check_tensors
 from nsnet_cli.weights.memory import remembered_sha256, sha256_of
 from nsnet_cli.weights.registry import PACKAGE_DIR, load_registry
@@ -115,7 +116,7 @@ def read_checkpoint(folder: Path, registry: Registry | None = None) -> Checkpoin
     sha256 = _model_sha256(folder, config)
     _check_fit(folder, config, recogniser)
     head = _head(folder, config, sha256)
-    calibration, rows = _calibration(folder, config, preview, recogniser), config["hierarchy"]
+    calibration = _calibration(folder, config, preview, recogniser)
     return Checkpoint(
         name=config["name"],
         hash=_hash(preview, recogniser, head, config, sha256),
@@ -131,7 +132,7 @@ def read_checkpoint(folder: Path, registry: Registry | None = None) -> Checkpoin
         metrics=config["metrics"],
         model_sha256=sha256,
         calibration=calibration,
-        table=own_table((row["id"], row["name"], row["parents"]) for row in rows) if rows else imagenet_table(),
+        table=table_for(head.vocabulary, config["hierarchy"]),
     )
 
 
@@ -166,6 +167,7 @@ def _from_row(row: CheckpointRow, registry: Registry) -> Checkpoint:
         sampler_note=note,
         model_sha256=sha256,
         calibration=_calibration(folder, config, row.preview, row.recogniser) if folder else None,
+        table=table_for(head.vocabulary),
     )
 
 
@@ -292,15 +294,6 @@ def _model_sha256(folder: Path, config: Mapping[str, Any]) -> str:
     if wanted and wanted != found:
         raise WeightsError(f"{path} has sha256 {found}, {CONFIG_FILE} says {wanted}", "train or download it again")
     return found
-
-
-def network_identity(use: NetworkUse) -> str:
-    """Everything that can change a network's outputs: weights, preprocessing, input size, vocabulary."""
-    row = use.network
-    hashes = sorted({source.sha256 or f"{getattr(source, 'revision', '')}:{source.file}" for source in row.sources})
-    named = row.vocabulary is None or row.vocabulary == "imagenet-1k"
-    words = [row.vocabulary if named else [tag.id for tag in load_vocabulary(row.vocabulary)]]
-    return json.dumps([row.architecture, hashes, row.mean, row.std, row.interpolation, row.crop, use.size_px, words])
 
 
 def _hash(preview: NetworkUse, recogniser: NetworkUse, head: Head, config: Mapping[str, Any], model_sha256: str) -> str:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from nsnet_cli.types import TagName
-from nsnet_cli.weights.fields import Place, check, shown
+from nsnet_cli.weights.fields import Place, check, number, shown
 from nsnet_cli.weights.rows import (
+    VOCABULARIES,
     CheckpointRow,
     HubSource,
     NetworkRow,
@@ -16,6 +17,7 @@ from nsnet_cli.weights.rows import (
     PackageSource,
     Registry,
     Source,
+    UrlSource,
 )
 from nsnet_cli.weights.schema import NAMES, REGISTRY, SOURCES
 
@@ -44,7 +46,7 @@ def parse_rows(data: Mapping[str, Any], file: str, origin: str, folder: Path, on
 
 def _network(name: str, row: Mapping[str, Any], place: Place, origin: str, folder: Path) -> NetworkRow:
     sources = (_source(source, place.inside("sources", i)) for i, source in enumerate(row["sources"]))
-    return NetworkRow(
+    found = NetworkRow(
         name=name,
         architecture=row["architecture"],
         license=row["license"],
@@ -55,7 +57,29 @@ def _network(name: str, row: Mapping[str, Any], place: Place, origin: str, folde
         vocabulary=_vocabulary(row["vocabulary"], place.inside("vocabulary"), folder),
         sources=tuple(sources),
         origin=origin,
+        family=row["family"],
+        frames=row["frames"],
+        stride_s=_stride(row["stride_s"], place.inside("stride_s")),
+        published=row["published"],
+        note=row["note"],
     )
+    try:
+        _ = NetworkUse(found, 224).input
+    except ValueError as error:  # names the field
+        raise place.wrong(str(error)) from None
+    if found.family == "timm" and found.frames > 1:
+        raise place.inside("frames").wrong(f"{found.frames}, but the networks of timm look at single frames")
+    return found
+
+
+def _stride(value: Any, place: Place) -> float | Literal["spread"]:
+    if value == "spread":
+        return "spread"
+    if value is None:
+        return 0.0
+    if isinstance(value, str):
+        raise place.wrong(f"{shown(value)} is neither seconds nor 'spread'")
+    return float(check(value, number(0, 3600), place))
 
 
 def _triple(values: list[float]) -> tuple[float, float, float]:
@@ -67,9 +91,10 @@ def _vocabulary(value: Any, place: Place, folder: Path) -> str | tuple[TagName, 
     if value is None:
         return None
     if isinstance(value, str) and value and "\0" not in value:
-        return value if value == "imagenet-1k" else str(_beside(folder, value))
+        return value if value in VOCABULARIES else str(_beside(folder, value))
     if not isinstance(value, list):
-        raise place.wrong(f"{shown(value)} is not 'imagenet-1k', a file of names or a list of names")
+        known = ", ".join(VOCABULARIES)
+        raise place.wrong(f"{shown(value)} is not one of {known}, a file of names or a list of names")
     names = check(value, NAMES, place)
     if len(set(names)) != len(names):
         raise place.wrong("names a tag twice")
@@ -78,8 +103,12 @@ def _vocabulary(value: Any, place: Place, folder: Path) -> str | tuple[TagName, 
 
 def _source(row: Mapping[str, Any], place: Place) -> Source:
     source = check(row, SOURCES[row["kind"]], place)
-    file, sha256 = source["file"], source["sha256"]
-    package = source["kind"] == "package"
+    sha256 = source["sha256"]
+    if source["kind"] == "url":
+        if sha256 is None:
+            raise place.inside("sha256").wrong("missing; a file at a url is downloaded only if its hash is known")
+        return UrlSource(source["url"], sha256, source["size_bytes"], source["keys"])
+    file, package = source["file"], source["kind"] == "package"
     if sha256 is None and (package or not file.endswith(".safetensors")):
         why = "a package source" if package else f"{file}, which may be a pickle,"
         raise place.inside("sha256").wrong(f"missing; {why} is read only if its hash is known")
@@ -111,6 +140,7 @@ def _checkpoint(
         frames=row["frames"],
         sampler_sha256=row["sampler_sha256"],
         origin=origin,
+        gflops=row["gflops"],
     )
 
 

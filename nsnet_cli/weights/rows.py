@@ -11,6 +11,10 @@ from nsnet_cli.media import InputSpec, Interpolation
 from nsnet_cli.types import TagName
 
 Keys = Literal["timm", "efficientnet-pytorch"]
+FAMILIES = ("timm", "uniformer", "videomae2", "torchvision")
+"""What can build a network from its row. `nets/families.py` has the code, and needs torch."""
+VOCABULARIES = ("imagenet-1k", "kinetics-400", "kinetics-400-sorted", "kinetics-710")
+"""Vocabularies that have a name. `weights/vocabulary.py` has their tags."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +44,31 @@ class HubSource:
     keys: Keys = "timm"
 
 
-Source = PackageSource | HubSource
+@dataclass(frozen=True, slots=True)
+class UrlSource:
+    """A file at an https address. Its hash must be known: nothing else says that it has not changed."""
+
+    url: str
+    sha256: str
+    size_bytes: int | None = None
+    keys: Keys = "timm"
+
+    @property
+    def file(self) -> str:
+        """The file's name."""
+        return self.url.rpartition("/")[2]
+
+    @property
+    def host(self) -> str:
+        return self.url.split("/")[2]
+
+
+Source = PackageSource | HubSource | UrlSource
 
 
 @dataclass(frozen=True, slots=True)
 class NetworkRow:
-    """A classifier: timm architecture, preprocessing, and the sources of its weights, best first."""
+    """A network: family and architecture, preprocessing, and the sources of its weights, best first."""
 
     name: str
     architecture: str
@@ -57,11 +80,21 @@ class NetworkRow:
     vocabulary: str | tuple[TagName, ...] | None
     """The tags of its own classifier's outputs. None: they have no names.
 
-    'imagenet-1k', the absolute path of a file of names, or the tags themselves: `load_vocabulary` takes all three.
+    One of VOCABULARIES, the absolute path of a file of names, or the tags themselves. `load_vocabulary` takes all.
     """
     sources: tuple[Source, ...]
     origin: str = "nsnet"
     """'nsnet' for a shipped row, else the file of the row."""
+    family: str = "timm"
+    """One of FAMILIES."""
+    frames: int = 1
+    """F: frames per view."""
+    stride_s: float | Literal["spread"] = 0.0
+    """As in `InputSpec`."""
+    published: str | None = None
+    """The accuracy that its authors state, and with how many views."""
+    note: str | None = None
+    """What a user should know of it, such as that it was never tried."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +106,9 @@ class NetworkUse:
 
     @property
     def input(self) -> InputSpec:
-        """What the network sees at once: one frame, like every timm classifier."""
+        """What the network sees at once: a frame or a clip."""
         row = self.network
-        return InputSpec(self.size_px, row.crop, row.interpolation, row.mean, row.std)
+        return InputSpec(self.size_px, row.crop, row.interpolation, row.mean, row.std, row.frames, row.stride_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +126,8 @@ class CheckpointRow:
     sampler_sha256: str | None = None
     """The sha256 of the sampler folder's model.safetensors."""
     origin: str = "nsnet"
+    gflops: float | None = None
+    """What one view costs the recogniser."""
 
     @property
     def networks(self) -> tuple[NetworkRow, ...]:

@@ -10,9 +10,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from nsnet_cli.weights.fields import ANYTHING, OPTIONAL, Field, flag, listing, named, number, table, text, whole
+from nsnet_cli.weights.rows import FAMILIES, VOCABULARIES
 
 MOST_TAGS = 100_000
 MOST_FRAMES = 4096
+MOST_VIEW_FRAMES = 256
+"""Frames of one view. A recogniser of clips takes 16 or 32."""
 CONFIG_BYTES = 32 << 20
 REGISTRY_BYTES = 1 << 20
 VOCABULARY_BYTES = 32 << 20
@@ -25,9 +28,12 @@ REVISION = re.compile(r"[0-9a-f]{40}")
 REPO_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 NAME = re.compile(r"\w[\w.+-]{0,99}")
 ARCHITECTURE = re.compile(r"\w[\w.-]*")
-"""A plain name of timm. With a scheme ("hf-hub:", "local-dir:"), timm would load files that are not in the row."""
+"""A plain name. With a scheme ("hf-hub:", "local-dir:"), timm would load files that are not in the row."""
 FILE = re.compile(r"(?!.*(^|/)\.\.?(/|$))[\w.+@ -]+(/[\w.+@ -]+)*")
 MODULE = re.compile(r"[A-Za-z_]\w*")
+
+URL = re.compile(r"https://[\w.-]+(:\d+)?(/[\w.%+~@-]+)+|http://127\.0\.0\.1:\d+(/[\w.-]+)+")
+"""An address of a file. Only this machine itself needs no https."""
 
 _HASH = {"pattern": SHA256, "what": "64 lower-case hex digits"}
 _USE = {"network": text(), "size_px": whole(16, 4096)}
@@ -81,13 +87,13 @@ CONFIG = table(
     },
     others=True,
 )
-VOCABULARY = text(choices=("imagenet-1k",))
+VOCABULARY = text(choices=VOCABULARIES)
 TAGS = listing(table({"id": text(), "name": text()}, others=True), 1, MOST_TAGS)
 
 # ---- weights.toml ----------------------------------------------------------------------------------------------------
 
 _SOURCE: Mapping[str, Field] = {
-    "kind": text(choices=("package", "hub")),
+    "kind": text(choices=("package", "hub", "url")),
     "file": text(pattern=FILE, what="a path inside the package or repository"),
     "sha256": text(None, **_HASH),  # type: ignore[arg-type]
     "size_bytes": whole(1, 1 << 40, None),
@@ -104,10 +110,19 @@ SOURCES = {
             "revision": text(pattern=REVISION, what="a full revision (40 hex digits)"),
         }
     ),
+    "url": table(
+        {key: field for key, field in _SOURCE.items() if key != "file"}
+        | {"url": text(pattern=URL, what="an address that begins with https:// and ends with the name of a file")}
+    ),
 }
 NETWORK = table(
     {
-        "architecture": text(pattern=ARCHITECTURE, what="the name of a timm architecture"),
+        "family": text("timm", choices=FAMILIES),
+        "architecture": text(pattern=ARCHITECTURE, what="the name of an architecture of its family"),
+        "frames": whole(1, MOST_VIEW_FRAMES, 1),
+        "stride_s": OPTIONAL,  # seconds or "spread"
+        "published": text(None),
+        "note": text(None),
         "license": text(),
         **_COLOURS,
         "interpolation": text(choices=("bilinear", "bicubic", "area")),
@@ -126,6 +141,7 @@ CHECKPOINT = table(
         "sampler": text(None),
         "sampler_sha256": text(None, **_HASH),  # type: ignore[arg-type]
         "frames": whole(1, MOST_FRAMES, 4),
+        "gflops": number(1e-3, 1e5, None),
     }
 )
 _NAMED = "a name (letters, digits, _ . + -, at most 100)"
