@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -9,10 +11,11 @@ import pytest
 from nsnet_cli.errors import WeightsError
 from nsnet_cli.types import TagName
 from nsnet_cli.weights.checkpoint import MODEL_FILE, resolve_checkpoint, row_sampler
+from nsnet_cli.weights.identity import network_identity
 from nsnet_cli.weights.memory import sha256_of
 from nsnet_cli.weights.obtain import network_file
 from nsnet_cli.weights.registry import load_registry
-from nsnet_cli.weights.rows import HubSource, PackageSource
+from nsnet_cli.weights.rows import HubSource, NetworkUse, PackageSource
 from nsnet_cli.weights.vocabulary import load_vocabulary
 
 NETWORK = """
@@ -111,6 +114,17 @@ def test_hub_rows_fit_their_architecture_and_preprocessing() -> None:
     assert seen >= 5
 
 
+def test_what_was_kept_before_there_were_families_stays_valid() -> None:
+    """The identity of a network enters exports, features and results. It names the family only of later ones."""
+    row = load_registry().networks["resnet50"]
+    identity = network_identity(NetworkUse(row, 224))
+    assert sha256(identity.encode()).hexdigest()[:16] == "659c9e122da11600"
+    assert resolve_checkpoint("imagenet-lite").hash == "b63d7af38e7e89bd"
+    clips = replace(row, family="uniformer", frames=16, stride_s="spread")
+    others = (clips, replace(clips, frames=8), replace(clips, stride_s=0.5), replace(clips, family="videomae2"))
+    assert len({identity, *(network_identity(NetworkUse(other, 224)) for other in others)}) == 5
+
+
 # ---- a user's own
 
 
@@ -178,7 +192,7 @@ def test_a_sampler_trained_on_other_features_is_not_used(user_registry, tmp_path
             'architecture = "hf-hub:me/mine"',
             "architecture: 'hf-hub:me/mine' is not the name",
         ),
-        ('architecture = "resnet18"', 'architecture = "local-dir:/tmp/x"', "is not the name of a timm architecture"),
+        ('architecture = "resnet18"', 'architecture = "local-dir:/tmp/x"', "is not the name of an architecture"),
         ("[networks.mine]", '[networks."../../x"]', "networks: '../../x' is not a name"),
         ("[networks.mine]", '[networks.""]', "networks: '' is not a name"),
         ('"me/mine"', '"../.."', "repo_id: '../..' is not owner/name"),
@@ -186,6 +200,12 @@ def test_a_sampler_trained_on_other_features_is_not_used(user_registry, tmp_path
         ('"model.safetensors"', '"a\\u0000b.safetensors"', "is not a path inside"),
         ("crop = 0.9", 'crop = "wide"', "networks.mine.crop: 'wide' is not a number"),
         ("crop = 0.9", "crop = nan", "networks.mine.crop: nan is not between"),
+        ("crop = 0.9", 'crop = 0.9\nfamily = "keras"', "networks.mine.family: 'keras' is not one of"),
+        ("crop = 0.9", "crop = 0.9\nframes = 0", "networks.mine.frames: 0 is not between"),
+        ("crop = 0.9", "crop = 0.9\nframes = 16\nstride_s = 1", "16, but the networks of timm look at single frames"),
+        ("crop = 0.9", 'crop = 0.9\nfamily = "uniformer"\nframes = 16', "stride_s: 0.0 is not above 0"),
+        ("crop = 0.9", "crop = 0.9\nstride_s = 1", "stride_s: 1.0 is not 0"),
+        ("crop = 0.9", 'crop = 0.9\nstride_s = "wide"', "stride_s: 'wide' is neither seconds nor 'spread'"),
         ("mean = [0.5, 0.5, 0.5]", "mean = [0.5, 0.5, inf]", "networks.mine.mean[2]: inf is not between"),
         ('"bilinear"', '"nearest"', "'nearest' is not one of bilinear, bicubic, area"),
         ('kind = "hub"', 'kind = "hub"\nsize_bytes = 0x' + "f" * 5000, "size_bytes: a number too long to show"),
@@ -263,14 +283,13 @@ def test_features_and_logits_of_a_row_are_timms(user_registry, architecture: str
     import torch
 
     from nsnet_cli.nets.networks import Classifier, create_network
-    from nsnet_cli.weights.rows import NetworkUse
 
     user_registry(NETWORK.replace("resnet18", architecture))
     use = NetworkUse(load_registry().networks["mine"], size_px)
     net = create_network(use).eval()
     pixels = torch.randint(0, 256, (2, size_px, size_px, 3), dtype=torch.uint8)
     with torch.no_grad():
-        features, logits = Classifier(net, use.network, size_px).eval()(pixels)
+        features, logits = Classifier(net, use.input).eval()(pixels)
         wanted = net((pixels.permute(0, 3, 1, 2) / 255 - 0.5) / 0.25)
     assert features.ndim == 2
     assert logits.shape == (2, 2)
@@ -288,7 +307,6 @@ def test_features_and_logits_of_a_row_are_timms(user_registry, architecture: str
 @pytest.mark.torch
 def test_architectures_that_cannot_be_used(user_registry, architecture: str, named: str) -> None:
     from nsnet_cli.nets.networks import create_network
-    from nsnet_cli.weights.rows import NetworkUse
 
     user_registry(NETWORK.replace("resnet18", architecture))
     with pytest.raises(WeightsError, match=named):

@@ -26,9 +26,10 @@ from nsnet_cli.errors import EXIT_UNEXPECTED, LOST_KINDS, LostVideosError, NoInp
 from nsnet_cli.media import ReadOptions
 from nsnet_cli.progress import progress
 from nsnet_cli.video.reader import VideoReader
-from nsnet_cli.weights.checkpoint import Checkpoint, network_identity
+from nsnet_cli.weights.checkpoint import Checkpoint
 from nsnet_cli.weights.folders import CACHE_VARIABLE, cache_folder
 from nsnet_cli.weights.heads import probabilities
+from nsnet_cli.weights.identity import network_identity
 from nsnet_cli.weights.rows import NetworkUse
 
 CACHE_SCHEMA = 1

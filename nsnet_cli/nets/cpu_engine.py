@@ -15,7 +15,7 @@ import numpy as np
 from nsnet_cli.cores import usable_cores
 from nsnet_cli.errors import WeightsError
 from nsnet_cli.nets.cost import FrameCost
-from nsnet_cli.nets.engine import Saliency, single_frames
+from nsnet_cli.nets.engine import Saliency, fitting_views
 from nsnet_cli.nets.exports import Export, Exports
 from nsnet_cli.nets.telemetry import no_telemetry
 from nsnet_cli.weights.checkpoint import Checkpoint
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 PREVIEW_BATCH = 8
 RECOGNISER_BATCH = 1
-"""Frames that a compiled graph takes.
+"""Views that a compiled graph takes.
 
 Fixed, because a graph for any number prepares itself again for each new number (40 to 75 ms, measured). At the
 preview's number a frame costs least. The recogniser sees too few frames to gain from more than one.
@@ -67,7 +67,7 @@ class CpuEngine:
         return features, logits
 
     def recognise(self, views: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        features, logits = self._recogniser.result()(single_frames(views))
+        features, logits = self._recogniser.result()(fitting_views(views, self.input))
         return features, logits
 
     def saliency(self, features: np.ndarray, logits: np.ndarray, times: np.ndarray) -> Saliency:

@@ -63,12 +63,14 @@ class Engine(Protocol):
         ...
 
 
-def single_frames(views: np.ndarray) -> np.ndarray:
-    """(K, 1, S, S, 3) or (K, S, S, 3) -> (K, S, S, 3), for networks that look at one frame. Raises ValueError."""
-    if views.ndim == 5 and views.shape[1] == 1:
+def fitting_views(views: np.ndarray, spec: InputSpec) -> np.ndarray:
+    """Returns views as the network takes them: (K, F, S, S, 3), or (K, S, S, 3) if F is 1. Raises ValueError."""
+    frames = spec.frames
+    if frames == 1 and views.ndim == 5 and views.shape[1] == 1:
         return views[:, 0]
-    if views.ndim != 4:
-        raise ValueError(f"views must be (K, 1, S, S, 3) or (K, S, S, 3) for this recogniser, got {views.shape}")
+    if views.ndim != 4 + (frames > 1) or (frames > 1 and views.shape[1] != frames):
+        wanted = f"(K, {frames}, S, S, 3)" + (" or (K, S, S, 3)" if frames == 1 else "")
+        raise ValueError(f"views must be {wanted} for this recogniser, got {views.shape}")
     return views
 
 

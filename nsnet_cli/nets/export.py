@@ -21,10 +21,10 @@ import torch
 from torch import nn
 
 from nsnet_cli.atomic import sync
+from nsnet_cli.nets.families import load_network
 from nsnet_cli.nets.intact import remove, write_meta
-from nsnet_cli.nets.networks import load_classifier
 from nsnet_cli.nets.telemetry import no_telemetry
-from nsnet_cli.nets.torch_engine import SamplerGraph, classifier_gflops, load_sampler, sampler_gflops
+from nsnet_cli.nets.torch_engine import SamplerGraph, load_sampler, network_gflops, sampler_gflops
 from nsnet_cli.weights.checkpoint import Checkpoint
 from nsnet_cli.weights.rows import NetworkUse
 
@@ -36,11 +36,11 @@ SPARE_BYTES = 2_000_000
 
 
 def export_classifier(use: NetworkUse, folder: Path, batch: int) -> None:
-    """pixels (batch, size_px, size_px, 3) uint8 -> features (batch, D), logits (batch, C); normalisation inside."""
-    network, side = load_classifier(use), use.size_px
-    example = torch.zeros(batch, side, side, 3, dtype=torch.uint8)
-    meta = {"gflops": classifier_gflops(network), "architecture": use.network.architecture}
-    _write(network, (example,), [(batch, side, side, 3)], folder, meta)
+    """Views of `batch` frames or clips, uint8 -> features (batch, D), logits (batch, C); normalisation inside."""
+    network = load_network(use)
+    example = network.example(batch)
+    meta = {"gflops": network_gflops(network), "architecture": use.network.architecture}
+    _write(network, (example,), [tuple(example.shape)], folder, meta)
 
 
 def export_sampler(checkpoint: Checkpoint, folder: Path) -> None:

@@ -15,8 +15,9 @@ from typing import IO, TYPE_CHECKING, Any
 from nsnet_cli.errors import NsnetError, WeightsError
 from nsnet_cli.nets import intact
 from nsnet_cli.nets.telemetry import no_telemetry
-from nsnet_cli.weights.checkpoint import Checkpoint, network_identity
+from nsnet_cli.weights.checkpoint import Checkpoint
 from nsnet_cli.weights.folders import CACHE_VARIABLE, cache_folder
+from nsnet_cli.weights.identity import network_identity
 from nsnet_cli.weights.obtain import network_file
 from nsnet_cli.weights.rows import NetworkUse
 

@@ -1,4 +1,7 @@
-"""The image networks: timm classifiers with built-in preprocessing, from uint8 pixels to features and logits."""
+"""Networks with built-in preprocessing, from uint8 pixels to features and logits; and the family of timm's classifiers.
+
+Other families of networks are in `nets/families.py`.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from nsnet_cli.errors import WeightsError
+from nsnet_cli.media import InputSpec
 from nsnet_cli.weights.fields import regular_size
 from nsnet_cli.weights.obtain import network_file
 from nsnet_cli.weights.rows import NetworkRow, NetworkUse
@@ -21,27 +25,44 @@ MOST_BYTES = 16 << 30
 """Largest file of weights."""
 
 
-class Classifier(nn.Module):
+class ViewNetwork(nn.Module):
     """Preprocessing and network in one module, so that weights cannot run with the wrong transform.
 
-    pixels (N, S, S, 3) uint8, any S -> features (N, D) float32, logits (N, C) float32.
+    It is all that engines, exports and the counting of costs know of a network:
+    views (N, S, S, 3), or (N, F, S, S, 3) if F > 1, uint8 -> features (N, D) float32, logits (N, C) float32.
     """
 
     mean: Tensor
     std: Tensor
+    takes_half = True
+    """Whether half precision is good enough for it. It is used on NVIDIA GPUs only."""
 
-    def __init__(self, net: Any, row: NetworkRow, size_px: int) -> None:
+    def __init__(self, net: Any, spec: InputSpec, width: int) -> None:
+        """`spec`: what one view is. `width`: D, the number of features."""
         super().__init__()
-        self.net = net
-        self.size_px = size_px
-        self.register_buffer("mean", torch.tensor(row.mean).view(1, 3, 1, 1) * 255)
-        self.register_buffer("std", torch.tensor(row.std).view(1, 3, 1, 1) * 255)
+        self.net, self.spec, self.width = net, spec, width
+        shape = (1, 3, *[1] * (2 + (spec.frames > 1)))
+        self.register_buffer("mean", torch.tensor(spec.mean).view(shape) * 255)
+        self.register_buffer("std", torch.tensor(spec.std).view(shape) * 255)
+
+    def example(self, views: int) -> Tensor:
+        """Returns black views of the shape that it takes."""
+        side, frames = self.spec.size_px, self.spec.frames
+        clip = [frames] if frames > 1 else []
+        return torch.zeros(views, *clip, side, side, 3, dtype=torch.uint8, device=self.mean.device)
+
+
+class Classifier(ViewNetwork):
+    """A timm classifier of single frames. They may be larger than its input: it is the preview network too."""
+
+    def __init__(self, net: Any, spec: InputSpec) -> None:
+        super().__init__(net, spec, int(net.head_hidden_size))
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         x = pixels.permute(0, 3, 1, 2).float()  # (N, 3, S, S)
-        if x.shape[-1] != self.size_px:
+        if x.shape[-1] != self.spec.size_px:
             # shrink the recogniser's input for the preview: the area mean as uint8, as in the CPU engine
-            x = F.adaptive_avg_pool2d(x, self.size_px).add(0.5).floor()
+            x = F.adaptive_avg_pool2d(x, self.spec.size_px).add(0.5).floor()
         x = (x - self.mean) / self.std
         maps = self.net.forward_features(x)
         features = self.net.forward_head(maps, pre_logits=True)  # (N, D)
@@ -61,10 +82,19 @@ def load_classifier(use: NetworkUse) -> Classifier:
         raise WeightsError(f"{path}: {why}", "correct `keys` in its row", "bad_tensors") from error
     if use.network.vocabulary is None:
         fit_classes(net, state)
+    fill(net, state, path, use.network)
+    return Classifier(net, use.input).eval()
+
+
+def untrained_classifier(use: NetworkUse) -> Classifier:
+    return Classifier(create_network(use), use.input).eval()
+
+
+def fill(net: nn.Module, state: Mapping[str, Tensor], path: Path, row: NetworkRow) -> None:
+    """Gives the network the parameters of its file. Raises WeightsError if they are not exactly its own."""
     if misfit := _misfit(net.state_dict(), state):
-        raise WeightsError(f"{path} does not fit {use.network.architecture}: {misfit}", kind="bad_tensors")
+        raise WeightsError(f"{path} does not fit {row.architecture}: {misfit}", kind="bad_tensors")
     net.load_state_dict(state, strict=True)
-    return Classifier(net, use.network, use.size_px).eval()
 
 
 def create_network(use: NetworkUse) -> Any:

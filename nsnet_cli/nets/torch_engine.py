@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
-from typing import Any
 
 import numpy as np
 import torch
@@ -12,8 +11,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from nsnet_cli.errors import DeviceError, WeightsError
 from nsnet_cli.nets.cost import SAMPLER_COST_FRAMES, FrameCost
-from nsnet_cli.nets.engine import Saliency, single_frames
-from nsnet_cli.nets.networks import Classifier, create_network, load_classifier, read_state
+from nsnet_cli.nets.engine import Saliency, fitting_views
+from nsnet_cli.nets.families import load_network, untrained_network
+from nsnet_cli.nets.networks import ViewNetwork, read_state
 from nsnet_cli.nets.sampler import Sampler, SamplerConfig
 from nsnet_cli.weights.checkpoint import MODEL_FILE, Checkpoint
 from nsnet_cli.weights.rows import NetworkUse
@@ -32,15 +32,15 @@ class TorchEngine:
         self.name = f"torch-{device}"
         self.precision = "f16" if device == "cuda" else "f32"
         self.device = torch.device(device)
-        self._preview = self._placed(load_classifier(checkpoint.preview))
-        self._recogniser = self._placed(load_classifier(checkpoint.recogniser))
+        self._preview = self._placed(load_network(checkpoint.preview))
+        self._recogniser = self._placed(load_network(checkpoint.recogniser))
         self.input = checkpoint.recogniser.input
-        self.widths = (int(self._preview.net.head_hidden_size), int(self._recogniser.net.head_hidden_size))
+        self.widths = (self._preview.width, self._recogniser.width)
         self._sampler = load_sampler(checkpoint).to(self.device) if checkpoint.sampler else None
         self.cost = FrameCost(
-            preview=classifier_gflops(self._preview),
+            preview=network_gflops(self._preview),
             sampler=sampler_gflops(self._sampler) if self._sampler else 0.0,
-            recogniser=classifier_gflops(self._recogniser),
+            recogniser=network_gflops(self._recogniser),
         )
 
     def load(self) -> None: ...
@@ -49,7 +49,7 @@ class TorchEngine:
         return self._classify(self._preview, pixels)
 
     def recognise(self, views: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return self._classify(self._recogniser, single_frames(views))
+        return self._classify(self._recogniser, fitting_views(views, self.input))
 
     def saliency(self, features: np.ndarray, logits: np.ndarray, times: np.ndarray) -> Saliency:
         if self._sampler is None:
@@ -58,12 +58,16 @@ class TorchEngine:
         with torch.inference_mode():
             return Saliency(*(out.float().cpu().numpy() for out in SamplerGraph(self._sampler)(*tensors)))
 
-    def _placed(self, module: nn.Module) -> Any:
-        return module.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    def _placed(self, network: ViewNetwork) -> ViewNetwork:
+        if network.spec.frames > 1:
+            return network.to(self.device)
+        return network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
 
-    def _classify(self, network: nn.Module, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        half = torch.autocast("cuda", torch.float16) if self.precision == "f16" else nullcontext()
-        with torch.inference_mode(), half:
+    def _classify(self, network: ViewNetwork, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        half = (
+            torch.autocast("cuda", torch.float16) if self.precision == "f16" and network.takes_half else nullcontext()
+        )
+        with torch.inference_mode(), torch.autocast("cuda", torch.float16) if half else nullcontext():
             features, logits = network(torch.from_numpy(np.ascontiguousarray(pixels)).to(self.device))
         return features.float().cpu().numpy(), logits.float().cpu().numpy()
 
@@ -98,16 +102,14 @@ def load_sampler(checkpoint: Checkpoint) -> Sampler:
 
 
 def architecture_gflops(use: NetworkUse) -> float:
-    """Returns GFLOPs per frame, without weights and without computing anything."""
-    with torch.device("meta"):
-        return classifier_gflops(Classifier(create_network(use), use.network, use.size_px).eval())
+    """Returns GFLOPs per view, without weights and without computing anything."""
+    return network_gflops(untrained_network(use))
 
 
-def classifier_gflops(network: Classifier) -> float:
-    """Returns GFLOPs per frame. A multiply-add counts as one."""
-    device, side = next(network.parameters()).device, network.size_px
+def network_gflops(network: ViewNetwork) -> float:
+    """Returns GFLOPs per view. A multiply-add counts as one."""
     with FlopCounterMode(display=False) as counter, torch.inference_mode():
-        network(torch.zeros(1, side, side, 3, dtype=torch.uint8, device=device))
+        network(network.example(1))
     return counter.get_total_flops() / 2 / 1e9
 
 

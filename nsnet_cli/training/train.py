@@ -34,8 +34,9 @@ from nsnet_cli.training.fit import EpochReport, FitOptions, fit
 from nsnet_cli.training.head import FittedHead, fit_head
 from nsnet_cli.training.measure import saliency
 from nsnet_cli.training.sequences import FeatureSequence
-from nsnet_cli.weights.checkpoint import READY_FEATURES, Checkpoint, Kind, network_identity, write_checkpoint
+from nsnet_cli.weights.checkpoint import READY_FEATURES, Checkpoint, Kind, write_checkpoint
 from nsnet_cli.weights.heads import linear_scores
+from nsnet_cli.weights.identity import network_identity
 from nsnet_cli.weights.rows import NetworkUse
 
 logger = logging.getLogger(__name__)

@@ -27,6 +27,7 @@ from nsnet_cli.hierarchy import Table, imagenet_table, own_table
 from nsnet_cli.types import TagName
 from nsnet_cli.weights.fields import Place, check, read_json, regular_size, shown
 from nsnet_cli.weights.heads import Head, LinearHead, OwnClassifier
+from nsnet_cli.weights.identity import network_identity
 from nsnet_cli.weights.keys import HINT, check_tensors
 from nsnet_cli.weights.memory import remembered_sha256, sha256_of
 from nsnet_cli.weights.registry import PACKAGE_DIR, load_registry
@@ -292,15 +293,6 @@ def _model_sha256(folder: Path, config: Mapping[str, Any]) -> str:
     if wanted and wanted != found:
         raise WeightsError(f"{path} has sha256 {found}, {CONFIG_FILE} says {wanted}", "train or download it again")
     return found
-
-
-def network_identity(use: NetworkUse) -> str:
-    """Everything that can change a network's outputs: weights, preprocessing, input size, vocabulary."""
-    row = use.network
-    hashes = sorted({source.sha256 or f"{getattr(source, 'revision', '')}:{source.file}" for source in row.sources})
-    named = row.vocabulary is None or row.vocabulary == "imagenet-1k"
-    words = [row.vocabulary if named else [tag.id for tag in load_vocabulary(row.vocabulary)]]
-    return json.dumps([row.architecture, hashes, row.mean, row.std, row.interpolation, row.crop, use.size_px, words])
 
 
 def _hash(preview: NetworkUse, recogniser: NetworkUse, head: Head, config: Mapping[str, Any], model_sha256: str) -> str:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from nsnet_cli.types import TagName
-from nsnet_cli.weights.fields import Place, check, shown
+from nsnet_cli.weights.fields import Place, check, number, shown
 from nsnet_cli.weights.rows import (
     CheckpointRow,
     HubSource,
@@ -44,7 +44,7 @@ def parse_rows(data: Mapping[str, Any], file: str, origin: str, folder: Path, on
 
 def _network(name: str, row: Mapping[str, Any], place: Place, origin: str, folder: Path) -> NetworkRow:
     sources = (_source(source, place.inside("sources", i)) for i, source in enumerate(row["sources"]))
-    return NetworkRow(
+    found = NetworkRow(
         name=name,
         architecture=row["architecture"],
         license=row["license"],
@@ -55,7 +55,27 @@ def _network(name: str, row: Mapping[str, Any], place: Place, origin: str, folde
         vocabulary=_vocabulary(row["vocabulary"], place.inside("vocabulary"), folder),
         sources=tuple(sources),
         origin=origin,
+        family=row["family"],
+        frames=row["frames"],
+        stride_s=_stride(row["stride_s"], place.inside("stride_s")),
     )
+    try:
+        _ = NetworkUse(found, 224).input
+    except ValueError as error:  # names the field
+        raise place.wrong(str(error)) from None
+    if found.family == "timm" and found.frames > 1:
+        raise place.inside("frames").wrong(f"{found.frames}, but the networks of timm look at single frames")
+    return found
+
+
+def _stride(value: Any, place: Place) -> float | Literal["spread"]:
+    if value == "spread":
+        return "spread"
+    if value is None:
+        return 0.0
+    if isinstance(value, str):
+        raise place.wrong(f"{shown(value)} is neither seconds nor 'spread'")
+    return float(check(value, number(0, 3600), place))
 
 
 def _triple(values: list[float]) -> tuple[float, float, float]:

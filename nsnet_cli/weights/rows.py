@@ -11,6 +11,8 @@ from nsnet_cli.media import InputSpec, Interpolation
 from nsnet_cli.types import TagName
 
 Keys = Literal["timm", "efficientnet-pytorch"]
+FAMILIES = ("timm", "uniformer", "videomae2", "torchvision")
+"""What can build a network from its row. `nets/families.py` has the code, and needs torch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,7 @@ Source = PackageSource | HubSource
 
 @dataclass(frozen=True, slots=True)
 class NetworkRow:
-    """A classifier: timm architecture, preprocessing, and the sources of its weights, best first."""
+    """A network: family and architecture, preprocessing, and the sources of its weights, best first."""
 
     name: str
     architecture: str
@@ -62,6 +64,12 @@ class NetworkRow:
     sources: tuple[Source, ...]
     origin: str = "nsnet"
     """'nsnet' for a shipped row, else the file of the row."""
+    family: str = "timm"
+    """One of FAMILIES."""
+    frames: int = 1
+    """F: frames per view."""
+    stride_s: float | Literal["spread"] = 0.0
+    """As in `InputSpec`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +81,9 @@ class NetworkUse:
 
     @property
     def input(self) -> InputSpec:
-        """What the network sees at once: one frame, like every timm classifier."""
+        """What the network sees at once: a frame or a clip."""
         row = self.network
-        return InputSpec(self.size_px, row.crop, row.interpolation, row.mean, row.std)
+        return InputSpec(self.size_px, row.crop, row.interpolation, row.mean, row.std, row.frames, row.stride_s)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,9 +10,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from nsnet_cli.weights.fields import ANYTHING, OPTIONAL, Field, flag, listing, named, number, table, text, whole
+from nsnet_cli.weights.rows import FAMILIES
 
 MOST_TAGS = 100_000
 MOST_FRAMES = 4096
+MOST_VIEW_FRAMES = 256
+"""Frames of one view. A recogniser of clips takes 16 or 32."""
 CONFIG_BYTES = 32 << 20
 REGISTRY_BYTES = 1 << 20
 VOCABULARY_BYTES = 32 << 20
@@ -25,7 +28,7 @@ REVISION = re.compile(r"[0-9a-f]{40}")
 REPO_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 NAME = re.compile(r"\w[\w.+-]{0,99}")
 ARCHITECTURE = re.compile(r"\w[\w.-]*")
-"""A plain name of timm. With a scheme ("hf-hub:", "local-dir:"), timm would load files that are not in the row."""
+"""A plain name. With a scheme ("hf-hub:", "local-dir:"), timm would load files that are not in the row."""
 FILE = re.compile(r"(?!.*(^|/)\.\.?(/|$))[\w.+@ -]+(/[\w.+@ -]+)*")
 MODULE = re.compile(r"[A-Za-z_]\w*")
 
@@ -107,7 +110,10 @@ SOURCES = {
 }
 NETWORK = table(
     {
-        "architecture": text(pattern=ARCHITECTURE, what="the name of a timm architecture"),
+        "family": text("timm", choices=FAMILIES),
+        "architecture": text(pattern=ARCHITECTURE, what="the name of an architecture of its family"),
+        "frames": whole(1, MOST_VIEW_FRAMES, 1),
+        "stride_s": OPTIONAL,  # seconds or "spread"
         "license": text(),
         **_COLOURS,
         "interpolation": text(choices=("bilinear", "bicubic", "area")),
