@@ -52,6 +52,30 @@ OPTIONS: dict[str, OptionRow] = {
         "NSNET_CHECKPOINT",
         metavar="NAME",
     ),
+    "tags": OptionRow(
+        ("--tags",),
+        None,
+        'Any words to look for, with a checkpoint for any words: "a birthday cake, kite surfing".',
+        SAMPLING,
+        "NSNET_TAGS",
+        metavar="WORDS",
+    ),
+    "tags_file": OptionRow(
+        ("--tags-file",),
+        None,
+        "As --tags, from a file with one entry per line; # begins a comment. [default: words that come with nsnet]",
+        SAMPLING,
+        "NSNET_TAGS_FILE",
+        metavar="FILE",
+    ),
+    "prompts": OptionRow(
+        ("--prompts",),
+        None,
+        "What each word is put into, in place of {}, before it is read: a file with one prompt per line.",
+        SAMPLING,
+        "NSNET_PROMPTS",
+        metavar="FILE",
+    ),
     "policy": OptionRow(
         ("--policy",),
         _TAG.policy,
@@ -157,6 +181,9 @@ class Shared:
     """The values of the shared options. An option that the command does not take has its default."""
 
     checkpoint: str = OPTIONS["checkpoint"].default
+    tags: str | None = OPTIONS["tags"].default
+    tags_file: str | None = OPTIONS["tags_file"].default
+    prompts: str | None = OPTIONS["prompts"].default
     policy: PolicyName = OPTIONS["policy"].default
     frames: int | None = OPTIONS["frames"].default
     preview: int | None = OPTIONS["preview"].default
@@ -189,6 +216,8 @@ class Shared:
 
 TAGGING = ("checkpoint", "policy", "frames", "preview", "budget", "seed", "device", "decoder", "timeout")
 """The options of every command that tags videos."""
+WORDS = ("tags", "tags_file", "prompts")
+"""What a checkpoint for any words looks for."""
 TALKING = ("quiet", "verbose")
 
 

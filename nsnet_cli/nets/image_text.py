@@ -45,12 +45,16 @@ def load_tower(use: NetworkUse) -> ImageTower:
     outputs = len(state["head.weight"]) if "head.weight" in state else 0
     net = _net(use, outputs, sizes)
     fill(net, state, path, use.network)
-    return ImageTower(net, use.input, outputs or width).eval()
+    return _ready(ImageTower(net, use.input, outputs or width))
 
 
 def untrained_tower(use: NetworkUse) -> ImageTower:
     net = _net(use, CLIP_WIDTH if use.network.family == "clip" else 0, {})
-    return ImageTower(net, use.input, int(net.num_features)).eval()
+    return _ready(ImageTower(net, use.input, net.num_classes or int(net.num_features)))
+
+
+def _ready(tower: ImageTower) -> ImageTower:
+    return tower.eval().requires_grad_(False)  # torch's counter of costs fails on views of what is to be trained
 
 
 def _net(use: NetworkUse, outputs: int, sizes: dict[str, Any]) -> Any:

@@ -23,7 +23,10 @@ Layout = Literal["open_clip", "open_clip-siglip", "transformers"]
 MARKS: dict[Layout, tuple[str, str]] = {
     "open_clip": ("visual.class_embedding", "token_embedding.weight"),
     "open_clip-siglip": ("visual.trunk.pos_embed", "text.token_embedding.weight"),
-    "transformers": ("vision_model.embeddings.position_embedding.weight", "text_model.embeddings.token_embedding.weight"),
+    "transformers": (
+        "vision_model.embeddings.position_embedding.weight",
+        "text_model.embeddings.token_embedding.weight",
+    ),
 }
 """Two parameters that only a file of this layout has: one of the image tower, and the table of tokens."""
 
@@ -127,7 +130,9 @@ class TowerFile:
         names = [name for name in self._names if name.startswith(tuple(prefix + start for start in starts))]
         left_out = {MARKS[self.layout][1]}
         left_out |= {name for name in names if name.endswith("position_ids")}  # older transformers wrote these
-        return {name[len(prefix) :]: self._file.get_tensor(name).float() for name in sorted(names) if name not in left_out}
+        return {
+            name[len(prefix) :]: self._file.get_tensor(name).float() for name in sorted(names) if name not in left_out
+        }
 
     def _one(self, name: str) -> float:
         if name not in self._names:

@@ -128,4 +128,6 @@ def _keep(path: Path, arrays: dict[str, np.ndarray]) -> None:
         write_whole(path, save({name: np.ascontiguousarray(value) for name, value in arrays.items()}))
     except OSError as error:
         message = f"cannot keep embeddings in {path.parent}: {error.strerror or error}"
-        raise WeightsError(message, f"set {CACHE_VARIABLE} to a folder that can be written", "cache_not_writable") from error
+        raise WeightsError(
+            message, f"set {CACHE_VARIABLE} to a folder that can be written", "cache_not_writable"
+        ) from error

@@ -48,20 +48,19 @@ class TextTower(nn.Module):
         eps, activation = (1e-6, nn.GELU("tanh")) if siglip else (1e-5, nn.GELU())
         self.siglip, self.context = siglip, context
         self.positional_embedding = nn.Parameter(torch.empty(context, width))
-        self.transformer = nn.ModuleDict(
-            {"resblocks": nn.ModuleList(Block(width, hidden, eps, activation) for _ in range(blocks))}
-        )
+        self.transformer = nn.Module()
+        self.transformer.resblocks = nn.ModuleList(Block(width, hidden, eps, activation) for _ in range(blocks))
         self.ln_final = nn.LayerNorm(width, eps)
-        if "text_projection" in state:
-            self.text_projection = nn.Parameter(torch.empty(state["text_projection"].shape))
-        else:
-            self.text_projection = nn.Linear(width, len(state["text_projection.bias"]))
+        bias = state.get("text_projection.bias")  # a layer in SigLIP, a matrix in CLIP
+        self.text_projection: nn.Module | nn.Parameter = (
+            nn.Parameter(torch.empty(state["text_projection"].shape)) if bias is None else nn.Linear(width, len(bias))
+        )
 
     def forward(self, tokens: Tensor, last: Tensor) -> Tensor:
         length = tokens.shape[1]
         x = tokens + self.positional_embedding[:length]
         mask = None if self.siglip else torch.full((length, length), -torch.inf, device=x.device).triu(1)
-        for block in self.transformer["resblocks"]:  # type: ignore[union-attr]
+        for block in self.transformer.resblocks:  # type: ignore[union-attr]
             x = block(x, mask)
         x = self.ln_final(x[torch.arange(len(x)), last])
         project = self.text_projection

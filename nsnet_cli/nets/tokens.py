@@ -1,4 +1,4 @@
-"""Token ids of texts, as the text towers of SigLIP and CLIP were trained with them. Needs what nsnet[words] installs."""
+"""Token ids of texts, as the text towers of SigLIP and CLIP were trained with. Needs what nsnet[words] installs."""
 
 from __future__ import annotations
 

@@ -11,6 +11,7 @@ from nsnet_cli.media import Decoder, ReadOptions
 from nsnet_cli.reading import read_options
 from nsnet_cli.types import TagOptions
 from nsnet_cli.weights.checkpoint import Checkpoint, resolve_checkpoint
+from nsnet_cli.weights.wordlist import asked_words
 
 if TYPE_CHECKING:
     from nsnet_cli.run.jobs import Finished, Job
@@ -34,6 +35,9 @@ class Asked:
     precision: float = _DEFAULT.precision
     decoder: Decoder = _DEFAULT.decoder
     device: str = "auto"
+    tags: str | None = None
+    tags_file: str | None = None
+    prompts: str | None = None
 
     def shown(self) -> TagOptions:
         """Returns options of which only those count that choose what is shown. Raises UsageError for a wrong one."""
@@ -93,7 +97,8 @@ def prepare(asked: Asked, *, jpegs: bool = False, threads: int = 1, keep: bool =
     `jpegs`: also keep each preview frame as a picture. `threads`: decoders per video. `keep`: results carry what is
     kept of a look.
     """
-    checkpoint = resolve_checkpoint(asked.checkpoint)
+    words = asked_words(asked.tags, asked.tags_file, asked.prompts)
+    checkpoint = resolve_checkpoint(asked.checkpoint, words=words)
     options = asked.options(checkpoint)
     read = read_options(checkpoint, options, jpegs=jpegs, threads=threads)
     return Opening(checkpoint, options, read, asked.device, keep)

@@ -58,7 +58,9 @@ def _network(name: str, row: Mapping[str, Any], place: Place, origin: str, folde
         family=row["family"],
         frames=row["frames"],
         stride_s=_stride(row["stride_s"], place.inside("stride_s")),
-        tokenizer=tuple(_source(source, place.inside("tokenizer", i)) for i, source in enumerate(row["tokenizer"] or ())),
+        tokenizer=tuple(
+            _source(source, place.inside("tokenizer", i)) for i, source in enumerate(row["tokenizer"] or ())
+        ),
     )
     try:
         _ = NetworkUse(found, 224).input

@@ -53,8 +53,10 @@ class WordList:
         return self.actions if self.actions != self.objects and is_action(word) else self.objects
 
     def texts(self, word: str) -> tuple[str, ...]:
-        """The word in each of its prompts: 'a photo of a dog.' The prompt has the article: 'a dog' is put in as 'dog'."""
-        return tuple(prompt.replace("{}", _bare(word) if _has_article(prompt) else word) for prompt in self.prompts(word))
+        """The word in each of its prompts. Where the prompt has the article, 'a dog' is put in as 'dog'."""
+        return tuple(
+            prompt.replace("{}", _bare(word) if _has_article(prompt) else word) for prompt in self.prompts(word)
+        )
 
 
 def word_list(tags: str | None = None, tags_file: str | None = None, prompts: str | None = None) -> WordList:
@@ -76,12 +78,21 @@ def word_list(tags: str | None = None, tags_file: str | None = None, prompts: st
     if prompts is not None:
         own = _prompts(Path(prompts))
         return WordList(words, own, own)
+    return _with_shipped_prompts(words)
+
+
+def asked_words(tags: str | None, tags_file: str | None, prompts: str | None) -> WordList | None:
+    """As `word_list`; None if a user names nothing."""
+    return word_list(tags, tags_file, prompts) if any(each is not None for each in (tags, tags_file, prompts)) else None
+
+
+def words_named(words: Iterable[str], where: str = "the checkpoint's vocabulary") -> WordList:
+    """These words, with the prompts that come with nsnet: those of a checkpoint, or one whole question."""
+    return _with_shipped_prompts(checked(words, where))
+
+
+def _with_shipped_prompts(words: tuple[str, ...]) -> WordList:
     return WordList(words, _shipped("prompts_objects.txt"), _shipped("prompts_actions.txt"))
-
-
-def question_list(question: str) -> WordList:
-    """A question of `nsnet find`, whole: a comma in it separates nothing. Raises UsageError."""
-    return WordList(checked([question], "the question"), _shipped("prompts_objects.txt"), _shipped("prompts_actions.txt"))
 
 
 def split(tags: str) -> list[str]:
@@ -89,7 +100,9 @@ def split(tags: str) -> list[str]:
     try:
         rows = list(csv.reader([tags], skipinitialspace=True, strict=True))
     except csv.Error as error:
-        raise UsageError(f"--tags cannot be read: {error}", 'write words as in --tags \'kite, "salt, pepper"\'') from error
+        raise UsageError(
+            f"--tags cannot be read: {error}", "write words as in --tags 'kite, \"salt, pepper\"'"
+        ) from error
     return [word for row in rows for word in row]
 
 
@@ -98,8 +111,7 @@ def checked(words: Iterable[str], where: str) -> tuple[str, ...]:
     found: dict[str, str] = {}
     twice: list[str] = []
     for raw in words:
-        word = " ".join(unicodedata.normalize("NFC", raw).split(" ")).strip()
-        word = " ".join(word.split())if not UNSAFE.search(word) else word
+        word = " ".join(part for part in unicodedata.normalize("NFC", raw).split(" ") if part)
         if not word:
             continue
         _check(word, where)
@@ -199,10 +211,14 @@ def _lines(path: Path, option: str) -> list[str]:
     try:
         text = read_bytes(path, MOST_BYTES).decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise UsageError(f"{option} {path} is not UTF-8: byte {error.start} cannot be read", "save it as UTF-8") from error
+        raise UsageError(
+            f"{option} {path} is not UTF-8: byte {error.start} cannot be read", "save it as UTF-8"
+        ) from error
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise UsageError(f"cannot read {option} {path}: {reason}", "give a text file with one entry per line") from error
+        raise UsageError(
+            f"cannot read {option} {path}: {reason}", "give a text file with one entry per line"
+        ) from error
     lines = (line.removesuffix("\r") for line in text.split("\n"))
     return [line for line in lines if not line.lstrip().startswith("#")]
 
