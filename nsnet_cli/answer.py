@@ -51,7 +51,7 @@ def answer(
         stopped=choice.stopped,
         info=replace(preview.info, path=""),
         cost=Cost(
-            frames_decoded=preview.report.frames_decoded,
+            frames_decoded=preview.report.frames_decoded + choice.frames_decoded,
             frames_lost=preview.report.frames_lost,
             gflops=cost.total(previewed, len(choice.frames), sampler=sampler is not None),
             dense_gflops=cost.dense(count),
@@ -65,6 +65,7 @@ def answer(
         guess=None if guess is None else _as(guess, "int32"),
         guesses=() if classes is None else tuple(preview_vocabulary[int(each)].name for each in classes),
         chosen=_as(choice.frames, "int32"),
+        views_s=None if choice.views_s is None else _as(choice.views_s, "float64"),
         weights=_as(present.nodes.weights, "float64"),
         judged=judged(judge, present, positions, least),
         series=np.stack(series, 1) if series else np.empty((count, 0), np.float16),

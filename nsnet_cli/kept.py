@@ -75,6 +75,7 @@ class Kept:
     series: np.ndarray  # (T, m) float16: how strongly nodes are seen, as nsnet_cli.spans.seen tells it
     series_of: np.ndarray  # (m,) int32: positions of these nodes in `judged.nodes`
     features: np.ndarray | None = None  # (T, D) float16: the preview's features, reduced; None: not kept
+    views_s: np.ndarray | None = None  # (K, 2) float64: first and last time of each clip; None: frames were recognised
     projection: str | None = None
     """What reduced `features`. Features of two videos can be compared only if it is the same."""
 

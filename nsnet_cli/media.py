@@ -70,7 +70,7 @@ class InputSpec:
     frames: int = 1
     """F: frames per view. One is an image, several are a clip."""
     stride_s: float | Literal["spread"] = 0.0
-    """Seconds between the frames of a clip, or "spread": evenly over the whole video. 0 for a single frame."""
+    """Seconds between the frames of a clip, or "spread": evenly over a stretch of the video. 0 for a single frame."""
 
     def __post_init__(self) -> None:
         self._check("size_px", self.size_px >= 1, "not at least 1")
@@ -141,6 +141,8 @@ class FrameBatch:
     pixels: np.ndarray
     pts_s: np.ndarray
     jpegs: tuple[bytes, ...] = ()
+    frames_decoded: int = 0
+    """Of views: frames that went through the decoder for them. The preview's are in the DecodeReport."""
 
     def __post_init__(self) -> None:
         leading, side = self.pts_s.shape, self.pixels.shape[-2:-1]

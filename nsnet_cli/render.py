@@ -12,7 +12,7 @@ import numpy as np
 
 from nsnet_cli.calibration import LIKELY
 from nsnet_cli.kept import Judged, Kept
-from nsnet_cli.spans import anchors, between, interval_s, spans
+from nsnet_cli.spans import anchors, between, interval_s, shows, spans
 from nsnet_cli.types import (
     Evidence,
     FrameScore,
@@ -36,7 +36,7 @@ def render(kept: Kept, options: TagOptions, path: str) -> VideoResult:
     Of the options, only top_k, threshold and precision count: the others were settled when the video was looked at.
     Where `kept.answers(options.top_k)` is false, the result has fewer tags than there are.
     """
-    judged, chosen = kept.judged, np.sort(kept.chosen)
+    judged = kept.judged
     picked = pick(judged, options)
     make = _Maker(kept, reasons(judged, picked.all, len(kept.pts_s)))
     return VideoResult(
@@ -45,9 +45,9 @@ def render(kept: Kept, options: TagOptions, path: str) -> VideoResult:
         duration_s=kept.info.duration_s,
         tags=(*(make.tag(n, certain=True) for n in picked.certain), *map(make.tag, picked.guesses)),
         perhaps=None if picked.perhaps is None else make.tag(picked.perhaps),
-        salient_frames=tuple(SalientFrame(float(kept.pts_s[i]), float(kept.saliency[i])) for i in chosen),
+        salient_frames=tuple(_salient_frame(kept, k) for k in np.argsort(kept.chosen)),
         sampling=SamplingInfo(
-            kept.policy, kept.plan, len(kept.pts_s), len(chosen), kept.stopped, interval_s(kept.pts_s)
+            kept.policy, kept.plan, len(kept.pts_s), len(kept.chosen), kept.stopped, interval_s(kept.pts_s)
         ),
         model=kept.model,
         cost=kept.cost,
@@ -123,7 +123,11 @@ def seen_at(kept: Kept, n: int) -> tuple[Span, ...]:
     column = np.flatnonzero(kept.series_of == n)
     series = kept.series[:, column[0]] if len(column) else between(kept.pts_s, kept.chosen, sums)
     whole = 1.0 if likely is None else float(likely[n])
-    return spans(series, anchors(kept.chosen, sums), kept.pts_s, kept.info.duration_s or 0.0, whole)
+    shown, clips_s = anchors(kept.chosen, sums), None
+    if kept.views_s is not None:  # in order of time, as the anchors are
+        showing = np.flatnonzero(shows(sums))
+        clips_s = kept.views_s[showing[np.argsort(kept.chosen[showing])]]
+    return spans(series, shown, kept.pts_s, kept.info.duration_s or 0.0, whole, clips_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,13 +147,23 @@ class _Maker:
             node.id,
             node.name,
             float(judged.scores[n]),
-            tuple(Evidence(float(pts_s[k]), float(saliency[k]), float(sums[k])) for k in carried),
+            tuple(Evidence(float(pts_s[k]), float(saliency[k]), float(sums[k]), *_clip(kept, k)) for k in carried),
             None if likely is None else float(likely[n]),
             certain,
             tuple(over.name for over in node.parents),
             seen_at(kept, n) if certain else (),
             self.why.get(n),
         )
+
+
+def _salient_frame(kept: Kept, k: int) -> SalientFrame:
+    frame = kept.chosen[k]
+    return SalientFrame(float(kept.pts_s[frame]), float(kept.saliency[frame]), *_clip(kept, k))
+
+
+def _clip(kept: Kept, k: int) -> tuple[float, float] | tuple[()]:
+    """When the k-th recognised clip begins and ends; nothing for a frame."""
+    return () if kept.views_s is None else (float(kept.views_s[k, 0]), float(kept.views_s[k, 1]))
 
 
 def _frames(kept: Kept) -> tuple[FrameScore, ...]:

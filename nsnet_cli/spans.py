@@ -89,11 +89,30 @@ def times(stretch: Stretch, pts_s: np.ndarray, duration_s: float) -> tuple[float
 
 
 def spans(
-    series: np.ndarray, anchors: np.ndarray, pts_s: np.ndarray, duration_s: float, probability: float
+    series: np.ndarray,
+    anchors: np.ndarray,
+    pts_s: np.ndarray,
+    duration_s: float,
+    probability: float,
+    clips_s: np.ndarray | None = None,
 ) -> tuple[Span, ...]:
-    """Returns when a node with this probability in the video is seen. The arguments are those of `stretches`."""
-    found = stretches(series.astype(np.float64), anchors, pts_s)
-    return tuple(Span(*times(each, pts_s, duration_s), probability * each.share) for each in found)
+    """Returns when a node with this probability in the video is seen. The arguments are those of `stretches`.
+
+    clips_s (A, 2): from when to when the clip of each anchor lasts, if the recogniser looks at clips. A span holds its
+    clips.
+    """
+    found: list[Span] = []
+    for each in stretches(series.astype(np.float64), anchors, pts_s):
+        (start_s, end_s), likely = times(each, pts_s, duration_s), probability * each.share
+        if clips_s is not None:
+            inside = clips_s[(anchors >= each.first) & (anchors <= each.last)]
+            start_s, end_s = float(inside[:, 0].min(initial=start_s)), float(inside[:, 1].max(initial=end_s))
+            while found and found[-1].end_s >= start_s:
+                before = found.pop()
+                start_s, end_s = min(before.start_s, start_s), max(before.end_s, end_s)
+                likely = max(before.probability, likely)
+        found.append(Span(start_s, end_s, likely))
+    return tuple(found)
 
 
 def interval_s(pts_s: np.ndarray) -> float | None:

@@ -59,3 +59,7 @@ class Choice:
     scores: np.ndarray
     stopped: str | None
     seconds: float
+    views_s: np.ndarray | None = None
+    """(K, 2): times of the first and the last frame of each clip. None: the recogniser looks at single frames."""
+    frames_decoded: int = 0
+    """Frames that went through the decoder for clips."""

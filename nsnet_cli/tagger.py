@@ -31,14 +31,15 @@ from nsnet_cli.stopping import Stopping
 from nsnet_cli.types import ALGORITHM_VERSION, SCHEMA_VERSION, ModelInfo, TagOptions, VideoResult
 from nsnet_cli.video import open_video
 from nsnet_cli.video.reader import VideoReader
+from nsnet_cli.viewing import Views
 from nsnet_cli.weights.checkpoint import Checkpoint, resolve_checkpoint
 from nsnet_cli.weights.projection import load_projection
 from nsnet_cli.weights.vocabulary import load_vocabulary
 
 Opener = Callable[[Path, ReadOptions], VideoReader]
 """Opens a video: `open_video` in this process, `DecodePool.open` in a process that can be killed."""
-Views = Callable[[np.ndarray], np.ndarray]
-"""Pixels (K, S, S, 3), or (K, F, S, S, 3) of clips, of the preview frames with these indices (K,)."""
+MOST_FRAMES = 32
+"""Most frames in a batch for the recogniser: a dense policy chooses every frame."""
 logger = logging.getLogger(__name__)
 
 
@@ -129,7 +130,7 @@ class Tagger:
             if self.engine.input.frames == 1:
                 video.close()  # all pixels are read: its process can go on to the next video
             saliency = self._saliency(preview)
-            chosen = self._choose(preview, saliency, self._views(preview, video), started)
+            chosen = self._choose(preview, saliency, video, started)
         kept = answer(
             preview,
             saliency,
@@ -220,7 +221,7 @@ class Tagger:
         assert saliency is not None
         return Scores(saliency, out, sure, best, time.perf_counter() - start)
 
-    def _choose(self, preview: Preview, scores: Scores, views: Views, started: float) -> Choice:
+    def _choose(self, preview: Preview, scores: Scores, video: VideoReader, started: float) -> Choice:
         """Chooses frames and recognises them. With a budget it stops once the tags are settled.
 
         A budget in seconds is measured from `started`: decoding and preview overlap, so their seconds cannot be added.
@@ -229,34 +230,40 @@ class Tagger:
         policy, count = self.options.policy, len(preview.pts_s)
         most = self.budget.most_frames(count) if self.budget else self.options.frames
         order = select(policy, scores.saliency, preview.pts_s, most, features=preview.features, seed=self.options.seed)
+        views = Views(preview, scores.saliency, order, self.engine.input, video)
         if self.budget is None:
-            frame_scores = self._recognise(views, order)
-            return Choice(order, frame_scores, None, time.perf_counter() - start)
+            found, stopped = self._recognise(views, 0, len(order)), None
+        else:
+            found, stopped = self._recognise_until_settled(preview, scores, order, views, started)
+        spans_s = None if views.spans_s is None else views.spans_s[: len(found)]
+        seconds = time.perf_counter() - start
+        return Choice(order[: len(found)], found, stopped, seconds, spans_s, views.frames_decoded)
+
+    def _recognise_until_settled(
+        self, preview: Preview, scores: Scores, order: np.ndarray, views: Views, started: float
+    ) -> tuple[np.ndarray, str]:
+        """Returns scores of the first frames of `order`, and why these are enough. Needs a budget."""
+        assert self.budget is not None
         deadline = started + (self.budget.seconds or np.inf)
         stopping = Stopping(self.judge, preview, scores, self.options.precision)
-        frame_scores, stopped = np.empty((0, len(self.checkpoint.vocabulary)), np.float32), self.budget.reason()
+        found = np.empty((0, len(self.checkpoint.vocabulary)), np.float32)
         for n in range(len(order)):
-            new = self._recognise(views, order[n : n + 1])
-            frame_scores = np.concatenate([frame_scores, new])
-            if stopping.enough(order[: n + 1], frame_scores):
-                stopped = "settled"
-                break
+            found = np.concatenate([found, self._recognise(views, n, n + 1)])
+            if stopping.enough(order[: n + 1], found):
+                return found, "settled"
             if time.perf_counter() > deadline:
                 break
-        return Choice(order[: len(frame_scores)], frame_scores, stopped, time.perf_counter() - start)
+        return found, self.budget.reason()
 
-    def _views(self, preview: Preview, video: VideoReader) -> Views:
-        """Returns what gives the recogniser's pixels: single frames are decoded already, clips are read around them."""
-        spec = self.engine.input
-        if spec.frames == 1:
-            return lambda chosen: np.stack([preview.pixels[i] for i in chosen])
-        return lambda chosen: video.views([float(preview.pts_s[i]) for i in chosen], spec).pixels
-
-    def _recognise(self, views: Views, chosen: np.ndarray) -> np.ndarray:
-        """Returns scores (K, C) of the chosen frames, at most 32 per batch: a dense policy may choose every frame."""
-        parts = np.array_split(chosen, max(min(self.engine.lanes, len(chosen)), math.ceil(len(chosen) / 32)))
-        seen = [views(part) for part in parts]
-        return np.concatenate(list(self._lanes.map(self._scored, seen)))
+    def _recognise(self, views: Views, first: int, last: int) -> np.ndarray:
+        """Returns scores of these views, (n, C)."""
+        found: list[np.ndarray] = []
+        for start in range(first, last, views.most):
+            pixels = views.read(start, min(start + views.most, last))
+            most = max(1, MOST_FRAMES // self.engine.input.frames)
+            parts = max(min(self.engine.lanes, len(pixels)), math.ceil(len(pixels) / most))
+            found += self._lanes.map(self._scored, np.array_split(pixels, parts))
+        return np.concatenate(found)
 
     def _scored(self, views: np.ndarray) -> np.ndarray:
         return self.checkpoint.head.scores(*self.engine.recognise(views))

@@ -104,11 +104,14 @@ class TagName:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """One frame that supports a tag."""
+    """One frame that supports a tag, or a clip around it."""
 
     pts_s: float
     saliency: float
     score: float
+    start_s: float | None = None
+    """Of a clip: the times of its first and its last frame. None: the recogniser looked at the frame alone."""
+    end_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,10 +176,13 @@ class Tag:
 
 @dataclass(frozen=True, slots=True)
 class SalientFrame:
-    """A frame that the recogniser saw."""
+    """A frame that the recogniser saw, or a clip around it."""
 
     pts_s: float
     saliency: float
+    start_s: float | None = None
+    """As in Evidence, as is `end_s`."""
+    end_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

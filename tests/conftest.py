@@ -23,6 +23,8 @@ TORCH = find_spec("torch") is not None
 """False in the light environments of .ci/run, which test the other dependencies on more Python versions."""
 NEED_TORCH = [
     "test_calibrate_command.py",
+    "test_clip_networks.py",
+    "test_parity.py",
     "test_sampler_fit.py",
     "test_sampler_losses.py",
     "test_sampler_network.py",

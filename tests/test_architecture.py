@@ -20,7 +20,7 @@ LAYERS = (
     ("render",),
     ("reading", "video", "nets", "outputs"),
     ("startup", "stages"),
-    ("presence",),
+    ("presence", "viewing"),
     ("answer",),
     ("stopping", "moments"),
     ("tagger",),

@@ -7,14 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import image_text_models as made
-import numpy as np
 import pytest
 
-from nsnet_cli.errors import UsageError, WeightsError
 from nsnet_cli.weights.registry import load_registry
 from nsnet_cli.weights.rows import NetworkUse
-from nsnet_cli.weights.text_head import words_file
-from nsnet_cli.weights.wordlist import words_named
 
 pytestmark = pytest.mark.torch
 TEXTS = ["a photo of a dog.", "Kite surfing!", "a 🎂", "собака", "an empty street at night, with rain"]

@@ -91,9 +91,39 @@ def test_a_process_that_dies_after_the_preview_costs_its_video(clip: Path, pool:
         assert list(video.preview())
 
 
+def times(at_s: list[float], what: InputSpec, end_s: float) -> np.ndarray:
+    return view_times(np.array(at_s), what, 0, end_s)
+
+
 def test_times_of_views() -> None:
-    assert view_times([2.0], spec(), 0, 10).tolist() == [[2.0]]
-    assert np.allclose(view_times([5.0], spec(4, 1.0), 0, 10), [[3.5, 4.5, 5.5, 6.5]])
-    assert np.allclose(view_times([0.1], spec(4, 1.0), 0, 10), [[0, 1, 2, 3]])
-    assert np.allclose(view_times([99.0], spec(3, 9.0), 0, 10), [[0, 9, 9.999]]), "a video shorter than a view"
-    assert np.allclose(view_times([0, 0], spec(4, "spread"), 0, 8), [[0.5, 2.5, 4.5, 6.5], [1.5, 3.5, 5.5, 7.5]])
+    assert times([2.0], spec(), 10).tolist() == [[2.0]]
+    assert np.allclose(times([5.0], spec(4, 1.0), 10), [[3.5, 4.5, 5.5, 6.5]])
+    assert np.allclose(times([0.1], spec(4, 1.0), 10), [[0, 1, 2, 3]])
+    assert np.allclose(times([99.0], spec(3, 9.0), 10), [[0, 9, 9.999]]), "a video shorter than a view"
+    assert np.allclose(times([0, 0], spec(4, "spread"), 8), [[0.5, 2.5, 4.5, 6.5], [1.5, 3.5, 5.5, 7.5]])
+    assert np.allclose(times([[0, 1, 2, 9]], spec(4, "spread"), 8), [[0, 1, 2, 7.999]]), "the times of all frames"  # type: ignore[list-item]
+
+
+@pytest.mark.parametrize("where", ["here", "in a process"])
+def test_only_the_groups_of_pictures_that_views_need_are_decoded(where: str, tmp_path: Path, pool: DecodePool) -> None:
+    path = make_video(tmp_path / "long.mp4", frames=500, gop=50)
+    options = ReadOptions(size_px=64)
+    with open_video(path, options) if where == "here" else pool.open(path, options) as video:
+        list(video.preview())
+        views = video.views([7.0, 15.0], spec(4, 0.08))
+        assert [[number_of(frame) for frame in view] for view in views.pixels] == [
+            [172, 174, 176, 178],
+            [372, 374, 376, 378],
+        ]
+        assert views.frames_decoded < 2 * 50, "two of ten groups of 50 frames"
+        whole = video.views(np.array([[0.0, 19.98]]), spec(2, "spread"))
+        assert [number_of(frame) for frame in whole.pixels[0]] == [0, 499]
+
+
+@pytest.mark.parametrize("where", ["here", "in a process"])
+def test_the_last_frame_of_a_short_video_repeats(where: str, tmp_path: Path, pool: DecodePool) -> None:
+    path = make_video(tmp_path / "short.mp4", frames=10)
+    with open_video(path, ReadOptions(size_px=64)) if where == "here" else pool.open(path, ReadOptions(64)) as video:
+        list(video.preview())
+        views = video.views([0.2], spec(6, 0.12))
+    assert [number_of(frame) for frame in views.pixels[0]] == [0, 3, 6, 9, 9, 9]

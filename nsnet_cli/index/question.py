@@ -6,7 +6,7 @@ import math
 import os
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ import numpy as np
 from nsnet_cli.errors import UsageError, VideoError
 from nsnet_cli.media import InputSpec, ReadOptions
 from nsnet_cli.nets.build import build_engine
+from nsnet_cli.reading import preview_view
 from nsnet_cli.sniffing import SNIFF_BYTES, sniff
 from nsnet_cli.tagger import Tagger
 from nsnet_cli.types import TagOptions
@@ -56,7 +57,7 @@ def embed(what: str, checkpoint: str = "imagenet-lite", device: str = "auto") ->
     if at_s is None and _is_video(path):
         return _of_clip(path, chosen, device)
     engine = build_engine(chosen, device)
-    spec = replace(engine.input, frames=1, stride_s=0.0)
+    spec = preview_view(chosen)
     pixels = picture(path, spec) if at_s is None else frame(path, at_s, spec)
     engine.load()
     features, _ = engine.preview(pixels[None])

@@ -23,7 +23,7 @@ import numpy as np
 from nsnet_cli.atomic import write_whole
 from nsnet_cli.bounded import bounded
 from nsnet_cli.errors import EXIT_UNEXPECTED, LOST_KINDS, LostVideosError, NoInputError, OutputError, VideoError
-from nsnet_cli.media import ReadOptions
+from nsnet_cli.media import InputSpec, ReadOptions
 from nsnet_cli.progress import progress
 from nsnet_cli.video.reader import VideoReader
 from nsnet_cli.weights.checkpoint import Checkpoint
@@ -34,6 +34,10 @@ from nsnet_cli.weights.rows import NetworkUse
 
 CACHE_SCHEMA = 1
 PIECE_BYTES = 8 * 2**20
+SPREAD_CLIPS = 4
+"""Clips of a video whose recogniser takes frames that are spread over it."""
+CLIPS_PER_READ = 8
+"""Most clips in memory at the same time."""
 MOST_LOST = 0.05
 """If a larger share of the videos is lost for reasons other than the files, a figure over the rest misleads."""
 
@@ -48,7 +52,7 @@ class ImageNetworks(Protocol):
         """(N, S, S, 3) uint8 -> features (N, D), logits (N, C)."""
 
     def recognise(self, views: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """(N, S, S, 3) uint8 -> features (N, D2), logits (N, C2)."""
+        """(N, S, S, 3) uint8, or (N, F, S, S, 3) of clips -> features (N, D2), logits (N, C2)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,16 +204,20 @@ class Extractor:
         """Decodes once and runs the networks of `roles` on each batch. Frames are sorted by time."""
         networks = self.networks()
         run = {"preview": networks.preview, "recogniser": lambda pixels: own_scores(*networks.recognise(pixels))}
+        view = self.checkpoint.recogniser.input
+        with_frames = [role for role in roles if role == "preview" or view.frames == 1]
         pts: list[np.ndarray] = []
         made: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {role: [] for role in roles}
         with self.open(path, self.read) as video:
             for batch in video.preview():
                 pts.append(batch.pts_s)
-                for role in roles:
+                for role in with_frames:
                     made[role].append(run[role](batch.pixels))
-        if not pts:
-            raise VideoError(f"{path}: no frame could be decoded", "is the file whole?", kind="no_frames")
-        times = np.concatenate(pts)
+            if not pts:
+                raise VideoError(f"{path}: no frame could be decoded", "is the file whole?", kind="no_frames")
+            times = np.concatenate(pts)
+            if len(with_frames) < len(roles):
+                made["recogniser"] = clip_outputs(video, times, view, run["recogniser"])
         order = np.argsort(times, kind="stable")
         metadata = {"duration_s": repr(float(video.info.duration_s))}
         entries = {}
@@ -217,6 +225,27 @@ class Extractor:
             features, outputs = (np.concatenate(part)[order].astype(np.float16) for part in zip(*pairs, strict=True))
             entries[role] = ({"pts_s": times[order], "features": features, "outputs": outputs}, metadata)
         return entries
+
+
+def clip_outputs(
+    video: VideoReader,
+    times: np.ndarray,
+    view: InputSpec,
+    run: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]],
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Returns what a recogniser of clips gives for each of T preview frames, from a clip around each of `times` (T,).
+
+    Where its clips are spread, a frame has none of its own as long as nothing is known of saliency. Then SPREAD_CLIPS
+    clips are spread over the whole video, and its frames take them in turn.
+    """
+    spread = view.stride_s == "spread"
+    at_s = np.zeros(SPREAD_CLIPS) if spread else times
+    parts = range(0, len(at_s), len(at_s) if spread else CLIPS_PER_READ)
+    found = [run(video.views(at_s[start : start + parts.step], view).pixels) for start in parts]
+    if not spread:
+        return found
+    turn = np.argsort(np.argsort(times, kind="stable")) % SPREAD_CLIPS
+    return [(features[turn], outputs[turn]) for features, outputs in found]
 
 
 def own_scores(features: np.ndarray, logits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

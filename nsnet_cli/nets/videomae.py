@@ -92,7 +92,8 @@ class Attention(nn.Module):
         qkv = F.linear(x, self.qkv.weight, bias).unflatten(-1, (3, self.heads, -1))  # (B, N, 3, heads, size)
         q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)
         # It scales by 1 / sqrt(size of a head), and never holds the whole matrix of N x N.
-        return self.proj(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))  # type: ignore[no-any-return]
+        mixed = F.scaled_dot_product_attention(q, k, v)
+        return self.proj(mixed.transpose(1, 2).flatten(2))  # type: ignore[no-any-return]
 
 
 def sinusoids(count: int, width: int) -> Tensor:

@@ -52,7 +52,9 @@ def to_dict(
         "tags": [_tag(tag) for tag in result.tags],
         "perhaps": _tag(result.perhaps) if result.perhaps else None,
         "precision": _score(result.precision),
-        "salient_frames": [{"pts_s": _time(f.pts_s), "saliency": _score(f.saliency)} for f in result.salient_frames],
+        "salient_frames": [
+            {"pts_s": _time(f.pts_s), "saliency": _score(f.saliency), **_view(f)} for f in result.salient_frames
+        ],
         "sampling": _sampling(result.sampling) if result.sampling else None,
         "model": asdict(result.model) if result.model else None,
         "cost": _cost(result.cost) if result.cost else None,
@@ -142,9 +144,15 @@ def _tag(tag: Tag) -> dict[str, Any]:
             for s in tag.spans
         ],
         "evidence": [
-            {"pts_s": _time(e.pts_s), "saliency": _score(e.saliency), "score": _score(e.score)} for e in tag.evidence
+            {"pts_s": _time(e.pts_s), "saliency": _score(e.saliency), "score": _score(e.score), **_view(e)}
+            for e in tag.evidence
         ],
     }
+
+
+def _view(seen: Evidence | SalientFrame) -> dict[str, float | None]:
+    """Start and end of a clip; nothing for a frame."""
+    return {} if seen.start_s is None else {"start_s": _time(seen.start_s), "end_s": _time(seen.end_s)}
 
 
 def _read_tag(row: Mapping[str, Any]) -> Tag:

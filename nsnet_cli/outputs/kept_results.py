@@ -38,10 +38,11 @@ ARRAYS = {
     "features": ("float16", "TD"),
     "chosen": ("int32", "K"),
     "weights": ("float64", "K"),
+    "views_s": ("float64", "K2"),
     "series": ("float16", "Tm"),
     "series_of": ("int32", "m"),
 }
-"""Arrays of Kept: type, and one letter for the size of each axis. Equal letters are equal sizes."""
+"""Arrays of Kept: type, and one letter for the size of each axis. Equal letters are equal sizes; 2 is two."""
 JUDGED = {
     "sums": ("float32", "Kn"),
     "scores": ("float64", "n"),
@@ -51,7 +52,8 @@ JUDGED = {
     "trust": ("float64", "n"),
 }
 """Arrays of Judged."""
-MAY_LACK = {"fsm", "vgm", "confidence", "guess", "features", "preview_seen", "probabilities", "signs", "trust"}
+MAY_LACK = {"fsm", "vgm", "confidence", "guess", "features", "views_s"}
+MAY_LACK |= {"preview_seen", "probabilities", "signs", "trust"}
 
 
 # ---- beside a result ------------------------------------------------------------------------------------------------
@@ -215,7 +217,7 @@ def _check_arrays(arrays: Mapping[str, Any]) -> None:
     wanted = ARRAYS | JUDGED
     if unknown := set(arrays) - set(wanted):
         raise ValueError(f"it has an unknown array {min(unknown)!r}")
-    sizes: dict[str, int] = {}
+    sizes = {"2": 2}
     for name, (dtype, axes) in wanted.items():
         if name not in arrays:
             if name not in MAY_LACK:

@@ -280,10 +280,9 @@ def _networks(dataset: Dataset, base: Checkpoint, own: bool) -> dict[str, Any]:
 
 def feature_width(use: NetworkUse) -> int:
     """D of a network's features, from its architecture alone."""
-    import timm
+    from nsnet_cli.nets.families import untrained_network
 
-    network: Any = timm.create_model(use.network.architecture)
-    return int(network.head_hidden_size)
+    return untrained_network(use).width
 
 
 def _fingerprint(dataset: Dataset, base: Checkpoint, options: TrainOptions) -> str:

@@ -73,23 +73,24 @@ class LocalReader:
             )
         self.report = DecodeReport(name, tally.frames_decoded, tally.frames_lost, working_s)
 
-    def views(self, at_s: Sequence[float], spec: InputSpec) -> FrameBatch:
+    def views(self, at_s: Sequence[float] | np.ndarray, spec: InputSpec) -> FrameBatch:
         with told_as_video_errors(self.path):
-            return self._views(view_times(at_s, spec, self.probe.start_s, self.probe.end_s), spec)
+            return self._views(view_times(np.asarray(at_s, float), spec, self.probe.start_s, self.probe.end_s), spec)
 
     def _views(self, times_s: np.ndarray, spec: InputSpec) -> FrameBatch:
         plan = PreviewPlan("views", tuple(PlannedFrame(float(t), key=False) for t in np.unique(times_s)))
         options = replace(
             self.options, size_px=spec.size_px, crop=spec.crop, interpolation=spec.interpolation, jpegs=False
         )
-        batches = list(_source(options.decoder)[1](self.path, self.probe, plan, options, Tally()))
+        tally = Tally()
+        batches = list(_source(options.decoder)[1](self.path, self.probe, plan, options, tally))
         self._check_unchanged()
         if not batches:
             raise VideoError(f"{self.path}: no frame near {times_s.flat[0]:.1f} s could be decoded", kind="no_frames")
         pts_s = np.concatenate([batch.pts_s for batch in batches])
         pixels = np.concatenate([batch.pixels for batch in batches])
         nearest = np.abs(pts_s[None, None, :] - times_s[:, :, None]).argmin(-1)  # (K, F)
-        return FrameBatch(pixels[nearest], pts_s[nearest])
+        return FrameBatch(pixels[nearest], pts_s[nearest], frames_decoded=tally.frames_decoded)
 
     def _check_unchanged(self) -> None:
         if self.probe.file_changed():

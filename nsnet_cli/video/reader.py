@@ -11,6 +11,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from nsnet_cli.media import DecodeReport, FrameBatch, InputSpec, PreviewPlan, VideoInfo
 
 
@@ -32,8 +34,11 @@ class VideoReader(Protocol):
         """Yields the planned frames (N, S, S, 3) in batches, as they are decoded. Can be read once."""
         ...
 
-    def views(self, at_s: Sequence[float], spec: InputSpec) -> FrameBatch:
-        """Returns K views around the times `at_s`: pixels (K, F, S, S, 3), pts_s (K, F). Call it after the preview."""
+    def views(self, at_s: Sequence[float] | np.ndarray, spec: InputSpec) -> FrameBatch:
+        """Returns K views: pixels (K, F, S, S, 3), pts_s (K, F). Call it after the preview.
+
+        `at_s` are times (K,), as `views.view_times` understands them, or the times of all frames (K, F).
+        """
         ...
 
     def close(self) -> None: ...

@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from nsnet_cli.bounded import bounded
 from nsnet_cli.errors import NsnetError, VideoError
@@ -27,6 +27,9 @@ from nsnet_cli.media import (
 )
 from nsnet_cli.video import wire
 from nsnet_cli.video.process import START_TRIES, DecodeProcess
+
+if TYPE_CHECKING:
+    import numpy as np
 
 START_TIMEOUT_S = 60.0
 HEADER_TIMEOUT_S = 30.0
@@ -176,12 +179,12 @@ class RemoteReader(_Lent):
                 return
             yield message
 
-    def views(self, at_s: Sequence[float], spec: InputSpec) -> FrameBatch:
+    def views(self, at_s: Sequence[float] | np.ndarray, spec: InputSpec) -> FrameBatch:
         assert self._process is not None
         self._deadline = self._new_deadline()
         self._sound = False
         with contextlib.suppress(OSError):  # it died since the preview: `_receive` says so
-            wire.send(self._process.socket, ("views", [float(time_s) for time_s in at_s], spec))
+            wire.send(self._process.socket, ("views", at_s, spec))
         views: FrameBatch = self._receive()
         self._sound = True
         return views

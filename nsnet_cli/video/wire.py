@@ -46,7 +46,7 @@ def send(sock: socket.socket, message: object) -> None:
         import numpy as np  # here and below: a parent starts its workers before it imports numpy
 
         pixels = np.ascontiguousarray(message.pixels).reshape(-1).data
-        message = (message.pixels.shape, message.pts_s, message.jpegs)
+        message = (message.pixels.shape, message.pts_s, message.jpegs, message.frames_decoded)
     body = pickle.dumps(message, protocol=pickle.HIGHEST_PROTOCOL)
     sock.sendall(_LENGTHS.pack(len(body), len(pixels)) + body)
     if len(pixels):
@@ -62,10 +62,10 @@ def receive(sock: socket.socket, deadline: Deadline | None = None) -> Any:
         return message
     import numpy as np
 
-    shape, pts_s, jpegs = message
+    shape, *rest = message
     pixels = np.empty(shape, np.uint8)
     _fill(sock, pixels.reshape(-1).data, deadline)
-    return FrameBatch(pixels, pts_s, jpegs)
+    return FrameBatch(pixels, *rest)
 
 
 def _exactly(sock: socket.socket, count: int, deadline: Deadline) -> bytearray:

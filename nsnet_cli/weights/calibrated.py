@@ -14,7 +14,7 @@ from nsnet_cli.errors import WeightsError
 from nsnet_cli.weights.checkpoint import CARD_FILE, CONFIG_FILE, MODEL_FILE, Checkpoint
 from nsnet_cli.weights.hubspec import PREFIX
 from nsnet_cli.weights.registry import load_registry
-from nsnet_cli.weights.rows import NetworkUse, Registry
+from nsnet_cli.weights.rows import VOCABULARIES, NetworkUse, Registry
 
 
 def calibrated_folder(spec: str, output: Path | None, registry: Registry | None = None) -> Path:
@@ -90,7 +90,7 @@ def _use(use: NetworkUse) -> dict[str, Any]:
 
 def _vocabulary(checkpoint: Checkpoint) -> Any:
     named = checkpoint.recogniser.network.vocabulary
-    return named if named == "imagenet-1k" else [asdict(tag) for tag in checkpoint.vocabulary]
+    return named if named in VOCABULARIES else [asdict(tag) for tag in checkpoint.vocabulary]
 
 
 def _same(a: Path, b: Path) -> bool:

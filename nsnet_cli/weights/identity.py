@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from nsnet_cli.weights.rows import NetworkUse
+from nsnet_cli.weights.rows import VOCABULARIES, NetworkUse
 from nsnet_cli.weights.vocabulary import load_vocabulary
 
 
@@ -12,7 +12,7 @@ def network_identity(use: NetworkUse) -> str:
     """Everything that can change a network's outputs: weights, preprocessing, input size, vocabulary."""
     row = use.network
     hashes = sorted({source.sha256 or f"{getattr(source, 'revision', '')}:{source.file}" for source in row.sources})
-    named = row.vocabulary is None or row.vocabulary == "imagenet-1k"
+    named = row.vocabulary is None or row.vocabulary in VOCABULARIES
     words = [row.vocabulary if named else [tag.id for tag in load_vocabulary(row.vocabulary)]]
     parts = [row.architecture, hashes, row.mean, row.std, row.interpolation, row.crop, use.size_px, words]
     if row.family != "timm":  # left out for timm: what was kept before there were families stays valid

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from nsnet_cli.types import TagName
 from nsnet_cli.weights.fields import Place, check, number, shown
 from nsnet_cli.weights.rows import (
+    VOCABULARIES,
     CheckpointRow,
     HubSource,
     NetworkRow,
@@ -104,9 +105,10 @@ def _vocabulary(value: Any, place: Place, folder: Path) -> str | tuple[TagName, 
     if value is None:
         return None
     if isinstance(value, str) and value and "\0" not in value:
-        return value if value == "imagenet-1k" else str(_beside(folder, value))
+        return value if value in VOCABULARIES else str(_beside(folder, value))
     if not isinstance(value, list):
-        raise place.wrong(f"{shown(value)} is not 'imagenet-1k', a file of names or a list of names")
+        known = ", ".join(VOCABULARIES)
+        raise place.wrong(f"{shown(value)} is not one of {known}, a file of names or a list of names")
     names = check(value, NAMES, place)
     if len(set(names)) != len(names):
         raise place.wrong("names a tag twice")

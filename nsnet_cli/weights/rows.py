@@ -15,6 +15,8 @@ FAMILIES = ("timm", "uniformer", "videomae2", "torchvision", "siglip", "clip")
 """What can build a network from its row. `nets/families.py` has the code, and needs torch."""
 IMAGE_TEXT = ("siglip", "clip")
 """Families with an image tower and a text tower. Their tags are the words that a user names."""
+VOCABULARIES = ("imagenet-1k", "kinetics-400", "kinetics-400-sorted", "kinetics-710")
+"""Vocabularies that have a name. `weights/vocabulary.py` has their tags."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,7 @@ class NetworkRow:
     vocabulary: str | tuple[TagName, ...] | None
     """The tags of its own classifier's outputs. None: they have no names.
 
-    'imagenet-1k', the absolute path of a file of names, or the tags themselves: `load_vocabulary` takes all three.
+    One of VOCABULARIES, the absolute path of a file of names, or the tags themselves. `load_vocabulary` takes all.
     """
     sources: tuple[Source, ...]
     origin: str = "nsnet"

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from nsnet_cli.weights.fields import ANYTHING, OPTIONAL, Field, flag, listing, named, number, table, text, whole
-from nsnet_cli.weights.rows import FAMILIES
+from nsnet_cli.weights.rows import FAMILIES, VOCABULARIES
 
 MOST_TAGS = 100_000
 MOST_FRAMES = 4096
@@ -84,7 +84,7 @@ CONFIG = table(
     },
     others=True,
 )
-VOCABULARY = text(choices=("imagenet-1k",))
+VOCABULARY = text(choices=VOCABULARIES)
 TAGS = listing(table({"id": text(), "name": text()}, others=True), 1, MOST_TAGS)
 
 # ---- weights.toml ----------------------------------------------------------------------------------------------------

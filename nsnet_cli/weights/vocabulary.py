@@ -1,4 +1,7 @@
-"""Vocabularies: the tags of a classifier, in order. ImageNet's are read from timm's files, without importing it."""
+"""Vocabularies: the tags of a classifier, in order.
+
+ImageNet's are read from timm's files, without importing it. Those of Kinetics are in nsnet's own `data/`.
+"""
 
 from __future__ import annotations
 
@@ -12,14 +15,15 @@ from typing import Any
 from nsnet_cli.errors import WeightsError
 from nsnet_cli.types import TagName
 from nsnet_cli.weights.fields import Place, check, read_bytes
+from nsnet_cli.weights.rows import VOCABULARIES
 from nsnet_cli.weights.schema import MOST_TAGS, TAGS, VOCABULARY, VOCABULARY_BYTES
 
 
 def load_vocabulary(vocabulary: str | tuple[TagName, ...] | None) -> tuple[TagName, ...]:
     """The tags of a row's vocabulary, in the order of the classifier's outputs. Raises WeightsError.
 
-    `vocabulary` is 'imagenet-1k', the path of a file, the tags themselves, or None for no tags. A file is JSON (a list
-    of names, or of {"id", "name"}) or text with one tag per line, `name` or `id<TAB>name`.
+    `vocabulary` is one of VOCABULARIES, the path of a file, the tags themselves, or None for no tags. A file is JSON (a
+    list of names, or of {"id", "name"}) or text with one tag per line, `name` or `id<TAB>name`.
     """
     if vocabulary is None:
         return ()
@@ -27,10 +31,14 @@ def load_vocabulary(vocabulary: str | tuple[TagName, ...] | None) -> tuple[TagNa
         return vocabulary
     if vocabulary == "imagenet-1k":
         return _imagenet()
+    if vocabulary in VOCABULARIES:
+        return _kinetics(vocabulary)
     path = Path(vocabulary)
     if not path.is_absolute():
         raise WeightsError(
-            f"no vocabulary named {vocabulary!r}", "use imagenet-1k, or the path of a file of names", "bad_vocabulary"
+            f"no vocabulary named {vocabulary!r}",
+            f"use {', '.join(VOCABULARIES)} or the path of a file of names",
+            "bad_vocabulary",
         )
     return _from_file(path)
 
@@ -59,6 +67,18 @@ def _imagenet() -> tuple[TagName, ...]:
     lines = (info / "imagenet_synset_to_lemma.txt").read_text("utf-8").split("\n")
     lemmas = {line[:9]: line[10:] for line in lines if line[:9] in wanted}
     return tuple(TagName(synset, lemmas[synset].split(",")[0].strip()) for synset in synsets)
+
+
+@cache
+def _kinetics(vocabulary: str) -> tuple[TagName, ...]:
+    """The actions of Kinetics. They have no ids, so a name is its own id: most are the same in 400 and in 710.
+
+    The order is UniFormer's and VideoMAE's. torchvision's networks have the 400 in alphabetical order.
+    """
+    named, in_order = vocabulary.removesuffix("-sorted"), vocabulary.endswith("-sorted")
+    path = Path(__file__).parents[1] / "data" / f"{named.replace('-', '')}.txt"
+    names = [line for line in path.read_text("utf-8").splitlines() if not line.startswith("#")]
+    return tuple(TagName(name, name) for name in (sorted(names) if in_order else names))
 
 
 @cache

@@ -1,0 +1,80 @@
+"""What the recogniser looks at: chosen preview frames, or clips that the open reader gives around them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from nsnet_cli.media import InputSpec
+from nsnet_cli.selection import LEAST_SALIENCY
+from nsnet_cli.stages import Preview
+from nsnet_cli.video.reader import VideoReader
+
+SALIENT_SHARE = 0.5
+"""The stretch around a frame goes on while saliency is at least this share of the frame's own."""
+SHORTEST_S = 2.0
+"""A shorter stretch is widened to this: networks of clips were trained on at least two seconds."""
+VIEWS_PER_READ = 16
+"""Most clips in memory at the same time: 77 MB of 32 frames at 224 px."""
+
+
+class Views:
+    """The views of K chosen preview frames of one video, in the order of choice."""
+
+    def __init__(
+        self, preview: Preview, saliency: np.ndarray, chosen: np.ndarray, spec: InputSpec, video: VideoReader
+    ) -> None:
+        """saliency (T,) of the preview frames; `chosen` (K,) are indices of some of them."""
+        self._preview, self._chosen, self._spec, self._video = preview, chosen, spec, video
+        self._at_s = preview.pts_s[chosen]  # (K,), or (K, F)
+        self.spans_s = None if spec.frames == 1 else np.zeros((len(chosen), 2))
+        """(K, 2): times of the first and the last frame of each clip that was read. None: a view is a frame."""
+        self.frames_decoded = 0
+        """Frames that went through the decoder for clips."""
+        if spec.stride_s == "spread":
+            stretches = [salient_stretch(int(i), saliency, preview.pts_s, preview.info.duration_s) for i in chosen]
+            self._at_s = spread_times(np.array(stretches), spec.frames)
+
+    @property
+    def most(self) -> int:
+        """How many views may be read in one call."""
+        return VIEWS_PER_READ if self._spec.frames > 1 else max(1, len(self._chosen))
+
+    def read(self, first: int, last: int) -> np.ndarray:
+        """Returns the views from `first` to before `last`: pixels (n, S, S, 3), or (n, F, S, S, 3) of clips."""
+        if self.spans_s is None:
+            return np.stack([self._preview.pixels[i] for i in self._chosen[first:last]])
+        views = self._video.views(self._at_s[first:last], self._spec)
+        self.spans_s[first:last] = views.pts_s[:, [0, -1]]
+        self.frames_decoded += views.frames_decoded
+        return views.pixels
+
+
+def salient_stretch(frame: int, saliency: np.ndarray, pts_s: np.ndarray, duration_s: float) -> tuple[float, float]:
+    """Returns from when to when a video is about as salient as in one of its preview frames.
+
+    The stretch has the frames around it that are at least SALIENT_SHARE as salient, and ends half way to the next ones.
+    Saliencies below LEAST_SALIENCY count as equal, so where nothing is salient it is the whole video.
+    saliency, pts_s (T,).
+    """
+    level = np.maximum(saliency, LEAST_SALIENCY)
+    outside = np.flatnonzero(level < SALIENT_SHARE * level[frame])
+    first, last = int((outside[outside < frame] + 1).max(initial=0)), len(pts_s) - 1
+    last = int((outside[outside > frame] - 1).min(initial=last))
+    end_of_video_s = max(duration_s, float(pts_s[-1]))
+    start = 0.0 if first == 0 else float(pts_s[first - 1] + pts_s[first]) / 2
+    end = end_of_video_s if last == len(pts_s) - 1 else float(pts_s[last] + pts_s[last + 1]) / 2
+    if end - start < SHORTEST_S:
+        start = max(0.0, min((start + end - SHORTEST_S) / 2, end_of_video_s - SHORTEST_S))
+        end = min(start + SHORTEST_S, end_of_video_s)
+    return start, end
+
+
+def spread_times(stretches_s: np.ndarray, frames: int) -> np.ndarray:
+    """Returns times (K, F): F frames spread over each of K stretches (K, 2).
+
+    Each has one frame in each of F equal parts. The k-th takes another place in the parts than the others, so that
+    views of one stretch see different frames.
+    """
+    start, end = stretches_s[:, :1], stretches_s[:, 1:]
+    place = (np.arange(len(stretches_s))[:, None] + 0.5) / len(stretches_s)
+    return np.asarray(start + (np.arange(frames) + place) / frames * (end - start))
