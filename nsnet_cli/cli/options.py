@@ -20,7 +20,7 @@ from typer.core import TyperCommand
 from nsnet_cli.cli.console import Console
 from nsnet_cli.media import Decoder
 from nsnet_cli.policies import POLICIES
-from nsnet_cli.types import TagOptions
+from nsnet_cli.types import IndexFrames, TagOptions
 
 if TYPE_CHECKING:
     from nsnet_cli.run.opening import Asked
@@ -128,6 +128,14 @@ OPTIONS: dict[str, OptionRow] = {
         1.0,
         "P",
     ),
+    "index_frames": OptionRow(
+        ("--index-frames",),
+        "salient",
+        "The frames in which `nsnet find` finds any words later, with -o and a checkpoint for any words. all: all"
+        " preview frames, which takes longer.",
+        OUTPUT,
+        "NSNET_INDEX_FRAMES",
+    ),
     "device": OptionRow(
         ("--device",),
         "auto",
@@ -184,6 +192,7 @@ class Shared:
     tags: str | None = OPTIONS["tags"].default
     tags_file: str | None = OPTIONS["tags_file"].default
     prompts: str | None = OPTIONS["prompts"].default
+    index_frames: IndexFrames = OPTIONS["index_frames"].default
     policy: PolicyName = OPTIONS["policy"].default
     frames: int | None = OPTIONS["frames"].default
     preview: int | None = OPTIONS["preview"].default

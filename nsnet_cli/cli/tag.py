@@ -64,7 +64,7 @@ DryRun = Annotated[bool, _running("--dry-run", "Print the plan without running i
 
 
 @app.command(cls=Command)
-@shared("top_k", "threshold", "precision", *TAGGING, *WORDS, "jobs", *TALKING)
+@shared("top_k", "threshold", "precision", *TAGGING, *WORDS, "index_frames", "jobs", *TALKING)
 def tag(
     paths: Paths = None,
     from_list: FromList = None,

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nsnet_cli.errors import UsageError
 from nsnet_cli.media import Decoder, ReadOptions
 from nsnet_cli.reading import read_options
-from nsnet_cli.types import TagOptions
-from nsnet_cli.weights.checkpoint import Checkpoint, resolve_checkpoint
+from nsnet_cli.types import IndexFrames, TagOptions
+from nsnet_cli.weights.checkpoint import ANY_WORDS, Checkpoint, resolve_checkpoint
+from nsnet_cli.weights.text_head import TextHead
 from nsnet_cli.weights.wordlist import asked_words
 
 if TYPE_CHECKING:
@@ -38,6 +40,7 @@ class Asked:
     tags: str | None = None
     tags_file: str | None = None
     prompts: str | None = None
+    index_frames: IndexFrames = "salient"
 
     def shown(self) -> TagOptions:
         """Returns options of which only those count that choose what is shown. Raises UsageError for a wrong one."""
@@ -68,12 +71,21 @@ class Opening:
     device: str
     keep: bool = False
     """Whether results carry what is kept of a look."""
+    embed_all: bool = False
+    """Whether an image-text checkpoint embeds all preview frames for these."""
 
     def tagger(self) -> Tagger:
         """Makes the tagger. Raises UsageError, WeightsError, DeviceError."""
         from nsnet_cli.tagger import Tagger
 
-        return Tagger.from_checkpoint(self.checkpoint, self.options, device=self.device, read=self.read, keep=self.keep)
+        return Tagger.from_checkpoint(
+            self.checkpoint,
+            self.options,
+            device=self.device,
+            read=self.read,
+            keep=self.keep,
+            embed_all=self.embed_all,
+        )
 
     def one_by_one(self, jobs: Sequence[Job], timeout_s: float | None) -> Iterator[Finished]:
         """Yields the rows of `jobs`, one video at a time on all cores. The iterator must be closed."""
@@ -101,4 +113,7 @@ def prepare(asked: Asked, *, jpegs: bool = False, threads: int = 1, keep: bool =
     checkpoint = resolve_checkpoint(asked.checkpoint, words=words)
     options = asked.options(checkpoint)
     read = read_options(checkpoint, options, jpegs=jpegs, threads=threads)
-    return Opening(checkpoint, options, read, asked.device, keep)
+    embed_all = asked.index_frames == "all"
+    if embed_all and not isinstance(checkpoint.head, TextHead):
+        raise UsageError(f"--index-frames all needs a checkpoint for any words; {asked.checkpoint} is none", ANY_WORDS)
+    return Opening(checkpoint, options, read, asked.device, keep, embed_all)

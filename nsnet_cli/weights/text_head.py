@@ -59,6 +59,12 @@ class TextHead:
         return {"head": "text", "words": self.words.identity, "tower": text_identity(self.use.network)}
 
     @property
+    def tower(self) -> str:
+        """What kept embeddings are known by: any words can be compared with those of the same model."""
+        identity = f"{text_identity(self.use.network)}{network_identity(self.use)}"
+        return f"text-{hashlib.sha256(identity.encode()).hexdigest()[:16]}"
+
+    @property
     def words_file(self) -> Path:
         return words_file(self.use.network, self.words)
 
