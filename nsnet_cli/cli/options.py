@@ -24,6 +24,7 @@ from nsnet_cli.types import IndexFrames, TagOptions
 
 if TYPE_CHECKING:
     from nsnet_cli.run.opening import Asked
+    from nsnet_cli.weights.wordlist import WordList
 
 SAMPLING, RUNNING, OUTPUT = "Sampling", "Running", "Output"
 _TAG = TagOptions()
@@ -211,6 +212,12 @@ class Shared:
     @property
     def timeout_s(self) -> float | None:
         return self.timeout or None
+
+    def words(self) -> WordList | None:
+        """The words that a user names; None: none. Raises UsageError."""
+        from nsnet_cli.weights.wordlist import asked_words
+
+        return asked_words(self.tags, self.tags_file, self.prompts)
 
     def console(self) -> Console:
         return Console(self.quiet, self.verbose)

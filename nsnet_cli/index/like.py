@@ -19,8 +19,6 @@ INSIDE = 0.9
 """A stretch is the frames around its best one whose cosine is at least this share of the best."""
 BESIDE = 0.6
 """Frames around a stretch belong to no other one while their cosine is at least this share of the best."""
-REACH_S = 5.0
-"""Images for text are of salient frames, maybe minutes apart: a hit goes no further than this from its frames."""
 GONE = -2.0
 """The cosine of a frame that is not to be found, or was."""
 
@@ -61,8 +59,7 @@ def like(library: Library, question: Question, most: int) -> list[Hit]:
         of = replace(of, frames=replace(of.frames, mean=np.zeros_like(of.frames.mean)))
     cosines = of.frames.cosines(question.features)
     cosines[~_alive(of)] = GONE
-    reach_s = REACH_S if question.text else np.inf
-    return [_hit(library, of, *found, reach_s) for found in _best(of, cosines, most)]
+    return [_hit(library, of, *found, text=question.text) for found in _best(of, cosines, most)]
 
 
 def _alive(of: Owned) -> np.ndarray:
@@ -101,10 +98,20 @@ def _around(cosines: np.ndarray, at: int, share: float) -> tuple[int, int]:
     return (int(before[-1]) + 1 if len(before) else 0), (int(after[0]) - 1 if len(after) else len(cosines) - 1)
 
 
-def _hit(library: Library, of: Owned, n: int, at: int, stretch: Stretch, reach_s: float) -> Hit:
+def _hit(library: Library, of: Owned, n: int, at: int, stretch: Stretch, *, text: bool) -> Hit:
     pts_s = of.frames.read(int(of.first[n]), int(of.count[n]))["pts_s"]
-    said = library.of_video(int(of.video[n]))
+    video, at_s = int(of.video[n]), float(pts_s[at])
+    if text and (preview := _preview_times(library, video)) is not None:
+        # images are of salient frames, maybe minutes apart: a hit ends at the preview frames beside its own
+        first, last = np.searchsorted(preview, pts_s[[stretch.first, stretch.last]])
+        stretch, pts_s = replace(stretch, first=int(first), last=min(int(last), len(preview) - 1)), preview
+    said = library.of_video(video)
     start_s, end_s = times(stretch, pts_s, said["duration_s"] or 0.0)
-    start_s = max(start_s, float(pts_s[stretch.first]) - reach_s)
-    end_s = min(end_s, float(pts_s[stretch.last]) + reach_s)
-    return Hit(**said, start_s=start_s, end_s=end_s, at_s=float(pts_s[at]), similarity=min(1.0, stretch.share))
+    return Hit(**said, start_s=start_s, end_s=end_s, at_s=at_s, similarity=min(1.0, stretch.share))
+
+
+def _preview_times(library: Library, video: int) -> np.ndarray | None:
+    """The times of a video's preview frames, (T,); None if their embeddings were not kept."""
+    sql = "SELECT frames, first, count FROM videos WHERE video = ? AND frames IS NOT NULL"
+    row = library.index.db.execute(sql, (video,)).fetchone()
+    return None if row is None else frames_of(library.index, row[0]).read(*row[1:])["pts_s"].copy()
