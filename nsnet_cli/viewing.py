@@ -32,7 +32,7 @@ class Views:
         """Frames that went through the decoder for clips."""
         if spec.stride_s == "spread":
             stretches = [salient_stretch(int(i), saliency, preview.pts_s, preview.info.duration_s) for i in chosen]
-            self._at_s = spread_times(np.array(stretches), spec.frames)
+            self._at_s = spread_times(self._at_s, np.array(stretches), spec.frames)
 
     @property
     def most(self) -> int:
@@ -69,12 +69,13 @@ def salient_stretch(frame: int, saliency: np.ndarray, pts_s: np.ndarray, duratio
     return start, end
 
 
-def spread_times(stretches_s: np.ndarray, frames: int) -> np.ndarray:
-    """Returns times (K, F): F frames spread over each of K stretches (K, 2).
+def spread_times(at_s: np.ndarray, stretches_s: np.ndarray, frames: int) -> np.ndarray:
+    """Returns times (K, F): F frames spread evenly over each of K stretches (K, 2), one of them at `at_s` (K,).
 
-    Each has one frame in each of F equal parts. The k-th takes another place in the parts than the others, so that
-    views of one stretch see different frames.
+    Each equal part of a stretch has one frame. Views of one stretch are around different times, so they differ.
     """
-    start, end = stretches_s[:, :1], stretches_s[:, 1:]
-    place = (np.arange(len(stretches_s))[:, None] + 0.5) / len(stretches_s)
-    return np.asarray(start + (np.arange(frames) + place) / frames * (end - start))
+    start, end = stretches_s.T
+    part_s = np.maximum((end - start) / frames, 1e-9)
+    place = (at_s - start) / part_s
+    place -= np.clip(np.floor(place), 0, frames - 1)
+    return np.asarray(start[:, None] + (np.arange(frames) + np.clip(place, 0, 1)[:, None]) * part_s[:, None])

@@ -24,6 +24,7 @@ TORCH = find_spec("torch") is not None
 NEED_TORCH = [
     "test_calibrate_command.py",
     "test_clip_networks.py",
+    "test_clips.py",
     "test_parity.py",
     "test_sampler_fit.py",
     "test_sampler_losses.py",

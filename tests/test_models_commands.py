@@ -41,12 +41,14 @@ def test_list_names_every_row(capsysbinary) -> None:
     code, out, _ = models(capsysbinary, "list")
     assert code == 0
     head, *lines = out.splitlines()
-    assert head.split() == ["NAME", "ROLE", "SIZE", "LICENCE", "FROM", "HERE"]
+    assert head.split() == ["NAME", "ROLE", "TAGS", "SIZE", "GFLOPS", "LICENCE", "FROM", "HERE"]
     registry = load_registry()
     assert [line.split()[0] for line in lines] == [*registry.checkpoints, *registry.networks]
     lite = next(line for line in lines if line.startswith("efficientnet-lite0"))
     assert "18.8 MB" in lite and lite.endswith("yes")
     assert next(line for line in lines if line.startswith("resnet50 ")).endswith("no")
+    actions = next(line for line in lines if line.startswith("kinetics710-videomae2")).split()
+    assert actions[1:4] == ["checkpoint", "710", "(kinetics-710)"] and "228" in actions and "Apache-2.0" in actions
 
 
 def test_list_as_json_and_folders(capsysbinary, folder: Path) -> None:
@@ -65,6 +67,11 @@ def test_show_tells_preprocessing_and_sampler(capsysbinary) -> None:
     network = json.loads(models(capsysbinary, "show", "resnet50", "--json")[1])
     assert (network["architecture"], network["crop"], network["mean"]) == ("resnet50", 0.95, [0.485, 0.456, 0.406])
     assert network["files"][0]["sha256"].startswith("773525d5821de224")
+    clips = json.loads(models(capsysbinary, "show", "kinetics-uniformer", "--json")[1])
+    assert clips["published"] == "Kinetics-400: top-1 75.1 %, with one view" and clips["tags"] == "400 (kinetics-400)"
+    assert clips["note"] == "never run on its published weights here" and clips["gflops_per_video"] == 27.2
+    _, out, _ = models(capsysbinary, "show", "kinetics-mvit")
+    assert "never run on its published weights here" in out and "download.pytorch.org" in out
     _, out, _ = models(capsysbinary, "show", "imagenet-mobilenet-resnet50")
     assert "none (no sampler is trained for mobilenetv3-small); --policy confidence is used" in out
 

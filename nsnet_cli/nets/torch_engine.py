@@ -64,9 +64,7 @@ class TorchEngine:
         return network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
 
     def _classify(self, network: ViewNetwork, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        half = (
-            torch.autocast("cuda", torch.float16) if self.precision == "f16" and network.takes_half else nullcontext()
-        )
+        half = self.precision == "f16" and network.takes_half
         with torch.inference_mode(), torch.autocast("cuda", torch.float16) if half else nullcontext():
             features, logits = network(torch.from_numpy(np.ascontiguousarray(pixels)).to(self.device))
         return features.float().cpu().numpy(), logits.float().cpu().numpy()
@@ -108,7 +106,7 @@ def architecture_gflops(use: NetworkUse) -> float:
 
 def network_gflops(network: ViewNetwork) -> float:
     """Returns GFLOPs per view. A multiply-add counts as one."""
-    with FlopCounterMode(display=False) as counter, torch.no_grad():  # it fails on some networks in inference mode
+    with FlopCounterMode(display=False) as counter, torch.inference_mode():
         network(network.example(1))
     return counter.get_total_flops() / 2 / 1e9
 

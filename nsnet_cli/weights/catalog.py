@@ -16,8 +16,18 @@ from nsnet_cli.weights.fields import read_json
 from nsnet_cli.weights.files import expected_sha256, local_file
 from nsnet_cli.weights.hubspec import PREFIX, hub_sources
 from nsnet_cli.weights.memory import pinned_files
-from nsnet_cli.weights.rows import CheckpointRow, HubSource, NetworkRow, Registry, Source
+from nsnet_cli.weights.rows import (
+    VOCABULARIES,
+    CheckpointRow,
+    HubSource,
+    NetworkRow,
+    PackageSource,
+    Registry,
+    Source,
+    UrlSource,
+)
 from nsnet_cli.weights.schema import CONFIG_BYTES
+from nsnet_cli.weights.vocabulary import load_vocabulary
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +49,8 @@ class FileEntry:
     def where(self) -> str:
         if isinstance(self.source, HubSource):
             return f"{self.source.repo_id}@{self.source.revision[:8]}"
+        if isinstance(self.source, UrlSource):
+            return self.source.host
         return f"package {self.source.distribution}" if self.source else "folder"
 
 
@@ -55,6 +67,13 @@ class Entry:
     summary: str
     files: tuple[FileEntry, ...]
     """The files it needs, each from the source that is here, else from the one to download."""
+    tags: str | None = None
+    """Its list of tags, such as '400 (kinetics-400)'. None: it has no names, or they are not known here."""
+    gflops: float | None = None
+    """What recognising a video costs with as many frames or clips as the checkpoint takes."""
+    published: str | None = None
+    note: str | None = None
+    """As in the row of the recogniser."""
 
     @property
     def here(self) -> bool:
@@ -102,11 +121,32 @@ def find(name: str, registry: Registry) -> Entry:
 def checkpoint_entry(row: CheckpointRow) -> Entry:
     uses = f"{row.preview.network.name}@{row.preview.size_px} -> {row.recogniser.network.name}@{row.recogniser.size_px}"
     folder, _, note = row_sampler(row)
-    files = [network_file_entry(network) for network in row.networks]
+    files = [file for network in row.networks for file in network_files(network)]
     if folder is not None:
         files.append(_folder_file(row.name, folder / MODEL_FILE, row.sampler_sha256))
     summary = uses if note is None else f"{uses} (no sampler)"
-    return Entry(row.name, "checkpoint", "checkpoint", row.license, row.origin, summary, tuple(files))
+    used = row.recogniser.network
+    return Entry(
+        row.name,
+        "checkpoint",
+        "checkpoint",
+        row.license,
+        row.origin,
+        summary,
+        tuple(files),
+        tags=_tags(used),
+        gflops=None if row.gflops is None else row.frames * row.gflops,
+        published=used.published,
+        note=used.note,
+    )
+
+
+def _tags(row: NetworkRow) -> str | None:
+    if row.image_text:
+        return "any words"
+    tags = len(load_vocabulary(row.vocabulary))
+    named = f" ({row.vocabulary})" if isinstance(row.vocabulary, str) and row.vocabulary in VOCABULARIES else ""
+    return f"{tags}{named}" if tags else None
 
 
 def network_entry(row: NetworkRow, registry: Registry) -> Entry:
@@ -119,8 +159,9 @@ def network_entry(row: NetworkRow, registry: Registry) -> Entry:
         )
         if used
     ]
-    file = network_file_entry(row)
-    return Entry(row.name, "network", ", ".join(roles) or "network", row.license, row.origin, file.where, (file,))
+    files = network_files(row)
+    role, about = ", ".join(roles) or "network", (row.published, row.note)
+    return Entry(row.name, "network", role, row.license, row.origin, files[0].where, files, None, None, *about)
 
 
 def hub_entry(spec: str) -> Entry:
@@ -138,18 +179,23 @@ def folder_entry(folder: Path, registry: Registry) -> Entry:
     found = read_checkpoint(folder, registry)
     networks = dict.fromkeys((found.preview.network, found.recogniser.network))
     uses = f"{found.preview.network.name}@{found.preview.size_px} -> {found.recogniser.network.name}@"
-    files = [network_file_entry(network) for network in networks]
+    files = [file for network in networks for file in network_files(network)]
     files += [_folder_file(str(folder), folder / name, None) for name in (CONFIG_FILE, MODEL_FILE)]
     summary = f"{uses}{found.recogniser.size_px}, {len(found.vocabulary)} tags"
     return Entry(str(folder), "checkpoint", "checkpoint", found.license, "folder", summary, tuple(files))
 
 
-def network_file_entry(row: NetworkRow) -> FileEntry:
+def network_files(row: NetworkRow) -> tuple[FileEntry, ...]:
+    """A network's file of weights, and the tokenizer of a text tower, each from the best source."""
+    return tuple(_best_file(row.name, sources) for sources in (row.sources, row.tokenizer) if sources)
+
+
+def _best_file(owner: str, sources: tuple[Source, ...]) -> FileEntry:
     """The file from the first source that is here, or else from the one to download."""
-    entries = [_source_file(row.name, source) for source in row.sources]
+    entries = [_source_file(owner, source) for source in sources]
     here = [entry for entry in entries if entry.path is not None]
-    hub = [entry for entry in entries if isinstance(entry.source, HubSource)]
-    return (here or hub or entries)[0]
+    remote = [entry for entry in entries if not isinstance(entry.source, PackageSource)]
+    return (here or remote or entries)[0]
 
 
 def missing_files(entries: Iterable[Entry]) -> list[FileEntry]:

@@ -23,6 +23,10 @@ def entry_dict(entry: Entry) -> dict[str, Any]:
         "from": entry.summary,
         "origin": entry.origin,
         "here": entry.here,
+        "tags": entry.tags,
+        "gflops_per_video": None if entry.gflops is None else round(entry.gflops, 2),
+        "published": entry.published,
+        "note": entry.note,
         "files": [
             {
                 "owner": file.owner,
@@ -43,7 +47,7 @@ def details_of(entry: Entry, registry: Registry) -> dict[str, Any]:
     if entry.kind == "network":
         row = registry.networks[entry.name]
         words = [tag.name for tag in row.vocabulary] if isinstance(row.vocabulary, tuple) else row.vocabulary
-        keys = ("architecture", "mean", "std", "interpolation", "crop")
+        keys = ("family", "architecture", "mean", "std", "interpolation", "crop", "frames", "stride_s")
         return {**{key: getattr(row, key) for key in keys}, "vocabulary": words}
     if entry.origin == "hub" and not entry.here:
         return {}

@@ -6,9 +6,12 @@ import errno
 import socket
 import ssl
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from nsnet_cli.errors import WeightsError
-from nsnet_cli.weights.rows import HubSource
+from nsnet_cli.weights.files import url_cache
+from nsnet_cli.weights.folders import CACHE_VARIABLE
+from nsnet_cli.weights.rows import HubSource, UrlSource
 
 KINDS = {
     "offline": "HF_HUB_OFFLINE is set and the file is not cached",
@@ -44,12 +47,34 @@ class StalledError(Exception):
     """Raised by the transfer watch if too few bytes came for too long."""
 
 
+class CutShortError(Exception):
+    """Raised by a download by address: fewer bytes came than were announced."""
+
+
+class NotHttpsError(Exception):
+    """Raised by a download by address: it leads to one that is not secure."""
+
+
+class StatusError(Exception):
+    """Raised by a download by address for an answer with an error status."""
+
+    def __init__(self, status: int, retry_after: str | None) -> None:
+        super().__init__(f"status {status}")
+        self.status, self.retry_after = status, retry_after
+
+
 class UnreachableError(Exception):
     """Raised by the transfer watch in place of the client's 23 s of retries."""
 
 
 def weights_error(
-    error: BaseException, source: HubSource, name: str, timeout_s: float, *, verb: str = "download", again: str = PULL
+    error: BaseException,
+    source: HubSource | UrlSource,
+    name: str,
+    timeout_s: float,
+    *,
+    verb: str = "download",
+    again: str = PULL,
 ) -> WeightsError:
     """The WeightsError to show for an `error` that a request or transfer of `source` raised.
 
@@ -59,7 +84,12 @@ def weights_error(
 
     chain = list(_chain(error))
     http = next((e for e in chain if isinstance(e, HfHubHTTPError)), None)
-    kind, what, hint = _http(http, source) if http is not None else _transport(chain, source, timeout_s)
+    if isinstance(error, StatusError) and isinstance(source, UrlSource):
+        kind, what, hint = _status(error, source)
+    elif http is not None and isinstance(source, HubSource):
+        kind, what, hint = _http(http, source)
+    else:
+        kind, what, hint = _transport(chain, source, timeout_s)
     return WeightsError(f"cannot {verb} {name}: {what}", hint.replace(PULL, again).replace("NAME", name), kind)
 
 
@@ -110,58 +140,115 @@ def _http(error: Exception, source: HubSource) -> tuple[str, str, str]:
     return "download", f"the Hub answered {status} for {where}/{source.file}{said}", f"try again: {PULL}"
 
 
-def _transport(chain: list[BaseException], source: HubSource, timeout_s: float) -> tuple[str, str, str]:
+def _status(error: StatusError, source: UrlSource) -> tuple[str, str, str]:
+    """(kind, what, hint) for an answer of an address with an error status."""
+    said = f"{source.host} answered {error.status} for {source.url}"
+    if error.status in (404, 410):
+        return "file_not_found", f"there is no file {source.url} ({error.status})", "correct the url in its row"
+    if error.status in (401, 403):
+        return "forbidden", said, "the file is not public: use another source"
+    if error.status == 429:
+        wait = f"{error.retry_after} s" if error.retry_after else "some minutes"
+        return "rate_limited", f"{source.host} has had too many requests", f"try again in {wait}"
+    if error.status >= 500:
+        return "server_error", said, f"try again in some minutes: {PULL}"
+    return "download", said, f"try again: {PULL}"
+
+
+def _transport(chain: list[BaseException], source: HubSource | UrlSource, timeout_s: float) -> tuple[str, str, str]:
     """(kind, what, hint) for everything else: no network, no disk space, too slow."""
-    import httpx2
-    from huggingface_hub import constants, errors
+    from huggingface_hub import errors
 
-    def has(*kinds: type[BaseException]) -> BaseException | None:
-        return next((e for e in chain if isinstance(e, kinds)), None)
-
-    host, again = constants.ENDPOINT, "then: nsnet models pull NAME"
-    cache = f"{constants.HF_HUB_CACHE}"
-    numbers = {e.errno for e in chain if isinstance(e, OSError)}
+    at, again = _place(source), "then: nsnet models pull NAME"
     last = str(chain[0]).strip().splitlines()[0] if str(chain[0]).strip() else type(chain[0]).__name__
-    if has(errors.OfflineModeIsEnabled):
-        return "offline", f"{source.repo_id} is not cached and HF_HUB_OFFLINE is set", f"unset HF_HUB_OFFLINE, {again}"
-    if found := has(StalledError):
+    if _has(chain, errors.OfflineModeIsEnabled):
+        return "offline", f"{at.what} is not cached and HF_HUB_OFFLINE is set", f"unset HF_HUB_OFFLINE, {again}"
+    if found := _has(chain, StalledError):
         return "stalled", str(found), f"check the network, {again}; HF_HUB_DOWNLOAD_TIMEOUT sets the limit in seconds"
-    if numbers & {errno.ENOSPC, errno.EDQUOT}:
-        return "no_space", f"the disk of {cache} is full", f"free some space or set HF_HOME to another disk, {again}"
-    if numbers & {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR} and not has(httpx2.TransportError):
-        return (
-            "cache_not_writable",
-            f"cannot write to {cache}: {last}",
-            f"set HF_HOME to a folder that you can write to, {again}",
-        )
-    if has(httpx2.ProxyError):
-        return "proxy", f"the proxy failed: {last}", f"check HTTPS_PROXY and NO_PROXY, {again}"
-    if has(ssl.SSLError) or "CERTIFICATE" in last:
-        hint = f"check HF_ENDPOINT, the clock, the proxy and SSL_CERT_FILE, {again}"
-        return "tls", f"no secure connection to {host}: {last}", hint
-    if has(socket.gaierror) or "name resolution" in last or "not known" in last:
-        hint = f"connect to the network or correct HF_ENDPOINT, {again}"
-        return "name_not_resolved", f"{host} cannot be looked up", hint
-    if errno.ECONNREFUSED in numbers or "refused" in last:
-        through = f" (through the proxy {proxy})" if (proxy := _proxy(host)) else ""
-        hint = f"check {'the proxy' if proxy else 'HF_ENDPOINT'} and the firewall, {again}"
-        return "connection_refused", f"{host}{through} refuses the connection", hint
-    if has(httpx2.TimeoutException):
-        return "timeout", f"{host} did not answer in {timeout_s:g} s", f"check the network, {again}"
-    if has(httpx2.RemoteProtocolError, httpx2.ReadError):
-        what = f"the connection to {host} was cut"
-        return "connection_cut", what, f"check the network, {again}"
-    if has(httpx2.TransportError, UnreachableError):
-        return "unreachable", f"{host} cannot be reached: {last}", f"check the network, {again}"
-    if has(errors.FileMetadataError):
-        return "not_a_hub", f"{host} does not answer like a Hugging Face Hub", "correct or unset HF_ENDPOINT"
+    if answer := _on_disk(chain, at, last, again) or _on_the_way(chain, at, last, again, timeout_s):
+        return answer
+    if _has(chain, errors.FileMetadataError):
+        return "not_a_hub", f"{at.host} does not answer like a Hugging Face Hub", "correct or unset HF_ENDPOINT"
     if "Consistency check failed" in last:
         return "truncated", f"{source.file} is shorter than the Hub announced", f"try again: {again[6:]}"
-    return (
-        "download",
-        f"{source.repo_id}/{source.file}: {last}",
-        "try again: nsnet models pull NAME; NSNET_DEBUG=1 shows more",
-    )
+    hint = "try again: nsnet models pull NAME; NSNET_DEBUG=1 shows more"
+    return "download", f"{at.what}: {last}", hint
+
+
+def _has(chain: list[BaseException], *kinds: type[BaseException]) -> BaseException | None:
+    return next((error for error in chain if isinstance(error, kinds)), None)
+
+
+def _numbers(chain: list[BaseException]) -> set[int | None]:
+    return {error.errno for error in chain if isinstance(error, OSError)}
+
+
+def _on_disk(chain: list[BaseException], at: _Place, last: str, again: str) -> tuple[str, str, str] | None:
+    """What a cache that cannot be written to says."""
+    import httpx2
+
+    numbers = _numbers(chain)
+    if numbers & {errno.ENOSPC, errno.EDQUOT}:
+        hint = f"free some space or set {at.variable} to another disk, {again}"
+        return "no_space", f"the disk of {at.cache} is full", hint
+    if numbers & {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR} and not _has(chain, httpx2.TransportError):
+        hint = f"set {at.variable} to a folder that you can write to, {again}"
+        return "cache_not_writable", f"cannot write to {at.cache}: {last}", hint
+    return None
+
+
+def _on_the_way(
+    chain: list[BaseException], at: _Place, last: str, again: str, timeout_s: float
+) -> tuple[str, str, str] | None:
+    """What a host that cannot be reached, or a connection that does not hold, says."""
+    import httpx2
+
+    host = at.host
+    if _has(chain, httpx2.ProxyError):
+        return "proxy", f"the proxy failed: {last}", f"check HTTPS_PROXY and NO_PROXY, {again}"
+    if _has(chain, NotHttpsError):
+        return "tls", f"{at.what} leads to {last}, which is not secure", f"correct {at.address}"
+    if _has(chain, ssl.SSLError) or "CERTIFICATE" in last:
+        hint = f"check {at.address}, the clock, the proxy and SSL_CERT_FILE, {again}"
+        return "tls", f"no secure connection to {host}: {last}", hint
+    if _has(chain, socket.gaierror) or "name resolution" in last or "not known" in last:
+        hint = f"connect to the network or correct {at.address}, {again}"
+        return "name_not_resolved", f"{host} cannot be looked up", hint
+    if errno.ECONNREFUSED in _numbers(chain) or "refused" in last:
+        through = f" (through the proxy {proxy})" if (proxy := _proxy(host)) else ""
+        hint = f"check {'the proxy' if proxy else at.address} and the firewall, {again}"
+        return "connection_refused", f"{host}{through} refuses the connection", hint
+    if _has(chain, httpx2.TimeoutException):
+        return "timeout", f"{host} did not answer in {timeout_s:g} s", f"check the network, {again}"
+    if _has(chain, httpx2.RemoteProtocolError, httpx2.ReadError, CutShortError):
+        what = f"the connection to {host} was cut"
+        return "connection_cut", what, f"check the network, {again}"
+    if _has(chain, httpx2.TransportError, UnreachableError):
+        return "unreachable", f"{host} cannot be reached: {last}", f"check the network, {again}"
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """The words for where a file comes from and goes to."""
+
+    what: str
+    host: str
+    address: str
+    """What has the host's address, to be corrected."""
+    cache: str
+    variable: str
+    """What chooses the cache."""
+
+
+def _place(source: HubSource | UrlSource) -> _Place:
+    from huggingface_hub import constants
+
+    if isinstance(source, HubSource):
+        what = f"{source.repo_id}/{source.file}"
+        return _Place(what, constants.ENDPOINT, "HF_ENDPOINT", constants.HF_HUB_CACHE, "HF_HOME")
+    host = "/".join(source.url.split("/")[:3])
+    return _Place(source.url, host, "the url in its row", str(url_cache(source).parents[1]), CACHE_VARIABLE)
 
 
 def _proxy(url: str) -> str | None:

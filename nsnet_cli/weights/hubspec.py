@@ -6,7 +6,7 @@ from pathlib import Path
 
 from nsnet_cli.errors import WeightsError
 from nsnet_cli.weights.files import repo_cache
-from nsnet_cli.weights.obtain import hub_file
+from nsnet_cli.weights.obtain import remote_file as hub_file
 from nsnet_cli.weights.rows import HubSource
 from nsnet_cli.weights.schema import REPO_ID, REVISION
 

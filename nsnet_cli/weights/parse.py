@@ -17,6 +17,7 @@ from nsnet_cli.weights.rows import (
     PackageSource,
     Registry,
     Source,
+    UrlSource,
 )
 from nsnet_cli.weights.schema import NAMES, REGISTRY, SOURCES
 
@@ -62,6 +63,8 @@ def _network(name: str, row: Mapping[str, Any], place: Place, origin: str, folde
         tokenizer=tuple(
             _source(source, place.inside("tokenizer", i)) for i, source in enumerate(row["tokenizer"] or ())
         ),
+        published=row["published"],
+        note=row["note"],
     )
     try:
         _ = NetworkUse(found, 224).input
@@ -117,8 +120,12 @@ def _vocabulary(value: Any, place: Place, folder: Path) -> str | tuple[TagName, 
 
 def _source(row: Mapping[str, Any], place: Place) -> Source:
     source = check(row, SOURCES[row["kind"]], place)
-    file, sha256 = source["file"], source["sha256"]
-    package = source["kind"] == "package"
+    sha256 = source["sha256"]
+    if source["kind"] == "url":
+        if sha256 is None:
+            raise place.inside("sha256").wrong("missing; a file at a url is downloaded only if its hash is known")
+        return UrlSource(source["url"], sha256, source["size_bytes"], source["keys"])
+    file, package = source["file"], source["kind"] == "package"
     if sha256 is None and (package or not file.endswith((".safetensors", ".json"))):
         why = "a package source" if package else f"{file}, which may be a pickle,"
         raise place.inside("sha256").wrong(f"missing; {why} is read only if its hash is known")
@@ -150,6 +157,7 @@ def _checkpoint(
         frames=row["frames"],
         sampler_sha256=row["sampler_sha256"],
         origin=origin,
+        gflops=row["gflops"],
     )
 
 

@@ -46,7 +46,26 @@ class HubSource:
     keys: Keys = "timm"
 
 
-Source = PackageSource | HubSource
+@dataclass(frozen=True, slots=True)
+class UrlSource:
+    """A file at an https address. Its hash must be known: nothing else says that it has not changed."""
+
+    url: str
+    sha256: str
+    size_bytes: int | None = None
+    keys: Keys = "timm"
+
+    @property
+    def file(self) -> str:
+        """The file's name."""
+        return self.url.rpartition("/")[2]
+
+    @property
+    def host(self) -> str:
+        return self.url.split("/")[2]
+
+
+Source = PackageSource | HubSource | UrlSource
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +95,10 @@ class NetworkRow:
     """As in `InputSpec`."""
     tokenizer: tuple[Source, ...] = ()
     """Where the tokenizer.json of the text tower is. Only of the family siglip: CLIP's comes with open_clip."""
+    published: str | None = None
+    """The accuracy that its authors state, and with how many views."""
+    note: str | None = None
+    """What a user should know of it, such as that it was never tried."""
 
     @property
     def image_text(self) -> bool:
@@ -111,6 +134,8 @@ class CheckpointRow:
     sampler_sha256: str | None = None
     """The sha256 of the sampler folder's model.safetensors."""
     origin: str = "nsnet"
+    gflops: float | None = None
+    """What one view costs the recogniser."""
 
     @property
     def networks(self) -> tuple[NetworkRow, ...]:

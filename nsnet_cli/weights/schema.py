@@ -32,6 +32,9 @@ ARCHITECTURE = re.compile(r"\w[\w.-]*")
 FILE = re.compile(r"(?!.*(^|/)\.\.?(/|$))[\w.+@ -]+(/[\w.+@ -]+)*")
 MODULE = re.compile(r"[A-Za-z_]\w*")
 
+URL = re.compile(r"https://[\w.-]+(:\d+)?(/[\w.%+~@-]+)+|http://127\.0\.0\.1:\d+(/[\w.-]+)+")
+"""An address of a file. Only this machine itself needs no https."""
+
 _HASH = {"pattern": SHA256, "what": "64 lower-case hex digits"}
 _USE = {"network": text(), "size_px": whole(16, 4096)}
 _COLOURS = {"mean": listing(number(-1000, 1000), 3, 3), "std": listing(number(1e-6, 1000), 3, 3)}
@@ -90,7 +93,7 @@ TAGS = listing(table({"id": text(), "name": text()}, others=True), 1, MOST_TAGS)
 # ---- weights.toml ----------------------------------------------------------------------------------------------------
 
 _SOURCE: Mapping[str, Field] = {
-    "kind": text(choices=("package", "hub")),
+    "kind": text(choices=("package", "hub", "url")),
     "file": text(pattern=FILE, what="a path inside the package or repository"),
     "sha256": text(None, **_HASH),  # type: ignore[arg-type]
     "size_bytes": whole(1, 1 << 40, None),
@@ -107,6 +110,10 @@ SOURCES = {
             "revision": text(pattern=REVISION, what="a full revision (40 hex digits)"),
         }
     ),
+    "url": table(
+        {key: field for key, field in _SOURCE.items() if key != "file"}
+        | {"url": text(pattern=URL, what="an address that begins with https:// and ends with the name of a file")}
+    ),
 }
 NETWORK = table(
     {
@@ -114,6 +121,8 @@ NETWORK = table(
         "architecture": text(pattern=ARCHITECTURE, what="the name of an architecture of its family"),
         "frames": whole(1, MOST_VIEW_FRAMES, 1),
         "stride_s": OPTIONAL,  # seconds or "spread"
+        "published": text(None),
+        "note": text(None),
         "license": text(),
         **_COLOURS,
         "interpolation": text(choices=("bilinear", "bicubic", "area")),
@@ -133,6 +142,7 @@ CHECKPOINT = table(
         "sampler": text(None),
         "sampler_sha256": text(None, **_HASH),  # type: ignore[arg-type]
         "frames": whole(1, MOST_FRAMES, 4),
+        "gflops": number(1e-3, 1e5, None),
     }
 )
 _NAMED = "a name (letters, digits, _ . + -, at most 100)"

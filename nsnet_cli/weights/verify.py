@@ -6,9 +6,9 @@ import logging
 from pathlib import Path
 
 from nsnet_cli.errors import WeightsError
-from nsnet_cli.weights.files import expected_sha256, repo_cache
+from nsnet_cli.weights.files import expected_sha256, repo_cache, url_cache
 from nsnet_cli.weights.memory import forget, pin, remembered_sha256, sha256_of
-from nsnet_cli.weights.rows import HubSource, Source
+from nsnet_cli.weights.rows import HubSource, Source, UrlSource
 
 logger = logging.getLogger(__name__)
 
@@ -20,6 +20,8 @@ def check(source: Source, name: str, path: Path, *, anew: bool = False) -> str:
     """
     if isinstance(source, HubSource):
         return check_cached(source, name, path, anew=anew)
+    if isinstance(source, UrlSource):
+        return check_url(source, name, path, anew=anew)
     found = sha256_of(path) if anew else remembered_sha256(path)
     if found != source.sha256:
         raise WeightsError(
@@ -52,8 +54,28 @@ def check_cached(source: HubSource, name: str, path: Path, *, anew: bool = False
     return found
 
 
-def remove_cached(source: HubSource) -> int:
+def check_url(source: UrlSource, name: str, path: Path, *, anew: bool = False) -> str:
+    """The checked sha256 of a file that came from an address. On a mismatch, removes it and raises WeightsError."""
+    found = sha256_of(path) if anew else remembered_sha256(path)
+    if found != source.sha256:
+        forget(path)
+        path.unlink()
+        raise WeightsError(
+            f"{source.url} has sha256 {found}, but the row of {name} says {source.sha256}; the file was removed",
+            f"nsnet models pull {name} downloads it again; if that fails too, the file or the row is wrong",
+            "hash_mismatch",
+        )
+    return found
+
+
+def remove_cached(source: HubSource | UrlSource) -> int:
     """Removes a source's file and its bytes from the cache, and nothing else. Returns the bytes freed."""
+    if isinstance(source, UrlSource):
+        path = url_cache(source)
+        size = path.stat().st_size if path.exists() else 0
+        forget(path)
+        path.unlink(missing_ok=True)
+        return size
     folder = repo_cache(source.repo_id)
     pointer = folder / "snapshots" / source.revision / source.file
     if not pointer.is_symlink() and not pointer.exists():
