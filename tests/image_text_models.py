@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ REVISION = "e" * 40
 SIDE_PX, WIDTH, CONTEXT, PIECES = 64, 64, 64, 400
 """Sizes of the small models. Attention has heads of 64, as in the large ones."""
 ROW = """
-[networks.{name}]
+[networks.{name}-towers]
 family = "{family}"
 architecture = "{architecture}"
 license = "MIT"
@@ -18,11 +19,12 @@ std = [0.5, 0.5, 0.5]
 interpolation = "bicubic"
 crop = 1.0
 
-[[networks.{name}.sources]]
+[[networks.{name}-towers.sources]]
 kind = "hub"
 repo_id = "made/{name}"
 revision = "{revision}"
 file = "{file}"
+sha256 = "{sha256}"
 
 {tokenizer}
 
@@ -30,12 +32,12 @@ file = "{file}"
 description = "any words"
 license = "MIT"
 preview = {{ network = "efficientnet-lite0", size_px = 128 }}
-recogniser = {{ network = "{name}", size_px = 64 }}
+recogniser = {{ network = "{name}-towers", size_px = 64 }}
 sampler = "imagenet-lite"
 frames = 4
 """
 TOKENIZER = """
-[[networks.{name}.tokenizer]]
+[[networks.{name}-towers.tokenizer]]
 kind = "hub"
 repo_id = "made/{name}"
 revision = "{revision}"
@@ -45,12 +47,16 @@ ARCHITECTURES = {"siglip": "vit_base_patch32_siglip_256", "clip": "vit_base_patc
 FILE = "open_clip_model.safetensors"
 
 
-def row(name: str, family: str, file: str = FILE) -> str:
-    """The rows of a network and a checkpoint, for a weights.toml."""
-    tokenizer = TOKENIZER.format(name=name, revision=REVISION) if family == "siglip" else ""
-    architecture = ARCHITECTURES[family]
+def row(name: str, family: str, data: bytes, file: str = FILE) -> str:
+    """The rows of a network and a checkpoint, for a weights.toml. `data` are the bytes of its file."""
     return ROW.format(
-        name=name, family=family, architecture=architecture, revision=REVISION, tokenizer=tokenizer, file=file
+        name=name,
+        family=family,
+        architecture=ARCHITECTURES[family],
+        revision=REVISION,
+        tokenizer=TOKENIZER.format(name=name, revision=REVISION) if family == "siglip" else "",
+        file=file,
+        sha256=hashlib.sha256(data).hexdigest(),
     )
 
 

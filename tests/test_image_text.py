@@ -45,11 +45,12 @@ def use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tokenizer: Path) -> Cal
         if kind == "transformers":
             pytest.importorskip("transformers")
         model = build()
-        made.cached(tmp_path / "hub", kind, {file: made.file_of(model), "tokenizer.json": tokenizer.read_bytes()})
+        data = made.file_of(model)
+        made.cached(tmp_path / "hub", kind, {file: data, "tokenizer.json": tokenizer.read_bytes()})
         rows = tmp_path / "weights.toml"
-        rows.write_text("schema_version = 1\n" + made.row(kind, family, file))
+        rows.write_text("schema_version = 1\n" + made.row(kind, family, data, file))
         monkeypatch.setenv("NSNET_WEIGHTS", str(rows))
-        return NetworkUse(load_registry().networks[kind], made.SIDE_PX), model
+        return NetworkUse(load_registry().networks[f"{kind}-towers"], made.SIDE_PX), model
 
     return make
 
