@@ -28,8 +28,7 @@ Results = Annotated[
 Words = Annotated[
     list[str] | None,
     typer.Argument(
-        help="What to find: a tag, a synonym, or what stands over tags. A comma separates alternatives. Or any words,"
-        " in videos that were tagged with a checkpoint for any words.",
+        help="A tag, a synonym, or what stands over tags; a comma separates alternatives. Or any words (see above).",
         metavar="[WORDS]...",
         show_default=False,
     ),
