@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -159,3 +161,19 @@ def cached(folder: Path, name: str, files: dict[str, bytes]) -> None:
     at.mkdir(parents=True)
     for file, data in files.items():
         (at / file).write_bytes(data)
+
+
+def hollow_file(path: Path, shapes: dict[str, tuple[int, ...]]) -> int:
+    """Writes a safetensors file of zeros that takes no space on most disks. Returns its size in bytes."""
+    table: dict[str, Any] = {"__metadata__": {"format": "pt"}}
+    at = 0
+    for name in sorted(shapes):
+        size = 4 * math.prod(shapes[name])
+        table[name] = {"dtype": "F32", "shape": list(shapes[name]), "data_offsets": [at, at + size]}
+        at += size
+    head = json.dumps(table, separators=(",", ":")).encode()
+    head += b" " * (-len(head) % 8)
+    with path.open("wb") as file:
+        file.write(len(head).to_bytes(8, "little") + head)
+        file.truncate(8 + len(head) + at)
+    return path.stat().st_size

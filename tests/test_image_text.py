@@ -131,3 +131,47 @@ def test_token_ids_are_open_clips(tokenizer: Path, tmp_path: Path) -> None:
     ours = siglip_tokens(tokenizer)
     found = [[*ids, *[ours.padding] * (made.CONTEXT - len(ids))] for ids in ours.ids(TEXTS)]
     assert found == theirs(TEXTS).tolist()
+
+
+def full_size(name: str) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of a shipped row's file, as the library that wrote it has them."""
+    import open_clip
+    import torch
+    import transformers
+
+    with torch.device("meta"):
+        if name.startswith("siglip2"):
+            size = {"image_size": 256, "patch_size": 32} if name.endswith("b32") else {"image_size": 224}
+            config = transformers.SiglipConfig(text_config={"vocab_size": 256_000}, vision_config=size)
+            model: Any = transformers.SiglipModel(config)
+        else:
+            model = open_clip.model.CLIP(**open_clip.get_model_config("ViT-B-32"))
+    return {key: tuple(value.shape) for key, value in model.state_dict().items()}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["siglip2-b32", "siglip2-b16", "clip-datacomp"])
+def test_shipped_rows_fit_files_of_full_size(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file of zeros with the names and shapes of the library that wrote it has the size that the row states."""
+    for package in ("open_clip", "transformers"):
+        pytest.importorskip(package)
+    from nsnet_cli.nets import image_text
+    from nsnet_cli.nets.layouts import tower_file
+    from nsnet_cli.nets.text_tower import load_text_tower
+    from nsnet_cli.nets.torch_engine import network_gflops
+
+    row = load_registry().checkpoints[name]
+    use = row.recogniser
+    path = tmp_path / "model.safetensors"
+    size = made.hollow_file(path, full_size(name))
+    print(f"{name}: {size:,} bytes, the row says {use.network.sources[0].size_bytes}")
+    if use.network.sources[0].size_bytes is not None:
+        assert size == use.network.sources[0].size_bytes
+    monkeypatch.setattr(image_text, "network_file", lambda network: (path, network.sources[0]))
+    tower = image_text.load_tower(use)
+    assert tower.width == (512 if use.network.family == "clip" else 768)
+    assert network_gflops(tower) == pytest.approx(row.gflops, rel=0.05)  # others count more of the pooling
+    with tower_file(path) as file:
+        text = load_text_tower(file, use.network, path)
+        assert text.context == (77 if use.network.family == "clip" else 64)
+        assert file.vocabulary() == (49_408 if use.network.family == "clip" else 256_000)
