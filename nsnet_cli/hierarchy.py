@@ -6,13 +6,14 @@ to one vocabulary. A node may have several parents. A node without a name is nev
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nsnet_cli.errors import UsageError
 from nsnet_cli.types import TagName
@@ -20,6 +21,7 @@ from nsnet_cli.types import TagName
 if TYPE_CHECKING:
     import numpy as np  # not at run time: names and parents are used where numpy is not loaded
 
+WORDNET_ID = re.compile(r"n\d{8}")
 _IMAGENET = Path(__file__).with_name("data") / "imagenet_hierarchy.tsv"
 
 
@@ -42,6 +44,16 @@ def imagenet_table() -> Table:
             names[identifier] = name
             parents[identifier] = tuple(over.split(";")) if over else ()
     return Table(names, parents)
+
+
+def table_for(vocabulary: Iterable[TagName], declared: Iterable[Mapping[str, Any]] | None = None) -> Table:
+    """Returns what stands over tags: as declared, in rows of id, name and parents, or else as their ids say.
+
+    WordNet ids have ImageNet's table. Other tags, such as actions, have nothing over them.
+    """
+    if declared:
+        return own_table((row["id"], row["name"], row["parents"]) for row in declared)
+    return imagenet_table() if any(WORDNET_ID.fullmatch(tag.id) for tag in vocabulary) else Table({}, {})
 
 
 def own_table(rows: Iterable[tuple[str, str, Sequence[str]]]) -> Table:

@@ -104,6 +104,18 @@ def uncalibrated(path: str = "clips/own.mp4", **options: Any) -> VideoResult:
     return replace(result, tags=tags, precision=None)
 
 
+def of_clips(path: str = "clips/skating.mp4", **options: Any) -> VideoResult:
+    """As a recogniser of clips leaves it: evidence and salient frames say from when to when each clip lasts."""
+    result = sample(path, **options)
+
+    def clip(seen: Any) -> Any:
+        return replace(seen, start_s=max(0.0, seen.pts_s - 1), end_s=seen.pts_s + 1)
+
+    tags = tuple(replace(tag, evidence=tuple(map(clip, tag.evidence))) for tag in result.tags)
+    salient = tuple(map(clip, result.salient_frames))
+    return replace(result, tags=tags, salient_frames=salient, perhaps=tags[0])
+
+
 def unscored(path: str = "clip.mp4") -> VideoResult:
     """As the policy `uniform` leaves it: no FSM, no VGM, no confidence, every frame chosen."""
     result = sample(path, count=4)

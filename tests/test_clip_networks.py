@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from nsnet_cli.nets import uniformer, videomae
+from nsnet_cli.nets.flops import gflops
 from nsnet_cli.nets.telemetry import no_telemetry
 from nsnet_cli.nets.threads import one_thread
 
@@ -115,6 +116,14 @@ def test_the_graph_gives_what_the_network_gives(create: Any) -> None:
             wanted = net(x[:count])
         for found, expected in zip(compiled(x[:count].numpy()).values(), wanted, strict=True):
             np.testing.assert_allclose(found, expected.numpy(), rtol=0, atol=1e-4)
+
+
+def test_attention_is_counted_as_what_it_costs() -> None:
+    """torch runs it in one call, and does not count that call on CPUs."""
+    tokens, width = 2 * 4 * 4, 24
+    patches = tokens * 3 * 2 * 16 * 16 * width
+    block = tokens * (4 + 2 * videomae.MLP_RATIO) * width**2 + 2 * tokens**2 * width
+    assert gflops(small_videomae(), clips(1)) * 1e9 == pytest.approx(patches + 2 * block + width * CLASSES)
 
 
 # ---- UniFormer drops tokens

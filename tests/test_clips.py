@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import warnings
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from clip_rows import SMALL, TAGS, Small
-from conftest import noise, write_video
+from conftest import noise, pan, write_video
 from torch import nn
 
 from nsnet_cli.errors import WeightsError
@@ -95,7 +97,9 @@ def test_both_engines_give_the_same(small: Small, registry: Path) -> None:
     assert cpu.input == reference.input and cpu.input.frames == small.frames
     assert cpu.widths == reference.widths and cpu.cost.recogniser == pytest.approx(reference.cost.recogniser)
     views = random_views(cpu.input, 3)
-    found, wanted = cpu.recognise(views), reference.recognise(views)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # such as torch's, where half precision is asked of a CPU
+        found, wanted = cpu.recognise(views), reference.recognise(views)
     assert wanted[1].shape == (3, len(TAGS)) and wanted[0].shape == (3, cpu.widths[1])
     assert wanted[1].std(0).min() > 1e-4, "clips are told apart"
     for ours, theirs in zip(found, wanted, strict=True):
@@ -232,3 +236,48 @@ def test_features_of_all_preview_frames(name: str, registry: Path, cat_video: Pa
         assert len(np.unique(features.round(4), axis=0)) == SPREAD_CLIPS and np.array_equal(features[0], features[4])
     else:
         assert len(np.unique(features.round(4), axis=0)) > len(times) // 2
+
+
+@pytest.fixture(scope="module")
+def labels(tmp_path_factory: pytest.TempPathFactory, photos: dict[str, np.ndarray]) -> Path:
+    """Six short videos of two tags, for `train` and `evaluate`, and the same ones judged, for `calibrate`."""
+    folder = tmp_path_factory.mktemp("labelled")
+    rows, judged = ["path,label,split"], ["path,source,right"]
+    for n in range(6):
+        name = ("cat", "rocket")[n % 2]
+        write_video(folder / f"{n}.mp4", [*noise(5 + n, seed=n), *pan(photos[name], 12)])
+        rows.append(f"{n}.mp4,{name},{'test' if n > 3 else ''}")
+        judged.append(f"{n}.mp4,s{n},{TAGS[n % 5]}")
+    (folder / "labels.csv").write_text("\n".join(rows) + "\n")
+    (folder / "judged.csv").write_text("\n".join(judged) + "\n")
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("name", ["small-videomae", "small-uniformer"])
+def test_train_evaluate_calibrate_and_explain(
+    name: str, registry: Path, labels: Path, tmp_path: Path, inside: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    device = ("--device", "torch-cpu")
+    trained = inside(
+        "train", labels / "labels.csv", "--checkpoint", f"{name}-actions", "-o", "mine", "--epochs", "3",
+        "--preview", "8", "--val-split", "0", *device,
+    )  # fmt: skip
+    assert trained.returncode == 0, trained.stderr
+    config = json.loads((tmp_path / "mine" / "config.json").read_text())
+    assert config["recogniser"] == {"network": name, "size_px": 64}
+    found = inside("tag", "--json", "-c", "./mine", *device, labels / "4.mp4")
+    assert json.loads(found.stdout)["tags"][0]["name"] in ("cat", "rocket"), found.stderr
+    assert json.loads(found.stdout)["salient_frames"][0]["end_s"] > 0
+    found = inside("evaluate", labels / "labels.csv", "-c", "./mine", "-K", "1,2", "--preview", "8", "--json", *device)
+    rows = {(row["policy"], row["frames"]): row for row in json.loads(found.stdout)["policies"]}
+    assert found.returncode == 0 and rows["nsnet", 2]["seconds"]["recognise"] > 0
+
+    fitted = inside("calibrate", labels / "judged.csv", "-c", f"{name}-actions", "-o", "fitted", *device)
+    assert fitted.returncode == 0, fitted.stderr
+    shown = inside("explain", labels / "0.mp4", "-c", "./fitted", "--json", "--html", "page.html", *device)
+    result = json.loads(shown.stdout)
+    assert result["tags"][0]["probability"] is not None and (tmp_path / "page.html").stat().st_size > 10_000
+    assert result["tags"][0]["evidence"][0]["start_s"] >= 0

@@ -92,7 +92,7 @@ def results() -> list[VideoResult]:
     assert whole.sampling is not None
     settled = replace(whole, sampling=replace(whole.sampling, stopped="settled"))
     alone = replace(whole, sampling=replace(whole.sampling, interval_s=None))
-    unsure = [sample_results.uncertain(), sample_results.uncalibrated()]
+    unsure = [sample_results.uncertain(), sample_results.of_clips(certain=0), sample_results.uncalibrated()]
     return [whole, settled, alone, *unsure, sample_results.unscored(), sample_results.failure()]
 
 

@@ -149,14 +149,12 @@ def test_an_export_belongs_to_its_vocabulary(tmp_path: Path) -> None:
 
 
 def test_a_failed_export_leaves_nothing(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from nsnet_cli.nets import export as exporter
-
     shutil.rmtree(cache)
 
     def fail(*args: object) -> None:
         raise RuntimeError("the converter does not know this")
 
-    monkeypatch.setattr(exporter, "write_meta", fail)
+    monkeypatch.setattr(intact, "write_meta", fail)
     with pytest.raises(WeightsError, match=r"cannot export sampler for OpenVINO: the converter does not.*torch-cpu"):
         run()
     assert [path.name for path in cache.parent.iterdir()] == ["export.lock"]

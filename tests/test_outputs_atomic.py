@@ -108,7 +108,7 @@ def test_only_leftovers_of_dead_processes_of_this_machine_are_swept(tmp_path: Pa
 
 
 def test_only_write_whole_renames_files() -> None:
-    """All files go through write_whole. Only exports, which are folders, are made and removed under another name."""
+    """All files go through write_whole. Only whole folders in the cache are made and removed under another name."""
     renames = re.compile(r"\.replace\((?![^()]*[,=])|os\.(rename|replace)\(|\.rename\(|mkstemp|NamedTemporaryFile")
     found = [
         path.relative_to(PACKAGE).as_posix()
@@ -116,4 +116,4 @@ def test_only_write_whole_renames_files() -> None:
         for line in path.read_text(encoding="utf-8").splitlines()
         if renames.search(line)
     ]
-    assert found == ["atomic.py", "nets/export.py", "nets/intact.py"]
+    assert found == ["atomic.py", "nets/intact.py", "nets/intact.py"]

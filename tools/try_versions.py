@@ -27,15 +27,15 @@ from packaging.version import Version
 from project import ROOT, dependencies, group, name_of
 
 TESTS: dict[str, str] = {
-    "torch": "engine sampler_network sampler_losses sampler_fit weights_registry",
+    "torch": "engine sampler_network sampler_losses sampler_fit weights_registry clip_networks converted",
     "torchvision": "engine",
     "timm": "engine weights_registry",
     "decord": "video_source",
     "av": "video_source video_bad_input video_pool outputs_views",
     "numpy": "selection tagger evaluate_metrics outputs_views train_features",
     "pillow": "outputs_views outputs_pages outputs_sidecars explain_command",
-    "openvino": "engine tagger",
-    "safetensors": "checkpoint_folder train_features",
+    "openvino": "engine tagger clip_networks",
+    "safetensors": "checkpoint_folder train_features converted",
     "huggingface-hub": "weights_hub weights_faults weights_files",
     "httpx2": "weights_hub weights_faults",
     "typer": "cli_app cli_tag models_commands",

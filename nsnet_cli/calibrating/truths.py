@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import difflib
 import logging
-import re
 from collections.abc import Sequence
 
 from nsnet_cli.calibrating.examples import Truth
 from nsnet_cli.errors import UsageError
-from nsnet_cli.hierarchy import Hierarchy
+from nsnet_cli.hierarchy import WORDNET_ID, Hierarchy
 from nsnet_cli.labelled.labels import LabelledVideo
 
 log = logging.getLogger(__name__)
-WORDNET_ID = re.compile(r"n\d{8}")
 
 
 def truths(videos: Sequence[LabelledVideo], hierarchy: Hierarchy) -> list[Truth]:

@@ -155,7 +155,7 @@ def _of_kept(kept: Kept, precision: float) -> list[Seen]:
 
 
 def _of_result(said: VideoResult) -> list[Seen]:
-    """The tags that the result itself has. Those without spans were seen at their strongest frame."""
+    """The tags that the result itself has. Those without spans were seen at their strongest frame or clip."""
     found, names = dict[str, Seen](), dict[str, str]()
     for tag in (*said.tags, *([said.perhaps] if said.perhaps else ())):
         if not _sound(tag):
@@ -165,7 +165,10 @@ def _of_result(said: VideoResult) -> list[Seen]:
         whole = tag.probability or 1.0
         spans = [(span.start_s, span.end_s, min(1.0, span.probability / whole)) for span in tag.spans]
         if not spans and tag.evidence:
-            spans = [(tag.evidence[0].pts_s, tag.evidence[0].pts_s, 1.0)]
+            best = tag.evidence[0]
+            clip = (best.start_s, best.end_s)
+            start_s, end_s = (best.pts_s, best.pts_s) if clip[0] is None or clip[1] is None else clip
+            spans = [(start_s, end_s, 1.0)]
         ids = tuple(each.id for each in over)
         found[tag.id] = Seen(_text(tag.id), _text(tag.name), tag.probability, tag.score, tag.certain, spans, ids)
     return _with_ancestors(found, names)
@@ -183,7 +186,8 @@ def _sound(tag: Tag) -> bool:
     """Whether a tag has the types that it should have: a result may have been edited."""
     numbers = [tag.score, *([] if tag.probability is None else [tag.probability])]
     numbers += [number for span in tag.spans for number in (span.start_s, span.end_s, span.probability)]
-    numbers += [evidence.pts_s for evidence in tag.evidence]
+    for seen in tag.evidence:
+        numbers += [seen.pts_s, *(edge_s for edge_s in (seen.start_s, seen.end_s) if edge_s is not None)]
     texts = [tag.id, tag.name, *tag.parents]
     return all(isinstance(text, str) for text in texts) and all(map(_is_number, numbers))
 

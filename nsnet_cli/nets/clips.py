@@ -11,7 +11,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from nsnet_cli.errors import WeightsError
-from nsnet_cli.nets.networks import ViewNetwork, fill, read_state
+from nsnet_cli.nets.networks import ViewNetwork, fill, network_state
 from nsnet_cli.weights.obtain import network_file
 from nsnet_cli.weights.rows import NetworkUse
 from nsnet_cli.weights.vocabulary import load_vocabulary
@@ -64,8 +64,8 @@ def last_layer(net: Any) -> nn.Module:
 
 def load_clips(use: NetworkUse) -> ViewNetwork:
     """Returns the network of a row with its weights, in eval mode. Raises WeightsError if its file does not fit."""
-    path, _ = network_file(use.network)
-    state = read_state(path)
+    path, source = network_file(use.network)
+    state = network_state(path, source)
     return _network(use, len(load_vocabulary(use.network.vocabulary)) or _classes(state), state, path)
 
 
@@ -149,7 +149,8 @@ def _torchvision(use: NetworkUse, classes: int) -> nn.Module:
 def _small_swin(use: NetworkUse, classes: int) -> nn.Module:
     from torchvision.models.video.swin_transformer import SwinTransformer3d
 
-    return SwinTransformer3d([2, 4, 4], 12, [1, 1], [2, 4], [4, 7, 7], num_classes=classes)  # type: ignore[no-any-return]
+    net: nn.Module = SwinTransformer3d([2, 4, 4], 12, [1, 1], [2, 4], [4, 7, 7], num_classes=classes)
+    return net
 
 
 def _small_mvit(use: NetworkUse, classes: int) -> nn.Module:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import errno
 import logging
-import os
 import shutil
 import sys
 import warnings
@@ -20,9 +19,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from nsnet_cli.atomic import sync
 from nsnet_cli.nets.families import load_network
-from nsnet_cli.nets.intact import remove, write_meta
+from nsnet_cli.nets.intact import written
 from nsnet_cli.nets.telemetry import no_telemetry
 from nsnet_cli.nets.torch_engine import SamplerGraph, load_sampler, network_gflops, sampler_gflops
 from nsnet_cli.weights.checkpoint import Checkpoint
@@ -69,18 +67,8 @@ def _write(
         graph = _converter()(traced, example_input=example, input=[openvino.PartialShape(list(s)) for s in shapes])
     shapes_out = [output.partial_shape[-1] for output in graph.outputs]
     widths = [width.get_length() for width in shapes_out if width.is_static]
-    temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
-    try:
-        shutil.rmtree(temporary, ignore_errors=True)
-        temporary.mkdir(parents=True)
+    with written(folder, {**meta, "widths": widths}) as temporary:
         _save(graph, module, temporary / "graph.xml")
-        write_meta(temporary, {**meta, "widths": widths})
-        remove(folder)  # a damaged earlier one
-        temporary.replace(folder)
-        sync(folder.parent)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
 
 
 def _check_space(module: nn.Module, folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""Checks by hash that files in the cache are still what was written, and removes old exports.
+"""Writes folders in the cache, checks by hash that they are still what was written, and removes old ones.
 
 Reading 45 MB at each start would take longer than a clip. So a check is remembered with the file's stamp (size, times,
 the machine's start) and repeated only if the stamp changes. If the cache has grown too large, the exports that were not
@@ -13,7 +13,7 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -31,6 +31,26 @@ UNUSED_S = 90 * 86_400.0
 """Exports are removed if they were not used for this long, or, oldest use first, if they all take over MOST_BYTES."""
 _EXPORT = re.compile(r".+-[0-9a-f]{16}")
 _DAY_S = 86_400.0
+
+
+@contextlib.contextmanager
+def written(folder: Path, meta: Mapping[str, Any]) -> Iterator[Path]:
+    """Makes a folder under another name, which is given. At the end it gets its meta.json and its own name.
+
+    So a folder is never there in part. After an error nothing is left.
+    """
+    temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
+    try:
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir(parents=True)
+        yield temporary
+        write_meta(temporary, meta)
+        remove(folder)  # a damaged earlier one
+        temporary.replace(folder)
+        sync(folder.parent)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
 
 
 def write_meta(folder: Path, meta: Mapping[str, Any]) -> None:
@@ -105,9 +125,7 @@ def note_compiled(folder: Path) -> None:
 
 def hold(folder: Path) -> IO[bytes] | None:
     """Marks an export as used now. While the returned file is open, `prune` does not remove the export."""
-    with contextlib.suppress(OSError):
-        if time.time() - folder.stat().st_mtime > _DAY_S:
-            os.utime(folder)
+    note_use(folder)
     with contextlib.suppress(OSError, ImportError):
         import fcntl
 
@@ -115,6 +133,13 @@ def hold(folder: Path) -> IO[bytes] | None:
         fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
         return handle
     return None
+
+
+def note_use(folder: Path) -> None:
+    """Marks a folder as used now. `prune` removes the one that was not used for longest."""
+    with contextlib.suppress(OSError):
+        if time.time() - folder.stat().st_mtime > _DAY_S:
+            os.utime(folder)
 
 
 def prune(root: Path, keep: Collection[Path]) -> None:

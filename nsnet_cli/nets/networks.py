@@ -5,6 +5,7 @@ Other families of networks are in `nets/families.py`.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,13 +17,18 @@ from torch.nn import functional as F
 
 from nsnet_cli.errors import WeightsError
 from nsnet_cli.media import InputSpec
+from nsnet_cli.nets import converted
 from nsnet_cli.weights.fields import regular_size
 from nsnet_cli.weights.obtain import network_file
-from nsnet_cli.weights.rows import NetworkRow, NetworkUse
+from nsnet_cli.weights.rows import NetworkRow, NetworkUse, PackageSource, Source
 from nsnet_cli.weights.vocabulary import load_vocabulary
+
+logger = logging.getLogger(__name__)
 
 MOST_BYTES = 16 << 30
 """Largest file of weights."""
+STATE_KEYS = ("model_state", "module", "model")
+"""Where programs for training put the parameters in their files."""
 
 
 class ViewNetwork(nn.Module):
@@ -40,7 +46,7 @@ class ViewNetwork(nn.Module):
     def __init__(self, net: Any, spec: InputSpec, width: int) -> None:
         """`spec`: what one view is. `width`: D, the number of features."""
         super().__init__()
-        self.net, self.spec, self.width = net.requires_grad_(False), spec, width
+        self.net, self.spec, self.width = net, spec, width
         shape = (1, 3, *[1] * (2 + (spec.frames > 1)))
         self.register_buffer("mean", torch.tensor(spec.mean).view(shape) * 255)
         self.register_buffer("std", torch.tensor(spec.std).view(shape) * 255)
@@ -73,7 +79,7 @@ def load_classifier(use: NetworkUse) -> Classifier:
     """Returns the network of a row, at an input size, in eval mode. Raises WeightsError if its file does not fit."""
     net = create_network(use)
     path, source = network_file(use.network)
-    state = read_state(path)
+    state = network_state(path, source)
     try:
         if source.keys == "efficientnet-pytorch":
             state = {efficientnet_key(key, net): value for key, value in state.items()}
@@ -144,8 +150,27 @@ def _misfit(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> str:
     return f"{wrong[0]}; wrong parameters: {len(wrong)}" if wrong else ""
 
 
+def network_state(path: Path, source: Source) -> Mapping[str, Tensor]:
+    """Reads the parameters of a network's checked file, in single precision. Raises WeightsError.
+
+    A pickle that was downloaded is opened once. After that, its conversion is read.
+    """
+    pickle = path.suffix != ".safetensors" and not isinstance(source, PackageSource)
+    conversion = converted.find(path) if pickle else None
+    state = read_state(conversion or path)
+    if pickle and conversion is None:
+        try:
+            converted.keep(path, state)
+        except (OSError, WeightsError) as error:  # a full disk, or no home: the pickle is opened again the next time
+            logger.debug("no conversion of %s is kept: %s", path, error)
+    return {name: value.float() if value.is_floating_point() else value for name, value in state.items()}
+
+
 def read_state(path: Path) -> Mapping[str, Tensor]:
-    """Reads the parameters of a .safetensors or .pth file; pickles only with weights_only. Raises WeightsError."""
+    """Reads the parameters of a .safetensors or .pth file; pickles only with weights_only. Raises WeightsError.
+
+    A pickle may hold them under one of STATE_KEYS, beside other things.
+    """
     from safetensors.torch import load_file
 
     try:
@@ -155,9 +180,15 @@ def read_state(path: Path) -> Mapping[str, Tensor]:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged pickle can raise any error
         raise WeightsError(f"cannot read {path}: {error}", "download or install it again", "bad_tensors") from error
-    if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
+    if isinstance(state, Mapping):
+        state = next((state[key] for key in STATE_KEYS if isinstance(state.get(key), Mapping)), state)
+    if not isinstance(state, Mapping) or not all(_is_parameter(*entry) for entry in state.items()):
         raise WeightsError(f"{path} holds no table of tensors", "use a file of weights", "bad_tensors")
     return state
+
+
+def _is_parameter(name: object, value: object) -> bool:
+    return isinstance(name, str) and isinstance(value, Tensor)
 
 
 def efficientnet_key(key: str, net: Any) -> str:

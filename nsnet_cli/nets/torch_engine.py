@@ -7,12 +7,12 @@ from contextlib import nullcontext
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from nsnet_cli.errors import DeviceError, WeightsError
 from nsnet_cli.nets.cost import SAMPLER_COST_FRAMES, FrameCost
 from nsnet_cli.nets.engine import Saliency, fitting_views
 from nsnet_cli.nets.families import load_network, untrained_network
+from nsnet_cli.nets.flops import gflops
 from nsnet_cli.nets.networks import ViewNetwork, read_state
 from nsnet_cli.nets.sampler import Sampler, SamplerConfig
 from nsnet_cli.weights.checkpoint import MODEL_FILE, Checkpoint
@@ -106,16 +106,12 @@ def architecture_gflops(use: NetworkUse) -> float:
 
 def network_gflops(network: ViewNetwork) -> float:
     """Returns GFLOPs per view. A multiply-add counts as one."""
-    with FlopCounterMode(display=False) as counter, torch.inference_mode():
-        network(network.example(1))
-    return counter.get_total_flops() / 2 / 1e9
+    return gflops(network, network.example(1))
 
 
 def sampler_gflops(sampler: Sampler) -> float:
     """Returns GFLOPs per preview frame at T = SAMPLER_COST_FRAMES."""
-    device, t = next(sampler.parameters()).device, SAMPLER_COST_FRAMES
+    t = SAMPLER_COST_FRAMES
     # two classes are enough: only products of matrices are counted, and logits are in none
     shapes = (t, sampler.config.features), (t, 2), (t,)
-    with FlopCounterMode(display=False) as counter, torch.inference_mode():
-        SamplerGraph(sampler)(*(torch.zeros(shape, device=device) for shape in shapes))
-    return counter.get_total_flops() / 2 / 1e9 / t
+    return gflops(SamplerGraph(sampler), *(torch.zeros(shape) for shape in shapes)) / t

@@ -12,7 +12,7 @@ from nsnet_cli.calibrating.show import warnings
 from nsnet_cli.calibration import Calibration
 from nsnet_cli.errors import NoInputError
 from nsnet_cli.evaluation.policies import ScoredVideo, choose
-from nsnet_cli.hierarchy import Hierarchy, imagenet_table, own_table
+from nsnet_cli.hierarchy import Hierarchy, table_for
 from nsnet_cli.presence import Judge, Present
 from nsnet_cli.training.dataset import Dataset, Example
 
@@ -33,9 +33,8 @@ def calibrate_own(
     if len(sources) < LEAST_SOURCES:
         logger.info("not calibrated: %d held-out sources, %d are needed; %s", len(sources), LEAST_SOURCES, LATER)
         return None
-    rows = dataset.hierarchy
-    table = own_table((row["id"], row["name"], row["parents"]) for row in rows) if rows else imagenet_table()
-    judge = Judge(Hierarchy(dataset.vocabulary, table), previews=False, independent=dataset.multi_label)
+    hierarchy = Hierarchy(dataset.vocabulary, table_for(dataset.vocabulary, dataset.hierarchy))
+    judge = Judge(hierarchy, previews=False, independent=dataset.multi_label)
     names = sign_names(judge, sampler=True)
     found = []
     for example, video in zip(videos, scored, strict=True):

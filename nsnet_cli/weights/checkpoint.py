@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from nsnet_cli.atomic import write_whole
 from nsnet_cli.calibration import SIGNS, Calibration
 from nsnet_cli.errors import UsageError, WeightsError
-from nsnet_cli.hierarchy import Table, imagenet_table, own_table
+from nsnet_cli.hierarchy import Table, imagenet_table, table_for
 from nsnet_cli.types import TagName
 from nsnet_cli.weights.fields import Place, check, read_json, regular_size, shown
 from nsnet_cli.weights.heads import Head, LinearHead, OwnClassifier
@@ -125,7 +125,7 @@ def read_checkpoint(folder: Path, registry: Registry | None = None, words: WordL
     sha256 = _model_sha256(folder, config)
     _check_fit(folder, config, recogniser)
     head = _head(folder, config, sha256, recogniser, words)
-    calibration, rows = _calibration(folder, config, preview, recogniser), config["hierarchy"]
+    calibration = _calibration(folder, config, preview, recogniser)
     return Checkpoint(
         name=config["name"],
         hash=_hash(preview, recogniser, head, config, sha256),
@@ -141,19 +141,16 @@ def read_checkpoint(folder: Path, registry: Registry | None = None, words: WordL
         metrics=config["metrics"],
         model_sha256=sha256,
         calibration=calibration,
-        table=own_table((row["id"], row["name"], row["parents"]) for row in rows or ())
-        if rows or isinstance(head, TextHead)
-        else imagenet_table(),
+        table=table_for(head.vocabulary, config["hierarchy"]),
     )
 
 
 def _from_row(row: CheckpointRow, words: WordList | None) -> Checkpoint:
     """The checkpoint of a registry row. Its sampler is a checkpoint folder."""
     folder, config, note = row_sampler(row)
-    any_words, table = row.recogniser.network.image_text, imagenet_table()
     head: Head = OwnClassifier(load_vocabulary(row.recogniser.network.vocabulary))
-    if any_words:
-        head, table = TextHead(words or word_list(), row.recogniser), own_table(())
+    if row.recogniser.network.image_text:
+        head = TextHead(words or word_list(), row.recogniser)
     sha256 = _model_sha256(folder, config) if folder else ""
     if folder and row.sampler_sha256 and sha256 != row.sampler_sha256:
         raise WeightsError(
@@ -181,7 +178,7 @@ def _from_row(row: CheckpointRow, words: WordList | None) -> Checkpoint:
         sampler_note=note,
         model_sha256=sha256,
         calibration=_calibration(folder, config, row.preview, row.recogniser) if folder else None,
-        table=table,
+        table=table_for(head.vocabulary),
     )
 
 
