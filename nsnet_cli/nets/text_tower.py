@@ -62,7 +62,7 @@ class TextTower(nn.Module):
         mask = None if self.siglip else torch.full((length, length), -torch.inf, device=x.device).triu(1)
         for block in self.transformer.resblocks:  # type: ignore[union-attr]
             x = block(x, mask)
-        x = self.ln_final(x[torch.arange(len(x)), last])
+        x = self.ln_final(x[torch.arange(len(x), device=x.device), last])
         project = self.text_projection
         return F.normalize(project(x) if isinstance(project, nn.Module) else x @ project, dim=-1)
 
