@@ -16,6 +16,8 @@ import pytest
 from hub_server import HubServer
 from platformdirs import user_cache_path
 
+import nsnet_cli
+from nsnet_cli.errors import UsageError
 from nsnet_cli.outputs.kept_results import read_kept
 from nsnet_cli.weights.checkpoint import resolve_checkpoint
 from nsnet_cli.weights.text_head import TextHead
@@ -117,6 +119,13 @@ def test_what_cannot_be_answered_says_why(here: Path, inside: Inside, cat_video:
     assert long.returncode == 2 and "the word 'very very" in long.stderr and "-towers reads 64" in long.stderr
     wrong = inside("tag", cat_video, "--tags", "dog")
     assert wrong.returncode == 2 and "need a checkpoint for any words; imagenet-lite is none" in wrong.stderr
+
+
+def test_programs_name_words_too(here: Path, cat_video: Path) -> None:
+    (result,) = nsnet_cli.tag_videos([cat_video], checkpoint="siglip", tags=["dog", "salt, pepper"], device="torch-cpu")
+    assert sorted(tag.name for tag in result.tags) == ["dog", "salt, pepper"]
+    with pytest.raises(UsageError, match="tags has no words"):
+        next(nsnet_cli.tag_videos([cat_video], checkpoint="siglip", tags=[]))
 
 
 def test_odd_words_are_read(here: Path) -> None:

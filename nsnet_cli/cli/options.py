@@ -226,8 +226,8 @@ class Shared:
         """The options that a tagger is opened with. Raises UsageError if the budget cannot be read."""
         from nsnet_cli.run.opening import Asked
 
-        values = {field.name: getattr(self, field.name) for field in fields(Asked)}
-        return Asked(**{**values, "budget": check_budget(self.budget)})
+        values = {field.name: getattr(self, field.name) for field in fields(Asked) if field.name != "words"}
+        return Asked(**{**values, "budget": check_budget(self.budget), "words": self.words()})
 
 
 TAGGING = ("checkpoint", "policy", "frames", "preview", "budget", "seed", "device", "decoder", "timeout")

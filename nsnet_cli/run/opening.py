@@ -13,7 +13,7 @@ from nsnet_cli.reading import read_options
 from nsnet_cli.types import IndexFrames, TagOptions
 from nsnet_cli.weights.checkpoint import ANY_WORDS, Checkpoint, resolve_checkpoint
 from nsnet_cli.weights.text_head import TextHead
-from nsnet_cli.weights.wordlist import asked_words
+from nsnet_cli.weights.wordlist import WordList
 
 if TYPE_CHECKING:
     from nsnet_cli.run.jobs import Finished, Job
@@ -37,9 +37,8 @@ class Asked:
     precision: float = _DEFAULT.precision
     decoder: Decoder = _DEFAULT.decoder
     device: str = "auto"
-    tags: str | None = None
-    tags_file: str | None = None
-    prompts: str | None = None
+    words: WordList | None = None
+    """What a checkpoint for any words looks for."""
     index_frames: IndexFrames = "salient"
 
     def shown(self) -> TagOptions:
@@ -109,8 +108,7 @@ def prepare(asked: Asked, *, jpegs: bool = False, threads: int = 1, keep: bool =
     `jpegs`: also keep each preview frame as a picture. `threads`: decoders per video. `keep`: results carry what is
     kept of a look.
     """
-    words = asked_words(asked.tags, asked.tags_file, asked.prompts)
-    checkpoint = resolve_checkpoint(asked.checkpoint, words=words)
+    checkpoint = resolve_checkpoint(asked.checkpoint, words=asked.words)
     options = asked.options(checkpoint)
     read = read_options(checkpoint, options, jpegs=jpegs, threads=threads)
     embed_all = asked.index_frames == "all"

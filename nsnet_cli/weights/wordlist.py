@@ -6,10 +6,8 @@ reads words before there is time to import it.
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import logging
-import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
@@ -97,6 +95,8 @@ def _with_shipped_prompts(words: tuple[str, ...]) -> WordList:
 
 def split(tags: str) -> list[str]:
     """'a cake, "salt, pepper"' -> ['a cake', 'salt, pepper']. Raises UsageError."""
+    import csv  # here, as in the functions below: most runs name no words
+
     try:
         rows = list(csv.reader([tags], skipinitialspace=True, strict=True))
     except csv.Error as error:
@@ -108,6 +108,8 @@ def split(tags: str) -> list[str]:
 
 def checked(words: Iterable[str], where: str) -> tuple[str, ...]:
     """The words with spaces trimmed, each once. Those given twice are named and dropped. Raises UsageError."""
+    import unicodedata
+
     found: dict[str, str] = {}
     twice: list[str] = []
     for raw in words:
@@ -130,6 +132,8 @@ def checked(words: Iterable[str], where: str) -> tuple[str, ...]:
 
 
 def _check(word: str, where: str) -> None:
+    import unicodedata
+
     if match := UNSAFE.search(word):
         raise UsageError(f"{where}: the word {shown(word)} has a control character, {match[0]!r}", "remove it")
     if not any(unicodedata.category(char)[0] in "LNS" for char in word):
