@@ -9,8 +9,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from nsnet_cli.errors import WeightsError
-from nsnet_cli.nets.layouts import tower_file
+from nsnet_cli.nets.layouts import TowerFile, tower_file
 from nsnet_cli.nets.networks import ViewNetwork, fill
+from nsnet_cli.weights.files import local_file
 from nsnet_cli.weights.obtain import network_file
 from nsnet_cli.weights.rows import NetworkUse
 
@@ -33,24 +34,33 @@ def load_tower(use: NetworkUse) -> ImageTower:
     """Returns the image tower of a row, as large as its file says, in eval mode. Raises WeightsError."""
     path, _ = network_file(use.network)
     with tower_file(path) as file:
-        state, tanh = file.image(), file.layout == "transformers"
-    width = state["pos_embed"].shape[-1]
-    if width % HEAD_WIDTH:
-        message = f"{path}: its image tower is {width} wide, not a multiple of {HEAD_WIDTH}"
-        raise WeightsError(message, "use another file", "bad_tensors")
-    depth = len({name.split(".")[1] for name in state if name.startswith("blocks.")})
-    sizes: dict[str, Any] = {"embed_dim": width, "depth": depth, "num_heads": width // HEAD_WIDTH}
-    if tanh:  # transformers always computes with this one; timm's architecture says what open_clip does
-        sizes["act_layer"] = "gelu_tanh"
-    outputs = len(state["head.weight"]) if "head.weight" in state else 0
-    net = _net(use, outputs, sizes)
+        state = file.image()
+        net, width = _sized(use, file)
     fill(net, state, path, use.network)
-    return _ready(ImageTower(net, use.input, outputs or width))
+    return _ready(ImageTower(net, use.input, width))
 
 
 def untrained_tower(use: NetworkUse) -> ImageTower:
-    net = _net(use, CLIP_WIDTH if use.network.family == "clip" else 0, {})
-    return _ready(ImageTower(net, use.input, net.num_classes or int(net.num_features)))
+    """The image tower without weights: as large as its file says, if that is here, else as the architecture says."""
+    path = next(filter(None, map(local_file, use.network.sources)), None)
+    if path is None:
+        net = _net(use, CLIP_WIDTH if use.network.family == "clip" else 0, {})
+        return _ready(ImageTower(net, use.input, net.num_classes or int(net.num_features)))
+    with tower_file(path) as file:
+        net, width = _sized(use, file)
+    return _ready(ImageTower(net, use.input, width))
+
+
+def _sized(use: NetworkUse, file: TowerFile) -> tuple[Any, int]:
+    """An image tower as large as its file says, and D. Raises WeightsError."""
+    width, depth, outputs = file.image_sizes()
+    if width % HEAD_WIDTH:
+        message = f"{file.path}: its image tower is {width} wide, not a multiple of {HEAD_WIDTH}"
+        raise WeightsError(message, "use another file", "bad_tensors")
+    sizes: dict[str, Any] = {"embed_dim": width, "depth": depth, "num_heads": width // HEAD_WIDTH}
+    if file.layout == "transformers":  # it always computes with this one; timm's architecture says what open_clip does
+        sizes["act_layer"] = "gelu_tanh"
+    return _net(use, outputs, sizes), outputs or width
 
 
 def _ready(tower: ImageTower) -> ImageTower:

@@ -98,6 +98,17 @@ class TowerFile:
             state["head.bias"] = torch.zeros(len(state["head.weight"]))
         return state
 
+    def image_sizes(self) -> tuple[int, int, int]:
+        """Width and layers of the image tower, and how many numbers its projection gives; 0: it has none."""
+        positions, layers = {
+            "open_clip": ("visual.positional_embedding", "visual.transformer.resblocks."),
+            "open_clip-siglip": ("visual.trunk.pos_embed", "visual.trunk.blocks."),
+            "transformers": (MARKS["transformers"][0], "vision_model.encoder.layers."),
+        }[self.layout]
+        depth = len({name[len(layers) :].split(".")[0] for name in self._names if name.startswith(layers)})
+        outputs = self._file.get_slice("visual.proj").get_shape()[1] if "visual.proj" in self._names else 0
+        return int(self._file.get_slice(positions).get_shape()[-1]), depth, int(outputs)
+
     def text(self) -> dict[str, Tensor]:
         """The text tower without its table of tokens, in open_clip's names."""
         if self.layout == "transformers":
