@@ -128,7 +128,12 @@ class Hierarchy:
         """For each node, the positions of the tags that are the node or one of its descendants; never empty."""
         import numpy as np
 
-        return [np.flatnonzero(members) for members in self.members]
+        row = {node.id: n for n, node in enumerate(self.nodes)}
+        below: list[list[int]] = [[] for _ in row]
+        for column, tag in enumerate(self.vocabulary):
+            for node in {row[each] for each in (tag.id, *self._above.get(tag.id, ())) if each in row}:
+                below[node].append(column)
+        return [np.array(columns) for columns in below]
 
     @cached_property
     def over(self) -> np.ndarray:

@@ -78,6 +78,10 @@ class Kept:
     views_s: np.ndarray | None = None  # (K, 2) float64: first and last time of each clip; None: frames were recognised
     projection: str | None = None
     """What reduced `features`. Features of two videos can be compared only if it is the same."""
+    images: np.ndarray | None = None  # (E, D2) float16: an image tower's embeddings, of length 1; None: not kept
+    images_of: np.ndarray | None = None  # (E,) int32: the preview frames that they are of, in order of time
+    tower: str | None = None
+    """What made `images`. Text can be compared with them only if it went through the text tower of the same model."""
 
     def answers(self, top_k: int) -> bool:
         """Whether so many tags can be rendered without another look at the video."""

@@ -63,3 +63,5 @@ class Choice:
     """(K, 2): times of the first and the last frame of each clip. None: the recogniser looks at single frames."""
     frames_decoded: int = 0
     """Frames that went through the decoder for clips."""
+    features: np.ndarray | None = None
+    """(K, D): the recogniser's features of the chosen views."""

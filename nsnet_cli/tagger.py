@@ -17,6 +17,7 @@ import numpy as np
 
 from nsnet_cli.answer import answer
 from nsnet_cli.errors import UsageError, VideoError
+from nsnet_cli.kept import Kept
 from nsnet_cli.media import ReadOptions
 from nsnet_cli.nets.build import build_engine
 from nsnet_cli.nets.engine import Engine, check_not_forked
@@ -34,6 +35,7 @@ from nsnet_cli.video.reader import VideoReader
 from nsnet_cli.viewing import Views
 from nsnet_cli.weights.checkpoint import Checkpoint, resolve_checkpoint
 from nsnet_cli.weights.projection import load_projection
+from nsnet_cli.weights.text_head import TextHead
 from nsnet_cli.weights.vocabulary import load_vocabulary
 
 Opener = Callable[[Path, ReadOptions], VideoReader]
@@ -54,10 +56,12 @@ class Tagger:
         *,
         read: ReadOptions | None = None,
         keep: bool = False,
+        embed_all: bool = False,
     ) -> None:
         """`read`: how videos are read. None: as checkpoint and options require.
 
-        `keep`: results carry what is kept of a look, in `VideoResult.kept`.
+        `keep`: results carry what is kept of a look, in `VideoResult.kept`. `embed_all`: an image-text checkpoint then
+        embeds all preview frames, not only the salient ones.
         """
         self.checkpoint = checkpoint
         self.engine = engine
@@ -67,6 +71,8 @@ class Tagger:
         self.preview_vocabulary = load_vocabulary(checkpoint.preview.network.vocabulary)
         self.judge = Judge.of(checkpoint)
         self.projection = load_projection(checkpoint, engine.widths[0]) if keep else None
+        self.tower = checkpoint.head.tower if keep and isinstance(checkpoint.head, TextHead) else None
+        self.embed_all = embed_all and self.tower is not None
         self._made_by = os.getpid()
         self._lanes = ThreadPoolExecutor(engine.lanes, thread_name_prefix="lane")
 
@@ -79,6 +85,7 @@ class Tagger:
         device: str = "auto",
         read: ReadOptions | None = None,
         keep: bool = False,
+        embed_all: bool = False,
     ) -> Tagger:
         """Returns a tagger for a checkpoint. Downloads and exports its networks on first use.
 
@@ -88,6 +95,7 @@ class Tagger:
             device: auto, cpu, torch-cpu, cuda or mps.
             read: How videos are read. None: as checkpoint and options require.
             keep: Whether results carry what is kept of a look (`VideoResult.kept`), for later questions.
+            embed_all: Whether an image-text checkpoint embeds all preview frames for these, not only the salient ones.
 
         Raises:
             UsageError: The options contradict each other.
@@ -104,7 +112,8 @@ class Tagger:
             why = checkpoint.sampler_note or "no sampler is trained"
             logger.info("%s: %s; using --policy confidence", checkpoint.name, why)
             options = replace(options, policy="confidence")
-        tagger = cls(checkpoint, build_engine(checkpoint, device), options, read=read, keep=keep)
+        engine = build_engine(checkpoint, device)
+        tagger = cls(checkpoint, engine, options, read=read, keep=keep, embed_all=embed_all)
         if options.precision and (reason := tagger.judge.never_certain(checkpoint, options.policy)):
             logger.info("%s: %s", checkpoint.name, reason)
         return tagger
@@ -142,11 +151,9 @@ class Tagger:
             self.engine.cost,
             time.perf_counter() - started,
         )
+        kept = self._with_embeddings(kept, preview, chosen)
         result = replace(render(kept, self.options, str(path)), jpegs=preview.jpegs)
-        if self.projection is None:
-            return result
-        features = None if preview.features is None else self.projection.reduced(preview.features)
-        return replace(result, kept=pack(replace(kept, features=features, projection=self.projection.identity)))
+        return result if self.projection is None else replace(result, kept=pack(kept))
 
     def try_tag(self, path: str | Path, *, open: Opener = open_video) -> VideoResult:
         """Tags one video, as `tag` does. If it cannot be tagged, the result has status "error"."""
@@ -168,6 +175,7 @@ class Tagger:
         stat = Path(path).stat()
         how = [ALGORITHM_VERSION, self.engine.name, self.engine.precision, SCHEMA_VERSION]
         reduced = self.projection.identity if self.projection else None
+        how += ["all frames"] if self.embed_all else []
         parts = [stat.st_size, stat.st_mtime_ns, self.checkpoint.hash, self.options.looked(), reduced, *how]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
@@ -232,41 +240,72 @@ class Tagger:
         order = select(policy, scores.saliency, preview.pts_s, most, features=preview.features, seed=self.options.seed)
         views = Views(preview, scores.saliency, order, self.engine.input, video)
         if self.budget is None:
-            found, stopped = self._recognise(views, 0, len(order)), None
+            (found, features), stopped = self._recognise(views, 0, len(order)), None
         else:
-            found, stopped = self._recognise_until_settled(preview, scores, order, views, started)
+            found, features, stopped = self._recognise_until_settled(preview, scores, order, views, started)
         spans_s = None if views.spans_s is None else views.spans_s[: len(found)]
         seconds = time.perf_counter() - start
-        return Choice(order[: len(found)], found, stopped, seconds, spans_s, views.frames_decoded)
+        return Choice(order[: len(found)], found, stopped, seconds, spans_s, views.frames_decoded, features)
 
     def _recognise_until_settled(
         self, preview: Preview, scores: Scores, order: np.ndarray, views: Views, started: float
-    ) -> tuple[np.ndarray, str]:
-        """Returns scores of the first frames of `order`, and why these are enough. Needs a budget."""
+    ) -> tuple[np.ndarray, np.ndarray, str]:
+        """Returns scores and features of the first frames of `order`, and why these are enough. Needs a budget."""
         assert self.budget is not None
         deadline = started + (self.budget.seconds or np.inf)
         stopping = Stopping(self.judge, preview, scores, self.options.precision)
-        found = np.empty((0, len(self.checkpoint.vocabulary)), np.float32)
-        for n in range(len(order)):
-            found = np.concatenate([found, self._recognise(views, n, n + 1)])
-            if stopping.enough(order[: n + 1], found):
-                return found, "settled"
-            if time.perf_counter() > deadline:
+        found, features = self._recognise(views, 0, 1)
+        for n in range(1, len(order) + 1):
+            if stopping.enough(order[:n], found):
+                return found, features, "settled"
+            if n == len(order) or time.perf_counter() > deadline:
                 break
-        return found, self.budget.reason()
+            more = self._recognise(views, n, n + 1)
+            found, features = np.concatenate([found, more[0]]), np.concatenate([features, more[1]])
+        return found, features, self.budget.reason()
 
-    def _recognise(self, views: Views, first: int, last: int) -> np.ndarray:
-        """Returns scores of these views, (n, C)."""
-        found: list[np.ndarray] = []
+    def _recognise(self, views: Views, first: int, last: int) -> tuple[np.ndarray, np.ndarray]:
+        """Returns scores (n, C) and features (n, D) of these views."""
+        found: list[tuple[np.ndarray, np.ndarray]] = []
         for start in range(first, last, views.most):
             pixels = views.read(start, min(start + views.most, last))
             most = max(1, MOST_FRAMES // self.engine.input.frames)
             parts = max(min(self.engine.lanes, len(pixels)), math.ceil(len(pixels) / most))
             found += self._lanes.map(self._scored, np.array_split(pixels, parts))
-        return np.concatenate(found)
+        scores, features = zip(*found, strict=True)
+        return np.concatenate(scores), np.concatenate(features)
 
-    def _scored(self, views: np.ndarray) -> np.ndarray:
-        return self.checkpoint.head.scores(*self.engine.recognise(views))
+    def _scored(self, views: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        features, logits = self.engine.recognise(views)
+        return self.checkpoint.head.scores(features, logits), features
+
+    def _with_embeddings(self, kept: Kept, preview: Preview, choice: Choice) -> Kept:
+        """Returns a look with the embeddings that later questions need, if it is to be kept."""
+        if self.projection is None:
+            return kept
+        features = None if preview.features is None else self.projection.reduced(preview.features)
+        kept = replace(kept, features=features, projection=self.projection.identity)
+        if self.tower is None or choice.features is None:
+            return kept
+        start, of, images = time.perf_counter(), choice.frames, choice.features
+        if self.embed_all and len(rest := np.setdiff1d(np.arange(len(preview.pts_s)), of)):
+            parts = np.array_split(rest, math.ceil(len(rest) / MOST_FRAMES))
+            seen = self._lanes.map(
+                lambda part: self.engine.recognise(np.stack([preview.pixels[i] for i in part])), parts
+            )
+            of, images = np.concatenate([of, rest]), np.concatenate([images, *(each for each, _ in seen)])
+            cost = replace(kept.cost, gflops=kept.cost.gflops + len(rest) * self.engine.cost.recogniser)
+            seconds = time.perf_counter() - start
+            timings = replace(
+                kept.timings,
+                recognise_s=kept.timings.recognise_s + seconds,
+                total_s=kept.timings.total_s + seconds,
+            )
+            kept = replace(kept, cost=cost, timings=timings)
+        order = np.argsort(of)
+        return replace(
+            kept, images=images[order].astype(np.float16), images_of=of[order].astype(np.int32), tower=self.tower
+        )
 
 
 def checked(options: TagOptions) -> TagOptions:

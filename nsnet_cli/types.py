@@ -12,6 +12,8 @@ from nsnet_cli.errors import UsageError
 from nsnet_cli.media import DECODERS, Decoder, VideoInfo
 from nsnet_cli.policies import POLICIES
 
+IndexFrames = Literal["salient", "all"]
+"""Which frames an image-text checkpoint embeds for later questions, if results are kept."""
 SCHEMA_VERSION = 2
 ALGORITHM_VERSION = 3
 """Increased whenever the same video could get other tags than before: kept results are then made again."""

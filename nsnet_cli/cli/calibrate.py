@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nsnet_cli.cli.console import Console
-from nsnet_cli.cli.options import OUTPUT, TALKING, Command, Shared, new_app, shared
+from nsnet_cli.cli.options import OUTPUT, TALKING, WORDS, Command, Shared, new_app, shared
 from nsnet_cli.errors import OutputError, UsageError
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ Plot = Annotated[
 
 
 @app.command(cls=Command)
-@shared("checkpoint", "device", "decoder", "jobs", *TALKING)
+@shared("checkpoint", *WORDS, "device", "decoder", "jobs", *TALKING)
 def calibrate(
     labels: Labels,
     root: Root = None,
@@ -91,7 +91,7 @@ def calibrate(
     from nsnet_cli.weights.checkpoint import resolve_checkpoint
 
     target = None if plot is None else figure_target(plot)
-    console, row = shared.console(), resolve_checkpoint(shared.checkpoint)
+    console, row = shared.console(), resolve_checkpoint(shared.checkpoint, words=shared.words())
     folder = calibrated_folder(shared.checkpoint, output)
     _check(row, folder)
     found = _read(labels, root, part, row, console)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from nsnet_cli.cli.console import Console
-from nsnet_cli.cli.options import OUTPUT, SAMPLING, TALKING, Command, Shared, new_app, shared
+from nsnet_cli.cli.options import OUTPUT, SAMPLING, TALKING, WORDS, Command, Shared, new_app, shared
 from nsnet_cli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ Plot = Annotated[
 
 
 @app.command(cls=Command)
-@shared("checkpoint", "preview", "seed", "precision", "device", "decoder", "jobs", *TALKING)
+@shared("checkpoint", *WORDS, "preview", "seed", "precision", "device", "decoder", "jobs", *TALKING)
 def evaluate(
     labels: Labels,
     frames: Budgets = "1,2,4,8",
@@ -79,7 +79,7 @@ def evaluate(
     if json and csv:
         raise UsageError("--json and --csv contradict each other", "give one of them")
     target = None if plot is None else figure_target(plot)
-    console, ks, row = shared.console(), _budgets(frames), resolve_checkpoint(shared.checkpoint)
+    console, ks, row = shared.console(), _budgets(frames), resolve_checkpoint(shared.checkpoint, words=shared.words())
     chosen = _of_split(read_label_file(labels, console), split, console)
     if str(row.training.get("data")) == str(labels) and not any(video.split == "test" for video in chosen.videos):
         console.warn(f"{row.name} was trained on {labels}: these numbers will be too good")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nsnet_cli.cli.console import Console
-from nsnet_cli.cli.options import TAGGING, TALKING, Command, Shared, new_app, shared
+from nsnet_cli.cli.options import TAGGING, TALKING, WORDS, Command, Shared, new_app, shared
 from nsnet_cli.errors import UsageError, VideoError
 from nsnet_cli.text import harmless, printable, spreadsheet_cell
 
@@ -25,7 +25,7 @@ COLUMNS = ("pts_s", "fsm", "vgm", "saliency", "confidence", "chosen", "tag")
 
 
 @app.command(cls=Command)
-@shared("top_k", "threshold", "precision", *TAGGING, *TALKING)
+@shared("top_k", "threshold", "precision", *TAGGING, *WORDS, *TALKING)
 def explain(
     video: Annotated[str, typer.Argument(help="The video to explain.", metavar="VIDEO")],
     as_json: Annotated[

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nsnet_cli.cli.console import Console
-from nsnet_cli.cli.options import OUTPUT, RUNNING, TALKING, Command, Shared, new_app, shared
+from nsnet_cli.cli.options import OPTIONS, OUTPUT, RUNNING, TALKING, Command, Shared, new_app, shared
 from nsnet_cli.errors import EXIT_OK, EXIT_SOME_FAILED, NoInputError, UsageError
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from nsnet_cli.index.hits import Hit
     from nsnet_cli.index.library import Counts, Library
     from nsnet_cli.index.pictures import Clipped
+    from nsnet_cli.index.words import Matched
 
 app = new_app()
 MOST_TOLD = 4
@@ -29,7 +30,7 @@ Results = Annotated[
 Words = Annotated[
     list[str] | None,
     typer.Argument(
-        help="What to find: a tag, a synonym, or what stands over tags. A comma separates alternatives.",
+        help="A tag, a synonym, or what stands over tags; a comma separates alternatives. Or any words (see above).",
         metavar="[WORDS]...",
         show_default=False,
     ),
@@ -80,7 +81,10 @@ PageFolder = Annotated[
         rich_help_panel=OUTPUT,
     ),
 ]
-FOR_LIKE = {"help": "The checkpoint that the videos were tagged with, for --like.", "rich_help_panel": RUNNING}
+FOR_LIKE = {
+    "help": "The checkpoint that the videos were tagged with, for --like. One for any words: answer WORDS with it.",
+    "rich_help_panel": RUNNING,
+}
 
 
 @app.command(cls=Command)
@@ -100,10 +104,9 @@ def find(
 ) -> int:
     """Find moments in videos that were tagged with -o, the best first. No video is decoded.
 
-    `nsnet find results dog` also finds terriers. A question mark stands after what is only a guess.
+    `nsnet find results dog` also finds terriers. A question mark stands after what is only a guess. Where no video has
+    the tag, and videos were tagged with a checkpoint for any words, the words are compared with the kept images.
     """
-    from nsnet_cli.index.library import ask
-
     console, asked = shared.console(), " ".join(words or ()).strip()
     if page and not (asked or like or duplicates or clips):
         return write_all(results, page, console)
@@ -121,7 +124,7 @@ def find(
     if like:
         hits = by_picture(results, like, most, shared, console)
     else:
-        hits = ask(results, lambda library: by_words(library, asked, most, least, console))
+        hits = by_words(results, asked, most, least, shared, console)
     made = cut_clips(hits, clips, console) if clips else []
     if page and hits:
         write_page(asked or f"like {like}", hits, made, page, console)
@@ -142,16 +145,69 @@ def write_all(results: Path, folder: Path, console: Console) -> int:
 # ---- questions -------------------------------------------------------------------------------------------------------
 
 
-def by_words(library: Library, words: str, most: int, least: float, console: Console) -> list[Hit]:
-    """The hits for words. Raises NoInputError if no tag is meant."""
+def by_words(results: Path, words: str, most: int, least: float, shared: Shared, console: Console) -> list[Hit]:
+    """The hits for words: of tags, or of what an image-text run kept if no tag is meant.
+
+    Raises NoInputError if no tag is meant and no images were kept.
+    """
+    from nsnet_cli.index.library import ask
+
+    def put(library: Library) -> tuple[list[Hit], str | None]:
+        found = library.names().match(words)
+        if not found.tags and (made_by := library.image_checkpoint()) is not None:
+            return [], made_by
+        return by_tags(library, words, found, most, least, console), None
+
+    spec: str | None = shared.checkpoint
+    if not _takes_words(shared.checkpoint):
+        hits, spec = ask(results, put)
+        if spec is None:
+            return hits
+        console.info(f"no video has the tag {words!r}: comparing the words with kept images")
+    return by_text(results, words, str(spec), most, least, console)
+
+
+def _takes_words(spec: str) -> bool:
+    """Whether the checkpoint that was named takes any words. The default one, which takes none, is not looked at."""
+    if spec == OPTIONS["checkpoint"].default:
+        return False
+    from nsnet_cli.weights.checkpoint import resolve_checkpoint
+    from nsnet_cli.weights.text_head import TextHead
+
+    return isinstance(resolve_checkpoint(spec).head, TextHead)
+
+
+def by_tags(library: Library, words: str, found: Matched, most: int, least: float, console: Console) -> list[Hit]:
     tell(library.counts(), console)
-    found = library.names().match(words)
     if not found.known:
         offered = f"did you mean {_either(found.offered)}?" if found.offered else "see the tags: nsnet models show"
         raise NoInputError(f"no tag {words!r}", offered)
     if found.instead:
         console.info(f"{words!r} is not a tag of its own: these are hits for {_list(found.instead)}")
     hits = library.by_tags(found.tags, most, least)
+    if not hits:
+        console.info(f"nothing found for {words!r}")
+    return hits
+
+
+def by_text(results: Path, words: str, spec: str, most: int, least: float, console: Console) -> list[Hit]:
+    """The hits for any words, among the images that a run with the checkpoint `spec` kept."""
+    from nsnet_cli.index.free_text import embed_text
+    from nsnet_cli.index.library import ask
+    from nsnet_cli.index.like import like
+
+    if least:
+        raise UsageError("--precision is for tags: hits for any words have no probability", "leave it out")
+    question = embed_text(words, spec)
+
+    def put(library: Library) -> list[Hit]:
+        counts = library.counts()
+        tell(counts, console)
+        if counts.without_images:
+            console.info(f"{counts.without_images:,} of {counts.videos:,} videos have no images for words: left out")
+        return like(library, question, most)
+
+    hits = ask(results, put)
     if not hits:
         console.info(f"nothing found for {words!r}")
     return hits

@@ -13,7 +13,7 @@ import typer
 
 from nsnet_cli.cli.explain import complaint
 from nsnet_cli.cli.finding import Exclude, Hidden
-from nsnet_cli.cli.options import OUTPUT, TAGGING, TALKING, Command, Shared, new_app, shared
+from nsnet_cli.cli.options import OUTPUT, TAGGING, TALKING, WORDS, Command, Shared, new_app, shared
 from nsnet_cli.errors import EXIT_OK, EXIT_SOME_FAILED, EXIT_UNEXPECTED, OutputError
 from nsnet_cli.text import harmless
 
@@ -52,7 +52,7 @@ Print0 = Annotated[
 
 
 @app.command(cls=Command)
-@shared(*TAGGING, *TALKING)
+@shared(*TAGGING, *WORDS, *TALKING)
 def frames_command(
     videos: Videos,
     out: Out = None,

@@ -20,10 +20,11 @@ from typer.core import TyperCommand
 from nsnet_cli.cli.console import Console
 from nsnet_cli.media import Decoder
 from nsnet_cli.policies import POLICIES
-from nsnet_cli.types import TagOptions
+from nsnet_cli.types import IndexFrames, TagOptions
 
 if TYPE_CHECKING:
     from nsnet_cli.run.opening import Asked
+    from nsnet_cli.weights.wordlist import WordList
 
 SAMPLING, RUNNING, OUTPUT = "Sampling", "Running", "Output"
 _TAG = TagOptions()
@@ -51,6 +52,30 @@ OPTIONS: dict[str, OptionRow] = {
         SAMPLING,
         "NSNET_CHECKPOINT",
         metavar="NAME",
+    ),
+    "tags": OptionRow(
+        ("--tags",),
+        None,
+        'Any words to look for, with a checkpoint for any words: "a birthday cake, kite surfing".',
+        SAMPLING,
+        "NSNET_TAGS",
+        metavar="WORDS",
+    ),
+    "tags_file": OptionRow(
+        ("--tags-file",),
+        None,
+        "As --tags, from a file with one entry per line; # begins a comment. [default: words that come with nsnet]",
+        SAMPLING,
+        "NSNET_TAGS_FILE",
+        metavar="FILE",
+    ),
+    "prompts": OptionRow(
+        ("--prompts",),
+        None,
+        "What each word is put into, in place of {}, before it is read: a file with one prompt per line.",
+        SAMPLING,
+        "NSNET_PROMPTS",
+        metavar="FILE",
     ),
     "policy": OptionRow(
         ("--policy",),
@@ -103,6 +128,14 @@ OPTIONS: dict[str, OptionRow] = {
         0.0,
         1.0,
         "P",
+    ),
+    "index_frames": OptionRow(
+        ("--index-frames",),
+        "salient",
+        "The frames in which `nsnet find` finds any words later, with -o and a checkpoint for any words. all: all"
+        " preview frames, which takes longer.",
+        OUTPUT,
+        "NSNET_INDEX_FRAMES",
     ),
     "device": OptionRow(
         ("--device",),
@@ -157,6 +190,10 @@ class Shared:
     """The values of the shared options. An option that the command does not take has its default."""
 
     checkpoint: str = OPTIONS["checkpoint"].default
+    tags: str | None = OPTIONS["tags"].default
+    tags_file: str | None = OPTIONS["tags_file"].default
+    prompts: str | None = OPTIONS["prompts"].default
+    index_frames: IndexFrames = OPTIONS["index_frames"].default
     policy: PolicyName = OPTIONS["policy"].default
     frames: int | None = OPTIONS["frames"].default
     preview: int | None = OPTIONS["preview"].default
@@ -176,6 +213,12 @@ class Shared:
     def timeout_s(self) -> float | None:
         return self.timeout or None
 
+    def words(self) -> WordList | None:
+        """The words that a user names; None: none. Raises UsageError."""
+        from nsnet_cli.weights.wordlist import asked_words
+
+        return asked_words(self.tags, self.tags_file, self.prompts)
+
     def console(self) -> Console:
         return Console(self.quiet, self.verbose)
 
@@ -183,12 +226,14 @@ class Shared:
         """The options that a tagger is opened with. Raises UsageError if the budget cannot be read."""
         from nsnet_cli.run.opening import Asked
 
-        values = {field.name: getattr(self, field.name) for field in fields(Asked)}
-        return Asked(**{**values, "budget": check_budget(self.budget)})
+        values = {field.name: getattr(self, field.name) for field in fields(Asked) if field.name != "words"}
+        return Asked(**{**values, "budget": check_budget(self.budget), "words": self.words()})
 
 
 TAGGING = ("checkpoint", "policy", "frames", "preview", "budget", "seed", "device", "decoder", "timeout")
 """The options of every command that tags videos."""
+WORDS = ("tags", "tags_file", "prompts")
+"""What a checkpoint for any words looks for."""
 TALKING = ("quiet", "verbose")
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from nsnet_cli.cli.finding import Exclude, Hidden, given
-from nsnet_cli.cli.options import OUTPUT, RUNNING, TAGGING, TALKING, Command, Shared, new_app, shared
+from nsnet_cli.cli.options import OUTPUT, RUNNING, TAGGING, TALKING, WORDS, Command, Shared, new_app, shared
 from nsnet_cli.errors import UsageError
 from nsnet_cli.outputs.formats import DEFAULT, FORMATS
 
@@ -64,7 +64,7 @@ DryRun = Annotated[bool, _running("--dry-run", "Print the plan without running i
 
 
 @app.command(cls=Command)
-@shared("top_k", "threshold", "precision", *TAGGING, "jobs", *TALKING)
+@shared("top_k", "threshold", "precision", *TAGGING, *WORDS, "index_frames", "jobs", *TALKING)
 def tag(
     paths: Paths = None,
     from_list: FromList = None,

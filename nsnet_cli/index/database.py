@@ -20,7 +20,7 @@ from nsnet_cli.atomic import write_whole
 from nsnet_cli.weights.folders import cache_folder
 
 FOLDER, CURRENT = ".nsnet-index", "current"
-VERSION = 1
+VERSION = 2
 """Of the tables. An index of another version is made anew."""
 WAIT_S = 30.0
 """How long to wait for another `find` that writes."""
@@ -49,8 +49,14 @@ CREATE TABLE gone (
     videos INTEGER NOT NULL  -- how many have left since the index was last cleared out
 );
 INSERT INTO gone VALUES (0);
+CREATE TABLE images (
+    video INTEGER PRIMARY KEY, frames INTEGER NOT NULL, first INTEGER NOT NULL, count INTEGER NOT NULL
+    -- as the last three columns of `videos`, for embeddings that text is compared with
+);
 CREATE TABLE frames (
-    frames INTEGER PRIMARY KEY, projection TEXT NOT NULL UNIQUE, width INTEGER NOT NULL,
+    frames INTEGER PRIMARY KEY,
+    holder TEXT NOT NULL,  -- the table that says which rows are whose: videos for preview embeddings, or images
+    projection TEXT NOT NULL UNIQUE, width INTEGER NOT NULL,
     file TEXT NOT NULL, rows INTEGER NOT NULL, live INTEGER NOT NULL,
     total BLOB NOT NULL  -- (D,) float64, the sum of all live embeddings
 );

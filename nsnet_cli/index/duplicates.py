@@ -104,7 +104,9 @@ class Scenes:
 def duplicates(library: Library) -> list[Pair]:
     """Returns all pairs of near-duplicates, the most alike first."""
     db, pairs = library.index.db, list[Pair]()
-    projections = db.execute("SELECT projection FROM frames WHERE live > 0 ORDER BY frames").fetchall()
+    projections = db.execute(
+        "SELECT projection FROM frames WHERE live > 0 AND holder = 'videos' ORDER BY frames"
+    ).fetchall()
     for (projection,) in projections:
         of = owned(library, projection)
         pairs += _pairs(library, of)

@@ -64,6 +64,16 @@ class Found:
     projection: str | None = None
     pts_s: np.ndarray | None = None  # (T,)
     features: np.ndarray | None = None  # (T, D)
+    images: Images | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Images:
+    """Embeddings of frames that text can be compared with."""
+
+    tower: str
+    pts_s: np.ndarray  # (E,)
+    features: np.ndarray  # (E, D)
 
 
 def read_found(result: Path) -> Found:
@@ -91,7 +101,14 @@ def _found(result: Path, row: dict[str, Any], said: VideoResult) -> Found:
         projection=kept.projection if kept is not None and with_features else None,
         pts_s=kept.pts_s if kept is not None and with_features else None,
         features=kept.features if kept is not None and with_features else None,
+        images=_images(kept) if kept is not None else None,
     )
+
+
+def _images(kept: Kept) -> Images | None:
+    if kept.images is None or kept.images_of is None or kept.tower is None:
+        return None
+    return Images(kept.tower, kept.pts_s[kept.images_of], kept.images)
 
 
 def _row(result: Path) -> dict[str, Any]:

@@ -34,6 +34,8 @@ class Counts:
     """Files that are no results, or are damaged."""
     without: int
     """Tagged videos without embeddings."""
+    without_images: int
+    """Tagged videos without embeddings of images, that text could be compared with."""
 
 
 def ask(results: Path, question: Callable[[Library], T]) -> T:
@@ -95,10 +97,18 @@ class Library:
         states = dict(self.index.db.execute("SELECT state, count(*) FROM videos GROUP BY state"))
         sql = "SELECT count(*) FROM videos WHERE state = 'ok' AND frames IS NULL"
         without = self.index.db.execute(sql).fetchone()[0]
-        return Counts(states.get("ok", 0), states.get("error", 0), states.get("skipped", 0), without)
+        sql = "SELECT count(*) FROM videos WHERE state = 'ok' AND video NOT IN (SELECT video FROM images)"
+        images = self.index.db.execute(sql).fetchone()[0]
+        return Counts(states.get("ok", 0), states.get("error", 0), states.get("skipped", 0), without, images)
 
     def names(self) -> Names:
         return Names(self.index.db.execute("SELECT tag, id, name FROM tags"))
+
+    def image_checkpoint(self) -> str | None:
+        """The name of the checkpoint that embedded most of the images that text is compared with; None: no images."""
+        sql = "SELECT checkpoint FROM images JOIN videos USING (video) GROUP BY checkpoint ORDER BY count(*) DESC"
+        row = self.index.db.execute(sql).fetchone()
+        return str(row[0]) if row else None
 
     def by_tags(self, tags: Sequence[int], most: int, least: float = 0.0) -> list[Hit]:
         """The stretches where one of these tags is seen, the likeliest first.

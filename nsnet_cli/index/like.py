@@ -1,10 +1,10 @@
-"""Finds moments that look like a picture: a cosine with every kept frame, then the best stretches."""
+"""Finds moments that look like a picture, or as words say: a cosine with every kept frame, then the best stretches."""
 
 from __future__ import annotations
 
 import heapq
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -33,27 +33,33 @@ class Owned:
     count: np.ndarray  # (V,) rows, at least 1
 
 
-def owned(library: Library, projection: str) -> Owned:
-    """Raises UsageError if no video was embedded by this projection."""
+def owned(library: Library, projection: str, *, text: bool = False) -> Owned:
+    """Raises UsageError if no video was embedded by this projection. `text`: by an image tower, for text."""
     db = library.index.db
-    row = db.execute("SELECT frames FROM frames WHERE projection = ? AND live > 0", (projection,)).fetchone()
+    row = db.execute("SELECT frames, holder FROM frames WHERE projection = ? AND live > 0", (projection,)).fetchone()
+    if row is None and text:
+        message = "no video here was tagged with this checkpoint, so there is nothing to compare words with"
+        raise UsageError(message, "give the --checkpoint that they were tagged with, or tag them with it and -o")
     if row is None:
-        others = db.execute("SELECT 1 FROM frames WHERE live > 0").fetchone()
+        others = db.execute("SELECT 1 FROM frames WHERE live > 0 AND holder = 'videos'").fetchone()
         if others:
             message = "these videos were embedded by another preview network, or another version of nsnet"
             raise UsageError(message, "give the --checkpoint that they were tagged with, or tag them again")
         raise UsageError("no video here has embeddings", "tag the videos again with -o")
-    sql = "SELECT video, first, count FROM videos WHERE frames = ? AND count > 0 ORDER BY first"
-    table = np.array(db.execute(sql, row).fetchall(), np.int64).reshape(-1, 3)
-    return Owned(frames_of(library.index, row[0]), *table.T)
+    frames, holder = row
+    sql = f"SELECT video, first, count FROM {holder} WHERE frames = ? AND count > 0 ORDER BY first"
+    table = np.array(db.execute(sql, (frames,)).fetchall(), np.int64).reshape(-1, 3)
+    return Owned(frames_of(library.index, frames), *table.T)
 
 
 def like(library: Library, question: Question, most: int) -> list[Hit]:
-    """Returns the stretches that look most like the question, the most alike first."""
-    of = owned(library, question.projection)
+    """Returns the stretches that are most like the question, the most alike first."""
+    of = owned(library, question.projection, text=question.text)
+    if question.text:
+        of = replace(of, frames=replace(of.frames, mean=np.zeros_like(of.frames.mean)))
     cosines = of.frames.cosines(question.features)
     cosines[~_alive(of)] = GONE
-    return [_hit(library, of, *found) for found in _best(of, cosines, most)]
+    return [_hit(library, of, *found, text=question.text) for found in _best(of, cosines, most)]
 
 
 def _alive(of: Owned) -> np.ndarray:
@@ -92,8 +98,20 @@ def _around(cosines: np.ndarray, at: int, share: float) -> tuple[int, int]:
     return (int(before[-1]) + 1 if len(before) else 0), (int(after[0]) - 1 if len(after) else len(cosines) - 1)
 
 
-def _hit(library: Library, of: Owned, n: int, at: int, stretch: Stretch) -> Hit:
+def _hit(library: Library, of: Owned, n: int, at: int, stretch: Stretch, *, text: bool) -> Hit:
     pts_s = of.frames.read(int(of.first[n]), int(of.count[n]))["pts_s"]
-    said = library.of_video(int(of.video[n]))
+    video, at_s = int(of.video[n]), float(pts_s[at])
+    if text and (preview := _preview_times(library, video)) is not None:
+        # images are of salient frames, maybe minutes apart: a hit ends at the preview frames beside its own
+        first, last = np.searchsorted(preview, pts_s[[stretch.first, stretch.last]])
+        stretch, pts_s = replace(stretch, first=int(first), last=min(int(last), len(preview) - 1)), preview
+    said = library.of_video(video)
     start_s, end_s = times(stretch, pts_s, said["duration_s"] or 0.0)
-    return Hit(**said, start_s=start_s, end_s=end_s, at_s=float(pts_s[at]), similarity=min(1.0, stretch.share))
+    return Hit(**said, start_s=start_s, end_s=end_s, at_s=at_s, similarity=min(1.0, stretch.share))
+
+
+def _preview_times(library: Library, video: int) -> np.ndarray | None:
+    """The times of a video's preview frames, (T,); None if their embeddings were not kept."""
+    sql = "SELECT frames, first, count FROM videos WHERE video = ? AND frames IS NOT NULL"
+    row = library.index.db.execute(sql, (video,)).fetchone()
+    return None if row is None else frames_of(library.index, row[0]).read(*row[1:])["pts_s"].copy()

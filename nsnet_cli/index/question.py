@@ -41,6 +41,8 @@ class Question:
     """(Q, D) embeddings; a frame is as good as the most alike of them says."""
     projection: str
     """How they were reduced, as in the index."""
+    text: bool = False
+    """Whether it is text. It has a place of its own among embeddings, so the library's mean is not taken off it."""
 
 
 def embed(what: str, checkpoint: str = "imagenet-lite", device: str = "auto") -> Question:

@@ -121,10 +121,13 @@ def _enter(index: Database, found: list[tuple[bytes, Found | None]], files: dict
     fresh = [(path, each) for path, each in found if _stamp(index, path) != files[path]]
     for path, _ in fresh:
         _remove(index, path)
-    rows = _append(index, [each for _, each in fresh if each is not None])
+    rows = _append(index, "videos", [_previews(each) for _, each in fresh])
+    images = _append(index, "images", [_images(each) for _, each in fresh])
     tags: dict[tuple[str, str], int] = {}
-    for path, each in fresh:
-        _insert(index.db, path, files[path], each, rows.get(id(each), (None, None, None)), tags)
+    for n, (path, each) in enumerate(fresh):
+        video = _insert(index.db, path, files[path], each, rows.get(n, (None, None, None)), tags)
+        if n in images:
+            index.db.execute("INSERT INTO images VALUES (?, ?, ?, ?)", (video, *images[n]))
 
 
 def _insert(
@@ -134,7 +137,8 @@ def _insert(
     found: Found | None,
     rows: tuple[int | None, int | None, int | None],
     tags: dict[tuple[str, str], int],
-) -> None:
+) -> int:
+    """Enters what a file says, and returns the key of its video."""
     state = "skipped" if found is None else found.status
     said: tuple[object, ...] = (None,) * 5
     if found is not None:
@@ -154,6 +158,7 @@ def _insert(
         whole = seen.score if seen.probability is None else seen.probability
         ranked = [(tag, seen.rank - whole * (1 - share), video, start, end) for start, end, share in seen.spans]
         db.executemany("INSERT OR IGNORE INTO spans VALUES (?, ?, ?, ?, ?)", ranked)
+    return int(video or 0)
 
 
 def _remove(index: Database, path: bytes) -> None:
@@ -162,45 +167,64 @@ def _remove(index: Database, path: bytes) -> None:
     row = db.execute("SELECT video, frames, first, count FROM videos WHERE result = ?", (path,)).fetchone()
     if row is None:
         return
-    video, frames, first, count = row
-    db.execute("DELETE FROM videos WHERE video = ?", (video,))
-    db.execute("DELETE FROM seen WHERE video = ?", (video,))
+    video, *previews = row
+    images = db.execute("SELECT frames, first, count FROM images WHERE video = ?", (video,)).fetchone()
+    for table in ("videos", "images", "seen"):
+        db.execute(f"DELETE FROM {table} WHERE video = ?", (video,))
     db.execute("UPDATE gone SET videos = videos + 1")
-    if frames is not None:
+    for frames, first, count in (each for each in (previews, images) if each and each[0] is not None):
         from nsnet_cli.index.vectors import embeddings, frames_of
 
         gone = embeddings(frames_of(index, frames).read(first, count))
         _count(index, frames, -count, -gone.sum(0, dtype="float64"))
 
 
-def _append(index: Database, found: list[Found]) -> dict[int, tuple[int, int, int]]:
-    """Adds embeddings to their files. Returns where those of each result are: file, first row, rows."""
-    having = [each for each in found if each.features is not None and each.pts_s is not None]
-    if not having:
+Embedded = tuple[str, "np.ndarray", "np.ndarray"]
+"""What made the embeddings of a video's frames, their times (T,), and they themselves (T, D)."""
+
+
+def _previews(found: Found | None) -> Embedded | None:
+    if found is None or found.features is None or found.pts_s is None:
+        return None
+    return str(found.projection), found.pts_s, found.features
+
+
+def _images(found: Found | None) -> Embedded | None:
+    images = found.images if found is not None else None
+    return (images.tower, images.pts_s, images.features) if images is not None and len(images.pts_s) else None
+
+
+def _append(index: Database, holder: str, found: list[Embedded | None]) -> dict[int, tuple[int, int, int]]:
+    """Adds embeddings to their files. Returns where those of each position in `found` are: file, first row, rows.
+
+    `holder` is the table where that will stand.
+    """
+    groups: dict[tuple[str, int], list[int]] = {}
+    for n, each in enumerate(found):
+        if each is not None:
+            groups.setdefault((each[0], each[2].shape[1]), []).append(n)
+    if not groups:
         return {}
     import numpy as np
 
     from nsnet_cli.index.vectors import append, embeddings, records
 
     where: dict[int, tuple[int, int, int]] = {}
-    groups: dict[tuple[str, int], list[Found]] = {}
-    for each in having:
-        groups.setdefault((str(each.projection), each.features.shape[1]), []).append(each)  # type: ignore[union-attr]
     for (projection, width), members in groups.items():
         name = f"{projection}-{width}"
         row = index.db.execute("SELECT frames, file, rows FROM frames WHERE projection = ?", (name,)).fetchone()
         if row is None:
             file = _file_name(index)
-            values = (name, width, file, np.zeros(width).tobytes())
-            sql = "INSERT INTO frames (projection, width, file, rows, live, total) VALUES (?, ?, ?, 0, 0, ?)"
+            values = (holder, name, width, file, np.zeros(width).tobytes())
+            sql = "INSERT INTO frames (holder, projection, width, file, rows, live, total) VALUES (?, ?, ?, ?, 0, 0, ?)"
             row = index.db.execute(sql, values).lastrowid, file, 0
         frames, file, rows = row
-        parts = [records(each.pts_s, each.features) for each in members]  # type: ignore[arg-type]
+        parts = [records(*found[n][1:]) for n in members]  # type: ignore[index]
         whole = np.concatenate(parts)
         append(index.folder / file, rows, whole)
         first = rows
-        for each, part in zip(members, parts, strict=True):
-            where[id(each)] = (frames, first, len(part))
+        for n, part in zip(members, parts, strict=True):
+            where[n] = (frames, first, len(part))
             first += len(part)
         index.db.execute("UPDATE frames SET rows = ? WHERE frames = ?", (first, frames))
         _count(index, frames, len(whole), embeddings(whole).sum(0, dtype="float64"))
@@ -243,10 +267,11 @@ def _compact(index: Database, frames: int) -> None:
     from nsnet_cli.index.vectors import append, frames_of
 
     old, file, rows = frames_of(index, frames), _file_name(index), 0
-    videos = index.db.execute("SELECT video, first, count FROM videos WHERE frames = ? ORDER BY first", (frames,))
-    for video, first, count in videos.fetchall():
+    (holder,) = index.db.execute("SELECT holder FROM frames WHERE frames = ?", (frames,)).fetchone()
+    sql = f"SELECT video, first, count FROM {holder} WHERE frames = ? ORDER BY first"
+    for video, first, count in index.db.execute(sql, (frames,)).fetchall():
         append(index.folder / file, rows, old.read(first, count))
-        index.db.execute("UPDATE videos SET first = ? WHERE video = ?", (rows, video))
+        index.db.execute(f"UPDATE {holder} SET first = ? WHERE video = ?", (rows, video))
         rows += count
     index.db.execute("UPDATE frames SET file = ?, rows = ? WHERE frames = ?", (file, rows, frames))
 

@@ -8,6 +8,7 @@ import sys
 from nsnet_cli.errors import DeviceError, WeightsError
 from nsnet_cli.nets.engine import Engine
 from nsnet_cli.weights.checkpoint import CONFIG_FILE, Checkpoint
+from nsnet_cli.weights.text_head import TextHead
 
 logger = logging.getLogger(__name__)
 
@@ -36,7 +37,13 @@ def build_engine(checkpoint: Checkpoint, device: str = "auto") -> Engine:
             if device != "cpu":
                 name = checkpoint.recogniser.network.name
                 logger.info("%s takes %.0f GFLOPs per frame: using the GPU (--device cpu does not)", name, gflops)
+    if isinstance(checkpoint.head, TextHead):
+        from nsnet_cli.nets.text import prepare_references, prepare_words
+
+        prepare_words(checkpoint.head)  # first: a word that is too long is told before networks are made
     engine = _engine(checkpoint, device)
+    if isinstance(checkpoint.head, TextHead):
+        prepare_references(checkpoint.head, engine.recognise)
     check_widths(checkpoint, *engine.widths)
     return engine
 
@@ -75,6 +82,7 @@ def frame_gflops(checkpoint: Checkpoint) -> float:
 
 def check_widths(checkpoint: Checkpoint, preview: int, recogniser: int) -> None:
     """Raises WeightsError if sampler or head were made for networks with another number of features."""
+    checkpoint.head.check_width(recogniser, checkpoint.recogniser.network.name)
     if checkpoint.sampler is None:  # only image networks
         return
     made_for = checkpoint.sampler_config["features"]
@@ -85,7 +93,6 @@ def check_widths(checkpoint: Checkpoint, preview: int, recogniser: int) -> None:
             "train or download the checkpoint again",
             "bad_tensors",
         )
-    checkpoint.head.check_width(recogniser, checkpoint.recogniser.network.name)
 
 
 def _cuda_present() -> bool:

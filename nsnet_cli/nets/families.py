@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 
 from nsnet_cli.nets.clips import load_clips, untrained_clips
+from nsnet_cli.nets.image_text import load_tower, untrained_tower
 from nsnet_cli.nets.networks import ViewNetwork, load_classifier, untrained_classifier
 from nsnet_cli.weights.rows import NetworkUse
 
@@ -27,6 +28,8 @@ class Family:
 
 FAMILIES: dict[str, Family] = {
     "timm": Family(load_classifier, untrained_classifier),
+    "siglip": Family(load_tower, untrained_tower),
+    "clip": Family(load_tower, untrained_tower),
     "uniformer": Family(load_clips, untrained_clips),
     "videomae2": Family(load_clips, untrained_clips),
     "torchvision": Family(load_clips, untrained_clips),

@@ -26,7 +26,8 @@ from nsnet_cli.types import Cost, ModelInfo, TagName, TagOptions, Timings, Video
 
 __all__ = ["kept_path", "pack", "read_kept", "render", "render_kept", "unpack"]
 
-FORMAT = 1
+FORMAT, FORMAT_WITH_IMAGES = 1, 2
+"""The second is written only where it is needed, so that version 0.1 reads all others."""
 MOST_HEADER_BYTES, MOST_RESULT_BYTES = 4 << 20, 64 << 20
 ARRAYS = {
     "pts_s": ("float64", "T"),
@@ -41,6 +42,8 @@ ARRAYS = {
     "views_s": ("float64", "K2"),
     "series": ("float16", "Tm"),
     "series_of": ("int32", "m"),
+    "images": ("float16", "EI"),
+    "images_of": ("int32", "E"),
 }
 """Arrays of Kept: type, and one letter for the size of each axis. Equal letters are equal sizes; 2 is two."""
 JUDGED = {
@@ -52,7 +55,7 @@ JUDGED = {
     "trust": ("float64", "n"),
 }
 """Arrays of Judged."""
-MAY_LACK = {"fsm", "vgm", "confidence", "guess", "features", "views_s"}
+MAY_LACK = {"fsm", "vgm", "confidence", "guess", "features", "views_s", "images", "images_of"}
 MAY_LACK |= {"preview_seen", "probabilities", "signs", "trust"}
 
 
@@ -123,10 +126,10 @@ def unpack(data: bytes, path: str | os.PathLike[str] = "what is kept") -> Kept:
         header = int.from_bytes(data[:8], "little")
         if len(data) > MOST_BYTES or header > MOST_HEADER_BYTES:
             raise ValueError("it is too large")
-        text = json.loads(data[8 : 8 + header])["__metadata__"]["nsnet"]
-        plain = json.loads(text, parse_constant=_not_finite)
-        if plain["format"] != FORMAT:
-            raise ValueError(f"it has format {plain['format']!r}, this nsnet reads {FORMAT}")
+        head = json.loads(data[8 : 8 + header])
+        plain = json.loads(head["__metadata__"]["nsnet"], parse_constant=_not_finite)
+        if plain["format"] != (known := FORMAT_WITH_IMAGES if "images" in head else FORMAT):
+            raise ValueError(f"it has format {plain['format']!r}, this nsnet reads {known}")
         arrays = load(data)
         _check_arrays(arrays)
         return _kept(plain, arrays)
@@ -143,7 +146,7 @@ def _plain(kept: Kept) -> dict[str, Any]:
     place = {identifier: n for n, identifier in enumerate(names)}
     return {
         "note": NOTE,
-        "format": FORMAT,
+        "format": FORMAT if kept.images is None else FORMAT_WITH_IMAGES,
         "model": asdict(kept.model),
         "policy": kept.policy,
         "plan": kept.plan,
@@ -159,6 +162,7 @@ def _plain(kept: Kept) -> dict[str, Any]:
         "signs": list(judged.weights),
         "bias": judged.bias,
         "projection": kept.projection,
+        **({} if kept.images is None else {"tower": kept.tower}),
     }
 
 
@@ -176,7 +180,8 @@ def _kept(plain: Mapping[str, Any], arrays: Mapping[str, Any]) -> Kept:
         raise ValueError("it has no tags")
     weights = tuple((_text(name), float(weight)) for name, weight in plain["signs"])
     guesses = tuple(map(_text, plain["guesses"]))
-    for name, limit in (("chosen", frames), ("series_of", count), ("guess", len(guesses))):
+    places = (("chosen", frames), ("series_of", count), ("guess", len(guesses)), ("images_of", frames))
+    for name, limit in places:
         _check_positions(name, arrays.get(name), limit)
     if "signs" in arrays and arrays["signs"].shape[1] != len(weights):
         raise ValueError(f"signs has {arrays['signs'].shape[1]} columns, {len(weights)} are named")
@@ -197,6 +202,7 @@ def _kept(plain: Mapping[str, Any], arrays: Mapping[str, Any]) -> Kept:
         info=_make(VideoInfo, plain["video"]),
         cost=_make(Cost, plain["cost"]),
         timings=_make(Timings, plain["timings"]),
+        tower=_text(plain["tower"]) if "images" in arrays else None,
         guesses=guesses,
         judged=judged,
         **_given(arrays, ARRAYS),
@@ -234,7 +240,9 @@ def _check_arrays(arrays: Mapping[str, Any]) -> None:
         raise ValueError("it has no frames or no tags")
     if len({name in arrays for name in ("probabilities", "signs", "trust")}) > 1:
         raise ValueError("it has only some of probabilities, signs and trust")
-    if (np.diff(arrays["pts_s"]) < 0).any():
+    if ("images" in arrays) != ("images_of" in arrays):
+        raise ValueError("it has only one of images and images_of")
+    if (np.diff(arrays["pts_s"]) < 0).any() or (np.diff(arrays.get("images_of", [0])) <= 0).any():
         raise ValueError("its frames are not in order of time")
 
 

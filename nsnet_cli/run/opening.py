@@ -7,10 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nsnet_cli.errors import UsageError
 from nsnet_cli.media import Decoder, ReadOptions
 from nsnet_cli.reading import read_options
-from nsnet_cli.types import TagOptions
-from nsnet_cli.weights.checkpoint import Checkpoint, resolve_checkpoint
+from nsnet_cli.types import IndexFrames, TagOptions
+from nsnet_cli.weights.checkpoint import ANY_WORDS, Checkpoint, resolve_checkpoint
+from nsnet_cli.weights.text_head import TextHead
+from nsnet_cli.weights.wordlist import WordList
 
 if TYPE_CHECKING:
     from nsnet_cli.run.jobs import Finished, Job
@@ -34,6 +37,9 @@ class Asked:
     precision: float = _DEFAULT.precision
     decoder: Decoder = _DEFAULT.decoder
     device: str = "auto"
+    words: WordList | None = None
+    """What a checkpoint for any words looks for."""
+    index_frames: IndexFrames = "salient"
 
     def shown(self) -> TagOptions:
         """Returns options of which only those count that choose what is shown. Raises UsageError for a wrong one."""
@@ -64,12 +70,21 @@ class Opening:
     device: str
     keep: bool = False
     """Whether results carry what is kept of a look."""
+    embed_all: bool = False
+    """Whether an image-text checkpoint embeds all preview frames for these."""
 
     def tagger(self) -> Tagger:
         """Makes the tagger. Raises UsageError, WeightsError, DeviceError."""
         from nsnet_cli.tagger import Tagger
 
-        return Tagger.from_checkpoint(self.checkpoint, self.options, device=self.device, read=self.read, keep=self.keep)
+        return Tagger.from_checkpoint(
+            self.checkpoint,
+            self.options,
+            device=self.device,
+            read=self.read,
+            keep=self.keep,
+            embed_all=self.embed_all,
+        )
 
     def one_by_one(self, jobs: Sequence[Job], timeout_s: float | None) -> Iterator[Finished]:
         """Yields the rows of `jobs`, one video at a time on all cores. The iterator must be closed."""
@@ -93,7 +108,10 @@ def prepare(asked: Asked, *, jpegs: bool = False, threads: int = 1, keep: bool =
     `jpegs`: also keep each preview frame as a picture. `threads`: decoders per video. `keep`: results carry what is
     kept of a look.
     """
-    checkpoint = resolve_checkpoint(asked.checkpoint)
+    checkpoint = resolve_checkpoint(asked.checkpoint, words=asked.words)
     options = asked.options(checkpoint)
     read = read_options(checkpoint, options, jpegs=jpegs, threads=threads)
-    return Opening(checkpoint, options, read, asked.device, keep)
+    embed_all = asked.index_frames == "all"
+    if embed_all and not isinstance(checkpoint.head, TextHead):
+        raise UsageError(f"--index-frames all needs a checkpoint for any words; {asked.checkpoint} is none", ANY_WORDS)
+    return Opening(checkpoint, options, read, asked.device, keep, embed_all)

@@ -26,6 +26,7 @@ from nsnet_cli.run.tally import Tally
 from nsnet_cli.search import Search
 from nsnet_cli.types import VideoResult
 from nsnet_cli.video.pool import DecodePool
+from nsnet_cli.weights.wordlist import words_named
 
 if TYPE_CHECKING:
     from nsnet_cli.tagger import Tagger
@@ -226,6 +227,7 @@ def tag_videos(
     seed: int = 0,
     decoder: Decoder = "auto",
     device: str = "auto",
+    tags: Sequence[str] | None = None,
     output_dir: str | os.PathLike[str] | None = None,
     jobs: int = 0,
     timeout_s: float | None = None,
@@ -237,6 +239,7 @@ def tag_videos(
         checkpoint: A name of `nsnet models list`, a checkpoint folder, or hub:owner/name@revision.
         policy, frames, preview, budget, top_k, threshold, precision, seed, decoder, device: As the options of
             `nsnet tag`; None is the checkpoint's default.
+        tags: Words to look for, with a checkpoint for any words. None: its own.
         output_dir: Keep results here. Videos with a result there already are skipped and not yielded; if only top_k,
             threshold or precision differ, the result is rendered anew and yielded.
         jobs: Videos in work at once. 0: one per core.
@@ -255,6 +258,8 @@ def tag_videos(
             print(result.path, [tag.name for tag in result.tags])
     """
     asked = Asked(checkpoint, policy, frames, preview, budget, seed, top_k, threshold, precision, decoder, device)
+    if tags is not None:
+        asked = replace(asked, words=words_named(tags, "tags"))
     request = Request(
         given=tuple(os.fspath(path) for path in paths),
         asked=asked,

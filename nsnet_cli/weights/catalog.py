@@ -121,7 +121,7 @@ def find(name: str, registry: Registry) -> Entry:
 def checkpoint_entry(row: CheckpointRow) -> Entry:
     uses = f"{row.preview.network.name}@{row.preview.size_px} -> {row.recogniser.network.name}@{row.recogniser.size_px}"
     folder, _, note = row_sampler(row)
-    files = [network_file_entry(network) for network in row.networks]
+    files = [file for network in row.networks for file in network_files(network)]
     if folder is not None:
         files.append(_folder_file(row.name, folder / MODEL_FILE, row.sampler_sha256))
     summary = uses if note is None else f"{uses} (no sampler)"
@@ -142,6 +142,8 @@ def checkpoint_entry(row: CheckpointRow) -> Entry:
 
 
 def _tags(row: NetworkRow) -> str | None:
+    if row.image_text:
+        return "any words"
     tags = len(load_vocabulary(row.vocabulary))
     named = f" ({row.vocabulary})" if isinstance(row.vocabulary, str) and row.vocabulary in VOCABULARIES else ""
     return f"{tags}{named}" if tags else None
@@ -157,9 +159,9 @@ def network_entry(row: NetworkRow, registry: Registry) -> Entry:
         )
         if used
     ]
-    file = network_file_entry(row)
+    files = network_files(row)
     role, about = ", ".join(roles) or "network", (row.published, row.note)
-    return Entry(row.name, "network", role, row.license, row.origin, file.where, (file,), None, None, *about)
+    return Entry(row.name, "network", role, row.license, row.origin, files[0].where, files, None, None, *about)
 
 
 def hub_entry(spec: str) -> Entry:
@@ -177,15 +179,20 @@ def folder_entry(folder: Path, registry: Registry) -> Entry:
     found = read_checkpoint(folder, registry)
     networks = dict.fromkeys((found.preview.network, found.recogniser.network))
     uses = f"{found.preview.network.name}@{found.preview.size_px} -> {found.recogniser.network.name}@"
-    files = [network_file_entry(network) for network in networks]
+    files = [file for network in networks for file in network_files(network)]
     files += [_folder_file(str(folder), folder / name, None) for name in (CONFIG_FILE, MODEL_FILE)]
     summary = f"{uses}{found.recogniser.size_px}, {len(found.vocabulary)} tags"
     return Entry(str(folder), "checkpoint", "checkpoint", found.license, "folder", summary, tuple(files))
 
 
-def network_file_entry(row: NetworkRow) -> FileEntry:
+def network_files(row: NetworkRow) -> tuple[FileEntry, ...]:
+    """A network's file of weights, and the tokenizer of a text tower, each from the best source."""
+    return tuple(_best_file(row.name, sources) for sources in (row.sources, row.tokenizer) if sources)
+
+
+def _best_file(owner: str, sources: tuple[Source, ...]) -> FileEntry:
     """The file from the first source that is here, or else from the one to download."""
-    entries = [_source_file(row.name, source) for source in row.sources]
+    entries = [_source_file(owner, source) for source in sources]
     here = [entry for entry in entries if entry.path is not None]
     remote = [entry for entry in entries if not isinstance(entry.source, PackageSource)]
     return (here or remote or entries)[0]

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from nsnet_cli.atomic import write_whole
 from nsnet_cli.calibration import SIGNS, Calibration
-from nsnet_cli.errors import WeightsError
+from nsnet_cli.errors import UsageError, WeightsError
 from nsnet_cli.hierarchy import Table, imagenet_table, table_for
 from nsnet_cli.types import TagName
 from nsnet_cli.weights.fields import Place, check, read_json, regular_size, shown
@@ -32,8 +32,10 @@ from nsnet_cli.weights.keys import HINT, check_tensors
 from nsnet_cli.weights.memory import remembered_sha256, sha256_of
 from nsnet_cli.weights.registry import PACKAGE_DIR, load_registry
 from nsnet_cli.weights.rows import CheckpointRow, NetworkUse, Registry
-from nsnet_cli.weights.schema import CALIBRATION, CONFIG, CONFIG_BYTES, MODEL_BYTES, TAGS, VOCABULARY
-from nsnet_cli.weights.vocabulary import load_vocabulary
+from nsnet_cli.weights.schema import CALIBRATION, CONFIG, CONFIG_BYTES, MODEL_BYTES
+from nsnet_cli.weights.text_head import TextHead
+from nsnet_cli.weights.vocabulary import checked_vocabulary, load_vocabulary
+from nsnet_cli.weights.wordlist import WordList, word_list, words_named
 
 if TYPE_CHECKING:
     import numpy as np  # not at run time: decode workers must be started before there is time to import it
@@ -47,6 +49,7 @@ READY_FEATURES = "features:"
 Kind = Literal["fixed-vocabulary", "own-vocabulary"]
 """The head as named in config.json: the recogniser's own classifier, or a linear head for the user's tags."""
 OWN_VOCABULARY: Kind = "own-vocabulary"
+ANY_WORDS = "use one such as --checkpoint siglip2-b32; nsnet models list shows them"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,36 +89,42 @@ class Checkpoint:
         return self.head.vocabulary
 
 
-def resolve_checkpoint(spec: str, registry: Registry | None = None) -> Checkpoint:
+def resolve_checkpoint(spec: str, registry: Registry | None = None, words: WordList | None = None) -> Checkpoint:
     """The checkpoint that `spec` names: a row of weights.toml, a local folder, or hub:owner/name@revision.
 
-    Downloads a Hub folder that is not here. Raises WeightsError.
+    Downloads a Hub folder that is not here. `words` are those that an image-text checkpoint looks for; None: its own.
+    Raises WeightsError, and UsageError for words that it cannot look for.
     """
-    return replace(_resolved(spec, registry or load_registry()), spec=spec)
+    found = replace(_resolved(spec, registry or load_registry(), words), spec=spec)
+    if words is not None and not isinstance(found.head, TextHead):
+        raise UsageError(
+            f"--tags, --tags-file and --prompts need a checkpoint for any words; {spec} is none", ANY_WORDS
+        )
+    return found
 
 
-def _resolved(spec: str, registry: Registry) -> Checkpoint:
+def _resolved(spec: str, registry: Registry, words: WordList | None) -> Checkpoint:
     if spec.startswith("hub:"):
         from nsnet_cli.weights.hubspec import checkpoint_folder
 
-        return read_checkpoint(checkpoint_folder(spec), registry)
+        return read_checkpoint(checkpoint_folder(spec), registry, words)
     if spec in registry.checkpoints:
-        return _from_row(registry.checkpoints[spec], registry)
+        return _from_row(registry.checkpoints[spec], words)
     if Path(spec).is_dir():
-        return read_checkpoint(Path(spec), registry)
+        return read_checkpoint(Path(spec), registry, words)
     if os.sep in spec or spec.startswith("."):
         raise WeightsError(f"no checkpoint folder {spec}", "nsnet train writes one; nsnet models list shows names")
-    return _from_row(registry.checkpoint(spec), registry)
+    return _from_row(registry.checkpoint(spec), words)
 
 
-def read_checkpoint(folder: Path, registry: Registry | None = None) -> Checkpoint:
+def read_checkpoint(folder: Path, registry: Registry | None = None, words: WordList | None = None) -> Checkpoint:
     """The checkpoint in a folder. Raises WeightsError with the file and field that is missing or wrong."""
     registry = registry or load_registry()
     config = read_config(folder)
     preview, recogniser = (_network_use(folder, config, key, registry) for key in ("preview", "recogniser"))
     sha256 = _model_sha256(folder, config)
     _check_fit(folder, config, recogniser)
-    head = _head(folder, config, sha256)
+    head = _head(folder, config, sha256, recogniser, words)
     calibration = _calibration(folder, config, preview, recogniser)
     return Checkpoint(
         name=config["name"],
@@ -136,10 +145,12 @@ def read_checkpoint(folder: Path, registry: Registry | None = None) -> Checkpoin
     )
 
 
-def _from_row(row: CheckpointRow, registry: Registry) -> Checkpoint:
+def _from_row(row: CheckpointRow, words: WordList | None) -> Checkpoint:
     """The checkpoint of a registry row. Its sampler is a checkpoint folder."""
     folder, config, note = row_sampler(row)
-    head = OwnClassifier(load_vocabulary(row.recogniser.network.vocabulary))
+    head: Head = OwnClassifier(load_vocabulary(row.recogniser.network.vocabulary))
+    if row.recogniser.network.image_text:
+        head = TextHead(words or word_list(), row.recogniser)
     sha256 = _model_sha256(folder, config) if folder else ""
     if folder and row.sampler_sha256 and sha256 != row.sampler_sha256:
         raise WeightsError(
@@ -213,14 +224,16 @@ def read_config(folder: Path) -> dict[str, Any]:
     if checked["sampling"]["frames"] > checked["sampling"]["preview"]:
         frames, preview = checked["sampling"]["frames"], checked["sampling"]["preview"]
         raise place.inside("sampling", "frames").wrong(f"{frames} is more than the {preview} preview frames")
-    return {**checked, "vocabulary": _vocabulary(checked["vocabulary"], place.inside("vocabulary"))}
+    return {**checked, "vocabulary": checked_vocabulary(checked["vocabulary"], place.inside("vocabulary"))}
 
 
-def _head(folder: Path, config: Mapping[str, Any], sha256: str) -> Head:
+def _head(folder: Path, config: Mapping[str, Any], sha256: str, recogniser: NetworkUse, words: WordList | None) -> Head:
     """The head that a config.json describes with `kind`, `vocabulary` and `multi_label`."""
     vocabulary, multi_label = config["vocabulary"], config["multi_label"]
     if config["kind"] == OWN_VOCABULARY:
         return LinearHead(vocabulary, multi_label, folder / MODEL_FILE, sha256)
+    if recogniser.network.image_text:
+        return TextHead(words or words_named(tag.name for tag in vocabulary), recogniser)
     return OwnClassifier(vocabulary, multi_label)
 
 
@@ -254,16 +267,6 @@ def _network_use(folder: Path, config: Mapping[str, Any], key: str, registry: Re
     return NetworkUse(registry.networks[name], size)
 
 
-def _vocabulary(value: Any, place: Place) -> tuple[TagName, ...]:
-    """The tags of a list, or of a named vocabulary. Never a file: a checkpoint refers to nothing outside its folder."""
-    if isinstance(value, str):
-        return load_vocabulary(check(value, VOCABULARY, place))
-    tags = tuple(TagName(tag["id"], tag["name"]) for tag in check(value, TAGS, place))
-    if len({tag.id for tag in tags}) != len(tags):
-        raise place.wrong("names a tag twice")
-    return tags
-
-
 def _check_fit(folder: Path, config: Mapping[str, Any], recogniser: NetworkUse | None) -> None:
     """Checks that vocabulary, sampler and weights of a folder fit each other and the recogniser."""
     place, tags = Place(str(folder / CONFIG_FILE), HINT, "bad_config"), len(config["vocabulary"])
@@ -271,7 +274,7 @@ def _check_fit(folder: Path, config: Mapping[str, Any], recogniser: NetworkUse |
     if (classes := config["sampler"]["classes"]) != (tags if own else 0):
         why = f"{classes}, but the {config['kind']} of {tags} tags needs {tags if own else 0}"
         raise place.inside("sampler", "classes").wrong(why)
-    if not own and recogniser:
+    if not own and recogniser and not recogniser.network.image_text:
         network, outputs = recogniser.network, len(load_vocabulary(recogniser.network.vocabulary))
         if not outputs:
             why = f"the row networks.{network.name} has no vocabulary, and kind {config['kind']} needs its tags"

@@ -119,9 +119,11 @@ def probabilities(logits: np.ndarray, *, multi_label: bool) -> np.ndarray:
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
-    """Softmax along the last axis."""
+    """Softmax along the last axis. Of no classes, as an image tower has, nothing."""
     import numpy as np
 
+    if not logits.shape[-1]:
+        return logits
     shifted = np.exp(logits - logits.max(-1, keepdims=True))
     return np.asarray(shifted / shifted.sum(-1, keepdims=True))
 

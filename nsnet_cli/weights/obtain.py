@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 from nsnet_cli.errors import WeightsError
@@ -32,6 +33,18 @@ def network_file(row: NetworkRow, *, verify: bool = True, download: bool = True)
     if download:
         logger.info("%s: licence %s%s", row.name, row.license, f"; {row.note}" if row.note else "")
     return remote_file(remote[0], row.name, download=download), remote[0]
+
+
+def source_file(sources: Sequence[Source], name: str) -> Path:
+    """The checked file of the first source that is here, else downloaded."""
+    for source in sources:
+        if (path := local_file(source)) is not None:
+            check(source, name, path)
+            return path
+    remote = next((source for source in sources if not isinstance(source, PackageSource)), None)
+    if remote is None:
+        raise WeightsError(f"the files of {name} are not installed", "correct its row in weights.toml", "not_installed")
+    return remote_file(remote, name)
 
 
 def remote_file(source: HubSource | UrlSource, name: str, *, download: bool = True) -> Path:

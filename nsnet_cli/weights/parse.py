@@ -60,6 +60,9 @@ def _network(name: str, row: Mapping[str, Any], place: Place, origin: str, folde
         family=row["family"],
         frames=row["frames"],
         stride_s=_stride(row["stride_s"], place.inside("stride_s")),
+        tokenizer=tuple(
+            _source(source, place.inside("tokenizer", i)) for i, source in enumerate(row["tokenizer"] or ())
+        ),
         published=row["published"],
         note=row["note"],
     )
@@ -69,7 +72,21 @@ def _network(name: str, row: Mapping[str, Any], place: Place, origin: str, folde
         raise place.wrong(str(error)) from None
     if found.family == "timm" and found.frames > 1:
         raise place.inside("frames").wrong(f"{found.frames}, but the networks of timm look at single frames")
+    if found.image_text:
+        _check_image_text(found, place)
+    elif found.tokenizer:
+        raise place.inside("tokenizer").wrong(f"the family {found.family} has no text tower")
     return found
+
+
+def _check_image_text(row: NetworkRow, place: Place) -> None:
+    if row.frames > 1:
+        raise place.inside("frames").wrong(f"{row.frames}, but the networks of {row.family} look at single frames")
+    if row.vocabulary is not None:
+        raise place.inside("vocabulary").wrong("the tags of an image-text network are the words that a user names")
+    if bool(row.tokenizer) != (row.family == "siglip"):
+        why = "missing: the text tower of siglip needs a tokenizer.json" if not row.tokenizer else "clip needs none"
+        raise place.inside("tokenizer").wrong(why)
 
 
 def _stride(value: Any, place: Place) -> float | Literal["spread"]:
@@ -109,7 +126,7 @@ def _source(row: Mapping[str, Any], place: Place) -> Source:
             raise place.inside("sha256").wrong("missing; a file at a url is downloaded only if its hash is known")
         return UrlSource(source["url"], sha256, source["size_bytes"], source["keys"])
     file, package = source["file"], source["kind"] == "package"
-    if sha256 is None and (package or not file.endswith(".safetensors")):
+    if sha256 is None and (package or not file.endswith((".safetensors", ".json"))):
         why = "a package source" if package else f"{file}, which may be a pickle,"
         raise place.inside("sha256").wrong(f"missing; {why} is read only if its hash is known")
     rest = (file, sha256, source["size_bytes"], source["keys"])
@@ -127,7 +144,7 @@ def _checkpoint(
     if sampler is not None and origin != "nsnet" and ("/" in sampler or sampler.startswith(".")):
         sampler = str(_beside(folder, sampler))
     recogniser = _use(row["recogniser"], place.inside("recogniser"), networks)
-    if recogniser.network.vocabulary is None:
+    if recogniser.network.vocabulary is None and not recogniser.network.image_text:
         why = f"the row networks.{recogniser.network.name} has no vocabulary, so this checkpoint has no tags"
         raise place.inside("recogniser", "network").wrong(why)
     return CheckpointRow(

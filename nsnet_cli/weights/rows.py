@@ -11,8 +11,10 @@ from nsnet_cli.media import InputSpec, Interpolation
 from nsnet_cli.types import TagName
 
 Keys = Literal["timm", "efficientnet-pytorch"]
-FAMILIES = ("timm", "uniformer", "videomae2", "torchvision")
+FAMILIES = ("timm", "uniformer", "videomae2", "torchvision", "siglip", "clip")
 """What can build a network from its row. `nets/families.py` has the code, and needs torch."""
+IMAGE_TEXT = ("siglip", "clip")
+"""Families with an image tower and a text tower. Their tags are the words that a user names."""
 VOCABULARIES = ("imagenet-1k", "kinetics-400", "kinetics-400-sorted", "kinetics-710")
 """Vocabularies that have a name. `weights/vocabulary.py` has their tags."""
 
@@ -91,10 +93,16 @@ class NetworkRow:
     """F: frames per view."""
     stride_s: float | Literal["spread"] = 0.0
     """As in `InputSpec`."""
+    tokenizer: tuple[Source, ...] = ()
+    """Where the tokenizer.json of the text tower is. Only of the family siglip: CLIP's comes with open_clip."""
     published: str | None = None
     """The accuracy that its authors state, and with how many views."""
     note: str | None = None
     """What a user should know of it, such as that it was never tried."""
+
+    @property
+    def image_text(self) -> bool:
+        return self.family in IMAGE_TEXT
 
 
 @dataclass(frozen=True, slots=True)

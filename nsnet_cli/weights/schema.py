@@ -129,6 +129,7 @@ NETWORK = table(
         "crop": number(0.01, 1),
         "vocabulary": OPTIONAL,  # a name, a file or a list
         "sources": listing(table({"kind": _SOURCE["kind"]}, others=True), 1, 100),  # then SOURCES[kind]
+        "tokenizer": listing(table({"kind": _SOURCE["kind"]}, others=True), 1, 100, None),  # likewise
     }
 )
 NAMES = listing(text(), 1, MOST_TAGS)

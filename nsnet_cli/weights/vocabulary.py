@@ -10,12 +10,13 @@ from collections import Counter
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from nsnet_cli.errors import WeightsError
 from nsnet_cli.types import TagName
-from nsnet_cli.weights.fields import read_bytes
+from nsnet_cli.weights.fields import Place, check, read_bytes
 from nsnet_cli.weights.rows import VOCABULARIES
-from nsnet_cli.weights.schema import MOST_TAGS, VOCABULARY_BYTES
+from nsnet_cli.weights.schema import MOST_TAGS, TAGS, VOCABULARY, VOCABULARY_BYTES
 
 
 def load_vocabulary(vocabulary: str | tuple[TagName, ...] | None) -> tuple[TagName, ...]:
@@ -40,6 +41,19 @@ def load_vocabulary(vocabulary: str | tuple[TagName, ...] | None) -> tuple[TagNa
             "bad_vocabulary",
         )
     return _from_file(path)
+
+
+def checked_vocabulary(value: Any, place: Place) -> tuple[TagName, ...]:
+    """The tags of a config.json: a list, or a named vocabulary.
+
+    Never a file: a checkpoint refers to nothing outside its folder. Raises WeightsError.
+    """
+    if isinstance(value, str):
+        return load_vocabulary(check(value, VOCABULARY, place))
+    tags = tuple(TagName(tag["id"], tag["name"]) for tag in check(value, TAGS, place))
+    if len({tag.id for tag in tags}) != len(tags):
+        raise place.wrong("names a tag twice")
+    return tags
 
 
 @cache
