@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from nsnet_cli.index.hits import Hit
     from nsnet_cli.index.library import Counts, Library
     from nsnet_cli.index.pictures import Clipped
-    from nsnet_cli.index.words import Matched
+    from nsnet_cli.words import Matched
 
 app = new_app()
 MOST_TOLD = 4

@@ -257,9 +257,8 @@ def tag_videos(
         for result in nsnet_cli.tag_videos(["videos"], top_k=3):
             print(result.path, [tag.name for tag in result.tags])
     """
-    asked = Asked(checkpoint, policy, frames, preview, budget, seed, top_k, threshold, precision, decoder, device)
-    if tags is not None:
-        asked = replace(asked, words=words_named(tags, "tags"))
+    own = None if tags is None else words_named(tags, "tags")
+    asked = Asked(checkpoint, policy, frames, preview, budget, seed, top_k, threshold, precision, decoder, device, own)
     request = Request(
         given=tuple(os.fspath(path) for path in paths),
         asked=asked,
