@@ -65,7 +65,7 @@ def list_(
         return EXIT_OK
     head = ("NAME", "ROLE", "TAGS", "SIZE", "GFLOPS", "LICENCE", "FROM", "HERE")
     rows = [
-        (e.name, e.role, e.tags or "-", _size(e.size_bytes), _gflops(e), e.license, e.summary, _here(e))
+        (e.name, e.role, e.tags or "-", _whole_size(e), _gflops(e), e.license, e.summary, _here(e))
         for e in entries
     ]
     console.data(_table(head, rows))
@@ -184,7 +184,7 @@ def path(name: Name, *, shared: Shared) -> int:
     console = shared.console()
     entry = find(name, load_registry())
     if entry.missing:
-        missing = ", ".join(file.owner for file in entry.missing)
+        missing = ", ".join(dict.fromkeys(file.owner for file in entry.missing))
         raise WeightsError(f"{name} is not here: {missing}", f"nsnet models pull {name}", "not_here")
     for file in entry.files:
         console.data(str(file.path))
@@ -307,12 +307,18 @@ def _plain(value: Any) -> str:
 def _here(entry: Entry) -> str:
     if entry.here:
         return "yes"
-    missing = [file.owner for file in entry.missing if file.owner != entry.name]
+    missing = dict.fromkeys(file.owner for file in entry.missing if file.owner != entry.name)
     return f"no ({', '.join(missing)})" if missing else "no"
 
 
 def _gflops(entry: Entry) -> str:
     return "-" if entry.gflops is None else f"{entry.gflops:.3g}"
+
+
+def _whole_size(entry: Entry) -> str:
+    """The size of all files; at least that, where that of some is not known."""
+    known = sum(file.size_bytes or 0 for file in entry.files)
+    return _size(entry.size_bytes) if entry.size_bytes is not None or not known else f"> {megabytes(known)}"
 
 
 def _size(size_bytes: int | None) -> str:
