@@ -112,9 +112,11 @@ def test_pull_of_what_is_here_and_offline(capsysbinary) -> None:
     assert "already here, nothing to download" in err
     code, _, err = models(capsysbinary, "pull", "resnet50")
     assert (code, "HF_HUB_OFFLINE" in err) == (5, True)
-    code, out, err = models(capsysbinary, "pull", "--all", "--dry-run")
+    code, out, err = models(capsysbinary, "pull", "imagenet-resnet50", "kinetics-mvit", "--dry-run")
     assert code == 0, err  # every size is known
     assert "resnet50" in out and "would download" in err
+    code, out, err = models(capsysbinary, "pull", "--all", "--dry-run")
+    assert code == 5 and "siglip2-vit-b32" in out and "clip-vit-b32-datacomp" in err  # its size has to be asked for
 
 
 def test_every_error_of_a_pull_is_reported(capsysbinary) -> None:

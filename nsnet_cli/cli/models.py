@@ -65,7 +65,7 @@ def list_(
         return EXIT_OK
     head = ("NAME", "ROLE", "TAGS", "SIZE", "GFLOPS", "LICENCE", "FROM", "HERE")
     rows = [
-        (e.name, e.role, e.tags or "-", _whole_size(e), _gflops(e), e.license, e.summary, _here(e))
+        (e.name, e.role, e.tags or "-", e.size, _gflops(e), e.license, e.summary, _here(e))
         for e in entries
     ]
     console.data(_table(head, rows))
@@ -313,12 +313,6 @@ def _here(entry: Entry) -> str:
 
 def _gflops(entry: Entry) -> str:
     return "-" if entry.gflops is None else f"{entry.gflops:.3g}"
-
-
-def _whole_size(entry: Entry) -> str:
-    """The size of all files; at least that, where that of some is not known."""
-    known = sum(file.size_bytes or 0 for file in entry.files)
-    return _size(entry.size_bytes) if entry.size_bytes is not None or not known else f"> {megabytes(known)}"
 
 
 def _size(size_bytes: int | None) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from nsnet_cli.errors import WeightsError
+from nsnet_cli.text import megabytes
 from nsnet_cli.weights.checkpoint import CONFIG_FILE, MODEL_FILE, row_sampler
 from nsnet_cli.weights.fields import read_json
 from nsnet_cli.weights.files import expected_sha256, local_file
@@ -83,6 +84,14 @@ class Entry:
     def size_bytes(self) -> int | None:
         sizes = [file.size_bytes for file in self.files]
         return None if None in sizes else sum(size for size in sizes if size is not None)
+
+    @property
+    def size(self) -> str:
+        """The size in words; '> ' and the rest, where that of a small file is not known."""
+        unknown = [file.file for file in self.files if file.size_bytes is None]
+        if any(not name.endswith(".json") for name in unknown):
+            return "?"
+        return "> " * bool(unknown) + megabytes(sum(file.size_bytes or 0 for file in self.files))
 
     @property
     def missing(self) -> tuple[FileEntry, ...]:
