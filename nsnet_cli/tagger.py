@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 
@@ -28,6 +27,8 @@ from nsnet_cli.render import render
 from nsnet_cli.selection import Budget, confidence
 from nsnet_cli.stages import Choice, Looked, Preview, Scores
 from nsnet_cli.stopping import Stopping
+from nsnet_cli.storage.identity import identity
+from nsnet_cli.storage.urls import Place, located
 from nsnet_cli.types import ALGORITHM_VERSION, SCHEMA_VERSION, ModelInfo, TagOptions, VideoResult
 from nsnet_cli.video import open_video
 from nsnet_cli.video.reader import VideoReader
@@ -35,7 +36,7 @@ from nsnet_cli.weights.checkpoint import Checkpoint, resolve_checkpoint
 from nsnet_cli.weights.projection import load_projection
 from nsnet_cli.weights.vocabulary import load_vocabulary
 
-Opener = Callable[[Path, ReadOptions], VideoReader]
+Opener = Callable[[Place, ReadOptions], VideoReader]
 """Opens a video: `open_video` in this process, `DecodePool.open` in a process that can be killed."""
 Views = Callable[[np.ndarray], np.ndarray]
 """Pixels (K, S, S, 3), or (K, F, S, S, 3) of clips, of the preview frames with these indices (K,)."""
@@ -108,11 +109,11 @@ class Tagger:
             logger.info("%s: %s", checkpoint.name, reason)
         return tagger
 
-    def tag(self, path: str | Path, *, open: Opener = open_video) -> VideoResult:
+    def tag(self, path: str | Place, *, open: Opener = open_video) -> VideoResult:
         """Tag one video.
 
         Args:
-            path: The video.
+            path: The video, or its URL.
             open: Opens the video: by default in this process, without protection from damaged files; `DecodePool.open`
                 opens it in a process that can be killed.
 
@@ -124,8 +125,8 @@ class Tagger:
         """
         check_not_forked(self._made_by)
         started = time.perf_counter()
-        with open(Path(path), self.read_options) as video:
-            preview = self._preview(Path(path), video)
+        with open(located(path), self.read_options) as video:
+            preview = self._preview(located(path), video)
             if self.engine.input.frames == 1:
                 video.close()  # all pixels are read: its process can go on to the next video
             saliency = self._saliency(preview)
@@ -147,7 +148,7 @@ class Tagger:
         features = None if preview.features is None else self.projection.reduced(preview.features)
         return replace(result, kept=pack(replace(kept, features=features, projection=self.projection.identity)))
 
-    def try_tag(self, path: str | Path, *, open: Opener = open_video) -> VideoResult:
+    def try_tag(self, path: str | Place, *, open: Opener = open_video) -> VideoResult:
         """Tags one video, as `tag` does. If it cannot be tagged, the result has status "error"."""
         try:
             return self.tag(path, open=open)
@@ -158,21 +159,28 @@ class Tagger:
     def model(self) -> ModelInfo:
         return ModelInfo(self.checkpoint.name, self.checkpoint.hash)
 
-    def fingerprint(self, path: str | Path) -> str:
+    def fingerprint(self, path: str | Place) -> str:
         """Returns 16 hex digits, a hash of all that can change what is seen in a video.
 
         These are the file, the checkpoint, the engine, and the options that decide how it is looked at. Options that
         only choose what is shown are not among them: a result is rendered anew for these.
         """
-        stat = Path(path).stat()
+        source = identity(located(path))
         how = [ALGORITHM_VERSION, self.engine.name, self.engine.precision, SCHEMA_VERSION]
         reduced = self.projection.identity if self.projection else None
-        parts = [stat.st_size, stat.st_mtime_ns, self.checkpoint.hash, self.options.looked(), reduced, *how]
+        parts = [
+            source.size_bytes,
+            source.etag or source.mtime_ns,
+            self.checkpoint.hash,
+            self.options.looked(),
+            reduced,
+            *how,
+        ]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
     # ---- the stages, in order ----
 
-    def _preview(self, path: Path, video: VideoReader) -> Preview:
+    def _preview(self, path: Place, video: VideoReader) -> Preview:
         """Reads the planned frames. The preview network runs on each batch while the next ones are decoded."""
         looks = POLICIES[self.options.policy].looks
         batches, waiting = [], []

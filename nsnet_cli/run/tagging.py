@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from nsnet_cli import inputs
 from nsnet_cli.bounded import bounded
 from nsnet_cli.cores import usable_cores
-from nsnet_cli.errors import PASSING_KINDS
+from nsnet_cli.errors import PASSING_KINDS, VideoError
 from nsnet_cli.media import Decoder
 from nsnet_cli.outputs.files import FileOutputs
 from nsnet_cli.outputs.formats import DEFAULT
@@ -170,7 +170,7 @@ class TaggingRun:
         threads = usable_cores() if alone else 1
         opening = prepare(request.asked, jpegs=self.files.need_jpegs, threads=threads, keep=kept)
         if certain and alone:
-            self.pool.open_ahead(Path(usable[0].path), opening.read)
+            self.pool.open_ahead(usable[0].place, opening.read)
         return opening.tagger()
 
     def _left_to_do(self) -> list[Job]:
@@ -179,7 +179,7 @@ class TaggingRun:
             return self.jobs
         todo = []
         for job in self.jobs:
-            stored = self.files.look(job.name, partial(_fingerprint, tagger, job.path), job.source)
+            stored = self.files.look(job.name, partial(_fingerprint, tagger, job), job.source)
             if stored.state == "kept" and stored.fingerprint is not None:
                 self.again.append(job)
                 self._looked[job.path] = stored.fingerprint
@@ -271,8 +271,8 @@ def tag_videos(
         run.close()
 
 
-def _fingerprint(tagger: Tagger, path: str) -> str | None:
+def _fingerprint(tagger: Tagger, job: Job) -> str | None:
     try:
-        return bounded(lambda: tagger.fingerprint(path))
-    except (OSError, ValueError):
+        return bounded(lambda: tagger.fingerprint(job.place))
+    except (OSError, ValueError, VideoError):
         return None
