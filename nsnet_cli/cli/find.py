@@ -11,6 +11,7 @@ import typer
 from nsnet_cli.cli.console import Console
 from nsnet_cli.cli.options import OUTPUT, RUNNING, TALKING, Command, Shared, new_app, shared
 from nsnet_cli.errors import EXIT_OK, EXIT_SOME_FAILED, NoInputError, UsageError
+from nsnet_cli.storage.urls import COPY_DOWN, refuse_url
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -102,6 +103,7 @@ def find(
     """
     from nsnet_cli.index.library import ask
 
+    refuse_url(results, "results at a URL cannot be searched", COPY_DOWN)
     console, asked = shared.console(), " ".join(words or ()).strip()
     if bool(asked) + bool(like) + duplicates != 1:
         message = "nothing to find" if not (asked or like or duplicates) else "more than one question"

@@ -174,6 +174,36 @@ async def head(url: Url, count: int) -> bytes:
     return bytes(await _call(fs, "cat_file", _inner(url, fs), start=0, end=count))
 
 
+async def whole(url: Url) -> bytes:
+    """All bytes of a small file."""
+    fs = filesystem(url)
+    return bytes(await _call(fs, "cat_file", _inner(url, fs)))
+
+
+async def put(url: Url, data: bytes, replace: bool) -> None:
+    """Writes a file in one step. If `replace` is False and it is there, raises Fault of the kind `changed`."""
+    fs = filesystem(url)
+    if replace:
+        await _call(fs, "pipe_file", _inner(url, fs), data)
+        return
+    try:
+        await _call(fs, "pipe_file", _inner(url, fs), data, mode="create")
+    except FileExistsError:
+        raise of_status(412) from None
+    except NotImplementedError:
+        await _call(fs, "pipe_file", _inner(url, fs), data)
+    except Exception as error:
+        if fault_of(error).words.endswith(" 501"):  # some stores know no conditions
+            await _call(fs, "pipe_file", _inner(url, fs), data)
+            return
+        raise
+
+
+async def remove(url: Url) -> None:
+    fs = filesystem(url)
+    await _call(fs, "rm_file", _inner(url, fs))
+
+
 async def stream(url: Url, start: int, end: int | None, version: Stat) -> AsyncIterator[bytes]:
     """Yields the bytes from `start` to `end`. Raises Fault of the kind `changed` if it is another version by now."""
     fs = filesystem(url)

@@ -1,4 +1,4 @@
-"""URLs of videos and results, beside paths. Imports nothing: every run of `nsnet tag` loads this.
+"""URLs of videos and results, beside paths. Imports little: every run of `nsnet tag` loads this.
 
 A URL may hold what nobody else must see: a password, a signature. Only its shown form travels through the program, into
 rows, messages and decode processes. What it really is stays here, and is asked for only to open it.
@@ -13,6 +13,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit, urlunsplit
+
+from nsnet_cli.errors import UsageError
 
 if TYPE_CHECKING:
     from nsnet_cli.types import Source
@@ -29,6 +31,8 @@ SECRET = re.compile(
     r".*(key|token|auth|authorization|secret|password|passwd|pwd|pass|session|credentials?|jwt|code|hash)"
 )
 """Names of parameters that may let somebody in, or may name the video: a hash of the value stands for it."""
+
+COPY_DOWN = "copy them to a local folder first, as in: aws s3 sync s3://bucket/results results"
 
 _full: dict[str, str] = {}
 """The URLs that hold a secret, by their shown form."""
@@ -74,6 +78,9 @@ class Url:
 
     def __truediv__(self, below: str) -> Url:
         return Url(f"{self.shown.rstrip('/')}/{below}")
+
+    def with_suffix(self, suffix: str) -> Url:
+        return Url(self.shown.removesuffix(self.suffix) + suffix)
 
     def known(self, source: Source | None) -> Url:
         """The same URL, with what a listing told of it."""
@@ -135,7 +142,8 @@ def _hash(secret: str) -> str:
     return "~" + hashlib.sha256(secret.encode("utf-8", "surrogateescape")).hexdigest()[:8]
 
 
-def from_path(path: Path) -> str | None:
-    """The URL that was given where only a path is taken, as `s3:/bucket/x` from `s3://bucket/x`. None: a path."""
+def refuse_url(path: Path, why: str, next_step: str) -> None:
+    """Raises UsageError if a URL was given where only a path is taken: `s3://bucket/x` has become `s3:/bucket/x`."""
     first, _, rest = path.as_posix().partition(":/")
-    return f"{first}://{rest}" if rest and re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]+", first) else None
+    if rest and re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]+", first):
+        raise UsageError(f"{located(f'{first}://{rest}')}: {why}", next_step)
