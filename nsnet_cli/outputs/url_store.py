@@ -165,4 +165,5 @@ def _key(name: str, suffix: str) -> str:
 
 
 def _refused(url: Url, fault: Fault, what: str) -> OutputError:
-    return OutputError(f"cannot {what} {url}: {fault.words}", fault.hint or "give another URL")
+    words = "there is no such bucket" if (what, fault.kind) == ("write", "not_found") else fault.words
+    return OutputError(f"cannot {what} {url}: {words}", fault.hint or "give another URL")

@@ -83,10 +83,13 @@ def run(work: Coroutine[Any, Any, T]) -> concurrent.futures.Future[T]:
 
 
 async def tried(
-    make: Callable[[], Awaitable[T]], request_s: float = REQUEST_S, all_s: float = READ_S, forgive: bool = True
+    make: Callable[[], Awaitable[T]], request_s: float = 0.0, all_s: float = 0.0, forgive: bool = True
 ) -> T:
-    """Returns what `make()` gives, after several tries if need be. Raises Fault."""
-    end = time.monotonic() + all_s
+    """Returns what `make()` gives, after several tries if need be. Raises Fault.
+
+    `request_s`: for one try, by default REQUEST_S; `all_s`: for all of them, by default READ_S.
+    """
+    request_s, end = request_s or REQUEST_S, time.monotonic() + (all_s or READ_S)
     for pause_s in (*PAUSES_S, None):
         try:
             return await asyncio.wait_for(make(), min(request_s, max(0.1, end - time.monotonic())))

@@ -111,6 +111,14 @@ def located(text: str | os.PathLike[str] | Url) -> Place:
     return Url(shown)
 
 
+def shown(text: str) -> str:
+    """A text as it may be shown: a URL, also one after `--option=`, without what is secret in it."""
+    before, equals, after = text.partition("=")
+    if is_url(text):
+        return str(located(text))
+    return f"{before}={located(after)}" if equals and is_url(after) else text
+
+
 def _without_password(full: str) -> str:
     """A container may stand before an `@` (abfs), but no container has a colon in its name."""
     protocol, _, rest = full.partition("://")
