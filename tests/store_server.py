@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-import socket
-import struct
 import threading
 import time
 from collections.abc import Callable
@@ -19,7 +17,7 @@ STATUSES = (401, 403, 404, 412, 416, 429, 500, 503)
 class StoreServer(ThreadingHTTPServer):
     """Serves the files of `folder`. `fault(path, start)` says what goes wrong with a request, or None.
 
-    A fault is a status, "cut" (half of the body, then a reset), "silent" (no answer), "slow" (bytes drip) or
+    A fault is a status, "cut" (half of the body, then the end), "silent" (no answer), "slow" (bytes drip) or
     "no_ranges" (200 and the whole file).
     """
 
@@ -122,10 +120,6 @@ class Handler(BaseHTTPRequestHandler):
         try:
             for at in range(0, len(data), 1 << 16):
                 if fault == "cut" and at + (1 << 16) > len(data) // 2:
-                    self.wfile.flush()
-                    time.sleep(0.05)  # a reset discards what is in transit
-                    self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-                    self.connection.close()
                     self.close_connection = True
                     return
                 if fault == "slow":

@@ -30,8 +30,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A short video, and long ones whose key frames are far apart in the file, because of their sound."""
     folder = tmp_path_factory.mktemp("videos")
     make_video(folder / "short.mp4")
-    make_video(folder / "end.mov", frames=900, fps=10, gop=60, noise="pcm_s16le")
-    make_video(folder / "clip.ts", frames=300, fps=10, gop=60, noise="mp2")
+    make_video(folder / "end.mov", frames=450, fps=5, gop=30, noise="pcm_s16le")
+    make_video(folder / "clip.ts", frames=150, fps=5, gop=30, noise="mp2")
     for name, options in (("front.mov", {"movflags": "faststart"}), ("clip.mkv", {})):
         with (
             av.open(str(folder / "end.mov")) as old,
@@ -124,9 +124,17 @@ def test_a_copy_goes_on_where_the_connection_was_cut(
     for name in ("KEEP_BYTES", "SMALL_BYTES", "FIRST_BYTES"):
         monkeypatch.setattr(ranges, name, 1 << 10)
     half = (folder / "clip.ts").stat().st_size // 2
-    store.fault = lambda path, start: None if any(sent > 1 << 17 for _, _, sent in store.log) else "cut"
+    cut = []
+
+    def once(path: str, start: int) -> str | None:
+        if start or len(store.log) < 2 or cut:  # the first two ask for its size and its beginning
+            return None
+        cut.append(path)
+        return "cut"
+
+    store.fault = once
     assert same(preview(located(f"{store.url}/clip.ts"), pool), preview(folder / "clip.ts", pool))
-    assert half - (1 << 17) < store.log[-1][1] < half
+    assert half - (1 << 17) < max(start for _, start, _ in store.log[2:]) < half
 
 
 def test_a_copy_has_a_limit(folder: Path, store: StoreServer, pool: DecodePool, monkeypatch: pytest.MonkeyPatch):
