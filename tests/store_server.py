@@ -120,6 +120,7 @@ class Handler(BaseHTTPRequestHandler):
         try:
             for at in range(0, len(data), 1 << 16):
                 if fault == "cut" and at + (1 << 16) > len(data) // 2:
+                    time.sleep(0.1)  # so that the client has read what came
                     self.close_connection = True
                     return
                 if fault == "slow":

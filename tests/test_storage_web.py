@@ -121,8 +121,8 @@ def test_a_server_without_ranges_is_read_through_a_copy(
 def test_a_copy_goes_on_where_the_connection_was_cut(
     folder: Path, store: StoreServer, pool: DecodePool, monkeypatch: pytest.MonkeyPatch
 ):
-    for name in ("KEEP_BYTES", "SMALL_BYTES", "FIRST_BYTES"):
-        monkeypatch.setattr(ranges, name, 1 << 10)
+    for name, count in (("KEEP_BYTES", 1 << 20), ("SMALL_BYTES", 1 << 10), ("TAIL_BYTES", 1 << 10)):
+        monkeypatch.setattr(ranges, name, count)
     half = (folder / "clip.ts").stat().st_size // 2
     cut = []
 
