@@ -8,6 +8,7 @@ once, not asked for video by video. A new result is written only if none is ther
 from __future__ import annotations
 
 import concurrent.futures
+import logging
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -23,6 +24,8 @@ from nsnet_cli.outputs.store import SUFFIX, TEMPORARY, ResultStore, _Held
 from nsnet_cli.storage import objects
 from nsnet_cli.storage.faults import Fault
 from nsnet_cli.storage.urls import Url
+
+log = logging.getLogger(__name__)
 
 KEPT = ".nsnet"
 AHEAD = 32
@@ -40,6 +43,7 @@ class UrlStore(ResultStore):
         self._takes_any_name = True
         self._sizes: dict[str, int] | None = None
         """What is there: sizes of objects by their name below `root`."""
+        self._foreign: dict[str, bool] = {}
         self._names: deque[str] = deque()
         self._coming: dict[str, concurrent.futures.Future[bytes]] = {}
 
@@ -67,9 +71,14 @@ class UrlStore(ResultStore):
         yield
 
     def foreign(self, name: str) -> bool:
-        if name not in self._there():
-            return False
-        return not is_result(self._get(self.root / name))
+        """As on a disk; asked once. What cannot be read is taken for another program's."""
+        if name not in self._foreign:
+            try:
+                self._foreign[name] = name in self._there() and not is_result(self._get(self.root / name))
+            except OutputError as error:
+                log.warning("%s", error)
+                self._foreign[name] = True
+        return self._foreign[name]
 
     def folder_of(self, name: str) -> str:
         return str(self.path(name)).rpartition("/")[0]
@@ -93,8 +102,13 @@ class UrlStore(ResultStore):
         if key not in self._there():
             return "nobody"
         self._fetch_ahead()
-        coming = self._coming.pop(key, None) or objects.get(self.root / key)
-        return self._outcome(self.root / key, coming)
+        try:
+            return (self._coming.pop(key, None) or objects.get(self.root / key)).result()
+        except Fault as fault:
+            if fault.kind == "not_found":  # removed since it was listed
+                return "nobody"
+            log.warning("%s: left alone, it cannot be read: %s", self.root / key, fault.words)
+            return "foreign"
 
     def _read_kept(self, held: _Held, rendered: bool) -> bytes:
         """The look beside a result; if it will not be rendered, only its size is compared, in the listing."""
@@ -107,7 +121,10 @@ class UrlStore(ResultStore):
             raise KeptError(f"{self.root / key} is not the file that its result names", AGAIN)
         if not rendered:
             return b""
-        data = self._get(self.root / key)
+        try:
+            data = self._get(self.root / key)
+        except OutputError as error:
+            raise KeptError(error.message, AGAIN) from error
         if named(data) != wanted:
             raise KeptError(f"{self.root / key} is not the file that its result names: another SHA-256", AGAIN)
         return data
@@ -144,11 +161,8 @@ class UrlStore(ResultStore):
         return self.below(url.shown) or ""
 
     def _get(self, url: Url) -> bytes:
-        return self._outcome(url, objects.get(url))
-
-    def _outcome(self, url: Url, future: concurrent.futures.Future[bytes]) -> bytes:
         try:
-            return future.result()
+            return objects.get(url).result()
         except Fault as fault:
             raise _refused(url, fault, "read") from fault
 
