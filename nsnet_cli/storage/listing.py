@@ -15,7 +15,8 @@ from nsnet_cli.storage.urls import Url
 from nsnet_cli.types import ErrorInfo, Source
 
 PLAIN_NAMES = frozenset(
-    ".csv .gz .html .json .jsonl .log .md .parquet .py .srt .tar .toml .txt .vtt .xml .xmp .yaml .yml .zip".split()  # noqa: SIM905
+    """.csv .gz .html .json .jsonl .log .md .parquet .py .srt .tar .toml .txt .vtt .xml .xmp .yaml .yml
+    .zip""".split()  # noqa: SIM905
 )
 """Left out under a prefix without a look at their first bytes, which would be a request each."""
 

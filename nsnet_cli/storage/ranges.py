@@ -10,9 +10,8 @@ from __future__ import annotations
 import concurrent.futures
 import logging
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from nsnet_cli.errors import VideoError
@@ -64,7 +63,7 @@ class RangeReader:
         self.url, self._left_s = url, limit_s
         self.requests = 0
         self._pieces: list[_Piece] = []
-        self._wanted: deque[tuple[int, int]] = deque()
+        self._wanted: list[tuple[int, int]] = []
         self._row = ROW_BYTES[0]
         self._row_end = -1
         self._spool: Spool | None = None
@@ -105,7 +104,7 @@ class RangeReader:
         if self._spool is None:
             here = [piece for piece in self._pieces if not piece.data.done() or piece.data.exception() is None]
             missing = [r for r in ranges if not any(p.start <= r[0] and r[1] <= p.end for p in here)]
-            self._wanted = deque(together(missing))
+            self._wanted = together([*self._wanted, *missing])
             self._ahead()
 
     def whole(self) -> None:
@@ -162,7 +161,10 @@ class RangeReader:
         return end is not None and any(piece.start <= start and end <= piece.end for piece in self._pieces)
 
     def _more(self, offset: int, count: int, size: int) -> _Piece:
-        """Asks for what no request has brought: at a new place, or more of bytes in a row."""
+        """Asks for what no request has brought: ranges that are wanted, or more of bytes in a row, or a new place."""
+        for place, (start, end) in enumerate(self._wanted):
+            if start <= offset < end:  # another decoder is further ahead, or behind
+                return self._ask(*self._take(place))
         in_a_row = offset == self._row_end or any(piece.end == offset for piece in self._pieces)
         self._row = min(2 * self._row, ROW_BYTES[1]) if in_a_row else ROW_BYTES[0]
         end = size if size - offset <= TAIL_BYTES else min(size, offset + max(count, self._row))
@@ -199,15 +201,20 @@ class RangeReader:
             many = stores.takes_many(self.url)
             if under_way >= (1 if many is None else AHEAD) or unread > KEEP_BYTES // 2:
                 return
-            count = 1 if many is False else MANY
-            ranges = [self._wanted.popleft() for _ in range(min(count, len(self._wanted)))]
-            ranges = [one for one in ranges if not self._covered(*one)]
-            if ranges:
-                self._ask(*ranges)
+            self._ask(*self._take(0))
+
+    def _take(self, place: int) -> list[tuple[int, int]]:
+        """Takes the wanted ranges of one request, from this one on."""
+        end = place + (1 if stores.takes_many(self.url) is False else MANY)
+        taken = self._wanted[place:end]
+        del self._wanted[place:end]
+        return taken
 
     def _give_up_ranges(self, fault: Fault) -> None:
         if not fault.words.endswith("ignores ranges"):
             raise fault.error(self.url) from None
+        assert self._version is not None
+        self._version = replace(self._version, ranges=False)
         self._pieces.clear()
         self._wanted.clear()
         self._copy("its server ignores ranges")

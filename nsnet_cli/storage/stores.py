@@ -260,10 +260,13 @@ async def _s3_stream(fs: Any, url: Url, start: int, end: int | None, version: St
 
 
 async def _any_stream(fs: Any, url: Url, start: int, end: int | None, version: Stat) -> AsyncIterator[bytes]:
-    """Where fsspec has no way to ask for one version, a run compares size and time before and after."""
+    """Where fsspec has no way to ask for one version, the version is compared after each range."""
     last = end if end is not None else version.size_bytes or 0
     for at in range(start, last, PIECE_BYTES):
         yield await _call(fs, "cat_file", _inner(url, fs), start=at, end=min(at + PIECE_BYTES, last))
+    now = await stat(url)
+    if (now.size_bytes, now.etag) != (version.size_bytes, version.etag) or now.mtime_ns != version.mtime_ns:
+        raise of_status(412)
 
 
 # ---- many files -----------------------------------------------------------------------------------------------------

@@ -25,7 +25,10 @@ SIGNING = re.compile(
     r"x-(amz|goog|oss|cos|ms)-.*|sig|signature|awsaccesskeyid|googleaccessid|ossaccesskeyid|key-pair-id|hdn[te][sa]"
 )
 """Names of query parameters that sign a URL. They change with each signature, so they name no video: left out."""
-SIGNED_TOO = frozenset("expires policy sv sr st se sp spr sip si ss srt skoid sktid skt ske sks skv sdd".split())  # noqa: SIM905
+SIGNED_TOO = frozenset(
+    """expires policy sv sr st se sp spr sip si ss srt skoid sktid skt ske sks skv
+    sdd""".split()  # noqa: SIM905
+)
 """What belongs to a signature if there is one."""
 SECRET = re.compile(
     r".*(key|token|auth|authorization|secret|password|passwd|pwd|pass|session|credentials?|jwt|code|hash)"

@@ -16,6 +16,7 @@ from typing import Any, Protocol
 
 from nsnet_cli.errors import VideoError
 from nsnet_cli.storage.urls import Place, Url, located
+from nsnet_cli.video.fragments import fragment_ranges
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +124,8 @@ class StoreFile:
         if self._size == 0:
             raise VideoError(f"{path}: is empty (0 bytes)", kind="empty_file")
         self.identity = FileIdentity(self._size, 0)
+        if ranges := fragment_ranges(self.head(4096), self._size, self._read):
+            self.want(ranges)
 
     def media(self) -> tuple[Any, dict[str, str]]:
         """What av.open takes, and its options."""

@@ -25,7 +25,6 @@ START_TRIES = 3
 GONE_S = 2.0
 """How long to wait for a killed process to end. One that the kernel holds (a dead network disk) is left behind."""
 
-SETTINGS = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"}
 CREDENTIAL_PREFIXES = ("AWS_", "AZURE_", "FSSPEC_", "GOOGLE_", "GCS_", "GCSFS_")
 SECRET_WORDS = ("TOKEN", "SECRET", "PASSWORD", "CREDENTIAL", "API_KEY", "ACCESS_KEY")
 

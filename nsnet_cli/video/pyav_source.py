@@ -112,7 +112,7 @@ class _Decoder:
         self.video = open_video(self.path, self.options, skip_loop_filter=only_keys)
         try:
             if self.probe.indexed and isinstance(self.video.file, StoreFile):
-                self.video.file.want(wanted_ranges(self.video, parts))
+                self.video.file.want(wanted_ranges(self.video, parts, self.probe.info.key_frames))
             self.scaler = Scaler(self.options, self.video.stream.sample_aspect_ratio)
             pixels: list[np.ndarray] = []
             times: list[float] = []

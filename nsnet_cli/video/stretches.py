@@ -13,7 +13,7 @@ import av.error
 from nsnet_cli.media import PlannedFrame, PreviewPlan
 from nsnet_cli.video.container import OpenVideo
 
-LEAST_KEY_BYTES, KEY_BYTES, KEY_SHARE = 32 << 10, 128 << 10, 0.08
+LEAST_KEY_BYTES, KEY_BYTES, KEY_SHARE = 32 << 10, 128 << 10, 0.1
 """How long a key frame is taken to be if the index does not tell: all of them at most this share of the video."""
 SKIPPING_FRAMES = 1.5
 """If the tolerance is more than this many frames, every unreferenced frame may be skipped."""
@@ -56,9 +56,10 @@ def even_cuts(parts: list[Stretch], threads: int) -> list[int]:
     return [0, *(1 + bisect_right(done, done[-1] * i / threads - 1e-9) for i in range(1, threads)), len(parts)]
 
 
-def wanted_ranges(video: OpenVideo, parts: list[Stretch]) -> list[tuple[int, int]]:
+def wanted_ranges(video: OpenVideo, parts: list[Stretch], keys: int) -> list[tuple[int, int]]:
     """Returns where in the file the stretches are: (start, end) in bytes, as far as its index tells.
 
+    `keys`: how many key frames the video has.
     It is a hint. Matroska's index tells where a key frame begins, not where it ends.
     """
     if not parts:
@@ -66,7 +67,7 @@ def wanted_ranges(video: OpenVideo, parts: list[Stretch]) -> list[tuple[int, int
     with suppress(av.error.FFmpegError):
         video.container.seek(video.ticks(parts[0].key_s), stream=video.stream)  # Matroska reads its cues at a seek
     index = video.stream.index_entries
-    guess = min(KEY_BYTES, max(LEAST_KEY_BYTES, int(KEY_SHARE * video.identity.size_bytes / len(parts))))
+    guess = min(KEY_BYTES, max(LEAST_KEY_BYTES, int(KEY_SHARE * video.identity.size_bytes / max(1, keys))))
     out = []
     for part in parts:
         first = index.search_timestamp(video.ticks(part.key_s))
