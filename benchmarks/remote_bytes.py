@@ -32,8 +32,8 @@ from nsnet_cli.storage.urls import Place, Url, located
 from nsnet_cli.video.pool import DecodePool
 
 OPTIONS = ReadOptions(224)
-VIDEO = ["-c:v", "libx264", "-preset", "veryfast", "-g", "250", "-b:v", "800k", "-maxrate", "2M", "-bufsize", "4M"]
-CODEC = [*VIDEO, "-c:a", "aac", "-b:a", "64k"]
+VIDEO = ["-c:v", "libx264", "-preset", "superfast", "-g", "250", "-b:v", "800k", "-maxrate", "2M", "-bufsize", "4M"]
+SOUND = ["-c:a", "aac", "-b:a", "64k"]
 COPIES = {
     "MP4, moov in front": ("front.mp4", ["-movflags", "+faststart"]),
     "MP4, moov at the end": ("end.mp4", []),
@@ -55,18 +55,18 @@ def make(folder: Path, footage: Path, minutes: float) -> dict[str, Path]:
     for n, clip in enumerate(clips):
         parts.append(folder / f"part-{n}.mp4")
         shape = "scale=1280:720:force_original_aspect_ratio=decrease,pad=1280:720:-1:-1,fps=25,setsar=1"
-        ffmpeg("-i", clip, "-t", "60", "-an", "-vf", shape, "-c:v", "libx264", "-preset", "ultrafast", parts[-1])
+        ffmpeg("-i", clip, "-t", "30", "-an", "-vf", shape, *VIDEO, parts[-1])
     listed.write_text("".join(f"file '{part}'\n" for part in parts))
     whole, sound = folder / "whole.mp4", "sine=frequency=330:sample_rate=44100"
     read = ["-stream_loop", "-1", "-f", "concat", "-safe", "0", "-i", listed, "-f", "lavfi", "-i", sound]
-    ffmpeg(*read, "-map", "0:v", "-map", "1:a", *CODEC, "-t", str(60 * minutes), whole)
+    ffmpeg(*read, "-map", "0:v", "-map", "1:a", "-c:v", "copy", *SOUND, "-t", str(60 * minutes), whole)
     made = {}
     for label, (name, options) in COPIES.items():
         made[label] = folder / "videos" / name
         made[label].parent.mkdir(exist_ok=True)
         ffmpeg("-i", whole, "-c", "copy", *options, made[label])
     made["MP4 of 5 s"] = folder / "videos" / "clip.mp4"
-    ffmpeg("-ss", "30", "-t", "5", "-i", whole, *CODEC, made["MP4 of 5 s"])
+    ffmpeg("-ss", "30", "-t", "5", "-i", whole, *VIDEO, *SOUND, made["MP4 of 5 s"])
     return made
 
 

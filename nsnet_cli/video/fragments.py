@@ -9,8 +9,8 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable
 
-FRAGMENT_BYTES = 64 << 10
-"""A fragment's header, and most key frames behind it."""
+LEAST_BYTES, FRAGMENT_BYTES, SHARE = 16 << 10, 64 << 10, 0.06
+"""A fragment's header, and most key frames behind it: of all of them at most this share of the video."""
 MOST_LIST_BYTES = 1 << 20
 
 
@@ -29,7 +29,8 @@ def fragment_ranges(head: bytes, size_bytes: int, read: Callable[[int, int], byt
     while len(data) < length and (part := read(size_bytes - length + len(data), length - len(data))):
         data += part
     starts = sorted({start for start in _starts(data) if start < size_bytes})
-    return [(start, min(size_bytes, start + FRAGMENT_BYTES)) for start in starts]
+    each = min(FRAGMENT_BYTES, max(LEAST_BYTES, int(SHARE * size_bytes / max(1, len(starts)))))
+    return [(start, min(size_bytes, start + each)) for start in starts]
 
 
 def _starts(data: bytes) -> list[int]:
