@@ -60,6 +60,9 @@ def fault_of(error: BaseException) -> Fault:
         return Fault("store_timeout", "the store does not answer in time", hint="run again later", again=True)
     if isinstance(error, OSError) and error.errno in (errno.EBUSY, errno.EREMOTEIO):
         return of_status(503)
+    if any("Certificate" in kind.__name__ or "SSL" in kind.__name__ for kind in type(error).__mro__):
+        hint = "look at the clock and at SSL_CERT_FILE"
+        return Fault("connection_cut", "the certificate of its server is not accepted", hint=hint)
     if isinstance(error, ConnectionError) or _of_connections(error):
         return Fault("connection_cut", "the connection to the store fails", hint="look at the network", again=True)
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:

@@ -80,7 +80,7 @@ class _Lent:
             if isinstance(path, Url):
                 from nsnet_cli.storage.ranges import RangeReader
 
-                self._bytes = RangeReader(path, pool.timeout_s)
+                self._bytes = RangeReader(path, pool.timeout_s or MAX_TIMEOUT_S)
             if self._process is None:
                 self._process = pool.new_process()
             with contextlib.suppress(OSError):  # it died while it was idle: `_wait_until_asked` will start another
