@@ -20,6 +20,7 @@ from nsnet_cli.storage.stat import Stat
 from nsnet_cli.storage.urls import Place, Url, located
 from nsnet_cli.types import Source
 from nsnet_cli.video import open_video
+from nsnet_cli.video.fragments import fragment_ranges
 from nsnet_cli.video.pool import DecodePool
 
 pytest.importorskip("aiohttp", reason="needs nsnet[remote]")
@@ -33,11 +34,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     make_video(folder / "short.mp4")
     make_video(folder / "end.mov", frames=450, fps=5, gop=30, noise="pcm_s16le")
     make_video(folder / "clip.ts", frames=150, fps=5, gop=30, noise="mp2")
-    for name, options in (("front.mov", {"movflags": "faststart"}), ("clip.mkv", {})):
-        with (
-            av.open(str(folder / "end.mov")) as old,
-            av.open(str(folder / name), "w", container_options=options) as new,
-        ):
+    for name, flags in (("front.mov", "faststart"), ("clip.mkv", ""), ("frag.mov", "frag_keyframe+empty_moov")):
+        options, source = {"movflags": flags} if flags else {}, str(folder / "end.mov")
+        with av.open(source) as old, av.open(str(folder / name), "w", container_options=options) as new:
             streams = [new.add_stream_from_template(stream) for stream in old.streams]
             for packet in old.demux():
                 if packet.dts is not None:
@@ -71,7 +70,8 @@ def same(one: tuple[np.ndarray, np.ndarray], other: tuple[np.ndarray, np.ndarray
 
 
 @pytest.mark.parametrize(
-    ("name", "share", "requests"), [("front.mov", 0.3, 8), ("end.mov", 0.3, 8), ("clip.mkv", 0.5, 8)]
+    ("name", "share", "requests"),
+    [("front.mov", 0.3, 8), ("end.mov", 0.3, 8), ("clip.mkv", 0.5, 8), ("frag.mov", 0.5, 8)],
 )
 def test_a_video_is_read_in_place(
     name: str, share: float, requests: int, folder: Path, store: StoreServer, pool: DecodePool
@@ -224,3 +224,23 @@ def test_the_password_of_a_url_reaches_its_server_alone(folder: Path, store: Sto
 def test_near_ranges_become_one():
     near, far = ranges.NEAR_BYTES, 10 * ranges.NEAR_BYTES
     assert ranges.together([(far, far + 5), (0, 10), (10 + near, 20 + near)]) == [(0, 20 + near), (far, far + 5)]
+
+
+def test_a_list_of_fragments_may_lie(folder: Path):
+    data = (folder / "frag.mov").read_bytes()
+
+    def read(offset: int, count: int) -> bytes:
+        return data[offset : offset + count]
+
+    found = fragment_ranges(data[:4096], len(data), read)
+    assert len(found) == data.count(b"moof") and all(data[start + 4 : start + 8] == b"moof" for start, _ in found)
+    assert fragment_ranges(data[:4096], len(data), lambda offset, count: b"") == []
+    length = int.from_bytes(data[-4:], "big")
+    for seed in range(200):
+        noise = np.random.default_rng(seed)
+        bad = bytearray(data[-length:])
+        for at in noise.integers(8, length - 16, 8):
+            bad[at] = noise.integers(256)
+        wrong = data[:-length] + bytes(bad)
+        found = fragment_ranges(data[:4096], len(wrong), lambda offset, count, d=wrong: d[offset : offset + count])
+        assert all(0 <= start < end <= len(wrong) for start, end in found)

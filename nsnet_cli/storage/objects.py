@@ -41,14 +41,17 @@ def get(url: Url) -> concurrent.futures.Future[bytes]:
 def put(url: Url, data: bytes, replace: bool = True) -> None:
     """Writes an object in one step. Raises Fault; FileExistsError if `replace` is False and it is there.
 
-    Stores that cannot tell whether it is there by then (they refuse the condition) replace it.
+    Stores that cannot tell whether it is there by then (they refuse the condition) replace it. What took a look at a
+    video to make is worth a second try, whatever the store says.
     """
-    try:
-        stores.run(stores.tried(lambda: stores.put(url, data, replace), UPLOAD_S, UPLOAD_S)).result()
-    except Fault as fault:
-        if not replace and fault.kind == "changed":
-            raise FileExistsError(str(url)) from None
-        raise
+    for last in (False, True):
+        try:
+            return stores.run(stores.tried(lambda: stores.put(url, data, replace), UPLOAD_S, UPLOAD_S)).result()
+        except Fault as fault:
+            if not replace and fault.kind == "changed":
+                raise FileExistsError(str(url)) from None
+            if last:
+                raise
 
 
 def remove(url: Url) -> None:
