@@ -14,6 +14,7 @@ from store_server import StoreServer
 from video_files import make_video
 
 from nsnet_cli.errors import VideoError
+from nsnet_cli.inputs import find_videos
 from nsnet_cli.media import ReadOptions
 from nsnet_cli.storage import ranges, spool, stores
 from nsnet_cli.storage.stat import Stat
@@ -137,6 +138,22 @@ def test_a_copy_has_a_limit(folder: Path, store: StoreServer, pool: DecodePool, 
     with pytest.raises(VideoError, match="can only be read whole") as caught:
         preview(located(f"{store.url}/front.mov"), pool)
     assert caught.value.kind == "too_large"
+
+
+def test_any_file_system_of_fsspec(folder: Path, pool: DecodePool):
+    import fsspec
+
+    memory = fsspec.filesystem("memory")
+    memory.pipe_file("/videos/end.mov", (folder / "end.mov").read_bytes())
+    found = find_videos(["memory://videos"]).videos
+    assert [video.path for video in found] == ["memory://videos/end.mov"]
+    url = located(found[0].path)
+    assert isinstance(url, Url)
+    assert same(preview(url.known(found[0].source), pool), preview(folder / "end.mov", pool))
+    memory.pipe_file("/videos/end.mov", (folder / "front.mov").read_bytes())
+    with pytest.raises(VideoError) as caught:
+        preview(url.known(found[0].source), pool)
+    assert caught.value.kind == "changed"
 
 
 # ---- faults ---------------------------------------------------------------------------------------------------------

@@ -27,7 +27,7 @@ class Stat:
 def ns(when: Any) -> int | None:
     """A time in nanoseconds since 1970, from what file systems give. None: not readable."""
     if isinstance(when, int | float):
-        return int(when * 1_000_000_000)
+        return round(when * 1_000_000) * 1000  # stores tell no more than microseconds
     try:
         moment = datetime.fromisoformat(when) if isinstance(when, str) else when
         moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)

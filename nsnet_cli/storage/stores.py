@@ -38,7 +38,7 @@ AT_ONCE = 32
 
 _takes_many: dict[str, bool] = {}
 """By host of a web server: whether it gives several ranges in one answer."""
-_stores: dict[tuple[str, bool], Any] = {}
+_stores: dict[tuple[str, bool, str], Any] = {}
 
 
 # ---- a file system --------------------------------------------------------------------------------------------------
@@ -47,13 +47,19 @@ _stores: dict[tuple[str, bool], Any] = {}
 def filesystem(url: Url) -> Any:
     """The file system of a URL. Raises UsageError that says what to install."""
     ready = url.full.isascii() and " " not in url.full  # then its percent signs are those that the server wants
-    key = (url.protocol, ready and url.web)
+    key = (url.protocol, ready and url.web, "" if _hosts_alike(url) else url.full.split("/")[2])
     if key not in _stores:
-        _stores[key] = _opened(url.protocol, *key)
+        _stores[key] = _opened(url, encoded=key[1])
     return _stores[key]
 
 
-def _opened(protocol: str, _: str, encoded: bool) -> Any:
+def _hosts_alike(url: Url) -> bool:
+    """Whether one file system serves all hosts or buckets."""
+    return url.protocol in PACKAGES or url.protocol in BY_NAME
+
+
+def _opened(url: Url, encoded: bool) -> Any:
+    protocol = url.protocol
     package = PACKAGES.get(protocol)
     try:
         import fsspec
@@ -68,7 +74,7 @@ def _opened(protocol: str, _: str, encoded: bool) -> Any:
         raise UsageError(words, install) from None
     except ValueError:
         raise UsageError(f"{protocol}:// is no protocol of fsspec", "give s3://, https:// or a path") from None
-    settings = {"encoded": True} if encoded else {}
+    settings = {"encoded": True} if encoded else {} if _hosts_alike(url) else kind._get_kwargs_from_urls(url.full)
     made = kind(skip_instance_cache=True, use_listings_cache=False, **settings)
     if protocol in ("s3", "s3a"):
         made.retries = 1  # tried again here, so that all stores have the same patience
