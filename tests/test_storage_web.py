@@ -33,8 +33,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A short video, and long ones whose key frames are far apart in the file, because of their sound."""
     folder = tmp_path_factory.mktemp("videos")
     make_video(folder / "short.mp4")
-    make_video(folder / "end.mov", frames=450, fps=5, gop=30, noise="pcm_s16le")
-    make_video(folder / "clip.ts", frames=150, fps=5, gop=30, noise="mp2")
+    make_video(folder / "end.mov", frames=180, fps=2, gop=12, noise="pcm_s16le")
+    make_video(folder / "clip.ts", frames=60, fps=2, gop=12, noise="mp2")
     for name, flags in (("front.mov", "faststart"), ("clip.mkv", ""), ("frag.mov", "frag_keyframe+empty_moov")):
         options, source = {"movflags": flags} if flags else {}, str(folder / "end.mov")
         with av.open(source) as old, av.open(str(folder / name), "w", container_options=options) as new:
