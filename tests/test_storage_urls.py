@@ -9,6 +9,7 @@ import pytest
 
 from nsnet_cli.cli.app import run
 from nsnet_cli.errors import UsageError
+from nsnet_cli.inputs import find_videos
 from nsnet_cli.run.tally import Tally
 from nsnet_cli.storage import stores
 from nsnet_cli.storage.urls import Url, located, refuse_url, shown
@@ -26,6 +27,7 @@ def test_paths_stay_paths(text: str):
 
 def test_a_file_url_is_a_path():
     assert located("file:///videos/a%20b.mp4") == Path("/videos/a b.mp4")
+    assert [video.path for video in find_videos(["file:///videos/none.mp4"]).videos] == ["/videos/none.mp4"]
 
 
 @pytest.mark.parametrize(

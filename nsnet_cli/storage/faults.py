@@ -54,7 +54,10 @@ def fault_of(error: BaseException) -> Fault:
             return of_status(status)
     if isinstance(error, FileNotFoundError):
         return of_status(404)
-    if isinstance(error, PermissionError) or "Credentials" in type(error).__name__:
+    if "Credentials" in type(error).__name__:
+        hint = "set them as for other tools of this store; for a public bucket FSSPEC_S3_ANON=true"
+        return Fault("permission_denied", "there are no credentials for the store", hint=hint)
+    if isinstance(error, PermissionError):
         return Fault("permission_denied", "the store refuses access", hint="look at its credentials and permissions")
     if isinstance(error, TimeoutError) or "Timeout" in type(error).__name__:
         return Fault("store_timeout", "the store does not answer in time", hint="run again later", again=True)

@@ -74,7 +74,8 @@ def _listed(url: Url, look: Stat | Fault | None, search: Search) -> Listing:
 
 def _failed(url: Url, fault: Fault) -> Listed:
     words = fault.words if url.web or fault.kind != "not_found" else "no such file or prefix in the store"
-    return Listed(url, url.name, Source(url.shown), ErrorInfo(fault.kind, words))
+    told = f"{words} ({fault.hint})" if fault.hint else words
+    return Listed(url, url.name, Source(url.shown), ErrorInfo(fault.kind, told))
 
 
 def _fill(out: Listing, url: Url, search: Search) -> None:

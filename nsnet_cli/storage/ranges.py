@@ -85,7 +85,7 @@ class RangeReader:
 
     def read(self, offset: int, count: int) -> bytes:
         """Returns at least one byte and at most `count` from `offset` on, or none at the end. Raises VideoError."""
-        size = self.size_bytes
+        size, count = self.size_bytes, min(count, ROW_BYTES[1])
         if offset >= size or count <= 0:
             return b""
         if self._spool is None:

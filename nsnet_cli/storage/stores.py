@@ -74,7 +74,10 @@ def _opened(url: Url, encoded: bool) -> Any:
         raise UsageError(words, install) from None
     except ValueError:
         raise UsageError(f"{protocol}:// is no protocol of fsspec", "give s3://, https:// or a path") from None
-    settings = {"encoded": True} if encoded else {} if _hosts_alike(url) else kind._get_kwargs_from_urls(url.full)
+    settings: dict[str, Any] = {} if _hosts_alike(url) else kind._get_kwargs_from_urls(url.full)
+    if url.web:
+        own = fsspec.config.conf.get(protocol, {}).get("client_kwargs", {})
+        settings = {"encoded": encoded, "client_kwargs": {"trust_env": True, **own}}  # proxies of the environment
     made = kind(skip_instance_cache=True, use_listings_cache=False, **settings)
     if protocol in ("s3", "s3a"):
         made.retries = 1  # tried again here, so that all stores have the same patience

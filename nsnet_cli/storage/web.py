@@ -33,12 +33,17 @@ async def head(fs: Any, url: Url, count: int) -> tuple[Stat, bytes]:
             raise of_status(answer.status, answer.headers.get("Retry-After"))
         size = told if answer.status == 206 else answer.headers.get("Content-Length", "")
         data = await answer.content.read(count)
-        stamp = answer.headers.get("Last-Modified")
-        mtime_ns = ns(parsedate_to_datetime(stamp)) if stamp else None
         whole = int(size) if size.isdecimal() else None
         if answer.status == 200:
             answer.close()  # not the rest of it
-        return Stat(whole, answer.headers.get("ETag"), mtime_ns, answer.status == 206), data
+        return Stat(whole, answer.headers.get("ETag"), _modified(answer), answer.status == 206), data
+
+
+def _modified(answer: Any) -> int | None:
+    try:
+        return ns(parsedate_to_datetime(answer.headers["Last-Modified"]))
+    except (KeyError, ValueError, TypeError):
+        return None
 
 
 async def stream(fs: Any, url: Url, start: int, end: int | None, version: Stat) -> AsyncIterator[bytes]:
@@ -98,6 +103,10 @@ def _parts(body: bytes) -> list[tuple[int, bytes]]:
 
 def _check_version(answer: Any, version: Stat) -> None:
     """Raises Fault if the answer is of another version of the file."""
-    if version.etag and answer.headers.get("ETag", version.etag) != version.etag:
+    if version.etag:
+        same = answer.headers.get("ETag", version.etag) == version.etag
+    else:
+        same = version.mtime_ns is None or _modified(answer) in (None, version.mtime_ns)
+    if not same:
         answer.close()
         raise of_status(412)
