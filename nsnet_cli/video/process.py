@@ -77,12 +77,9 @@ class DecodeProcess:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=self._stderr,
-                env={
-                    **_harmless(os.environ),
-                    "OPENBLAS_NUM_THREADS": "1",
-                    "OMP_NUM_THREADS": "1",
-                    "MALLOC_ARENA_MAX": "2",
-                },
+                env=_harmless(
+                    {**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"}
+                ),
                 start_new_session=True,  # Ctrl-C in the terminal reaches only the parent
             )
         except BaseException:
