@@ -109,6 +109,8 @@ def test_a_prefix_is_searched_like_a_folder(bucket: Any, clips: Path):
 
 
 def test_a_pattern_and_a_name(bucket: Any):
+    bucket.pipe_file("bucket/videos/what[1].mp4", b"x")
+    assert names("s3://bucket/videos/what[1].mp4", "s3://bucket/videos/what?[1-3]?.mp4") == ["what[1].mp4"]
     assert names("s3://bucket/videos/*/*.mkv", "s3://bucket/videos/a.mp4") == ["b.mkv", "a.mp4"]
     assert names("s3://bucket/videos/**/a.mp4", "s3://bucket/videos/a.mp4") == ["a.mp4", "a.mp4"]
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from nsnet_cli.search import Search, is_system
 from nsnet_cli.sniffing import OTHER_NAMES, SNIFF_BYTES, VIDEO_NAMES, sniff
 from nsnet_cli.storage import stores
-from nsnet_cli.storage.faults import Fault
+from nsnet_cli.storage.faults import Fault, fault_of
 from nsnet_cli.storage.stores import Stat
 from nsnet_cli.storage.urls import Url
 from nsnet_cli.types import ErrorInfo, Source
@@ -46,12 +46,11 @@ def list_videos(given: Sequence[Url], search: Search) -> list[Listing]:
 
 async def _kind(url: Url) -> Stat | None:
     """What a file is; None for a prefix or a pattern. A web server has only files."""
-    if _is_pattern(url):
-        return None
     try:
         return await stores.stat(url)
-    except Fault as fault:
-        if fault.kind == "is_directory":
+    except Exception as error:
+        fault = fault_of(error)
+        if fault.kind == "is_directory" or (fault.kind == "not_found" and _is_pattern(url)):
             return None
         raise
 
