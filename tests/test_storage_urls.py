@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -112,6 +113,8 @@ def test_a_decode_process_has_no_credentials(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("NSNET_TEST", "kept")
     with DecodePool() as pool:
         pool.start(1)
-        environment = Path(f"/proc/{pool.pids[0]}/environ").read_bytes()
+        end = time.monotonic() + 20
+        while not (environment := Path(f"/proc/{pool.pids[0]}/environ").read_bytes()) and time.monotonic() < end:
+            time.sleep(0.01)  # the kernel shows it a moment after the program has begun
     assert b"NSNET_TEST=kept" in environment
     assert b"sesame" not in environment
