@@ -69,10 +69,16 @@ VIDEO_ERROR_KINDS = (
     "crashed",
     "internal",
     "unreadable",
+    "store_busy",
+    "store_timeout",
+    "connection_cut",
+    "range_refused",
 )
 
 
-LOST_KINDS = frozenset({"timeout", "out_of_memory", "crashed", "internal"})
+STORE_KINDS = frozenset({"store_busy", "store_timeout", "connection_cut", "range_refused"})
+"""Kinds whose cause is a store of videos, or the network on the way to it."""
+LOST_KINDS = frozenset({"timeout", "out_of_memory", "crashed", "internal"}) | STORE_KINDS
 """Kinds whose cause is the machine, the moment or this program, not the file."""
 PASSING_KINDS = LOST_KINDS | {"unreadable", "permission_denied"}
 """Kinds that may be over by the next run, which tries these videos again even without --retry-failed."""

@@ -1,4 +1,4 @@
-"""Finds the videos in what the user gave (files, folders, globs, lists), in a stable order, each once.
+"""Finds the videos in what the user gave (files, folders, globs, URLs, lists), in a stable order, each once.
 
 In folders, a file is taken if its name says video or its first bytes are those of a video container. If it turns out
 not to be a video, it becomes an error row and does not just disappear. A file given by name is always taken. A file
@@ -13,7 +13,7 @@ import os
 import re
 import stat
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from nsnet_cli.errors import UsageError
 from nsnet_cli.looking import look_at_each
 from nsnet_cli.search import Search, is_system
 from nsnet_cli.sniffing import OTHER_NAMES, SNIFF_BYTES, VIDEO_NAMES, sniff
+from nsnet_cli.storage.urls import Place, Url, is_url, located
 from nsnet_cli.types import ErrorInfo, Source
 
 DEEPEST = 100
@@ -61,10 +62,14 @@ def find_videos(given: Sequence[str], search: Search | None = None) -> FoundInpu
     """Returns all videos in files, folders and globs, each real file once. Never raises for a bad input."""
     found, seen = FoundInputs(base=""), set[str]()
     finder = _Finder(found, search or Search())
-    looks = look_at_each([Path(text) for text in given], lambda path: _look(path, named=True))
-    found.base = _common([_start(text, look) for text, look in zip(given, looks, strict=True)])
-    for text, look in zip(given, looks, strict=True):
-        for video in finder.expand(text, look):
+    places = {text: located(text) for text in given}
+    paths = {text: str(place) for text, place in places.items() if not isinstance(place, Url)}
+    seen_looks = look_at_each([Path(path) for path in paths.values()], lambda path: _look(path, named=True))
+    looks = dict(zip(paths, seen_looks, strict=True))
+    found.base = _common([_start(paths[text], looks[text]) for text in given if text in looks])
+    away = _away(places, search or Search(), found)
+    for text in given:
+        for video in finder.expand(paths[text], looks[text]) if text in looks else away[text]:
             real = video.source.path if video.source else os.path.abspath(video.path)  # noqa: PTH100
             if real in seen:
                 found.duplicates += 1
@@ -72,6 +77,21 @@ def find_videos(given: Sequence[str], search: Search | None = None) -> FoundInpu
             seen.add(real)
             found.videos.append(video)
     return found
+
+
+def _away(places: Mapping[str, Place], search: Search, found: FoundInputs) -> dict[str, list[FoundVideo]]:
+    """Returns the videos at each URL."""
+    urls = {text: place for text, place in places.items() if isinstance(place, Url)}
+    if not urls:
+        return {}
+    from nsnet_cli.storage.listing import list_videos  # imports fsspec
+
+    out = {}
+    for text, listing in zip(urls, list_videos(list(urls.values()), search), strict=True):
+        out[text] = [FoundVideo(str(video.url), video.error, video.name, video.source) for video in listing.videos]
+        found.left_out += listing.left_out
+        found.warnings += listing.warnings
+    return out
 
 
 def _common(folders: Sequence[Path]) -> str:
@@ -89,7 +109,9 @@ def _start(text: str, look: _Look | None) -> Path:
 
 
 def relative_name(path: str, base: str) -> str:
-    """Returns `path` relative to `base`, with forward slashes."""
+    """Returns `path` relative to `base`, with forward slashes. A URL stays as it is."""
+    if is_url(path):
+        return path
     return Path(os.path.relpath(_absolute(path), base)).as_posix()
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from nsnet_cli.media import DecodeReport, PreviewPlan, VideoInfo
 from nsnet_cli.nets.engine import Saliency
+from nsnet_cli.storage.urls import Place
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class Looked:
 class Preview:
     """The decoded preview in order of time, and the preview network's output for it."""
 
-    path: Path
+    path: Place
     info: VideoInfo
     plan: PreviewPlan
     report: DecodeReport

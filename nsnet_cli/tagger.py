@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 
@@ -29,6 +28,8 @@ from nsnet_cli.render import render
 from nsnet_cli.selection import Budget, confidence
 from nsnet_cli.stages import Choice, Looked, Preview, Scores
 from nsnet_cli.stopping import Stopping
+from nsnet_cli.storage.identity import identity
+from nsnet_cli.storage.urls import Place, located
 from nsnet_cli.types import ALGORITHM_VERSION, SCHEMA_VERSION, ModelInfo, TagOptions, VideoResult
 from nsnet_cli.video import open_video
 from nsnet_cli.video.reader import VideoReader
@@ -38,7 +39,7 @@ from nsnet_cli.weights.projection import load_projection
 from nsnet_cli.weights.text_head import TextHead
 from nsnet_cli.weights.vocabulary import load_vocabulary
 
-Opener = Callable[[Path, ReadOptions], VideoReader]
+Opener = Callable[[Place, ReadOptions], VideoReader]
 """Opens a video: `open_video` in this process, `DecodePool.open` in a process that can be killed."""
 MOST_FRAMES = 32
 """Most frames in a batch for the recogniser: a dense policy chooses every frame."""
@@ -118,11 +119,11 @@ class Tagger:
             logger.info("%s: %s", checkpoint.name, reason)
         return tagger
 
-    def tag(self, path: str | Path, *, open: Opener = open_video) -> VideoResult:
+    def tag(self, path: str | Place, *, open: Opener = open_video) -> VideoResult:
         """Tag one video.
 
         Args:
-            path: The video.
+            path: The video, or its URL.
             open: Opens the video: by default in this process, without protection from damaged files; `DecodePool.open`
                 opens it in a process that can be killed.
 
@@ -134,8 +135,8 @@ class Tagger:
         """
         check_not_forked(self._made_by)
         started = time.perf_counter()
-        with open(Path(path), self.read_options) as video:
-            preview = self._preview(Path(path), video)
+        with open(located(path), self.read_options) as video:
+            preview = self._preview(located(path), video)
             if self.engine.input.frames == 1:
                 video.close()  # all pixels are read: its process can go on to the next video
             saliency = self._saliency(preview)
@@ -155,7 +156,7 @@ class Tagger:
         result = replace(render(kept, self.options, str(path)), jpegs=preview.jpegs)
         return result if self.projection is None else replace(result, kept=pack(kept))
 
-    def try_tag(self, path: str | Path, *, open: Opener = open_video) -> VideoResult:
+    def try_tag(self, path: str | Place, *, open: Opener = open_video) -> VideoResult:
         """Tags one video, as `tag` does. If it cannot be tagged, the result has status "error"."""
         try:
             return self.tag(path, open=open)
@@ -166,22 +167,23 @@ class Tagger:
     def model(self) -> ModelInfo:
         return ModelInfo(self.checkpoint.name, self.checkpoint.hash)
 
-    def fingerprint(self, path: str | Path) -> str:
+    def fingerprint(self, path: str | Place) -> str:
         """Returns 16 hex digits, a hash of all that can change what is seen in a video.
 
         These are the file, the checkpoint, the engine, and the options that decide how it is looked at. Options that
         only choose what is shown are not among them: a result is rendered anew for these.
         """
-        stat = Path(path).stat()
+        source = identity(located(path))
         how = [ALGORITHM_VERSION, self.engine.name, self.engine.precision, SCHEMA_VERSION]
         reduced = self.projection.identity if self.projection else None
         how += ["all frames"] if self.embed_all else []
-        parts = [stat.st_size, stat.st_mtime_ns, self.checkpoint.hash, self.options.looked(), reduced, *how]
+        version = source.etag or source.mtime_ns
+        parts = [source.size_bytes, version, self.checkpoint.hash, self.options.looked(), reduced, *how]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
     # ---- the stages, in order ----
 
-    def _preview(self, path: Path, video: VideoReader) -> Preview:
+    def _preview(self, path: Place, video: VideoReader) -> Preview:
         """Reads the planned frames. The preview network runs on each batch while the next ones are decoded."""
         looks = POLICIES[self.options.policy].looks
         batches, waiting = [], []

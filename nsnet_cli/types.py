@@ -24,9 +24,11 @@ class Source:
     """The file of a result. It tells two videos of the same name apart, and recognises one that was moved."""
 
     path: str
-    """Absolute, with links resolved."""
+    """Absolute, with links resolved; or a URL as it is shown, without signature and password."""
     size_bytes: int | None = None
     mtime_ns: int | None = None
+    etag: str | None = None
+    """What the store of a URL calls this version of the bytes."""
 
 
 # ---- options -------------------------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ LAYERS = (
     ("bounded", "atomic", "selection", "sniffing", "search"),
     ("policies", "media"),
     ("types",),
-    ("hierarchy", "looking", "lists", "kept", "spans"),
+    ("hierarchy", "looking", "lists", "kept", "spans", "storage"),
     ("inputs", "weights", "why", "words"),
     ("render",),
     ("reading", "video", "nets", "outputs"),

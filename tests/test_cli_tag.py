@@ -540,5 +540,8 @@ def test_a_single_file_loads_nothing_that_it_does_not_need(clip: Path, tmp_path:
         "matplotlib",
         "openvino.tools.ovc.convert",
         "pathspec",
+        "fsspec",
+        "aiohttp",
+        "nsnet_cli.storage.stores",
     }
     assert not [path.name for path in tmp_path.glob("ran-*")]

@@ -14,6 +14,7 @@ import typer
 from nsnet_cli.cli.console import Console
 from nsnet_cli.cli.options import TAGGING, TALKING, WORDS, Command, Shared, new_app, shared
 from nsnet_cli.errors import UsageError, VideoError
+from nsnet_cli.storage.urls import located
 from nsnet_cli.text import harmless, printable, spreadsheet_cell
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ def tag_one(video: str, shared: Shared, *, jpegs: bool) -> VideoResult:
     from nsnet_cli.run.opening import prepare
 
     opening = prepare(shared.asked(), jpegs=jpegs, threads=usable_cores())
-    jobs = [Job(video, Path(video).name)]
+    jobs = [Job(video, located(video).name)]
     with closing(opening.one_by_one(jobs, shared.timeout_s)) as finished:  # type: ignore[type-var]
         return next(finished).result
 

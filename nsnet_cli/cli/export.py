@@ -11,6 +11,7 @@ from nsnet_cli.cli.console import Console
 from nsnet_cli.cli.options import OUTPUT, TALKING, Command, Shared, new_app, option, shared
 from nsnet_cli.errors import EXIT_OK, EXIT_SOME_FAILED, UsageError
 from nsnet_cli.outputs.exports.table import EXPORTS
+from nsnet_cli.storage.urls import COPY_DOWN, refuse_url
 
 if TYPE_CHECKING:
     from nsnet_cli.outputs.exports.write import Summary
@@ -87,6 +88,7 @@ def export(
     from nsnet_cli.outputs.exports.entries import Choice
     from nsnet_cli.outputs.exports.table import chosen
 
+    refuse_url(results, "results at a URL cannot be exported", COPY_DOWN)
     console, target = shared.console(), output_dir or results / FOLDER
     if (to is None) == (undo is None):
         raise UsageError("give either --to or --undo", "as in: nsnet export RESULTS --to parquet,vtt")

@@ -11,6 +11,7 @@ import typer
 from nsnet_cli.cli.console import Console
 from nsnet_cli.cli.options import OPTIONS, OUTPUT, RUNNING, TALKING, Command, Shared, new_app, shared
 from nsnet_cli.errors import EXIT_OK, EXIT_SOME_FAILED, NoInputError, UsageError
+from nsnet_cli.storage.urls import COPY_DOWN, refuse_url
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -107,6 +108,7 @@ def find(
     `nsnet find results dog` also finds terriers. A question mark stands after what is only a guess. Where no video has
     the tag, and videos were tagged with a checkpoint for any words, the words are compared with the kept images.
     """
+    refuse_url(results, "results at a URL cannot be searched", COPY_DOWN)
     console, asked = shared.console(), " ".join(words or ()).strip()
     if page and not (asked or like or duplicates or clips):
         return write_all(results, page, console)

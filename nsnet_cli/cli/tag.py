@@ -28,7 +28,7 @@ def _running(flag: str, help: str, metavar: str | None = None) -> Any:
 
 
 Paths = Annotated[
-    list[str] | None, typer.Argument(help="Videos, folders or globs; - reads a list from stdin.", metavar="PATHS")
+    list[str] | None, typer.Argument(help="Videos, folders, globs or URLs; - reads a list from stdin.", metavar="PATHS")
 ]
 FromList = Annotated[
     str | None, _running("--from", "Read paths from a file, one per line or NUL-separated; - is stdin.", "FILE")
@@ -46,11 +46,11 @@ Formats = Annotated[
     ),
 ]
 OutputDir = Annotated[
-    Path | None,
+    str | None,
     _output(
         "--output-dir",
         "-o",
-        help="Keep results, in folders like the inputs'. A later run skips videos that are done.",
+        help="Keep results, in folders like the inputs', also at a URL. A later run skips videos that are done.",
         metavar="DIR",
     ),
 ]
@@ -92,6 +92,7 @@ def tag(
     from nsnet_cli.inputs import parse_shard
     from nsnet_cli.run.tagging import Request
     from nsnet_cli.search import Search
+    from nsnet_cli.storage.urls import located
 
     console, chosen = shared.console(), _format(json_lines, format)
     if not paths and from_list is None:
@@ -101,7 +102,7 @@ def tag(
         asked=shared.asked(),
         search=Search(tuple(exclude or ()), hidden),
         shard=parse_shard(shard) if shard else None,
-        output_dir=output_dir,
+        output_dir=located(output_dir) if output_dir else None,
         format=chosen,
         thumbnails=thumbnails,
         contact_sheet=contact_sheet,

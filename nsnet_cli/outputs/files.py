@@ -13,13 +13,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nsnet_cli.errors import EXIT_UNEXPECTED, KeptError, OutputError
+from nsnet_cli.errors import EXIT_UNEXPECTED, KeptError, OutputError, UsageError
 from nsnet_cli.outputs.formats import FORMATS
 from nsnet_cli.outputs.kept_files import kept_path
 from nsnet_cli.outputs.names import output_name
-from nsnet_cli.outputs.owner import leave_alone, owner
+from nsnet_cli.outputs.owner import leave_alone
 from nsnet_cli.outputs.store import ResultStore, Stored, taken, unseen
 from nsnet_cli.outputs.thumbnails import thumbnail_suffixes, thumbnails
+from nsnet_cli.storage.urls import Place, Url
 from nsnet_cli.types import ErrorInfo, Source, TagOptions, VideoResult
 
 if TYPE_CHECKING:
@@ -30,22 +31,38 @@ log = logging.getLogger(__name__)
 SHEET = ".sheet.jpg"
 
 
+def _results(place: Place, sidecar: str | None) -> ResultStore:
+    """The store for the results of a run. Raises UsageError for files that cannot be kept there."""
+    if not isinstance(place, Url):
+        return ResultStore(place)
+    if sidecar is not None and FORMATS[sidecar].ending is not None:
+        raise UsageError(
+            f"--format {sidecar} cannot be kept at a URL", "keep the results there, then copy them down: nsnet export"
+        )
+    from nsnet_cli.outputs.url_store import UrlStore
+
+    return UrlStore(place)
+
+
 class FileOutputs:
     """The output folders of one run. Raises OutputError if one cannot be written."""
 
     def __init__(
         self,
-        results: Path | None = None,
+        results: Place | None = None,
         *,
         sidecar: str | None = None,
         thumbnails: Path | None = None,
         sheets: Path | None = None,
         report: Path | None = None,
     ) -> None:
-        """`sidecar`: the output format whose files, if it has any, go beside each result."""
+        """`sidecar`: the output format whose files, if it has any, go beside each result.
+
+        Raises UsageError for what cannot be kept at a URL.
+        """
         self.shown: TagOptions | None = None
         """The options that kept results should be rendered with. None: any."""
-        self.results = ResultStore(results) if results else None
+        self.results = _results(results, sidecar) if results else None
         self._sidecar = FORMATS[sidecar] if sidecar is not None and results is not None else None
         self._thumbnails = ResultStore(thumbnails) if thumbnails else None
         self._sheets = ResultStore(sheets) if sheets else None
@@ -61,7 +78,7 @@ class FileOutputs:
         """Checks that every folder can be written, before any work."""
         for store in self._stores():
             store.check()
-        if self.results is not None and owner(self.results.root / summary).ours is False:
+        if self.results is not None and self.results.foreign(summary):
             leave_alone(self.results.root / summary)
         if self._report_folder is not None:
             from nsnet_cli.outputs.index import check_report
@@ -85,8 +102,7 @@ class FileOutputs:
         """
         if self.results is None:
             return output_name(name)
-        below = Path(os.path.relpath(os.path.abspath(path), os.path.abspath(self.results.root)))  # noqa: PTH100
-        return output_name(name if below.parts[:1] == (os.pardir,) else below.as_posix())
+        return output_name(self.results.below(path) or name)
 
     def look(self, name: str, fingerprint: Callable[[], str | None], source: Source | None = None) -> Stored:
         """The stored state of the video with output name `name`.
@@ -107,6 +123,11 @@ class FileOutputs:
         if pictures or not self._renders(stored):
             return replace(stored, state="stale")
         return replace(stored, state="kept")
+
+    def expect(self, names: list[str]) -> None:
+        """Says which names will be looked at, in this order."""
+        if self.results is not None:
+            self.results.expect(names)
 
     def rendered(self, name: str, path: str, fingerprint: str, source: Source | None) -> VideoResult | None:
         """The result of the video `path`, rendered from what is kept of it. None if that has gone or changed."""
@@ -164,7 +185,7 @@ class FileOutputs:
     def _places(self, name: str, result: VideoResult) -> list[ResultStore]:
         """The stores that a result goes to, one per folder: two locks on one folder would wait for each other."""
         stores = self._stores() if result.error is None else [self.results] if self.results is not None else []
-        return list({os.path.realpath(store.path(name).parent): store for store in stores}.values())
+        return list({store.folder_of(name): store for store in stores}.values())
 
     def _write_all(self, name: str, result: VideoResult, fingerprint: str | None, source: Source) -> None:
         stored = self.results.look(name, lambda: fingerprint, source) if self.results is not None else None

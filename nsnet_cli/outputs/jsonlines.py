@@ -64,6 +64,7 @@ def to_dict(
     }
     if source is not None:
         row |= {"source": source.path, "source_size_bytes": source.size_bytes, "source_mtime_ns": source.mtime_ns}
+        row |= {"source_etag": source.etag} if source.etag is not None else {}
     if fingerprint is not None:
         row["fingerprint"] = fingerprint
     if shown is not None:

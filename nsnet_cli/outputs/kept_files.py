@@ -9,15 +9,17 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from nsnet_cli.errors import KeptError
+from nsnet_cli.storage.urls import Url
 
 MOST_BYTES = 32 << 20
+P = TypeVar("P", Path, Url)
 AGAIN = "tag the video again"
 
 
-def kept_path(result: Path) -> Path:
+def kept_path(result: P) -> P:
     """The file beside a result: clip.mp4.nsnet.json -> clip.mp4.nsnet."""
     return result.with_suffix("")
 

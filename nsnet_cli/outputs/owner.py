@@ -60,6 +60,14 @@ def owner(path: Path) -> Owner:
     return Owner(True, found[1].decode() if found.re is MARK and found[1] else None)
 
 
+def is_result(data: bytes) -> bool:
+    """Whether the bytes of a JSON file are nsnet's own."""
+    try:
+        return is_schema(json.loads(data))
+    except ValueError:
+        return False
+
+
 def is_schema(value: object) -> bool:
     """Whether a JSON value is an object of nsnet, of any version."""
     return isinstance(value, dict) and isinstance(value.get("schema_version"), int)

@@ -15,6 +15,7 @@ from nsnet_cli.errors import OutputError
 from nsnet_cli.outputs.owner import owner
 from nsnet_cli.outputs.store import refused
 from nsnet_cli.sniffing import SNIFF_BYTES, VIDEO_NAMES, sniff
+from nsnet_cli.storage.urls import refuse_url
 
 
 def check_target(path: Path, video: str | None = None) -> None:
@@ -49,7 +50,8 @@ def check_folder(folder: Path, files: Iterable[str], marks: Iterable[str]) -> No
 
 
 def save(path: Path, data: bytes) -> None:
-    """Writes `data` to `path`. Raises OutputError."""
+    """Writes `data` to `path`. Raises OutputError, and UsageError for a URL."""
+    refuse_url(path, "only the results of `nsnet tag -o` can be kept at a URL", "give a local file")
     check_target(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

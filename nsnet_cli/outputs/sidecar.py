@@ -15,7 +15,7 @@ from typing import BinaryIO
 from nsnet_cli.atomic import write_whole
 from nsnet_cli.outputs.keywords import Change, flat, paths
 from nsnet_cli.outputs.rdf import MOST_BYTES, XmpError
-from nsnet_cli.outputs.store import FATAL, refused
+from nsnet_cli.outputs.refusals import FATAL, refused
 from nsnet_cli.outputs.xmp import NEW, is_empty, video_ending, with_keywords
 from nsnet_cli.types import VideoResult
 

@@ -17,20 +17,22 @@ import errno
 import json
 import logging
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from nsnet_cli.atomic import sweep, unique, write_whole
-from nsnet_cli.errors import EXIT_UNEXPECTED, EXIT_USAGE, KeptError, OutputError
+from nsnet_cli.errors import EXIT_USAGE, KeptError
 from nsnet_cli.outputs.filesystem import ODD_NAME, lock, takes
 from nsnet_cli.outputs.jsonlines import from_dict, to_line
 from nsnet_cli.outputs.kept_files import kept_beside, kept_path, named
 from nsnet_cli.outputs.names import apart, fit_name, source_key, spelled
 from nsnet_cli.outputs.owner import is_schema, leave_alone, marked, owner
+from nsnet_cli.outputs.refusals import refused, taken
 from nsnet_cli.outputs.sources import same, source_of, unseen
+from nsnet_cli.storage.urls import is_url, refuse_url
 from nsnet_cli.text import json_text
 from nsnet_cli.types import ErrorInfo, Source, VideoResult
 
@@ -38,8 +40,6 @@ log = logging.getLogger(__name__)
 
 SUFFIX = ".nsnet.json"
 TEMPORARY = ".nsnet-tmp"
-FATAL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EFBIG)
-"""Errors that the next file would have too: the run ends, and written files are kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +78,8 @@ class ResultStore:
     """Results below `root`. Raises OutputError if they cannot be written; `check` finds out before any work."""
 
     def __init__(self, root: Path) -> None:
+        """Raises UsageError if `root` was given as a URL: url_store.py keeps results there, and nothing else."""
+        refuse_url(root, "only the results of `nsnet tag -o` can be kept at a URL", "give a local folder")
         self.root = root
         self._temporary = root / TEMPORARY
         self._takes_any_name = self._locks = True
@@ -211,13 +213,14 @@ class ResultStore:
             return stale
         if held.result.status != "ok":
             return replace(stale, state="failed")
+        as_shown = shown is not None and held.row.get("shown") == shown
         try:
-            kept = kept_beside(self.path(held.name), held.row) or b""
+            kept = self._read_kept(held, rendered=not as_shown)
         except KeptError as error:
             log.warning("%s: looking at the video again", error.message)
             return stale
         done = replace(stale, state="done", fingerprint=held.fingerprint, kept=kept)
-        if shown is None or held.row.get("shown") == shown:
+        if shown is None or as_shown:
             return done
         return replace(done, state="kept") if kept else stale
 
@@ -259,15 +262,13 @@ class ResultStore:
         return other if other.whose == "this" or plain.whose == "another" else plain
 
     def _held(self, name: str, source: Source | None, fingerprint: Callable[[], str | None]) -> _Held:
-        path = self.path(name)
         try:
-            if not path.is_file() or path.is_symlink():
-                return _Held(name, "foreign" if os.path.lexists(path) else "nobody")
-            row = json.loads(path.read_bytes())
+            data = self._read_result(name)
+            if not isinstance(data, bytes):
+                return _Held(name, data)
+            row = json.loads(data)
         except ValueError:  # damaged, or cut by a crash: only nsnet writes files with this ending
             return _Held(name, "this")
-        except OSError as error:  # a file that may not be read, or an impossible name
-            return _Held(name, "foreign" if isinstance(error, PermissionError) else "nobody")
         if not is_schema(row):
             return _Held(name, "foreign")
         kept, made_from = row.get("fingerprint"), source_of(row)
@@ -279,33 +280,46 @@ class ResultStore:
         except ValueError:  # written by another version of nsnet
             return _Held(name, whose, source=made_from)
 
+    def _read_result(self, name: str) -> bytes | Literal["nobody", "foreign"]:
+        """The bytes of a result, or whose the name is if there is none."""
+        path = self.path(name)
+        try:
+            if path.is_file() and not path.is_symlink():
+                return path.read_bytes()
+            return "foreign" if os.path.lexists(path) else "nobody"
+        except OSError as error:  # a file that may not be read, or an impossible name
+            return "foreign" if isinstance(error, PermissionError) else "nobody"
+
+    def _read_kept(self, held: _Held, rendered: bool) -> bytes:
+        """What is kept beside a result; empty if it names nothing. `rendered`: it may be rendered. Raises KeptError."""
+        return kept_beside(self.path(held.name), held.row) or b""
+
+    def foreign(self, name: str) -> bool:
+        """Whether another program's file has this name in the folder."""
+        return owner(self.root / name).ours is False
+
+    def folder_of(self, name: str) -> str:
+        """The folder of a name's files: equal for two stores only if they write to the same place."""
+        return os.path.realpath(self.path(name).parent)
+
+    def below(self, path: str) -> str | None:
+        """The path of a video below this folder, or None if it is elsewhere."""
+        if is_url(path):
+            return None
+        below = Path(os.path.relpath(os.path.abspath(path), os.path.abspath(self.root)))  # noqa: PTH100
+        return None if below.parts[:1] == (os.pardir,) else below.as_posix()
+
+    def expect(self, names: Sequence[str]) -> None:
+        """Says which names will be looked at, in this order. A disk needs no hint."""
+
     def write_summary(self, summary: dict[str, Any], name: str = "run.json") -> None:
-        if owner(self.root / name).ours is False:
+        if self.foreign(name):
             return  # the run warned when it started
         try:
             data = (json_text(summary, indent=2) + "\n").encode("utf-8")
-            write_whole(self.root / name, data, temporary=self._temporary)
+            self._write_here(name, data)
         except OSError as error:
             raise refused(self.root / name, error) from error
 
-
-def taken(path: Path) -> OutputError:
-    """The error for a result that cannot be kept at its path."""
-    what = "a folder" if path.is_dir() else "not a result of nsnet"
-    return OutputError(f"cannot keep the result: {path} is {what}", "move it away, or choose another folder")
-
-
-def refused(path: Path, error: OSError) -> OutputError:
-    """The error for a file that cannot be written. Only a full disk has the exit code for unexpected errors (1)."""
-    reason = error.strerror or str(error)
-    failed = OutputError(f"cannot write {path}: {reason}", _next_step(error))
-    if error.errno in FATAL:
-        failed.exit_code = EXIT_UNEXPECTED  # type: ignore[misc]
-        failed.kind = "disk_full" if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) else "output"
-    return failed
-
-
-def _next_step(error: OSError) -> str:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return "free some space and run the same command again: finished results are kept"
-    return "choose another folder"
+    def _write_here(self, name: str, data: bytes) -> None:
+        write_whole(self.root / name, data, temporary=self._temporary)

@@ -10,6 +10,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from nsnet_cli.policies import POLICIES
+from nsnet_cli.storage.urls import is_url
 from nsnet_cli.text import harmless
 from nsnet_cli.types import VideoResult
 
@@ -119,6 +120,8 @@ def facts(result: VideoResult) -> list[str]:
 
 def relative_url(target: str, directory: Path) -> str:
     """`target` as a percent-encoded link from a page in `directory`; a file URI if no relative link is possible."""
+    if is_url(target):
+        return target
     path = Path(target).absolute()
     try:
         text = Path(os.path.relpath(path, directory.absolute())).as_posix()

@@ -17,13 +17,13 @@ import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from nsnet_cli.bounded import LOOK_S, bounded
 from nsnet_cli.errors import NsnetError, VideoError
 from nsnet_cli.media import FrameBatch, ReadOptions
 from nsnet_cli.run.jobs import Finished, Job
+from nsnet_cli.storage.urls import Place
 from nsnet_cli.types import ErrorInfo, VideoResult
 
 if TYPE_CHECKING:
@@ -39,9 +39,9 @@ JOIN_S = 1.0
 class VideoTagger(Protocol):
     """What a batch needs from nsnet_cli.tagger.Tagger."""
 
-    def tag(self, path: Path, *, open: Callable[[Path, ReadOptions], VideoReader]) -> VideoResult: ...
+    def tag(self, path: Place, *, open: Callable[[Place, ReadOptions], VideoReader]) -> VideoResult: ...
 
-    def fingerprint(self, path: Path) -> str: ...
+    def fingerprint(self, path: Place) -> str: ...
 
 
 class Pool(Protocol):
@@ -49,7 +49,7 @@ class Pool(Protocol):
 
     killed: bool
 
-    def open(self, path: Path, options: ReadOptions) -> VideoReader: ...
+    def open(self, path: Place, options: ReadOptions) -> VideoReader: ...
 
     def kill(self) -> None: ...
 
@@ -126,7 +126,7 @@ class _Work:
 
     def finish(self, job: Job) -> Finished:
         """Returns the row of one video. Raises only what is not the video's fault."""
-        path = Path(job.path)
+        path = job.place
         try:
             before = self._fingerprint(path)
         except TimeoutError as error:
@@ -155,7 +155,7 @@ class _Work:
         if os.environ.get("NSNET_DEBUG", "") not in ("", "0") and not self._pool.killed:
             traceback.print_exception(error)
 
-    def _unless_changed(self, job: Job, path: Path, result: VideoResult, before: str | None) -> Finished:
+    def _unless_changed(self, job: Job, path: Place, result: VideoResult, before: str | None) -> Finished:
         if before is None or (result.error is not None and result.error.kind == "timeout"):
             return Finished(job, result, before)  # nothing to compare, or a disk that may not answer again
         try:
@@ -168,7 +168,7 @@ class _Work:
         words = f"{what} while it was read (run again when it is complete)"
         return Finished(job, VideoResult.failed(job.path, "changed", words), None)
 
-    def _fingerprint(self, path: Path) -> str | None:
+    def _fingerprint(self, path: Place) -> str | None:
         """Returns None if the file cannot be examined. Raises TimeoutError if its disk does not answer."""
         try:
             return bounded(lambda: self._tagger.fingerprint(path), min(self._timeout_s or LOOK_S, LOOK_S))
@@ -177,7 +177,7 @@ class _Work:
         except (OSError, ValueError, VideoError):
             return None
 
-    def _open(self, path: Path, options: ReadOptions) -> VideoReader:
+    def _open(self, path: Place, options: ReadOptions) -> VideoReader:
         video = self._pool.open(path, options)
         return video if self._watch is None else _Watched(video, self._watch)
 

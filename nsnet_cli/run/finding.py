@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from nsnet_cli.errors import NoInputError
 from nsnet_cli.inputs import FoundInputs, find_videos
 from nsnet_cli.search import Search
+from nsnet_cli.storage.urls import shown
 
 MOST_ENDINGS = 5
 LONGEST_ENDING = 12
@@ -25,7 +26,7 @@ def find(given: Sequence[str], search: Search) -> FoundInputs:
     if found.duplicates:
         logger.debug("%d videos given more than once, tagged once", found.duplicates)
     if not found.videos:
-        what = ", ".join(given[:3]) + (", ..." if len(given) > 3 else "") or "the list"
+        what = ", ".join(map(shown, given[:3])) + (", ..." if len(given) > 3 else "") or "the list"
         other = f" ({left_out_words(found.left_out)})" if found.skipped else ""
         raise NoInputError(f"no video in {what}{other}", "give a video file, or a folder that holds some")
     return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from nsnet_cli.storage.urls import Place, Url, located
 from nsnet_cli.types import ErrorInfo, Source, VideoResult
 
 
@@ -19,6 +20,12 @@ class Job:
     error: ErrorInfo | None = None
     source: Source | None = None
     """The video's file. None if it could not be examined."""
+
+    @property
+    def place(self) -> Place:
+        """Where to open it."""
+        place = located(self.path)
+        return place.known(self.source) if isinstance(place, Url) else place
 
 
 @dataclass(frozen=True, slots=True)

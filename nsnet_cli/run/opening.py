@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nsnet_cli.errors import UsageError
@@ -93,7 +92,7 @@ class Opening:
 
         pool = DecodePool(timeout_s=timeout_s)
         if jobs[0].error is None:
-            pool.open_ahead(Path(jobs[0].path), self.read)  # it is decoded while the networks load
+            pool.open_ahead(jobs[0].place, self.read)  # it is decoded while the networks load
         try:
             tagger = self.tagger()
         except BaseException:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from nsnet_cli import inputs
 from nsnet_cli.bounded import bounded
 from nsnet_cli.cores import usable_cores
-from nsnet_cli.errors import PASSING_KINDS
+from nsnet_cli.errors import PASSING_KINDS, VideoError
 from nsnet_cli.media import Decoder
 from nsnet_cli.outputs.files import FileOutputs
 from nsnet_cli.outputs.formats import DEFAULT
@@ -24,6 +24,7 @@ from nsnet_cli.run.jobs import Finished, Job
 from nsnet_cli.run.opening import Asked, prepare
 from nsnet_cli.run.tally import Tally
 from nsnet_cli.search import Search
+from nsnet_cli.storage.urls import Place, Url, located
 from nsnet_cli.types import VideoResult
 from nsnet_cli.video.pool import DecodePool
 from nsnet_cli.weights.wordlist import words_named
@@ -43,7 +44,8 @@ class Request:
     asked: Asked = field(default_factory=Asked)
     search: Search = field(default_factory=Search)
     shard: tuple[int, int] | None = None
-    output_dir: Path | None = None
+    output_dir: Place | None = None
+    """Where results are kept: a folder, or the URL of one."""
     format: str = DEFAULT
     """The output format whose files, if it has any, are written beside each kept result."""
     thumbnails: Path | None = None
@@ -114,7 +116,8 @@ class TaggingRun:
         self.files.shown = self.request.asked.shown()
         if not self.request.dry:
             self.files.open(self._summary)
-        kept = self.request.output_dir is not None and os.path.isdir(self.request.output_dir)  # noqa: PTH112
+        place = self.request.output_dir
+        kept = isinstance(place, Url) or (place is not None and os.path.isdir(place))  # noqa: PTH112
         if self.usable and (kept or not self.request.dry):  # a dry run needs it only to compare fingerprints
             self._tagger = batch.interruptible(self._open_tagger)
         self.todo = self._left_to_do()
@@ -171,7 +174,7 @@ class TaggingRun:
         threads = usable_cores() if alone else 1
         opening = prepare(request.asked, jpegs=self.files.need_jpegs, threads=threads, keep=kept)
         if certain and alone:
-            self.pool.open_ahead(Path(usable[0].path), opening.read)
+            self.pool.open_ahead(usable[0].place, opening.read)
         return opening.tagger()
 
     def _left_to_do(self) -> list[Job]:
@@ -179,8 +182,9 @@ class TaggingRun:
         if self.request.output_dir is None or self.request.overwrite or tagger is None:
             return self.jobs
         todo = []
+        self.files.expect([job.name for job in self.jobs])
         for job in self.jobs:
-            stored = self.files.look(job.name, partial(_fingerprint, tagger, job.path), job.source)
+            stored = self.files.look(job.name, partial(_fingerprint, tagger, job), job.source)
             if stored.state == "kept" and stored.fingerprint is not None:
                 self.again.append(job)
                 self._looked[job.path] = stored.fingerprint
@@ -235,13 +239,13 @@ def tag_videos(
     """Tags files, folders and globs, as `nsnet tag` does: several at once, each in a process that can be killed.
 
     Args:
-        paths: What to tag. Folders are searched; a video that is given twice is tagged once.
+        paths: What to tag, paths or URLs. Folders are searched; a video that is given twice is tagged once.
         checkpoint: A name of `nsnet models list`, a checkpoint folder, or hub:owner/name@revision.
         policy, frames, preview, budget, top_k, threshold, precision, seed, decoder, device: As the options of
             `nsnet tag`; None is the checkpoint's default.
         tags: Words to look for, with a checkpoint for any words. None: its own.
-        output_dir: Keep results here. Videos with a result there already are skipped and not yielded; if only top_k,
-            threshold or precision differ, the result is rendered anew and yielded.
+        output_dir: Keep results here, a folder or a URL. Videos with a result there already are skipped and not
+            yielded; if only top_k, threshold or precision differ, the result is rendered anew and yielded.
         jobs: Videos in work at once. 0: one per core.
         timeout_s: Seconds that decoding one video may take. None: depends on its length.
 
@@ -262,7 +266,7 @@ def tag_videos(
     request = Request(
         given=tuple(os.fspath(path) for path in paths),
         asked=asked,
-        output_dir=Path(output_dir) if output_dir is not None else None,
+        output_dir=located(output_dir) if output_dir is not None else None,
         jobs=jobs,
         timeout_s=timeout_s,
     )
@@ -275,8 +279,8 @@ def tag_videos(
         run.close()
 
 
-def _fingerprint(tagger: Tagger, path: str) -> str | None:
+def _fingerprint(tagger: Tagger, job: Job) -> str | None:
     try:
-        return bounded(lambda: tagger.fingerprint(path))
-    except (OSError, ValueError):
+        return bounded(lambda: tagger.fingerprint(job.place))
+    except (OSError, ValueError, VideoError):
         return None

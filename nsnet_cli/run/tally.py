@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from nsnet_cli.storage.urls import shown
 from nsnet_cli.text import clock
 from nsnet_cli.types import SCHEMA_VERSION, VideoResult
 
@@ -81,7 +82,7 @@ class Tally:
         """Returns the content of run.json."""
         return {
             "schema_version": SCHEMA_VERSION,
-            "command": sys.argv,
+            "command": [shown(argument) for argument in sys.argv],
             "started": self.started_at.isoformat(timespec="seconds"),
             "seconds": round(self.seconds, 3),
             "videos": self.videos,

@@ -8,22 +8,22 @@ from __future__ import annotations
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from nsnet_cli.media import DecodeReport, FrameBatch, ReadOptions, VideoHeader
+    from nsnet_cli.storage.urls import Place
     from nsnet_cli.video.reader import VideoReader
 
 __all__ = ["open_video", "read_video"]
 
 
-def open_video(path: Path, options: ReadOptions) -> VideoReader:
+def open_video(path: Place, options: ReadOptions) -> VideoReader:
     """Opens one video in this process: probes it and plans its preview. Raises VideoError."""
     from nsnet_cli.video.local import LocalReader
 
     return LocalReader(path, options)
 
 
-def read_video(path: Path, options: ReadOptions) -> Iterator[VideoHeader | FrameBatch | DecodeReport]:
+def read_video(path: Place, options: ReadOptions) -> Iterator[VideoHeader | FrameBatch | DecodeReport]:
     """Yields a video's header, the batches of its preview, and its report. Raises VideoError."""
     from nsnet_cli.media import VideoHeader
 

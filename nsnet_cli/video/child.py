@@ -5,8 +5,10 @@
     ("views", at_s, spec)     a FrameBatch of the open video
     ("copy", path, target, start_s, end_s, options)     Copied, or the OSError that writing `target` gave
 
-A VideoError in place of any message ends the answer. Imports nothing but numpy, PyAV (or decord) and the video
-package: no torch, no terminal libraries.
+A VideoError in place of any message ends the answer. `path` is bytes, or a Url of a video in a store: then messages
+`Ask` come between those of the answer, and the parent answers each that has a reply. This process has no network.
+
+Imports nothing but numpy, PyAV (or decord) and the video package: no torch, no terminal libraries.
 """
 
 from __future__ import annotations
@@ -23,13 +25,15 @@ import socket
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nsnet_cli.errors import VideoError
 from nsnet_cli.media import ReadOptions, VideoHeader
+from nsnet_cli.storage.urls import Url
 from nsnet_cli.video import wire
+from nsnet_cli.video.opened import Stored, VideoPath
 
 if TYPE_CHECKING:
     from nsnet_cli.video.reader import VideoReader
@@ -38,7 +42,7 @@ AHEAD = 8
 """Batches that may wait to be sent while decoding goes on."""
 F_SETSIG = 10  # its value on Linux; not every Python has fcntl.F_SETSIG
 
-OpenVideo = Callable[[Path, ReadOptions], "VideoReader"]
+OpenVideo = Callable[[VideoPath, ReadOptions], "VideoReader"]
 
 
 def main(socket_fd: int, life_fd: int, memory_bytes: int, reader_name: str) -> None:
@@ -99,28 +103,30 @@ def limit_memory(memory_bytes: int) -> None:
 def serve(sock: socket.socket, open_video: OpenVideo) -> None:
     """Answers requests until the socket closes (EOFError). A video stays open until the next one is requested."""
     video: VideoReader | None = None
-    path = Path()
+    path: VideoPath = Path()
+    sending = Sending(sock)
     while True:
         request, *details = wire.receive(sock)
         if request == "open":
             if video is not None:
                 video.close()
             video = None
-            path, options = Path(os.fsdecode(details[0])), details[1]
+            sending = Sending(sock)
+            path, options = _video_path(details[0], sending), details[1]
 
-            def opened(path: Path = path, options: ReadOptions = options) -> Iterator[object]:
+            def opened(path: VideoPath = path, options: ReadOptions = options) -> Iterator[object]:
                 nonlocal video
                 video = open_video(path, options)
                 yield VideoHeader(video.info, video.plan)
                 yield from video.preview()
                 yield video.report
 
-            answer(sock, path, opened())
+            answer(sending, path, opened())
         elif request == "copy":
-            answer(sock, Path(os.fsdecode(details[0])), copied(*details))
+            answer(Sending(sock), Path(os.fsdecode(details[0])), copied(*details))
         elif video is not None:
             at_s, spec = details
-            answer(sock, path, (video.views(at_s, spec) for _ in (None,)))
+            answer(sending, path, (video.views(at_s, spec) for _ in (None,)))
 
 
 def copied(path: bytes, target: bytes, start_s: float, end_s: float, options: ReadOptions) -> Iterator[object]:
@@ -132,11 +138,60 @@ def copied(path: bytes, target: bytes, start_s: float, end_s: float, options: Re
         yield error
 
 
-def answer(sock: socket.socket, path: Path, messages: Iterator[object]) -> None:
+def _video_path(given: bytes | Url, sending: Sending) -> VideoPath:
+    return Stored(given, Asked(sending)) if isinstance(given, Url) else Path(os.fsdecode(given))
+
+
+class Sending:
+    """What waits to be sent to the parent. One thread sends it while decoding goes on."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.sock = sock
+        self.waiting: queue.Queue[object] = queue.Queue(maxsize=AHEAD)
+
+    def start(self) -> threading.Thread:
+        sender = threading.Thread(target=_send_all, args=(self.sock, self.waiting), daemon=True)
+        sender.start()
+        return sender
+
+
+class Asked:
+    """The bytes of a video in a store, which the parent is asked for. Its user holds the lock of `Stored`."""
+
+    def __init__(self, sending: Sending) -> None:
+        self._sending = sending
+        self._size: int | None = None
+
+    @property
+    def size_bytes(self) -> int:
+        if self._size is None:
+            self._size = self._ask("size")
+        return self._size
+
+    def read(self, offset: int, count: int) -> bytes:
+        data: bytes = self._ask("read", offset, count)
+        return data
+
+    def want(self, ranges: Sequence[tuple[int, int]]) -> None:
+        self._ask("want", ranges)
+
+    def whole(self) -> None:
+        self._ask("whole")
+
+    def close(self) -> None:
+        """Does nothing: the parent closes it with its reader."""
+
+    def _ask(self, *what: Any) -> Any:
+        self._sending.waiting.put(wire.Ask(what))
+        reply = wire.receive(self._sending.sock)
+        if isinstance(reply, VideoError):
+            raise reply
+        return reply
+
+
+def answer(sending: Sending, path: VideoPath, messages: Iterator[object]) -> None:
     """Sends what `messages` yields, and a VideoError if that fails."""
-    waiting: queue.Queue[object] = queue.Queue(maxsize=AHEAD)
-    sender = threading.Thread(target=_send_all, args=(sock, waiting), daemon=True)
-    sender.start()
+    waiting, sender = sending.waiting, sending.start()
     try:
         for message in messages:
             waiting.put(message)

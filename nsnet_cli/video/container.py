@@ -1,20 +1,17 @@
 """Opens untrusted media: only regular files of known formats, and never a file that the media itself names.
 
-FFmpeg gets a file descriptor (by its `fd:` protocol, the only one allowed), never a name. So names in any encoding
-work, a name such as `concat:a|b` or `clip%03d.jpg` has no special meaning, and a playlist or reference inside the media
-leads nowhere.
+FFmpeg gets a file descriptor (by its `fd:` protocol, the only one allowed) or an object that it reads, never a name. So
+names in any encoding work, a name such as `concat:a|b` or `clip%03d.jpg` has no special meaning, and a playlist or
+reference inside the media leads nowhere.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
-import os
 import re
-import stat
 from dataclasses import dataclass
 from fractions import Fraction
-from pathlib import Path
 from typing import Any
 
 import av
@@ -25,6 +22,7 @@ import av.video
 
 from nsnet_cli.errors import VideoError
 from nsnet_cli.media import ReadOptions
+from nsnet_cli.video.opened import DiskFile, FileIdentity, StoreFile, VideoPath, open_file
 
 VIDEO_FORMATS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,live_flv,kux,f4v,asf,asf_o,ogg,mxf,rm,nut,dv,"
@@ -44,26 +42,21 @@ COVER_BYTES = 16 << 20
 PLAYLISTS = ((b"#EXTM3U", "an HLS playlist"), (b"ffconcat", "a concat script"), (b"v=0", "an SDP description"))
 
 
-@dataclass(frozen=True, slots=True)
-class FileIdentity:
-    """Shows whether a file is still the one that was opened."""
-
-    size_bytes: int
-    mtime_ns: int
-
-
 @dataclass(slots=True)
 class OpenVideo:
     """An open container, its video stream and its clock. It must be closed."""
 
-    path: Path
-    fd: int
-    identity: FileIdentity
+    path: VideoPath
+    file: DiskFile | StoreFile
     container: av.container.InputContainer
     stream: av.video.VideoStream
     time_base: Fraction
     origin_s: float
     """The container's start time. Presentation times count from here."""
+
+    @property
+    def identity(self) -> FileIdentity:
+        return self.file.identity
 
     def seconds(self, ticks: int) -> float:
         return ticks * self.time_base.numerator / self.time_base.denominator - self.origin_s
@@ -73,26 +66,24 @@ class OpenVideo:
 
     def check_disk(self) -> None:
         """Raises VideoError if reading stopped because the disk failed: FFmpeg takes that for the end, or damage."""
-        check_disk(self.path, self.fd)
+        self.file.check()
 
     def close(self) -> None:
         self.container.close()
-        if self.fd >= 0:
-            os.close(self.fd)
-            self.fd = -1
+        self.file.close()
 
 
-def open_video(path: Path, options: ReadOptions, skip_loop_filter: bool = False) -> OpenVideo:
+def open_video(path: VideoPath, options: ReadOptions, skip_loop_filter: bool = False) -> OpenVideo:
     """Opens `path` and chooses its video stream. Raises VideoError, whose kind says what is wrong with the file.
 
     `skip_loop_filter`: decode faster with small errors. For key frames only: in other frames the errors add up.
     """
-    fd, identity = _open_file(path)
+    file = open_file(path)
     try:
-        container = _open_container(path, fd, options)
+        container = _open_container(path, file, options)
         try:
             stream = _video_stream(path, container, options)
-            _check_limits(path, container, stream, identity, options)
+            _check_limits(path, container, stream, file.identity, options)
             context = stream.codec_context
             context.thread_type = "NONE"
             context.thread_count = 1
@@ -105,12 +96,12 @@ def open_video(path: Path, options: ReadOptions, skip_loop_filter: bool = False)
             time_base = fraction(stream.time_base) if stream.time_base else Fraction(1, av.time_base)
             origin = container.start_time
             origin_s = origin / av.time_base if origin is not None else float((stream.start_time or 0) * time_base)
-            return OpenVideo(path, fd, identity, container, stream, time_base, origin_s)
+            return OpenVideo(path, file, container, stream, time_base, origin_s)
         except BaseException:
             container.close()
             raise
     except BaseException:
-        os.close(fd)
+        file.close()
         raise
 
 
@@ -119,81 +110,36 @@ def fraction(ratio: Any) -> Fraction:
     return Fraction(ratio.numerator, ratio.denominator)
 
 
-def file_identity(status: os.stat_result) -> FileIdentity:
-    return FileIdentity(status.st_size, status.st_mtime_ns)
-
-
-def _open_file(path: Path) -> tuple[int, FileIdentity]:
-    try:
-        # Not blocking: a named pipe must be refused, not waited for.
-        fd = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-    except (FileNotFoundError, NotADirectoryError):
-        raise VideoError(f"{path}: no such file", kind="not_found") from None
-    except IsADirectoryError:
-        raise VideoError(f"{path}: is a folder, not a video", kind="is_directory") from None
-    except PermissionError:
-        raise VideoError(f"{path}: no permission to read it", "check its mode and owner", "permission_denied") from None
-    except (OSError, ValueError) as error:
-        raise VideoError(
-            f"{path}: cannot be opened: {getattr(error, 'strerror', None) or error}", kind="unreadable"
-        ) from None
-    status = os.fstat(fd)
-    problem = None
-    if stat.S_ISDIR(status.st_mode):
-        problem = VideoError(f"{path}: is a folder, not a video", kind="is_directory")
-    elif not stat.S_ISREG(status.st_mode):
-        problem = VideoError(f"{path}: is a device or pipe, not a file", kind="unsafe")
-    elif status.st_size == 0:
-        problem = VideoError(f"{path}: is empty (0 bytes)", kind="empty_file")
-    if problem:
-        os.close(fd)
-        raise problem
-    return fd, file_identity(status)
-
-
-def check_disk(path: Path, fd: int) -> None:
-    """Reads again where FFmpeg read last: its errors do not tell a failing disk from damage. Raises VideoError."""
-    try:
-        os.pread(
-            fd, 1, os.lseek(fd, 0, os.SEEK_CUR)
-        )  # FFmpeg's descriptor is a copy of this one: both share a position
-    except OSError as error:
-        raise VideoError(
-            f"{path}: cannot be read: {error.strerror}", "check its disk or network", "unreadable"
-        ) from None
-
-
-def _open_container(path: Path, fd: int, options: ReadOptions) -> av.container.InputContainer:
-    check_disk(path, fd)
+def _open_container(path: VideoPath, file: DiskFile | StoreFile, options: ReadOptions) -> av.container.InputContainer:
+    file.check()
     av_options = {
-        "fd": str(fd),
-        "protocol_whitelist": "fd",
         "format_whitelist": f"{VIDEO_FORMATS},{AUDIO_FORMATS}",
         "max_pixels": str(_max_pixels(options)),
         "threads": "1",
     }
-    head = os.pread(fd, 4096, 0)
+    head = file.head(4096)
     named = NAMED_FORMATS.get(path.suffix.lower())
     try:
-        container = av.open("fd:", options=av_options, **METADATA)
+        media, way = file.media()
+        container = av.open(media, options=av_options | way, **METADATA)
         if container.streams.video or not named:
             return container
         container.close()
     except (av.error.FFmpegError, OSError) as error:
         check_memory(error)
-        check_disk(path, fd)
+        file.check()
         if not named:
             raise _why_not_open(path, head, error) from None
-    os.lseek(fd, 0, os.SEEK_SET)
     try:
-        return av.open("fd:", format=named, options=av_options, **METADATA)
+        media, way = file.media()
+        return av.open(media, format=named, options=av_options | way, **METADATA)
     except (av.error.FFmpegError, OSError) as error:
         check_memory(error)
-        check_disk(path, fd)
+        file.check()
         raise _why_not_open(path, head, error) from None
 
 
-def _why_not_open(path: Path, head: bytes, error: Exception) -> VideoError:
+def _why_not_open(path: VideoPath, head: bytes, error: Exception) -> VideoError:
     for start, name in PLAYLISTS:
         if head.lstrip().startswith(start):
             return VideoError(f"{path}: is {name}, not a video", "give the files that it names", "not_a_video")
@@ -207,7 +153,7 @@ def _why_not_open(path: Path, head: bytes, error: Exception) -> VideoError:
 
 
 def is_animated_webp(video: OpenVideo) -> bool:
-    head = os.pread(video.fd, 21, 0)
+    head = video.file.head(21)
     return head[:4] == b"RIFF" and head[8:16] == b"WEBPVP8X" and bool(head[20] & 2)
 
 
@@ -225,7 +171,7 @@ def _max_pixels(options: ReadOptions) -> int:
     return options.max_side_px**2 // 2
 
 
-def refused_size(path: Path, options: ReadOptions) -> str | None:
+def refused_size(path: VideoPath, options: ReadOptions) -> str | None:
     """Returns the picture size for which FFmpeg refused a file that does not decode. Only its log tells the size."""
     av.logging.set_level(av.logging.ERROR)
     try:
@@ -241,7 +187,9 @@ def refused_size(path: Path, options: ReadOptions) -> str | None:
     return f"{found[1]} x {found[2]}" if found else None
 
 
-def _video_stream(path: Path, container: av.container.InputContainer, options: ReadOptions) -> av.video.VideoStream:
+def _video_stream(
+    path: VideoPath, container: av.container.InputContainer, options: ReadOptions
+) -> av.video.VideoStream:
     pictures = av.stream.Disposition.attached_pic | av.stream.Disposition.timed_thumbnails
     streams = [s for s in container.streams.video if not s.disposition & pictures]
     count = len(streams) + len(container.streams.audio)  # a film may carry a hundred fonts and subtitles
@@ -259,17 +207,17 @@ def _video_stream(path: Path, container: av.container.InputContainer, options: R
 
 
 def _first_of_many_frames(
-    path: Path, streams: list[av.video.VideoStream], options: ReadOptions
+    path: VideoPath, streams: list[av.video.VideoStream], options: ReadOptions
 ) -> av.video.VideoStream:
     """Returns the first stream with more than one frame, if there is one: the others may be covers without a mark."""
     frames = {s.index: s.frames or int(_tag(s, "NUMBER_OF_FRAMES") or 0) for s in streams}
     if frames[streams[0].index] <= 1:
-        fd, _ = _open_file(path)  # opened again, so that the first container keeps its position
+        file = open_file(path)  # opened again, so that the first container keeps its position
         try:
-            with _open_container(path, fd, options) as container:
+            with _open_container(path, file, options) as container:
                 _count(container, frames, streams[0].index)
         finally:
-            os.close(fd)
+            file.close()
     return next((s for s in streams if frames[s.index] > 1), streams[0])
 
 
@@ -294,7 +242,7 @@ def _tag(stream: av.video.VideoStream, name: str) -> str | None:
 
 
 def _check_limits(
-    path: Path,
+    path: VideoPath,
     container: av.container.InputContainer,
     stream: av.video.VideoStream,
     identity: FileIdentity,

@@ -20,6 +20,7 @@ from nsnet_cli.errors import VideoError
 from nsnet_cli.media import FrameBatch, PreviewPlan, ReadOptions
 from nsnet_cli.video.container import open_video
 from nsnet_cli.video.hdr import is_hdr
+from nsnet_cli.video.opened import Stored, VideoPath
 from nsnet_cli.video.packets import sized_packets
 from nsnet_cli.video.probe import Probe
 from nsnet_cli.video.scaling import JPEG_QUALITY
@@ -49,7 +50,7 @@ def why_not(probe: Probe) -> str | None:
     return None
 
 
-def has_open_gops(path: Path, options: ReadOptions) -> bool:
+def has_open_gops(path: VideoPath, options: ReadOptions) -> bool:
     """Whether frames stored after a key frame are shown before it. Reads the whole file's packets."""
     video = open_video(path, options)
     try:
@@ -65,9 +66,13 @@ def has_open_gops(path: Path, options: ReadOptions) -> bool:
 
 
 def read_frames(
-    path: Path, probe: Probe, plan: PreviewPlan, options: ReadOptions, tally: Tally
+    path: VideoPath, probe: Probe, plan: PreviewPlan, options: ReadOptions, tally: Tally
 ) -> Iterator[FrameBatch]:
     """Yields frames as pyav_source.read_frames does. The tally lacks frames that decord decodes on the way."""
+    if isinstance(path, Stored):
+        raise VideoError(
+            f"{path}: decord reads only files on a disk", "use --decoder pyav or auto", "unsupported_codec"
+        )
     problem = why_not(probe) or (has_open_gops(path, options) and "decord mixes up frames in open GOPs")
     if problem:
         raise VideoError(f"{path}: {problem}", "use --decoder pyav or auto", "unsupported_codec")

@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -26,12 +25,14 @@ from nsnet_cli.media import (
     PreviewPlan,
     ReadOptions,
 )
+from nsnet_cli.storage.urls import Place
+from nsnet_cli.video.opened import Stored, VideoPath, stored
 from nsnet_cli.video.plan import plan_preview
 from nsnet_cli.video.probe import Probe, probe_video
 from nsnet_cli.video.source import Tally
 from nsnet_cli.video.views import view_times
 
-FrameSource = Callable[[Path, Probe, PreviewPlan, ReadOptions, Tally], Iterator[FrameBatch]]
+FrameSource = Callable[[VideoPath, Probe, PreviewPlan, ReadOptions, Tally], Iterator[FrameBatch]]
 
 
 class LocalReader:
@@ -39,10 +40,10 @@ class LocalReader:
 
     report: DecodeReport
 
-    def __init__(self, path: Path, options: ReadOptions) -> None:
+    def __init__(self, path: Place | Stored, options: ReadOptions) -> None:
         """Probes and plans. Raises VideoError (kind as in errors.VIDEO_ERROR_KINDS)."""
         started = time.perf_counter()
-        self.path, self.options = Path(path), options
+        self.path, self.options = stored(path), options
         with told_as_video_errors(self.path):
             self.probe = probe_video(self.path, options)
         probe = self.probe
@@ -97,7 +98,9 @@ class LocalReader:
             raise VideoError(f"{self.path}: changed while it was read", "tag it again when it is complete", "changed")
 
     def close(self) -> None:
-        """Does nothing: no file stays open between calls."""
+        """Lets the bytes of a video in a store go. No file stays open between calls."""
+        if isinstance(self.path, Stored):
+            self.path.bytes.close()
 
     def __enter__(self) -> Self:
         return self
@@ -109,7 +112,7 @@ class LocalReader:
 
 
 @contextmanager
-def told_as_video_errors(path: Path) -> Iterator[None]:
+def told_as_video_errors(path: VideoPath) -> Iterator[None]:
     """Turns errors of disk, FFmpeg and memory into VideoErrors. Any other error is a bug of ours and passes."""
     try:
         yield

@@ -192,7 +192,7 @@ def _own(video: OpenVideo) -> tuple[str, str]:
         if brand.startswith(("3gp", "3g2")):
             return brand[:3], f".{brand[:3]}"
         return ("mov", ".mov") if brand.startswith("qt") else ("mp4", ".mp4")
-    if name == "matroska,webm" and b"webm" in os.pread(video.fd, 64, 0):
+    if name == "matroska,webm" and b"webm" in video.file.head(64):
         return "webm", ".webm"
     return MUXERS.get(name, MATROSKA)
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from nsnet_cli.media import Copied, ReadOptions
+    from nsnet_cli.storage.urls import Place
     from nsnet_cli.video.remote import RemoteReader
 
 VIDEOS_PER_PROCESS = 1000
@@ -66,7 +67,7 @@ class DecodePool:
             self._size = size
             self._change.notify_all()
 
-    def open(self, path: Path, options: ReadOptions) -> RemoteReader:
+    def open(self, path: Place, options: ReadOptions) -> RemoteReader:
         """Returns a reader of one video in a process of its own. Waits for a free process, which begins at once.
 
         Faults of the video raise VideoError when the reader is used. This call raises VideoError once the pool is
@@ -81,7 +82,7 @@ class DecodePool:
             ahead.close()
         return RemoteReader(path, options, self, self._borrow())
 
-    def open_ahead(self, path: Path, options: ReadOptions) -> None:
+    def open_ahead(self, path: Place, options: ReadOptions) -> None:
         """Begins to read a video ahead. The next `open` continues there if it has the same path and options."""
         self._ahead = self.open(path, options)
 
@@ -157,7 +158,7 @@ class DecodePool:
     def came_up(self) -> None:
         _came_up.add(self.reader)
 
-    def did_not_come_up(self, path: Path, how: str) -> NsnetError:
+    def did_not_come_up(self, path: Place, how: str) -> NsnetError:
         """Returns the error for a process that did not start in START_TRIES tries."""
         tried = f"does not start, tried {START_TRIES} times: {how}"
         if self.reader in _came_up:

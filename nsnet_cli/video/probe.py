@@ -8,7 +8,6 @@ import re
 import time
 from dataclasses import dataclass, field
 from fractions import Fraction
-from pathlib import Path
 
 import av
 import av.error
@@ -17,14 +16,13 @@ from nsnet_cli.errors import VideoError
 from nsnet_cli.media import ReadOptions, VideoInfo
 from nsnet_cli.video.bitstream import keys_are_false
 from nsnet_cli.video.container import (
-    FileIdentity,
     OpenVideo,
     check_memory,
-    file_identity,
     is_animated_webp,
     open_video,
     refused_size,
 )
+from nsnet_cli.video.opened import FileIdentity, Stored, VideoPath, file_identity
 from nsnet_cli.video.packets import clocked_packets, packet_ticks, packets
 from nsnet_cli.video.scaling import orientation
 
@@ -54,20 +52,23 @@ class Probe:
     """A raw stream whose packets carry no times. Times follow from the frame rate."""
     false_keys: bool
     """The container wrongly calls every packet a key frame."""
-    identity: FileIdentity
+    identity: FileIdentity | None
+    """None for a video in a store, which gives only bytes of the version that was opened."""
     sample_aspect: Fraction | None = None
     first_frame: av.VideoFrame | None = field(default=None, repr=False, compare=False)
     """The frame that was decoded to learn the geometry: the one at key_times_s[0] if that decodes."""
 
     def file_changed(self) -> bool:
         """Whether the file has been written to, or replaced, since it was probed."""
+        if self.identity is None:
+            return False
         try:
             return file_identity(os.stat(self.info.path)) != self.identity  # noqa: PTH116
         except FileNotFoundError:
             return False  # removed: the open file stayed whole
 
 
-def probe_video(path: Path, options: ReadOptions) -> Probe:
+def probe_video(path: VideoPath, options: ReadOptions) -> Probe:
     """Opens, probes and closes a file. Raises VideoError as `open_video` does, and also if no frame decodes."""
     video = open_video(path, options)
     try:
@@ -119,7 +120,7 @@ def probe_open(video: OpenVideo, options: ReadOptions) -> Probe:
         indexed,
         packet_ticks(first_key) is None,
         false_keys,
-        video.identity,
+        None if isinstance(video.path, Stored) else video.identity,
         aspect,
         frame,
     )
@@ -237,6 +238,7 @@ def _demuxed_keys(video: OpenVideo, false_keys: bool) -> tuple[list[float], bool
     """Returns the same as `_key_times`, by reading the whole file."""
     keys: list[float] = []
     end_s = 0.0
+    video.file.whole()
     again = open_video(video.path, ReadOptions(size_px=1))
     try:
         last: int | None = None

@@ -12,7 +12,11 @@ import socket
 import subprocess
 import sys
 import weakref
-from typing import IO
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import IO
 
 DEFAULT_MEMORY_BYTES = 2 << 30
 DEFAULT_READER = "nsnet_cli.video:open_video"
@@ -21,8 +25,20 @@ START_TRIES = 3
 GONE_S = 2.0
 """How long to wait for a killed process to end. One that the kernel holds (a dead network disk) is left behind."""
 
+CREDENTIAL_PREFIXES = ("AWS_", "AZURE_", "FSSPEC_", "GOOGLE_", "GCS_", "GCSFS_")
+SECRET_WORDS = ("TOKEN", "SECRET", "PASSWORD", "CREDENTIAL", "API_KEY", "ACCESS_KEY")
+
 _BOOT = "import sys; sys.path[:] = {path!r}; from nsnet_cli.video.child import main; main({args})"
 _all: weakref.WeakSet[DecodeProcess] = weakref.WeakSet()
+
+
+def _harmless(environment: Mapping[str, str]) -> dict[str, str]:
+    """The environment without what lets somebody in: what decodes a stranger's file needs none of it."""
+    return {
+        name: value
+        for name, value in environment.items()
+        if not name.upper().startswith(CREDENTIAL_PREFIXES) and not any(word in name.upper() for word in SECRET_WORDS)
+    }
 
 
 def _words_file() -> IO[bytes]:
@@ -61,7 +77,9 @@ class DecodeProcess:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=self._stderr,
-                env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"},
+                env=_harmless(
+                    {**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"}
+                ),
                 start_new_session=True,  # Ctrl-C in the terminal reaches only the parent
             )
         except BaseException:

@@ -13,7 +13,6 @@ import queue
 import threading
 from bisect import bisect_right
 from collections.abc import Generator, Iterator
-from pathlib import Path
 
 import av
 import av.error
@@ -21,11 +20,12 @@ import numpy as np
 
 from nsnet_cli.media import FrameBatch, PreviewPlan, ReadOptions
 from nsnet_cli.video.container import check_memory, open_video
+from nsnet_cli.video.opened import StoreFile, VideoPath
 from nsnet_cli.video.packets import clocked_packets, packet_ticks, sized_packets
 from nsnet_cli.video.probe import Probe
 from nsnet_cli.video.scaling import Scaler
 from nsnet_cli.video.source import BATCH_FRAMES, Tally
-from nsnet_cli.video.stretches import Clock, Decoded, Run, Stretch, even_cuts, nearest, stretches
+from nsnet_cli.video.stretches import Clock, Decoded, Run, Stretch, even_cuts, nearest, stretches, wanted_ranges
 
 SKIPPABLE = ("h264", "mpeg1video", "mpeg2video", "mpeg4")
 """Codecs whose decoders can skip unreferenced frames without changing the others.
@@ -37,7 +37,7 @@ PACKETS_TO_KEY = 1000
 
 
 def read_frames(
-    path: Path, probe: Probe, plan: PreviewPlan, options: ReadOptions, tally: Tally
+    path: VideoPath, probe: Probe, plan: PreviewPlan, options: ReadOptions, tally: Tally
 ) -> Iterator[FrameBatch]:
     """Yields the plan's frames in batches of at most BATCH_FRAMES. Counts decoded and lost frames in `tally`."""
     parts = stretches(plan, probe.key_times_s)
@@ -100,7 +100,7 @@ def _side_by_side(sources: list[Generator[FrameBatch]]) -> Iterator[FrameBatch]:
 class _Decoder:
     """One open container and one decoder, working through stretches."""
 
-    def __init__(self, path: Path, probe: Probe, options: ReadOptions, tally: Tally, given: set[float]) -> None:
+    def __init__(self, path: VideoPath, probe: Probe, options: ReadOptions, tally: Tally, given: set[float]) -> None:
         self.path, self.probe, self.options, self.tally = path, probe, options, tally
         self.given = given
         """Times that decoders of this file have given: one frame can be the nearest to two planned times."""
@@ -111,6 +111,8 @@ class _Decoder:
         only_keys = not any(part.fills for part in parts)
         self.video = open_video(self.path, self.options, skip_loop_filter=only_keys)
         try:
+            if self.probe.indexed and isinstance(self.video.file, StoreFile):
+                self.video.file.want(wanted_ranges(self.video, parts, self.probe.info.key_frames))
             self.scaler = Scaler(self.options, self.video.stream.sample_aspect_ratio)
             pixels: list[np.ndarray] = []
             times: list[float] = []

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
@@ -25,11 +24,14 @@ from nsnet_cli.media import (
     VideoHeader,
     VideoInfo,
 )
+from nsnet_cli.storage.urls import Place, Url
 from nsnet_cli.video import wire
 from nsnet_cli.video.process import START_TRIES, DecodeProcess
 
 if TYPE_CHECKING:
     import numpy as np
+
+    from nsnet_cli.video.opened import Bytes
 
 START_TIMEOUT_S = 60.0
 HEADER_TIMEOUT_S = 30.0
@@ -58,7 +60,7 @@ class Lender(Protocol):
 
     def came_up(self) -> None: ...
 
-    def did_not_come_up(self, path: Path, how: str) -> NsnetError: ...
+    def did_not_come_up(self, path: Place, how: str) -> NsnetError: ...
 
 
 class _Lent:
@@ -68,13 +70,19 @@ class _Lent:
     """What it does, and what to do if that takes too long."""
     _deadline: wire.Deadline
 
-    def __init__(self, path: Path, request: tuple[object, ...], pool: Lender, process: DecodeProcess | None) -> None:
+    def __init__(self, path: Place, request: tuple[object, ...], pool: Lender, process: DecodeProcess | None) -> None:
         """Sends the request to `process`, or to a new process if that is None."""
-        self.path, self._request = Path(path), request
+        self.path, self._request = path, request
         self._pool, self._process, self._asked = pool, process, False
         self._sound = True
         self._open = True
+        self._bytes: Bytes | None = None
+        """What the process is given of a video in a store."""
         try:
+            if isinstance(path, Url):
+                from nsnet_cli.storage.ranges import RangeReader
+
+                self._bytes = RangeReader(path, pool.timeout_s or MAX_TIMEOUT_S)
             if self._process is None:
                 self._process = pool.new_process()
             with contextlib.suppress(OSError):  # it died while it was idle: `_wait_until_asked` will start another
@@ -89,6 +97,8 @@ class _Lent:
             return
         self._open = False
         process, self._process = self._process, None
+        if self._bytes is not None:
+            self._bytes.close()
         try:
             if process is not None and not self._sound:
                 self._pool.discard(process)
@@ -137,7 +147,8 @@ class _Lent:
         """Returns the next answer. Raises the video's VideoError, or one for a process that hangs or died."""
         assert self._process is not None
         try:
-            message = wire.receive(self._process.socket, self._deadline)
+            while isinstance(message := wire.receive(self._process.socket, self._deadline), wire.Ask):
+                self._give_bytes(self._process, *message.what)
         except TimeoutError:
             waited_s = self._deadline.waited_s
             raise VideoError(
@@ -150,17 +161,31 @@ class _Lent:
             raise message
         return message
 
+    def _give_bytes(self, process: DecodeProcess, what: str, *details: Any) -> None:
+        """Answers a process that asks for bytes. Waiting for the store is not waiting for the process."""
+        assert self._bytes is not None
+        reply: object = None
+        try:
+            if what == "size":
+                reply = self._bytes.size_bytes
+            else:
+                reply = getattr(self._bytes, {"read": "read", "want": "want", "whole": "whole"}[what])(*details)
+        except VideoError as error:
+            reply = error
+        with contextlib.suppress(OSError):  # it died: the next message says so
+            wire.send(process.socket, reply)
+
 
 class RemoteReader(_Lent):
     """A VideoReader. Every call may also raise VideoErrors of the kinds "timeout" and "crashed"."""
 
     report: DecodeReport
 
-    def __init__(self, path: Path, options: ReadOptions, pool: Lender, process: DecodeProcess | None) -> None:
+    def __init__(self, path: Place, options: ReadOptions, pool: Lender, process: DecodeProcess | None) -> None:
         """Requests the video from `process`, or from a new process if that is None."""
         self.options = options
         self._header: VideoHeader | None = None
-        super().__init__(path, ("open", os.fsencode(path), options), pool, process)
+        super().__init__(path, ("open", named(path), options), pool, process)
 
     @property
     def info(self) -> VideoInfo:
@@ -225,7 +250,14 @@ class RemoteCopy(_Lent):
         return copied
 
 
-def _header_timeout_s(path: Path) -> float:
+def named(path: Place) -> bytes | Url:
+    """What a process is told of a video: the bytes of its path, or its URL as it is shown to everybody."""
+    return Url(path.shown) if isinstance(path, Url) else os.fsencode(path)
+
+
+def _header_timeout_s(path: Place) -> float:
+    if isinstance(path, Url):
+        return HEADER_TIMEOUT_S
     try:
         return HEADER_TIMEOUT_S + bounded(path.stat).st_size / SLOWEST_READ_BYTES_S
     except OSError:  # the process will report it

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import itertools
 from bisect import bisect_left, bisect_right
+from contextlib import suppress
 from dataclasses import dataclass
 
 import av
+import av.error
 
 from nsnet_cli.media import PlannedFrame, PreviewPlan
+from nsnet_cli.video.container import OpenVideo
 
+LEAST_KEY_BYTES, KEY_BYTES, KEY_SHARE = 32 << 10, 128 << 10, 0.1
+"""How long a key frame is taken to be if the index does not tell: all of them at most this share of the video."""
 SKIPPING_FRAMES = 1.5
 """If the tolerance is more than this many frames, every unreferenced frame may be skipped."""
 
@@ -49,6 +54,32 @@ def even_cuts(parts: list[Stretch], threads: int) -> list[int]:
     work = [1.0 + (part.fills[-1].pts_s - part.key_s if part.fills else 0.0) for part in parts]
     done = list(itertools.accumulate(work))
     return [0, *(1 + bisect_right(done, done[-1] * i / threads - 1e-9) for i in range(1, threads)), len(parts)]
+
+
+def wanted_ranges(video: OpenVideo, parts: list[Stretch], keys: int) -> list[tuple[int, int]]:
+    """Returns where in the file the stretches are: (start, end) in bytes, as far as its index tells.
+
+    `keys`: how many key frames the video has.
+    It is a hint. Matroska's index tells where a key frame begins, not where it ends.
+    """
+    if not parts:
+        return []
+    with suppress(av.error.FFmpegError):
+        video.container.seek(video.ticks(parts[0].key_s), stream=video.stream)  # Matroska reads its cues at a seek
+    index = video.stream.index_entries
+    guess = min(KEY_BYTES, max(LEAST_KEY_BYTES, int(KEY_SHARE * video.identity.size_bytes / max(1, keys))))
+    out = []
+    for part in parts:
+        first = index.search_timestamp(video.ticks(part.key_s))
+        if first < 0:
+            continue
+        start, size = index[first].pos, index[first].size
+        end = start + (size or guess)
+        if part.fills:
+            last = index.search_timestamp(video.ticks(part.fills[-1].pts_s), backward=False, any_frame=True)
+            end = max(end, index[last].pos + index[last].size) if last >= 0 else end
+        out.append((start, min(end, video.identity.size_bytes)))
+    return out
 
 
 class Run:

@@ -11,12 +11,21 @@ import select
 import socket
 import struct
 import time
+from dataclasses import dataclass
 from typing import Any
 
 from nsnet_cli.bounded import SLICE_S
 from nsnet_cli.media import FrameBatch
 
 _LENGTHS = struct.Struct("<QQ")
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """A decode process asks its parent for bytes of a video in a store, and waits for the reply."""
+
+    what: tuple[Any, ...]
+    """("size",), ("read", offset, count), ("want", ranges) or ("whole",)"""
 
 
 class Deadline:
