@@ -96,7 +96,7 @@ def open_video(path: Path, options: ReadOptions, skip_loop_filter: bool = False)
             context = stream.codec_context
             context.thread_type = "NONE"
             context.thread_count = 1
-            context.options = {"max_pixels": str(_max_pixels(options))}
+            context.options = {"max_pixels": str(most_pixels(options))}
             if skip_loop_filter:
                 context.options |= {"skip_loop_filter": "all"}
             for other in container.streams:
@@ -169,7 +169,7 @@ def _open_container(path: Path, fd: int, options: ReadOptions) -> av.container.I
         "fd": str(fd),
         "protocol_whitelist": "fd",
         "format_whitelist": f"{VIDEO_FORMATS},{AUDIO_FORMATS}",
-        "max_pixels": str(_max_pixels(options)),
+        "max_pixels": str(most_pixels(options)),
         "threads": "1",
     }
     head = os.pread(fd, 4096, 0)
@@ -221,7 +221,7 @@ def check_memory(error: Exception) -> None:
         raise MemoryError from error
 
 
-def _max_pixels(options: ReadOptions) -> int:
+def most_pixels(options: ReadOptions) -> int:
     return options.max_side_px**2 // 2
 
 
