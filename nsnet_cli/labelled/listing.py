@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from re import compile as pattern
 
@@ -67,7 +67,9 @@ def read_classes(path: Path) -> tuple[str, ...]:
         first = int(cells[0][0]) if cells else 0
         for place, ((where, line), pair) in enumerate(zip(rows, cells, strict=True)):
             if first > 1 or int(pair[0]) != first + place:
-                raise UsageError(f"{where}: {line!r} is not number {place + min(first, 1)}", "number the classes in order")
+                raise UsageError(
+                    f"{where}: {line!r} is not number {place + min(first, 1)}", "number the classes in order"
+                )
     seen: dict[str, str] = {}
     for (where, _), name in zip(rows, names, strict=True):
         if name in seen:
@@ -89,10 +91,13 @@ def class_file(files: Iterable[Path]) -> Path | None:
 
 def video_key(name: str) -> str:
     """Returns what a video's names have in common: no folder, no ending, no `v_`, none of Kinetics' times."""
-    last = name.rstrip("/").rsplit("/", 1)[-1]
-    stem, dot, suffix = last.rpartition(".")
-    base = stem if dot and f".{suffix.lower()}" in VIDEO_NAMES else last
-    return CUT.sub("", base).removeprefix("v_")
+    return CUT.sub("", video_stem(name).rsplit("/", 1)[-1]).removeprefix("v_")
+
+
+def video_stem(name: str) -> str:
+    """Returns a name without the ending of a video."""
+    stem, dot, suffix = name.rstrip("/").rpartition(".")
+    return stem if dot and f".{suffix.lower()}" in VIDEO_NAMES else name.rstrip("/")
 
 
 @dataclass(slots=True)
@@ -138,7 +143,8 @@ class Media:
         """
         found = self.by_key.get(video_key(name), [])
         if len(found) > 1:
-            found = [path for path in found if f"/{path}".endswith(f"/{name}") or str(path.with_suffix("")).endswith(name)] or found
+            end = f"/{video_stem(name)}"
+            found = [path for path in found if f"/{video_stem(str(path))}".endswith(end)] or found
         if len(found) > 1:
             found = [path for path in found if path.is_file()] or found
         if len(found) > 1:
@@ -158,8 +164,6 @@ def found_set(
 
     Raises UsageError for a name that comes twice, NoInputError if no video is there.
     """
-    from dataclasses import replace
-
     present, missing, seen = [], [], dict[str, str]()
     for name, row in rows:
         if name in seen:

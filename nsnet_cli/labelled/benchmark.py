@@ -1,0 +1,96 @@
+"""What a LABELS argument names: a label file, a folder per class, a peer's list, or one of the papers' benchmarks.
+
+A benchmark is named by a prefix, `activitynet:/data/anet`, or known by the list files in its folder.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol
+
+from nsnet_cli.errors import NoInputError, UsageError
+from nsnet_cli.labelled import activitynet, fcvid, kinetics, peers, ucf101
+from nsnet_cli.labelled.labels import LabelSet, read_labels
+from nsnet_cli.labelled.listing import list_files
+from nsnet_cli.labelled.protocol import ACTIVITYNET, FCVID, MINI_KINETICS, UCF101, Benchmark
+
+log = logging.getLogger(__name__)
+
+
+class Reader(Protocol):
+    """A module that reads one benchmark."""
+
+    def is_here(self, files: list[Path]) -> bool: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    prefix: str
+    benchmark: Benchmark
+    reader: Reader
+
+
+LAYOUTS = (
+    Layout("ucf101", UCF101, ucf101),
+    Layout("activitynet", ACTIVITYNET, activitynet),
+    Layout("fcvid", FCVID, fcvid),
+    Layout("mini-kinetics", MINI_KINETICS, kinetics),
+)
+
+
+def layout_of(source: Path) -> tuple[Layout | None, Path]:
+    """Returns the benchmark that a LABELS argument names or whose lists are in that folder, and the folder."""
+    prefix, colon, rest = str(source).partition(":")
+    named = next((layout for layout in LAYOUTS if colon and layout.prefix == prefix.lower()), None)
+    folder = Path(rest).expanduser() if named else source
+    if named and not folder.is_dir():
+        raise NoInputError(f"no folder {folder}", f"write it as in {named.prefix}:/data/{named.prefix}")
+    if named is None and colon and rest.startswith(("/", "~", ".")) and not source.exists():
+        known = ", ".join(f"{layout.prefix}:" for layout in LAYOUTS)
+        raise UsageError(f"{source}: {prefix!r} is no benchmark that nsnet reads", f"known: {known}")
+    if named or not folder.is_dir():
+        return named, folder
+    files = list_files(folder)
+    return next((layout for layout in LAYOUTS if layout.reader.is_here(files)), None), folder
+
+
+def read_source(source: Path, fold: str = "") -> LabelSet:
+    """Reads the labelled videos that a LABELS argument names.
+
+    `fold`: which split of a benchmark that has several. Raises UsageError that names file, line and value, NoInputError
+    if no video is there.
+    """
+    layout, folder = layout_of(source)
+    folds = layout.benchmark.folds if layout else ()
+    if fold not in (folds or ("",)):
+        what = f"{layout.benchmark.name} has" if layout else f"{source} has no benchmark's layout, so it has"
+        if folds:
+            raise UsageError(f"{what} {len(folds)} splits", f"choose one with --split: {', '.join(folds)}")
+        raise UsageError(f"{what} no split {fold}", "leave --split out")
+    if layout is None:
+        if source.suffix == ".txt" and source.is_file():
+            return peers.read_list(source)
+        return read_labels(source)
+    files = list_files(folder)
+    if layout.reader is ucf101:
+        return ucf101.read(source, folder, files, fold)
+    return layout.reader.read(source, folder, files)
+
+
+def to_train(labels: LabelSet) -> LabelSet:
+    """Returns a benchmark without the videos that its figures are reported on.
+
+    If the benchmark holds no training videos out to decide when to stop, none has a split, and `deal` draws some.
+    """
+    if labels.benchmark is None:
+        return labels
+    measured = labels.benchmark.measured
+    videos = tuple(video for video in labels.videos if video.split != measured)
+    missing = tuple(video for video in labels.missing if video.split != measured)
+    if not videos:
+        raise NoInputError(f"none of the {len(missing)} training videos of {labels.source} is there")
+    if not any(video.split == "val" for video in videos):
+        videos = tuple(replace(video, split=None) for video in videos)
+    return replace(labels, videos=videos, missing=missing)
