@@ -60,7 +60,7 @@ def _opens_like_it(path: Path) -> bool:
     return b'"taxonomy"' in head or b'"database"' in head
 
 
-def read(source: Path, folder: Path, files: Sequence[Path]) -> LabelSet:
+def read(source: Path, folder: Path, files: Sequence[Path], fold: str = "") -> LabelSet:
     """Reads the videos of `folder`. Raises UsageError that names file and line, NoInputError if none is there."""
     jsons = [path for path in files if path.suffix == ".json" and _opens_like_it(path)]
     if len(jsons) > 1:
@@ -130,8 +130,7 @@ def _annotations(found: Any, wrong: Any) -> tuple[tuple[str, ...], list[tuple[fl
         if not isinstance(one, dict) or not isinstance(one.get("label"), str):
             raise wrong("an annotation has no label")
         segment = one.get("segment")
-        numbers = isinstance(segment, list) and [isinstance(value, int | float) for value in segment]
-        if numbers != [True, True]:
+        if not (isinstance(segment, list) and [isinstance(v, int | float) for v in segment] == [True, True]):
             raise wrong(f"segment {segment!r} is not [start, end] in seconds")
         segments.append((float(segment[0]), float(segment[1])))
     return same(one["label"] for one in found), segments

@@ -5,10 +5,9 @@ A benchmark is named by a prefix, `activitynet:/data/anet`, or known by the list
 
 from __future__ import annotations
 
-import logging
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
 
 from nsnet_cli.errors import NoInputError, UsageError
 from nsnet_cli.labelled import activitynet, fcvid, kinetics, peers, ucf101
@@ -16,27 +15,24 @@ from nsnet_cli.labelled.labels import LabelSet, read_labels
 from nsnet_cli.labelled.listing import list_files
 from nsnet_cli.labelled.protocol import ACTIVITYNET, FCVID, MINI_KINETICS, UCF101, Benchmark
 
-log = logging.getLogger(__name__)
-
-
-class Reader(Protocol):
-    """A module that reads one benchmark."""
-
-    def is_here(self, files: list[Path]) -> bool: ...
-
 
 @dataclass(frozen=True, slots=True)
 class Layout:
+    """How one benchmark is named, known by its files, and read."""
+
     prefix: str
     benchmark: Benchmark
-    reader: Reader
+    is_here: Callable[[Sequence[Path]], bool]
+    """Whether list files are this benchmark's."""
+    read: Callable[[Path, Path, Sequence[Path], str], LabelSet]
+    """The argument as given, the folder, its list files, and the split of several -> the videos."""
 
 
 LAYOUTS = (
-    Layout("ucf101", UCF101, ucf101),
-    Layout("activitynet", ACTIVITYNET, activitynet),
-    Layout("fcvid", FCVID, fcvid),
-    Layout("mini-kinetics", MINI_KINETICS, kinetics),
+    Layout("ucf101", UCF101, ucf101.is_here, ucf101.read),
+    Layout("activitynet", ACTIVITYNET, activitynet.is_here, activitynet.read),
+    Layout("fcvid", FCVID, fcvid.is_here, fcvid.read),
+    Layout("mini-kinetics", MINI_KINETICS, kinetics.is_here, kinetics.read),
 )
 
 
@@ -53,7 +49,7 @@ def layout_of(source: Path) -> tuple[Layout | None, Path]:
     if named or not folder.is_dir():
         return named, folder
     files = list_files(folder)
-    return next((layout for layout in LAYOUTS if layout.reader.is_here(files)), None), folder
+    return next((layout for layout in LAYOUTS if layout.is_here(files)), None), folder
 
 
 def read_source(source: Path, fold: str = "") -> LabelSet:
@@ -73,10 +69,7 @@ def read_source(source: Path, fold: str = "") -> LabelSet:
         if source.suffix == ".txt" and source.is_file():
             return peers.read_list(source)
         return read_labels(source)
-    files = list_files(folder)
-    if layout.reader is ucf101:
-        return ucf101.read(source, folder, files, fold)
-    return layout.reader.read(source, folder, files)
+    return layout.read(source, folder, list_files(folder), fold)
 
 
 def to_train(labels: LabelSet) -> LabelSet:

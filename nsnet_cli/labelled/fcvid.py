@@ -26,7 +26,7 @@ def is_here(files: Sequence[Path]) -> bool:
     return any(path.name == NAMES for path in files)
 
 
-def read(source: Path, folder: Path, files: Sequence[Path]) -> LabelSet:
+def read(source: Path, folder: Path, files: Sequence[Path], fold: str = "") -> LabelSet:
     """Reads the videos of `folder`. Raises UsageError that names file and line, NoInputError if nothing is there."""
     by_name = {path.name: path for path in files}
     given = class_file(files)

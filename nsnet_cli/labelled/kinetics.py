@@ -42,7 +42,7 @@ def is_here(files: Sequence[Path]) -> bool:
     return any("minik" in name or "mini_kinetics" in name or name.endswith("ytid_list.txt") for name in names)
 
 
-def read(source: Path, folder: Path, files: Sequence[Path]) -> LabelSet:
+def read(source: Path, folder: Path, files: Sequence[Path], fold: str = "") -> LabelSet:
     """Reads the videos of `folder`. Raises UsageError that names file and line, NoInputError if nothing is there."""
     lists = [path for path in files if path.suffix == ".txt" and split_of(path) and not is_class_file(path)]
     big = [path for path in lists if looks_like_list(path)]

@@ -25,3 +25,8 @@ ACTIVITYNET = Benchmark("ActivityNet v1.3", "val", "map")
 FCVID = Benchmark("FCVID", "test", "map")
 MINI_KINETICS = Benchmark("Mini-Kinetics", "val", "top1")
 UCF101 = Benchmark("UCF101", "test", "top1", ("1", "2", "3"))
+
+
+def trained_on(source: object, fold: str) -> str:
+    """Returns how a checkpoint names the labels that it was trained on."""
+    return f"{source} split {fold}" if fold else str(source)
