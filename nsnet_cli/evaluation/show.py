@@ -79,8 +79,8 @@ def _protocol(report: Report) -> Iterator[str]:
     else:
         of_all = 100 * best.map * report.share_shown
         yield (
-            f"mAP: mean over the {report.classes_shown} of {report.classes} classes that these videos show; with 0 for the"
-            f" others, as AR-Net counts, that of {' K='.join(_names(best))} is {of_all:.1f}"
+            f"mAP: mean over the {report.classes_shown} of {report.classes} classes that these videos show; with 0 for"
+            f" the others, as AR-Net counts, that of {' K='.join(_names(best))} is {of_all:.1f}"
             f" ({of_all - 100 * best.map:+.1f})"
         )
     if report.multi_label:

@@ -19,9 +19,8 @@ def mean_report(reports: Sequence[Report], checkpoint: str) -> Report:
     first = reports[0]
     if len(reports) == 1:
         return first
-    rows = [
-        _mean([replace(row, certain=None) for row in same]) for same in zip(*(r.rows for r in reports), strict=True)
-    ]
+    same = zip(*(report.rows for report in reports), strict=True)
+    rows = [_mean([replace(row, certain=None) for row in each]) for each in same]
     costs = [report.costs for report in reports]
     return replace(
         first,

@@ -67,9 +67,8 @@ def read_classes(path: Path) -> tuple[str, ...]:
         first = int(cells[0][0]) if cells else 0
         for place, ((where, line), pair) in enumerate(zip(rows, cells, strict=True)):
             if first > 1 or int(pair[0]) != first + place:
-                raise UsageError(
-                    f"{where}: {line!r} is not number {place + min(first, 1)}", "number the classes in order"
-                )
+                expected = f"expected number {place + min(first, 1)}, one class per line in order"
+                raise UsageError(f"{where}: {line!r} is out of order", expected)
     seen: dict[str, str] = {}
     for (where, _), name in zip(rows, names, strict=True):
         if name in seen:
