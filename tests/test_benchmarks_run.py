@@ -89,6 +89,8 @@ def test_splits_that_make_no_sense(inside: Callable[..., subprocess.CompletedPro
     assert done.returncode == 2 and "train one for each" in done.stderr
     done = inside("evaluate", tmp_path / "labels.csv", "--split", "2")
     assert done.returncode == 2 and "no benchmark's layout, so it has no split 2" in done.stderr
+    done = inside("train", "--features", tmp_path / "f.npz", "--split", "1", "-o", tmp_path / "out")
+    assert done.returncode == 2 and "--split is for benchmarks" in done.stderr
 
 
 # ---- the recipes ----------------------------------------------------------------------------------------------------

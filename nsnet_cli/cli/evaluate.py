@@ -27,8 +27,7 @@ HERE = "{split}"
 Labels = Annotated[
     Path,
     typer.Argument(
-        help="CSV with path,label[;label...][,split][,segments], a folder with one folder per class, or a benchmark:"
-        " activitynet:DIR, fcvid:DIR, mini-kinetics:DIR, ucf101:DIR.",
+        help="CSV with path,label[;label...][,split][,segments], a folder with one folder per class, or a benchmark.",
         metavar="LABELS",
     ),
 ]
@@ -75,6 +74,9 @@ def evaluate(
     combined as `nsnet tag` does. If LABELS has segments, also measures how well saliency finds them, and compares
     with an oracle, a policy that knows them. If the checkpoint is calibrated, a second table measures the tags that
     are certain at --precision.
+
+    A benchmark is a folder with its videos and lists, written as activitynet:DIR, fcvid:DIR, mini-kinetics:DIR or
+    ucf101:DIR. What papers report on it is then measured, over the videos that are there.
     """
     from nsnet_cli.evaluation import show
     from nsnet_cli.evaluation.evaluate import to_dict

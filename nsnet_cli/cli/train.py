@@ -30,8 +30,7 @@ Output = Annotated[
 Labels = Annotated[
     Path | None,
     typer.Argument(
-        help="CSV with path,label[;label...][,split][,segments][,parents][,source], a folder per class, or a benchmark"
-        " such as activitynet:DIR.",
+        help="CSV with path,label[;label...][,split][,segments][,parents][,source], folder per class, or benchmark.",
         metavar="LABELS",
     ),
 ]
@@ -104,7 +103,8 @@ def train(
     """Train a sampler and your own tags on your videos, and write them as a checkpoint folder.
 
     Features are extracted once and kept in your cache, so a second run trains in seconds. To continue an interrupted
-    run, give the same command again.
+    run, give the same command again. A benchmark is written as for nsnet evaluate, as in activitynet:DIR; the videos
+    that its figures are measured on are never trained on.
     """
     from nsnet_cli.labelled.gather import ReadSettings
     from nsnet_cli.training.train import TrainOptions
@@ -123,6 +123,8 @@ def train(
     options = TrainOptions(
         kind, epochs, shared.seed, shared.frames or base.frames, shared.preview or base.preview_frames
     )
+    if split is not None and features is not None:
+        raise UsageError("--split is for benchmarks, not for --features", "mark the rows of the file in `split`")
     if features is not None:
         dataset = _ready(features, kind, base, multi_label)
     else:

@@ -55,8 +55,11 @@ def is_here(files: Sequence[Path]) -> bool:
 def _opens_like_it(path: Path) -> bool:
     if path.name.lower().startswith(("activity_net", "activitynet")):
         return True
-    with path.open("rb") as handle:
-        head = handle.read(200)
+    try:
+        with path.open("rb") as handle:
+            head = handle.read(200)
+    except OSError:
+        return False
     return b'"taxonomy"' in head or b'"database"' in head
 
 

@@ -38,8 +38,8 @@ COLUMNS = ("label", "youtube_id", "time_start", "time_end", "split")
 
 
 def is_here(files: Sequence[Path]) -> bool:
-    names = [path.name.lower() for path in files]
-    return any("minik" in name or "mini_kinetics" in name or name.endswith("ytid_list.txt") for name in names)
+    names = [path.name.lower().replace("-", "_") for path in files]
+    return any(part in name for name in names for part in ("mini_kinetics", "minik_classind", "ytid_list"))
 
 
 def read(source: Path, folder: Path, files: Sequence[Path], fold: str = "") -> LabelSet:
