@@ -1,4 +1,7 @@
-"""Made benchmarks: tiny videos in the official layouts, under names of the real list files."""
+"""Made benchmarks: tiny videos in the official layouts, under names of real list files.
+
+`lists` is a folder of those: REAL, outside the repository, or CUT, which has a few lines of each.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,8 @@ import numpy as np
 from conftest import SHARED, write_video
 from PIL import Image
 
-LISTS = SHARED / "benchmarks"
+REAL = SHARED / "benchmarks"
+CUT = Path(__file__).parent / "benchmark_lists"
 SIDE_PX, FRAMES = 32, 8
 
 
@@ -48,9 +52,9 @@ def numbered(path: Path) -> list[tuple[str, int]]:
     return [(name, int(label)) for name, frames, label in lines if " " not in name and frames.isdigit()]
 
 
-def activitynet(folder: Path, classes: Sequence[int], train: int, val: int) -> Path:
+def activitynet(folder: Path, lists: Path, classes: Sequence[int], train: int, val: int) -> Path:
     """The JSON with all videos of the real lists, but only some of them there, half of them as frames."""
-    source = LISTS / "activitynet"
+    source = lists / "activitynet"
     names = (source / "mmaction2_label_map.txt").read_text("utf-8").splitlines()
     database = {}
     for subset, file, each in (
@@ -70,9 +74,9 @@ def activitynet(folder: Path, classes: Sequence[int], train: int, val: int) -> P
     return folder
 
 
-def activitynet_lists(folder: Path, classes: Sequence[int], train: int, val: int) -> Path:
+def activitynet_lists(folder: Path, lists: Path, classes: Sequence[int], train: int, val: int) -> Path:
     """OCSampler's lists in FrameExit's order, and all videos as frames."""
-    source = LISTS / "activitynet"
+    source = lists / "activitynet"
     for file, each in (
         ("ocsampler_frameexit_anet_train_video.txt", train),
         ("ocsampler_frameexit_anet_val_video_multi_label.txt", val),
@@ -82,7 +86,7 @@ def activitynet_lists(folder: Path, classes: Sequence[int], train: int, val: int
     return folder
 
 
-def fcvid(folder: Path, classes: Sequence[int], train: int, test: int) -> Path:
+def fcvid(folder: Path, lists: Path, classes: Sequence[int], train: int, test: int) -> Path:
     """Names are made up; the classes are the 239 of a third party's list."""
     names, matrix, videos = [], [], []
     for split, each in (("train", train), ("test", test)):
@@ -97,13 +101,13 @@ def fcvid(folder: Path, classes: Sequence[int], train: int, test: int) -> Path:
     (folder / "materials").mkdir()
     (folder / "materials" / "FCVID_VideoName_TrainTestSplit.txt").write_text("".join(names))
     (folder / "materials" / "FCVID_Label.txt").write_text("".join(matrix))
-    shutil.copy(LISTS / "fcvid" / "classes_secondhand.txt", folder / "materials")
+    shutil.copy(lists / "fcvid" / "classes_secondhand.txt", folder / "materials")
     return folder
 
 
-def mini_kinetics(folder: Path, classes: Sequence[int], train: int, val: int) -> Path:
+def mini_kinetics(folder: Path, lists: Path, classes: Sequence[int], train: int, val: int) -> Path:
     """The set of 121,070 and 9,864 videos."""
-    source = LISTS / "mini-kinetics"
+    source = lists / "mini-kinetics"
     (folder / "lists").mkdir(parents=True)
     for split, each in (("train", train), ("val", val)):
         file = source / f"ocsampler_mini_kinetics_{split}.txt"
@@ -113,9 +117,9 @@ def mini_kinetics(folder: Path, classes: Sequence[int], train: int, val: int) ->
     return folder
 
 
-def mini_kinetics_by_id(folder: Path, classes: Sequence[int], train: int, val: int) -> Path:
+def mini_kinetics_by_id(folder: Path, lists: Path, classes: Sequence[int], train: int, val: int) -> Path:
     """The set of 80,000 and 5,000 videos. The CSV is made: it has rows for the videos that are there, and no others."""
-    source = LISTS / "mini-kinetics"
+    source = lists / "mini-kinetics"
     lines = ["label,youtube_id,time_start,time_end,split"]
     for split, each in (("train", train), ("val", val)):
         file = source / f"s9xie_{split}_ytid_list.txt"
@@ -128,9 +132,9 @@ def mini_kinetics_by_id(folder: Path, classes: Sequence[int], train: int, val: i
     return folder
 
 
-def ucf101(folder: Path, classes: Sequence[int], per_group: int, groups: Sequence[int]) -> Path:
+def ucf101(folder: Path, lists: Path, classes: Sequence[int], per_group: int, groups: Sequence[int]) -> Path:
     """Clips of some groups, each in a split's training list or in its test list."""
-    source, wanted = LISTS / "ucf101", {f"g{group:02d}" for group in groups}
+    source, wanted = lists / "ucf101", {f"g{group:02d}" for group in groups}
     found: dict[str, int] = {}
     for line in [*(source / "trainlist01.txt").open(), *(source / "trainlist02.txt").open()]:
         name, number = line.split()

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import SHARED
+from benchmark_files import REAL
 
 from nsnet_cli.errors import NoInputError, NsnetError, UsageError
 from nsnet_cli.labelled.activitynet import FRAMEEXIT, MMACTION2, class_orders, order_of
@@ -20,15 +20,13 @@ from nsnet_cli.labelled.listing import Media, read_classes, video_key
 from nsnet_cli.labelled.peers import read_entries, split_of
 from nsnet_cli.labelled.protocol import ACTIVITYNET, FCVID, MINI_KINETICS, UCF101
 
-LISTS = SHARED / "benchmarks"
-
 
 @pytest.fixture
 def real() -> Path:
     """../shared/benchmarks: the real list files, outside the repository."""
-    if not LISTS.is_dir():
-        pytest.skip(f"needs the real list files in {LISTS}, which is not there")
-    return LISTS
+    if not REAL.is_dir():
+        pytest.skip(f"needs the real list files in {REAL}, which is not there")
+    return REAL
 
 
 def layout(folder: Path, *videos: str, **texts: str | dict[str, Any]) -> Path:

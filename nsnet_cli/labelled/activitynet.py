@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from nsnet_cli.labelled.protocol import ACTIVITYNET
 log = logging.getLogger(__name__)
 
 SUBSETS: dict[str, Split | None] = {"training": "train", "validation": "val", "testing": None}
+LIST_NAME = re.compile(r"(?:^|[_-])(?:anet|activitynet)(?:[_-]|$)", re.IGNORECASE)
 MMACTION2, FRAMEEXIT = "mmaction2's order", "FrameExit's order"
 KNOWN = {
     "sJFgo9H6zNo": 33, "u2uoYvo8J5s": 89, "0Gr4aKQzGYk": 158, "--0edUL8zmA": 162, "c_NlYvL96y0": 176,
@@ -48,8 +50,8 @@ def class_orders() -> dict[str, tuple[str, ...]]:
 
 
 def is_here(files: Sequence[Path]) -> bool:
-    """Whether one of these files is the official JSON, by its name or its first bytes."""
-    return any(path.suffix == ".json" and _opens_like_it(path) for path in files)
+    """Whether one of these files is the official JSON, by its name or its first bytes, or a list that is named so."""
+    return any(_opens_like_it(path) if path.suffix == ".json" else LIST_NAME.search(path.stem) for path in files)
 
 
 def _opens_like_it(path: Path) -> bool:
