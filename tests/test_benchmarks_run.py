@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -118,6 +119,7 @@ def recipe(tmp_path: Path) -> Callable[..., str]:
         with Image.open(tmp_path / "out" / name.replace(".sh", ".png")) as image:
             assert image.width > 1000
         assert (tmp_path / "out" / name.replace(".sh", ".txt")).read_text() in done.stdout
+        assert json.loads((tmp_path / "out" / name.replace(".sh", ".json")).read_text())["benchmark"]
         return done.stdout + done.stderr
 
     return run

@@ -5,7 +5,8 @@
 #
 # DATA has the videos, as files or as folders of extracted frames, and
 # activity_net.v1-3.min.json, or peers' lists, beside the videos or in DATA/annotations.
-# OUT gets the checkpoint, the table and the plot. Features are kept in your cache: a second run trains only.
+# OUT gets the checkpoint, a table, the same as JSON, and a plot. Features are kept in your cache:
+# a second run trains only.
 #
 # CHECKPOINT  which networks preview and recognise (a light one, and ResNet-50 from the Hub)
 # EPOCHS      most epochs; training stops earlier if nothing improves. It has no option for the learning rate.
@@ -19,5 +20,6 @@ mkdir -p "$out"
 
 nsnet train "activitynet:$data" -o "$out/checkpoint" \
     --checkpoint "${CHECKPOINT:-imagenet-paper}" --epochs "${EPOCHS:-40}" "$@"
-nsnet evaluate "activitynet:$data" --checkpoint "$out/checkpoint" \
-    --frames "${KS:-1,2,5,10}" --plot "$out/activitynet.png" | tee "$out/activitynet.txt"
+measure=(nsnet evaluate "activitynet:$data" --checkpoint "$out/checkpoint" --frames "${KS:-1,2,5,10}")
+"${measure[@]}" --json --plot "$out/activitynet.png" >"$out/activitynet.json"
+"${measure[@]}" 2>&1 | tee "$out/activitynet.txt"   # once more for people, with the notes: features are there

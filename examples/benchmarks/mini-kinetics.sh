@@ -5,7 +5,8 @@
 #
 # DATA has the videos, as files or as folders of extracted frames, and
 # the lists of one of the two sets, beside the videos or in DATA/lists.
-# OUT gets the checkpoint, the table and the plot. Features are kept in your cache: a second run trains only.
+# OUT gets the checkpoint, a table, the same as JSON, and a plot. Features are kept in your cache:
+# a second run trains only.
 #
 # CHECKPOINT  which networks preview and recognise (a light one, and ResNet-50 from the Hub)
 # EPOCHS      most epochs; training stops earlier if nothing improves. It has no option for the learning rate.
@@ -19,5 +20,6 @@ mkdir -p "$out"
 
 nsnet train "mini-kinetics:$data" -o "$out/checkpoint" \
     --checkpoint "${CHECKPOINT:-imagenet-paper}" --epochs "${EPOCHS:-40}" "$@"
-nsnet evaluate "mini-kinetics:$data" --checkpoint "$out/checkpoint" \
-    --frames "${KS:-1,2,5,10}" --plot "$out/mini-kinetics.png" | tee "$out/mini-kinetics.txt"
+measure=(nsnet evaluate "mini-kinetics:$data" --checkpoint "$out/checkpoint" --frames "${KS:-1,2,5,10}")
+"${measure[@]}" --json --plot "$out/mini-kinetics.png" >"$out/mini-kinetics.json"
+"${measure[@]}" 2>&1 | tee "$out/mini-kinetics.txt"   # once more for people, with the notes: features are there

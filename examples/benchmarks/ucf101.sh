@@ -5,7 +5,8 @@
 #
 # DATA has the videos in their class folders. classInd.txt, trainlist01.txt and so on are in it, in
 # DATA/ucfTrainTestlist or in ucfTrainTestlist beside it.
-# OUT gets three checkpoints, the table and the plot. Features are kept in your cache: the splits share them.
+# OUT gets three checkpoints, a table, the same as JSON, and a plot. Features are kept in your cache:
+# the splits share them.
 #
 # CHECKPOINT  which networks preview and recognise (a light one, and ResNet-50 from the Hub)
 # EPOCHS      most epochs; training stops earlier if nothing improves. It has no option for the learning rate.
@@ -21,5 +22,6 @@ for split in 1 2 3; do
     nsnet train "ucf101:$data" --split "$split" -o "$out/split-$split" \
         --checkpoint "${CHECKPOINT:-imagenet-paper}" --epochs "${EPOCHS:-40}" "$@"
 done
-nsnet evaluate "ucf101:$data" --split 1,2,3 --checkpoint "$out/split-{split}" \
-    --frames "${KS:-1,2,5,10}" --plot "$out/ucf101.png" | tee "$out/ucf101.txt"
+measure=(nsnet evaluate "ucf101:$data" --split 1,2,3 --checkpoint "$out/split-{split}" --frames "${KS:-1,2,5,10}")
+"${measure[@]}" --json --plot "$out/ucf101.png" >"$out/ucf101.json"
+"${measure[@]}" 2>&1 | tee "$out/ucf101.txt"   # once more for people, with the notes: features are there
