@@ -14,11 +14,12 @@ from benchmark_files import REAL
 
 from nsnet_cli.errors import NoInputError, NsnetError, UsageError
 from nsnet_cli.labelled.activitynet import FRAMEEXIT, MMACTION2, class_orders, order_of
-from nsnet_cli.labelled.benchmark import layout_of, read_source, to_train
+from nsnet_cli.labelled.benchmark import known_to, layout_of, read_source, to_train
 from nsnet_cli.labelled.labels import LabelledVideo, read_labels
 from nsnet_cli.labelled.listing import Media, read_classes, video_key
 from nsnet_cli.labelled.peers import read_entries, split_of
 from nsnet_cli.labelled.protocol import ACTIVITYNET, FCVID, MINI_KINETICS, UCF101
+from nsnet_cli.types import TagName
 
 
 @pytest.fixture
@@ -398,6 +399,17 @@ def test_a_label_file_may_name_folders_of_frames(tmp_path: Path) -> None:
     (folder / "empty").mkdir()
     found = read_labels(folder / "labels.csv")
     assert [video.path.name for video in found.videos] == ["a", "b.mp4"] and len(found.missing) == 1
+
+
+def test_classes_that_training_never_saw(tmp_path: Path, heard: pytest.LogCaptureFixture) -> None:
+    found = database(a=entry("validation", "Archery", "Zumba"), b=entry("validation", "Polo"))
+    labels = read_source(layout(tmp_path, "v_a.mp4", "v_b.mp4", activity_net__json=found))
+    known = known_to(labels, [TagName("Archery", "Archery")])
+    assert shown(known.videos) == [("v_a.mp4", ("Archery",), "val")] and shown(known.missing) == shown(
+        labels.videos[1:]
+    )
+    assert "left out 1 videos of classes that no training video showed: Polo" in heard.text
+    assert known_to(labels, [TagName("tabby", "tabby")]) is labels, "another vocabulary: its gaps are errors"
 
 
 def test_prefixes(tmp_path: Path) -> None:

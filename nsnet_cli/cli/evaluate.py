@@ -116,11 +116,13 @@ def _of_fold(
 ) -> Report:
     """Measures the checkpoint of one split of a benchmark that has several. Of all other labels: the only one."""
     from nsnet_cli.cli.labelled import read_label_file
+    from nsnet_cli.labelled.benchmark import known_to
     from nsnet_cli.labelled.gather import ReadSettings
     from nsnet_cli.weights.checkpoint import resolve_checkpoint
 
     row = resolve_checkpoint(shared.checkpoint.replace(HERE, fold) if fold else shared.checkpoint)
     chosen = read_label_file(source, console, fold, lambda labels: _of_split(labels, split, console))
+    chosen = known_to(chosen, row.vocabulary)
     if _saw(str(row.training.get("data")), source, fold, chosen):
         console.warn(f"{row.name} was trained on {row.training['data']}: these numbers will be too good")
     settings = ReadSettings(shared.preview or row.preview_frames, shared.device, shared.decoder, shared.jobs)

@@ -5,6 +5,7 @@ A benchmark is named by a prefix, `activitynet:/data/anet`, or known by the list
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,6 +15,9 @@ from nsnet_cli.labelled import activitynet, fcvid, kinetics, peers, ucf101
 from nsnet_cli.labelled.labels import LabelSet, read_labels
 from nsnet_cli.labelled.listing import list_files
 from nsnet_cli.labelled.protocol import ACTIVITYNET, FCVID, MINI_KINETICS, UCF101, Benchmark
+from nsnet_cli.types import TagName
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,3 +91,22 @@ def to_train(labels: LabelSet) -> LabelSet:
     if not any(video.split == "val" for video in videos):
         videos = tuple(replace(video, split=None) for video in videos)
     return replace(labels, videos=videos, missing=missing)
+
+
+def known_to(labels: LabelSet, vocabulary: Sequence[TagName]) -> LabelSet:
+    """Returns a benchmark without the videos of classes that a checkpoint trained on a part of it never saw.
+
+    They count as missing. A checkpoint with tags of another kind changes nothing: what it lacks is an error.
+    """
+    known = {tag.name for tag in vocabulary}
+    listed = {label for video in (*labels.videos, *labels.missing) for label in video.labels}
+    if labels.benchmark is None or not known <= listed:
+        return labels
+    kept, lost = [], []
+    for video in labels.videos:
+        own = tuple(label for label in video.labels if label in known)
+        (kept if own else lost).append(replace(video, labels=own) if own else video)
+    if lost:
+        names = ", ".join(sorted({label for video in lost for label in video.labels})[:5])
+        log.warning("left out %d videos of classes that no training video showed: %s", len(lost), names)
+    return replace(labels, videos=tuple(kept), missing=(*labels.missing, *lost))
