@@ -12,7 +12,7 @@ from pathlib import Path
 
 from nsnet_cli.errors import NoInputError, UsageError
 from nsnet_cli.labelled import activitynet, fcvid, kinetics, peers, ucf101
-from nsnet_cli.labelled.labels import LabelSet, read_labels
+from nsnet_cli.labelled.labels import LabelledVideo, LabelSet, read_labels
 from nsnet_cli.labelled.listing import list_files
 from nsnet_cli.labelled.protocol import ACTIVITYNET, FCVID, MINI_KINETICS, UCF101, Benchmark
 from nsnet_cli.types import TagName
@@ -102,7 +102,8 @@ def known_to(labels: LabelSet, vocabulary: Sequence[TagName]) -> LabelSet:
     listed = {label for video in (*labels.videos, *labels.missing) for label in video.labels}
     if labels.benchmark is None or not known <= listed:
         return labels
-    kept, lost = [], []
+    kept: list[LabelledVideo] = []
+    lost: list[LabelledVideo] = []
     for video in labels.videos:
         own = tuple(label for label in video.labels if label in known)
         (kept if own else lost).append(replace(video, labels=own) if own else video)
