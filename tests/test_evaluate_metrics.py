@@ -75,6 +75,47 @@ def test_mean_average_precision_is_over_the_classes_that_occur() -> None:
     )
 
 
+def tied_scores(seed: int) -> tuple[np.ndarray, list[tuple[int, ...]]]:
+    """30 videos, 8 classes: few distinct scores, some videos with two labels, and class 5 in none."""
+    rng = np.random.default_rng(seed)
+    scores = rng.integers(1, 6, (30, 8)).astype(float)
+    present = np.array([0, 1, 2, 3, 4, 6, 7])
+    labels = [tuple(sorted(rng.choice(present, 1 + (row % 4 == 0), replace=False).tolist())) for row in range(30)]
+    return scores / scores.sum(1, keepdims=True) if seed % 2 else scores / 8, labels
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_map_is_that_of_scikit_learn(seed: int) -> None:
+    """With ties, several labels and a class that no video shows: left out, or 0 as AR-Net counts it."""
+    sklearn = pytest.importorskip("sklearn.metrics", reason="needs scikit-learn, of the test group")
+    scores, labels = tied_scores(seed)
+    targets = np.array([[c in own for c in range(8)] for own in labels])
+    shown = targets.any(0)
+    assert not shown.all()
+    theirs = sklearn.average_precision_score(targets[:, shown], scores[:, shown], average="macro")
+    assert mean_average_precision(scores, labels) == pytest.approx(theirs)
+    each = [sklearn.average_precision_score(targets[:, c], scores[:, c]) if shown[c] else 0.0 for c in range(8)]
+    assert mean_average_precision(scores, labels) * shown.mean() == pytest.approx(np.mean(each))
+    rng = np.random.default_rng(seed)
+    distinct, first = rng.permutation(scores.size).reshape(scores.shape), np.array([own[0] for own in labels])
+    single = [(int(label),) for label in first]
+    for k in (1, 5):
+        theirs = sklearn.top_k_accuracy_score(first, distinct, k=k, labels=range(8))
+        assert top_k_accuracy(distinct, single, k) == pytest.approx(theirs)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_map_is_that_of_torchmetrics(seed: int) -> None:
+    torchmetrics = pytest.importorskip("torchmetrics.classification", reason="needs torchmetrics, of no group")
+    import torch
+
+    scores, labels = tied_scores(seed)
+    targets = torch.tensor([[int(c in own) for c in range(8)] for own in labels])
+    shown = np.flatnonzero(targets.any(0).numpy())
+    made = torchmetrics.MultilabelAveragePrecision(8, average=None)(torch.from_numpy(scores), targets).numpy()
+    assert mean_average_precision(scores, labels) == pytest.approx(float(np.mean(made[shown])), abs=1e-6)
+
+
 def test_inside_counts_the_start_and_not_the_end() -> None:
     marks = inside(np.array([0.0, 1.0, 1.5, 2.0, 2.1, 5.0]), [(1.0, 2.0), (5.0, 6.0)])
     assert marks.tolist() == [False, True, True, False, False, True]

@@ -19,13 +19,15 @@ if TYPE_CHECKING:
     from nsnet_cli.weights.checkpoint import Checkpoint
 
 app = new_app()
-SplitName = Literal["auto", "all", "train", "val", "test"]
+SplitName = Literal["auto", "all", "train", "val", "test", "1", "2", "3", "1,2,3"]
+HERE = "{split}"
+"""Stands for the number of a split in --checkpoint."""
 
 
 Labels = Annotated[
     Path,
     typer.Argument(
-        help="CSV with path,label[;label...][,split][,segments], or a folder with one folder per class.",
+        help="CSV with path,label[;label...][,split][,segments], a folder with one folder per class, or a benchmark.",
         metavar="LABELS",
     ),
 ]
@@ -37,7 +39,12 @@ Budgets = Annotated[
 ]
 Split = Annotated[
     SplitName,
-    typer.Option("--split", help="Rows to measure on; auto: the rows marked test, or all rows if none is."),
+    typer.Option(
+        "--split",
+        help="Rows to measure on; auto: of a benchmark those that papers report on, else the rows marked test, or all"
+        " rows if none is. 1, 2 or 3: the test videos of that split of UCF101; 1,2,3: the mean over them, with"
+        " {split} in --checkpoint.",
+    ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.", rich_help_panel=OUTPUT)]
 AsCsv = Annotated[bool, typer.Option("--csv", help="Print CSV.", rich_help_panel=OUTPUT)]
@@ -67,24 +74,27 @@ def evaluate(
     combined as `nsnet tag` does. If LABELS has segments, also measures how well saliency finds them, and compares
     with an oracle, a policy that knows them. If the checkpoint is calibrated, a second table measures the tags that
     are certain at --precision.
+
+    A benchmark is a folder with its videos and lists, written as activitynet:DIR, fcvid:DIR, mini-kinetics:DIR or
+    ucf101:DIR. What papers report on it is then measured, over the videos that are there.
     """
-    from nsnet_cli.cli.labelled import read_label_file
     from nsnet_cli.evaluation import show
     from nsnet_cli.evaluation.evaluate import to_dict
-    from nsnet_cli.labelled.gather import ReadSettings
+    from nsnet_cli.evaluation.splits import mean_report
     from nsnet_cli.outputs.figures import figure_target
     from nsnet_cli.text import json_text
-    from nsnet_cli.weights.checkpoint import resolve_checkpoint
 
     if json and csv:
         raise UsageError("--json and --csv contradict each other", "give one of them")
     target = None if plot is None else figure_target(plot)
-    console, ks, row = shared.console(), _budgets(frames), resolve_checkpoint(shared.checkpoint, words=shared.words())
-    chosen = _of_split(read_label_file(labels, console), split, console)
-    if str(row.training.get("data")) == str(labels) and not any(video.split == "test" for video in chosen.videos):
-        console.warn(f"{row.name} was trained on {labels}: these numbers will be too good")
-    settings = ReadSettings(shared.preview or row.preview_frames, shared.device, shared.decoder, shared.jobs)
-    report = _run(chosen, row, settings, ks, shared, console)
+    console, ks = shared.console(), _budgets(frames)
+    folds = split.split(",") if split[0].isdigit() else [""]
+    if len(folds) > 1 and HERE not in shared.checkpoint:
+        raise UsageError(
+            f"--split {split} with one checkpoint: each split of the others' test videos was trained on",
+            f"train one for each, and write it as in --checkpoint ucf101-{HERE}",
+        )
+    report = mean_report([_of_fold(labels, split, fold, ks, shared, console) for fold in folds], shared.checkpoint)
     if json:
         console.data(json_text(to_dict(report)))
     elif csv:
@@ -101,6 +111,36 @@ def evaluate(
     return 0
 
 
+def _of_fold(
+    source: Path, split: SplitName, fold: str, ks: tuple[int, ...], shared: Shared, console: Console
+) -> Report:
+    """Measures the checkpoint of one split of a benchmark that has several. Of all other labels: the only one."""
+    from nsnet_cli.cli.labelled import read_label_file
+    from nsnet_cli.labelled.benchmark import known_to
+    from nsnet_cli.labelled.gather import ReadSettings
+    from nsnet_cli.weights.checkpoint import resolve_checkpoint
+
+    name = shared.checkpoint.replace(HERE, fold) if fold else shared.checkpoint
+    row = resolve_checkpoint(name, words=shared.words())
+    chosen = read_label_file(source, console, fold, lambda labels: _of_split(labels, split, console))
+    chosen = known_to(chosen, row.vocabulary)
+    if _saw(str(row.training.get("data")), source, fold, chosen):
+        console.warn(f"{row.name} was trained on {row.training['data']}: these numbers will be too good")
+    settings = ReadSettings(shared.preview or row.preview_frames, shared.device, shared.decoder, shared.jobs)
+    return _run(chosen, row, settings, ks, shared, console)
+
+
+def _saw(data: str, source: Path, fold: str, chosen: LabelSet) -> bool:
+    """Whether training on `data` saw videos that are measured now."""
+    from nsnet_cli.labelled.protocol import trained_on
+
+    if chosen.benchmark is None:
+        return data == str(source) and not any(video.split == "test" for video in chosen.videos)
+    if data == trained_on(source, fold):
+        return any(video.split != chosen.benchmark.measured for video in chosen.videos)
+    return bool(fold) and data.startswith(trained_on(source, ""))
+
+
 def _budgets(text: str) -> tuple[int, ...]:
     try:
         ks = tuple(sorted({int(part) for part in text.split(",")}))
@@ -114,6 +154,8 @@ def _budgets(text: str) -> tuple[int, ...]:
 def _of_split(labels: LabelSet, split: SplitName, console: Console) -> LabelSet:
     from dataclasses import replace
 
+    if labels.benchmark is not None and (split == "auto" or split[0].isdigit()):
+        split = labels.benchmark.measured
     if split == "auto":
         split = "test" if any(video.split == "test" for video in labels.videos) else "all"
         if split == "test":
@@ -161,4 +203,4 @@ def _run(
         console.info(f"{checkpoint.name}: {reason}")
     rows = measure_all(videos, ks, engine.cost, costs, shared.seed, judge=judge, precision=shared.precision)
     asked = len(labels.videos) + len(labels.missing)
-    return report(str(labels.source), checkpoint, videos, rows, costs, asked)
+    return report(str(labels.source), checkpoint, videos, rows, costs, asked, labels.benchmark)

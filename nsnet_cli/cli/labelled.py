@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,11 +18,16 @@ MOST_NAMED = 5
 """Only this many bad videos are named; the others are counted."""
 
 
-def read_label_file(source: Path, console: Console) -> LabelSet:
-    """Reads labels, and warns about rows whose video is missing."""
-    from nsnet_cli.labelled.labels import read_labels
+def read_label_file(
+    source: Path, console: Console, fold: str = "", choose: Callable[[LabelSet], LabelSet] = lambda labels: labels
+) -> LabelSet:
+    """Reads labels, chooses some of the videos, and warns about those that are missing.
 
-    labels = read_labels(source)
+    `fold`: which split of a benchmark that has several.
+    """
+    from nsnet_cli.labelled.benchmark import read_source
+
+    labels = choose(read_source(source, fold))
     warn_of_missing(labels, console)
     return labels
 

@@ -30,9 +30,13 @@ Output = Annotated[
 Labels = Annotated[
     Path | None,
     typer.Argument(
-        help="CSV with path,label[;label...][,split][,segments][,parents][,source], or a folder per class.",
+        help="CSV with path,label[;label...][,split][,segments][,parents][,source], folder per class, or benchmark.",
         metavar="LABELS",
     ),
+]
+SplitNumber = Annotated[
+    Literal["1", "2", "3"] | None,
+    typer.Option("--split", help="Of UCF101, which has three splits: the one whose training videos are taken."),
 ]
 Features = Annotated[
     Path | None,
@@ -70,7 +74,8 @@ MultiLabel = Annotated[
     bool | None,
     typer.Option(
         "--multi-label/--single-label",
-        help="Whether a video can have several tags. [default: multi-label if any video has several]",
+        help="Whether a video can have several tags. [default: multi-label if any video has several; single-label for"
+        " benchmarks, as in papers]",
         rich_help_panel=TRAINING,
         show_default=False,
     ),
@@ -86,6 +91,7 @@ MultiLabel = Annotated[
 def train(
     output: Output,
     labels: Labels = None,
+    split: SplitNumber = None,
     features: Features = None,
     vocabulary: Vocabulary = "own",
     epochs: Epochs = 40,
@@ -97,7 +103,8 @@ def train(
     """Train a sampler and your own tags on your videos, and write them as a checkpoint folder.
 
     Features are extracted once and kept in your cache, so a second run trains in seconds. To continue an interrupted
-    run, give the same command again.
+    run, give the same command again. A benchmark is written as for nsnet evaluate, as in activitynet:DIR; the videos
+    that its figures are measured on are never trained on.
     """
     from nsnet_cli.labelled.gather import ReadSettings
     from nsnet_cli.training.train import TrainOptions
@@ -116,12 +123,14 @@ def train(
     options = TrainOptions(
         kind, epochs, shared.seed, shared.frames or base.frames, shared.preview or base.preview_frames
     )
+    if split is not None and features is not None:
+        raise UsageError("--split is for benchmarks, not for --features", "mark the rows of the file in `split`")
     if features is not None:
         dataset = _ready(features, kind, base, multi_label)
     else:
         assert labels is not None
         settings = ReadSettings(options.preview, shared.device, shared.decoder, shared.jobs)
-        dataset = _extracted(labels, kind, base, settings, multi_label, console)
+        dataset = _extracted(labels, split or "", kind, base, settings, multi_label, console)
     _train(dataset, base, options, output, val_split, console)
     return 0
 
@@ -156,17 +165,27 @@ def _ready(path: Path, kind: Kind, base: Checkpoint, multi_label: bool | None) -
 
 
 def _extracted(
-    source: Path, kind: Kind, base: Checkpoint, settings: ReadSettings, multi_label: bool | None, console: Console
+    source: Path,
+    fold: str,
+    kind: Kind,
+    base: Checkpoint,
+    settings: ReadSettings,
+    multi_label: bool | None,
+    console: Console,
 ) -> Dataset:
     """The dataset from labelled videos. Checks labels against the vocabulary before reading the first video."""
     from nsnet_cli.cli.labelled import gather, read_label_file
+    from nsnet_cli.labelled.benchmark import to_train
     from nsnet_cli.labelled.labels import label_indices
     from nsnet_cli.labelled.parents import hierarchy_rows
+    from nsnet_cli.labelled.protocol import trained_on
     from nsnet_cli.training.dataset import from_videos
     from nsnet_cli.types import TagName
     from nsnet_cli.weights.vocabulary import load_vocabulary
 
-    labels = read_label_file(source, console)
+    labels = read_label_file(source, console, fold, to_train)
+    if labels.benchmark is not None and multi_label is None:
+        multi_label = False
     own = kind == "own-vocabulary"
     vocabulary = (
         tuple(TagName(name, name) for name in labels.names) if own else load_vocabulary(base.preview.network.vocabulary)
@@ -176,7 +195,7 @@ def _extracted(
     hierarchy = hierarchy_rows(labels.declared, sorted(used)) if own else []
     found = gather(labels, base, settings, console, recogniser=own)
     rows = [(video, indices[video.path], features) for video, features in found]
-    return from_videos(rows, vocabulary, str(source), multi_label, hierarchy)
+    return from_videos(rows, vocabulary, trained_on(source, fold), multi_label, hierarchy)
 
 
 def _train(

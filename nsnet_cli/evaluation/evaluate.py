@@ -23,6 +23,7 @@ from nsnet_cli.evaluation.timing import MeasuredCosts, StageSeconds
 from nsnet_cli.labelled.features import VideoFeatures
 from nsnet_cli.labelled.labels import LabelledVideo
 from nsnet_cli.labelled.metrics import inside
+from nsnet_cli.labelled.protocol import Benchmark
 from nsnet_cli.labelled.scored import seen, tag_scores
 from nsnet_cli.nets.cost import FrameCost
 from nsnet_cli.nets.engine import Engine
@@ -77,6 +78,19 @@ class Report:
     costs: MeasuredCosts | None
     asked: int | None = None
     """How many videos the labels name, with those that are missing or cannot be read."""
+    benchmark: Benchmark | None = None
+    classes: int | None = None
+    """How many tags the checkpoint has."""
+    classes_shown: int | None = None
+    """How many of them are a label of these videos: mAP is the mean over them."""
+    multi_label: bool = False
+    splits: int = 1
+    """How many splits the figures are the mean of."""
+
+    @property
+    def share_shown(self) -> float:
+        """What mAP is multiplied by to count as AR-Net does: classes that no video shows as 0."""
+        return self.classes_shown / self.classes if self.classes and self.classes_shown else 1.0
 
 
 def score_video(
@@ -155,9 +169,23 @@ def report(
     rows: tuple[Row, ...],
     costs: MeasuredCosts | None,
     asked: int,
+    benchmark: Benchmark | None = None,
 ) -> Report:
-    known = sum(video.salient is not None for video in videos)
-    return Report(labels, checkpoint.name, checkpoint.hash, len(videos), known, coverage(videos), rows, costs, asked)
+    return Report(
+        labels,
+        checkpoint.name,
+        checkpoint.hash,
+        videos=len(videos),
+        videos_with_segments=sum(video.salient is not None for video in videos),
+        coverage=coverage(videos),
+        rows=rows,
+        costs=costs,
+        asked=asked,
+        benchmark=benchmark,
+        classes=len(checkpoint.vocabulary),
+        classes_shown=len({label for video in videos for label in video.labels}),
+        multi_label=checkpoint.head.multi_label,
+    )
 
 
 def to_dict(found: Report) -> dict[str, Any]:
@@ -165,10 +193,14 @@ def to_dict(found: Report) -> dict[str, Any]:
     return {
         "schema_version": REPORT_SCHEMA,
         "labels": found.labels,
+        "benchmark": found.benchmark.name if found.benchmark else None,
         "model": {"checkpoint": found.checkpoint, "hash": found.checkpoint_hash},
         "videos": found.videos,
         "videos_asked": found.asked,
         "videos_with_segments": found.videos_with_segments,
+        "splits": found.splits,
+        "classes": found.classes,
+        "classes_shown": found.classes_shown,
         "coverage": _number(found.coverage),
         "measured": asdict(found.costs) if found.costs else None,
         "policies": [row_dict(row) for row in found.rows],

@@ -50,6 +50,7 @@ def notes(report: Report) -> Iterator[str]:
             f"{report.coverage:.1%} of the {report.videos_with_segments} videos with segments have a preview frame in"
             " one; AUC and AP: saliency against the segments, over all preview frames"
         )
+    yield from _protocol(report)
     yield "random: mean of 5 draws; GFLOPs: a multiply-add counts as one"
     if report.costs:
         yield (
@@ -64,6 +65,27 @@ def notes(report: Report) -> Iterator[str]:
         )
         yield "all tags: the precision of all certain tags; all labels: the share that a certain tag is or stands over"
         yield "ECE: mean distance of probability and share right; IoU: spans of right certain tags against the segments"
+
+
+def _protocol(report: Report) -> Iterator[str]:
+    """What must be known to compare with published figures on a benchmark."""
+    if report.benchmark is None or report.classes is None:
+        return
+    if report.splits > 1:
+        yield f"each figure is the mean over {report.splits} splits"
+    best = report.rows[0]
+    if report.share_shown == 1:
+        yield f"mAP: mean over all {report.classes} classes"
+    else:
+        of_all = 100 * best.map * report.share_shown
+        yield (
+            f"mAP: mean over the {report.classes_shown} of {report.classes} classes that these videos show; with 0 for"
+            f" the others, as AR-Net counts, that of {' K='.join(_names(best))} is {of_all:.1f}"
+            f" ({of_all - 100 * best.map:+.1f})"
+        )
+    if report.multi_label:
+        yield "mAP is over sigmoid scores, papers take softmax: train with --single-label to compare"
+    yield "GFLOPs and seconds are those of all that runs: decoding, preview network, sampler and recogniser"
 
 
 def _certain_cells(row: Row) -> list[str]:
@@ -124,25 +146,29 @@ def _flat(row: Row) -> dict[str, object]:
 
 
 def plot(report: Report, path: Path) -> None:
-    """Draws top-1 against GFLOPs and against seconds per video, in the format of the suffix. Raises OutputError."""
+    """Draws accuracy against GFLOPs and against seconds per video, in the format of the suffix. Raises OutputError.
+
+    Accuracy is top-1, or what a benchmark's papers report.
+    """
+    metric = report.benchmark.metric if report.benchmark else "top1"
     costs = {"GFLOPs per video": lambda row: row.gflops.total}
     if report.costs:
         costs["seconds per video"] = lambda row: row.seconds.total if row.seconds else float("nan")
     figure, axes = subplots(1, len(costs), figsize=(6.4 * len(costs), 4.8), sharey=True, squeeze=False)
     for axis, (name, of) in zip(axes[0], costs.items(), strict=True):
-        _panel(axis, report, of)
+        _panel(axis, report, of, metric)
         axis.set_xlabel(name)
-    axes[0][0].set_ylabel("top-1, %")
+    axes[0][0].set_ylabel("mAP, %" if metric == "map" else "top-1, %")
     axes[0][0].legend(fontsize=8, loc="best")
     figure.suptitle(f"{report.checkpoint}: {report.videos} videos", fontsize=11)
     save_figure(figure, path)
 
 
-def _panel(axis, report: Report, cost) -> None:  # type: ignore[no-untyped-def]
+def _panel(axis, report: Report, cost, metric: str) -> None:  # type: ignore[no-untyped-def]
     """One line per policy, one dot per K with the K written beside it."""
     for policy in dict.fromkeys(row.policy for row in report.rows):
         rows = [row for row in report.rows if row.policy == policy]
-        x, y = [cost(row) for row in rows], [100 * row.top1 for row in rows]
+        x, y = [cost(row) for row in rows], [100 * getattr(row, metric) for row in rows]
         style = {"nsnet": "-o", "oracle": "--^", "dense": "s"}.get(policy, "-.")
         axis.plot(x, y, style, label=policy, linewidth=2.2 if policy == "nsnet" else 1.1, markersize=5)
         for row, a, b in zip(rows, x, y, strict=True):

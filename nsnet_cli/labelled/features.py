@@ -25,6 +25,7 @@ from nsnet_cli.bounded import bounded
 from nsnet_cli.errors import EXIT_UNEXPECTED, LOST_KINDS, LostVideosError, NoInputError, OutputError, VideoError
 from nsnet_cli.media import InputSpec, ReadOptions
 from nsnet_cli.progress import progress
+from nsnet_cli.video.extracted import frames_hash
 from nsnet_cli.video.reader import VideoReader
 from nsnet_cli.weights.checkpoint import Checkpoint
 from nsnet_cli.weights.folders import CACHE_VARIABLE, cache_folder
@@ -95,8 +96,11 @@ class VideoFeatures:
 def content_hash(path: Path) -> str:
     """sha256 of a file's size and bytes; above 16 MiB, of its size and its first and last 8 MiB.
 
-    Name and modification time do not count: a copied or touched video keeps its features. Raises OSError.
+    Name and modification time do not count: a copied or touched video keeps its features. Of a folder of extracted
+    frames: see frames_hash. Raises OSError or VideoError.
     """
+    if path.is_dir():
+        return frames_hash(path)
     size = path.stat().st_size
     digest = hashlib.sha256(str(size).encode())
     with path.open("rb") as handle:

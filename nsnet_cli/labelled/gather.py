@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from nsnet_cli.cores import usable_cores
@@ -71,8 +71,19 @@ def gather(
             recogniser=recogniser,
         )
         found = extract_all([video.path for video in labels.videos], extractor, threads=jobs)
-    pairs = [(labels.videos[index], features) for index, features in found.videos.items()]
+    pairs = [(labels.videos[index], timed(features, labels.videos[index])) for index, features in found.videos.items()]
     return Gathered(pairs, list(found.failed.values()))
+
+
+def timed(found: VideoFeatures, video: LabelledVideo) -> VideoFeatures:
+    """Returns the features with the times of a video whose length the labels give, if they come from its frames.
+
+    Extracted frames have no times: their reader assumes a rate.
+    """
+    if not video.duration_s or not video.path.is_dir():
+        return found
+    scale = video.duration_s / found.duration_s
+    return replace(found, pts_s=found.pts_s * scale, duration_s=video.duration_s)
 
 
 def _once(build: Callable[[], Engine]) -> Callable[[], Engine]:

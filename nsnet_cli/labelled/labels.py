@@ -3,7 +3,7 @@
 A label file is a CSV with a header: `path,label[,split][,segments]`; other columns are ignored. It is UTF-8, or UTF-16
 with a byte order mark, with commas or with tabs throughout (as spreadsheets save "Unicode text").
 
-- path: the video, relative to the CSV's folder (or absolute)
+- path: the video, or a folder of its extracted frames, relative to the CSV's folder (or absolute)
 - label: one tag, or several as `tag;tag`; for a fixed vocabulary WordNet ids or names
 - split: train, val or test; empty: nsnet decides
 - segments: when the label can be seen, `start-end;start-end` in seconds from the video's start
@@ -33,7 +33,9 @@ from typing import Any, Literal
 from nsnet_cli.errors import NoInputError, UsageError
 from nsnet_cli.inputs import find_videos, looks_like_video
 from nsnet_cli.labelled.parents import Declared
+from nsnet_cli.labelled.protocol import Benchmark
 from nsnet_cli.types import TagName
+from nsnet_cli.video.extracted import is_frames_folder
 
 log = logging.getLogger(__name__)
 
@@ -61,6 +63,8 @@ class LabelledVideo:
     """Labels that are neither right nor wrong. All others are wrong."""
     weight: float = 1.0
     """How much it counts when probabilities are fitted: less than 1 for a video that was made, not found."""
+    duration_s: float | None = None
+    """How long it is, where the labels say so: extracted frames do not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +75,7 @@ class LabelSet:
     """Rows whose file does not exist. They are not in `videos`."""
     declared: tuple[Declared, ...] = ()
     """What stands over the labels."""
+    benchmark: Benchmark | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -111,8 +116,9 @@ def label_set(source: Path, rows: Sequence[LabelledVideo], problem: str, declare
     """Returns the rows as a set. Raises NoInputError: with `problem` if there are no rows, or if no file exists."""
     if not rows:
         raise NoInputError(problem)
-    present = tuple(row for row in rows if row.path.is_file())
-    missing = tuple(row for row in rows if not row.path.is_file())
+    there = [row.path.is_file() or is_frames_folder(row.path) for row in rows]
+    present = tuple(row for row, is_there in zip(rows, there, strict=True) if is_there)
+    missing = tuple(row for row, is_there in zip(rows, there, strict=True) if not is_there)
     if not present:
         raise NoInputError(
             f"none of the {len(rows)} videos of {source} exists; the first is {missing[0].path}",

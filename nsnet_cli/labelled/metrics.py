@@ -38,7 +38,11 @@ def average_precision(scores: np.ndarray, positive: np.ndarray) -> float:
 
 
 def mean_average_precision(scores: np.ndarray, labels: Sequence[tuple[int, ...]]) -> float:
-    """Mean average precision over the classes that have a video. scores (N, C); nan without videos."""
+    """Mean average precision over the classes that have a video. scores (N, C); nan without videos.
+
+    OCSampler and FrameExit count so. AR-Net takes the mean over all C classes, with 0 for those without a video: that
+    is this figure times the share of classes that have one.
+    """
     targets = np.zeros(scores.shape, dtype=bool)
     for row, own in enumerate(labels):
         targets[row, list(own)] = True

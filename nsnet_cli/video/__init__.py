@@ -17,9 +17,16 @@ __all__ = ["open_video", "read_video"]
 
 
 def open_video(path: Place, options: ReadOptions) -> VideoReader:
-    """Opens one video in this process: probes it and plans its preview. Raises VideoError."""
+    """Opens one video, or a folder of extracted frames, in this process, and plans its preview. Raises VideoError."""
+    from pathlib import Path
+
+    from nsnet_cli.video.extracted import is_frames_folder
     from nsnet_cli.video.local import LocalReader
 
+    if isinstance(path, Path) and is_frames_folder(path):
+        from nsnet_cli.video.frames_reader import FramesReader
+
+        return FramesReader(path, options)
     return LocalReader(path, options)
 
 

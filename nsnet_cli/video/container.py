@@ -87,7 +87,7 @@ def open_video(path: VideoPath, options: ReadOptions, skip_loop_filter: bool = F
             context = stream.codec_context
             context.thread_type = "NONE"
             context.thread_count = 1
-            context.options = {"max_pixels": str(_max_pixels(options))}
+            context.options = {"max_pixels": str(most_pixels(options))}
             if skip_loop_filter:
                 context.options |= {"skip_loop_filter": "all"}
             for other in container.streams:
@@ -114,7 +114,7 @@ def _open_container(path: VideoPath, file: DiskFile | StoreFile, options: ReadOp
     file.check()
     av_options = {
         "format_whitelist": f"{VIDEO_FORMATS},{AUDIO_FORMATS}",
-        "max_pixels": str(_max_pixels(options)),
+        "max_pixels": str(most_pixels(options)),
         "threads": "1",
     }
     head = file.head(4096)
@@ -167,7 +167,7 @@ def check_memory(error: Exception) -> None:
         raise MemoryError from error
 
 
-def _max_pixels(options: ReadOptions) -> int:
+def most_pixels(options: ReadOptions) -> int:
     return options.max_side_px**2 // 2
 
 

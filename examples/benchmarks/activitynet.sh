@@ -1,0 +1,25 @@
+#!/usr/bin/env bash
+# ActivityNet v1.3 as papers measure it: trains on the training videos, reports mAP on the validation videos.
+#
+#     examples/benchmarks/activitynet.sh DATA OUT [OPTIONS OF nsnet train]
+#
+# DATA has the videos, as files or as folders of extracted frames, and
+# activity_net.v1-3.min.json, or peers' lists, beside the videos or in DATA/annotations.
+# OUT gets the checkpoint, a table, the same as JSON, and a plot. Features are kept in your cache:
+# a second run trains only.
+#
+# CHECKPOINT  which networks preview and recognise (a light one, and ResNet-50 from the Hub)
+# EPOCHS      most epochs; training stops earlier if nothing improves. It has no option for the learning rate.
+# KS          numbers of recognised frames to compare
+set -euo pipefail
+
+data=${1:?usage: activitynet.sh DATA OUT [OPTIONS OF nsnet train]}
+out=${2:?usage: activitynet.sh DATA OUT [OPTIONS OF nsnet train]}
+shift 2
+mkdir -p "$out"
+
+nsnet train "activitynet:$data" -o "$out/checkpoint" \
+    --checkpoint "${CHECKPOINT:-imagenet-paper}" --epochs "${EPOCHS:-40}" "$@"
+measure=(nsnet evaluate "activitynet:$data" --checkpoint "$out/checkpoint" --frames "${KS:-1,2,5,10}")
+"${measure[@]}" --json --plot "$out/activitynet.png" >"$out/activitynet.json"
+"${measure[@]}" 2>&1 | tee "$out/activitynet.txt"   # once more for people, with the notes: features are there
