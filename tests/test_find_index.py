@@ -131,7 +131,7 @@ def test_new_changed_and_removed_results(results: Path) -> None:
     assert len(found(results, "dog")) == 2 and said(found(results, "cat"))[0] == ("new.mp4", 0.0, 2.0)
     (results / "new.mp4.nsnet.json").unlink()
     assert said(found(results, "cat")) == [("cat.mp4", 0.0, 20.0)]
-    assert counts(results) == Counts(videos=3, failed=0, skipped=0, without=0)
+    assert counts(results) == Counts(videos=3, failed=0, skipped=0, without=0, without_images=3)
 
 
 def test_files_that_are_no_results_are_left_out_and_counted(results: Path) -> None:
@@ -142,7 +142,7 @@ def test_files_that_are_no_results_are_left_out_and_counted(results: Path) -> No
     (results / "link.nsnet.json").symlink_to(results / "both.mp4.nsnet.json")
     store = ResultStore(results)
     store.save("broken.mp4", failure("/videos/broken.mp4"), "f", Source("/videos/broken.mp4"))
-    assert counts(results) == Counts(videos=3, failed=1, skipped=3, without=0)
+    assert counts(results) == Counts(videos=3, failed=1, skipped=3, without=0, without_images=3)
     assert len(found(results, "dog")) == 2
 
 
@@ -184,7 +184,7 @@ def test_a_damaged_kept_file_costs_the_embeddings_alone(results: Path, change: s
         path.write_bytes(path.read_bytes()[:500])
     else:
         path.write_bytes(kept_path(results / "street.mp4.nsnet.json").read_bytes())
-    assert counts(results) == Counts(videos=3, failed=0, skipped=0, without=1)
+    assert counts(results) == Counts(videos=3, failed=0, skipped=0, without=1, without_images=3)
     assert said(found(results, "Yorkshire terrier")) == [("both.mp4", 2.0, 6.0)]
 
 

@@ -46,8 +46,6 @@ TESTS: dict[str, str] = {
     "filelock": "engine weights_hub",
     "matplotlib": "outputs_views explain_command evaluate_command",
     "jinja2": "outputs_pages explain_command",
-    "open-clip-torch": "image_text any_words",
-    "tokenizers": "image_text any_words",
 }
 """The test files of each dependency. One that is not listed is tried by `cli_tag`."""
 EXPORTING = {"torch", "torchvision", "timm", "numpy", "openvino"}

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-EXPORT_VERSION = 6
+EXPORT_VERSION = 7
 """Increased whenever the graphs change: older exports are then made again."""
 
 
