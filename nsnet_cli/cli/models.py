@@ -64,10 +64,7 @@ def list_(
             console.data(json_text(entry_dict(entry)))
         return EXIT_OK
     head = ("NAME", "ROLE", "TAGS", "SIZE", "GFLOPS", "LICENCE", "FROM", "HERE")
-    rows = [
-        (e.name, e.role, e.tags or "-", e.size, _gflops(e), e.license, e.summary, _here(e))
-        for e in entries
-    ]
+    rows = [(e.name, e.role, e.tags or "-", e.size, _gflops(e), e.license, e.summary, _here(e)) for e in entries]
     console.data(_table(head, rows))
     return EXIT_OK
 
