@@ -68,16 +68,21 @@ def prepared(out: Path) -> dict[str, str]:
             torch.manual_seed(0)
             net = ARCHITECTURES[row.family][row.architecture](use, len(load_vocabulary(row.vocabulary)))
             torch.save(net.state_dict(), part)
-        sha256 = hashlib.sha256(part.read_bytes()).hexdigest()
-        source = UrlSource(f"https://example.org/{part.name}", sha256)
-        target = cache / "weights" / sha256[:16] / part.name  # as weights/files.py has it
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if not target.exists():
-            shutil.copy(part, target)
-        text += row_text(checkpoint, {"kind": "url", "url": source.url, "sha256": sha256})
+        text += row_text(checkpoint, placed(part, cache))
     weights = (out / "actions.toml").resolve()
     weights.write_text(text)
     return {"NSNET_WEIGHTS": str(weights), "NSNET_CACHE": str(cache.resolve())}
+
+
+def placed(part: Path, cache: Path) -> dict[str, str]:
+    """Copies a file of weights to where nsnet keeps what came from an address. Returns its source, for a row."""
+    sha256 = hashlib.sha256(part.read_bytes()).hexdigest()
+    source = UrlSource(f"https://example.org/{part.name}", sha256)
+    target = cache / "weights" / sha256[:16] / source.file  # as weights/files.py has it
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if not target.exists():
+        shutil.copy(part, target)
+    return {"kind": "url", "url": source.url, "sha256": sha256}
 
 
 def dense(checkpoint: str, paths: list[Path]) -> None:

@@ -11,7 +11,6 @@ seconds per video, each once warm. Half precision is what `cuda` uses where the 
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import os
 import platform
@@ -25,7 +24,7 @@ from typing import Any
 import av
 import numpy as np
 import torch
-from actions_speed import actions, prepared, row_text
+from actions_speed import actions, placed, prepared, row_text
 from safetensors.torch import save_file
 
 PREVIEW = "my-lite0"
@@ -39,8 +38,8 @@ interpolation = "bicubic"
 crop = 0.875
 vocabulary = "imagenet-1k"
 [[networks.{name}.sources]]
-kind = "url"
-url = "https://example.org/{file}"
+kind = "{kind}"
+url = "{url}"
 sha256 = "{sha256}"
 """
 OBJECTS = """
@@ -54,17 +53,12 @@ frames = 4
 WORDS = ("a birthday cake", "kite surfing", "an empty street", "a dog")
 
 
-def kept(cache: Path, name: str, state: dict[str, torch.Tensor]) -> str:
-    """Puts a file of weights where `url` sources are kept. Returns its sha256."""
-    part = cache.parent / name
+def saved(out: Path, name: str, state: dict[str, torch.Tensor]) -> dict[str, str]:
+    """Writes a file of weights once, and puts it where nsnet looks. Returns its source."""
+    part = out / name
     if not part.exists():
         save_file({key: value.contiguous() for key, value in state.items()}, part)
-    sha256 = hashlib.sha256(part.read_bytes()).hexdigest()
-    target = cache / "weights" / sha256[:16] / name
-    target.parent.mkdir(parents=True, exist_ok=True)
-    if not target.exists():
-        target.write_bytes(part.read_bytes())
-    return sha256
+    return placed(part, out / "cache")
 
 
 def prepare(out: Path) -> list[str]:
@@ -72,12 +66,12 @@ def prepare(out: Path) -> list[str]:
     import timm
 
     environment = prepared(out)
-    cache, weights = Path(environment["NSNET_CACHE"]), Path(environment["NSNET_WEIGHTS"])
+    weights = Path(environment["NSNET_WEIGHTS"])
     text = weights.read_text().replace('"efficientnet-lite0"', f'"{PREVIEW}"')
     for name, architecture in ((PREVIEW, "tf_efficientnet_lite0"), ("my-resnet50", "resnet50")):
         torch.manual_seed(0)
-        sha256 = kept(cache, f"{name}.safetensors", timm.create_model(architecture).state_dict())
-        text += TIMM.format(name=name, architecture=architecture, file=f"{name}.safetensors", sha256=sha256)
+        source = saved(out, f"{name}.safetensors", timm.create_model(architecture).state_dict())
+        text += TIMM.format(name=name, architecture=architecture, **source)
     text += OBJECTS.format(preview=PREVIEW)
     names = ["my-objects", *(f"my-{name}" for name in actions())]
     try:
@@ -87,9 +81,9 @@ def prepare(out: Path) -> list[str]:
     else:
         torch.manual_seed(0)
         model = open_clip.model.CLIP(**open_clip.get_model_config("ViT-B-32"))
-        sha256 = kept(cache, "clip.safetensors", model.state_dict())
-        source = {"kind": "url", "url": "https://example.org/clip.safetensors", "sha256": sha256}
-        text += row_text("clip-datacomp", source).replace('"efficientnet-lite0"', f'"{PREVIEW}"')
+        text += row_text("clip-datacomp", saved(out, "clip.safetensors", model.state_dict())).replace(
+            '"efficientnet-lite0"', f'"{PREVIEW}"'
+        )
         names.append("my-clip-datacomp")
     weights.write_text(text)
     os.environ |= environment | {"HF_HUB_OFFLINE": "1"}

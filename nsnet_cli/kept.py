@@ -6,7 +6,7 @@ both give the same. `nsnet_cli.outputs.kept_results` writes and reads it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from nsnet_cli.media import VideoInfo
@@ -82,6 +82,15 @@ class Kept:
     images_of: np.ndarray | None = None  # (E,) int32: the preview frames that they are of, in order of time
     tower: str | None = None
     """What made `images`. Text can be compared with them only if it went through the text tower of the same model."""
+
+    def with_work(self, gflops: float, recognise_s: float) -> Kept:
+        """Returns the same look, with what more of the recogniser cost."""
+        recognised_s, total_s = self.timings.recognise_s + recognise_s, self.timings.total_s + recognise_s
+        return replace(
+            self,
+            cost=replace(self.cost, gflops=self.cost.gflops + gflops),
+            timings=replace(self.timings, recognise_s=recognised_s, total_s=total_s),
+        )
 
     def answers(self, top_k: int) -> bool:
         """Whether so many tags can be rendered without another look at the video."""

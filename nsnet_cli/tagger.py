@@ -8,7 +8,7 @@ import logging
 import math
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -289,24 +289,21 @@ class Tagger:
         kept = replace(kept, features=features, projection=self.projection.identity)
         if self.tower is None or choice.features is None:
             return kept
-        start, of, images = time.perf_counter(), choice.frames, choice.features
+        of, images = choice.frames, choice.features
         if self.embed_all and len(rest := np.setdiff1d(np.arange(len(preview.pts_s)), of)):
-            parts = np.array_split(rest, math.ceil(len(rest) / MOST_FRAMES))
-            seen = self._lanes.map(
-                lambda part: self.engine.recognise(np.stack([preview.pixels[i] for i in part])), parts
-            )
-            of, images = np.concatenate([of, rest]), np.concatenate([images, *(each for each, _ in seen)])
-            cost = replace(kept.cost, gflops=kept.cost.gflops + len(rest) * self.engine.cost.recogniser)
-            seconds = time.perf_counter() - start
-            timings = replace(
-                kept.timings,
-                recognise_s=kept.timings.recognise_s + seconds,
-                total_s=kept.timings.total_s + seconds,
-            )
-            kept = replace(kept, cost=cost, timings=timings)
+            start = time.perf_counter()
+            of, images = np.concatenate([of, rest]), np.concatenate([images, *self._embedded(preview, rest)])
+            kept = kept.with_work(len(rest) * self.engine.cost.recogniser, time.perf_counter() - start)
         order = np.argsort(of)
         return replace(
             kept, images=images[order].astype(np.float16), images_of=of[order].astype(np.int32), tower=self.tower
+        )
+
+    def _embedded(self, preview: Preview, frames: np.ndarray) -> Iterator[np.ndarray]:
+        """Yields the recogniser's features of preview frames that were not chosen, in their order, batch by batch."""
+        parts = np.array_split(frames, math.ceil(len(frames) / MOST_FRAMES))
+        return self._lanes.map(
+            lambda part: self.engine.recognise(np.stack([preview.pixels[i] for i in part]))[0], parts
         )
 
 

@@ -13,6 +13,7 @@ import av
 import numpy as np
 import pytest
 from browsers import chromium
+from hypothesis import settings
 from PIL import Image
 
 from nsnet_cli.progress import Progress, show_with
@@ -158,3 +159,8 @@ def cat_video(tmp_path_factory: pytest.TempPathFactory, photos: dict[str, np.nda
     """20 s at 10 frames per second: a cat from 8 s to 12 s, noise around it."""
     frames = [*noise(80), *pan(photos["cat"], 40), *noise(80, seed=1)]
     return write_video(tmp_path_factory.mktemp("videos") / "cat.mp4", frames)
+
+
+# a busy machine is no fault of the code: a test has pytest's own limit of time
+settings.register_profile("nsnet", deadline=None)
+settings.load_profile("nsnet")

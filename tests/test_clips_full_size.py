@@ -27,9 +27,7 @@ from actions_speed import row_text
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
-USES = {
-    row.name: row.recogniser for row in load_registry().checkpoints.values() if row.recogniser.network.family != "timm"
-}
+USES = {row.name: row.recogniser for row in load_registry().checkpoints.values() if row.recogniser.network.frames > 1}
 ALL = pytest.mark.parametrize("checkpoint", USES)
 FILE_BYTES_PER_TENSOR = 400
 """Most bytes of a pickle beside the numbers themselves, per tensor."""

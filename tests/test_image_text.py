@@ -101,7 +101,7 @@ def test_text_towers_are_those_of_the_library(use: Any, kind: str, tokenizer: Pa
     ids = tokens.ids(TEXTS)
     path, _ = network_file(row.network)
     with tower_file(path) as file:
-        found = embed_ids(load_text_tower(file, row.network, path), file, ids, tokens.padding)
+        found = embed_ids(load_text_tower(file, row.network), file, ids, tokens.padding)
         scale, bias = file.numbers()
     padded = torch.zeros(len(ids), 77 if kind == "clip" else made.CONTEXT, dtype=torch.long)
     for n, each in enumerate(ids):
@@ -172,6 +172,6 @@ def test_shipped_rows_fit_files_of_full_size(name: str, tmp_path: Path, monkeypa
     assert tower.width == (512 if use.network.family == "clip" else 768)
     assert network_gflops(tower) == pytest.approx(row.gflops, rel=0.05)  # others count more of the pooling
     with tower_file(path) as file:
-        text = load_text_tower(file, use.network, path)
+        text = load_text_tower(file, use.network)
         assert text.context == (77 if use.network.family == "clip" else 64)
         assert file.vocabulary() == (49_408 if use.network.family == "clip" else 256_000)

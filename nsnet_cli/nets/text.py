@@ -24,7 +24,7 @@ from nsnet_cli.weights.text_head import TextHead, read_arrays, words_file
 from nsnet_cli.weights.wordlist import WordList, shown
 
 if TYPE_CHECKING:
-    from nsnet_cli.nets.tokens import Tokens
+    from nsnet_cli.nets.layouts import TowerFile
 
 logger = logging.getLogger(__name__)
 
@@ -65,7 +65,7 @@ def _embedded(row: NetworkRow, words: WordList) -> dict[str, np.ndarray]:
     from nsnet_cli.nets.layouts import tower_file
 
     with tower_file(path) as file:
-        found, context, vocabulary = _Tower(row, path, file, tokens), file.context(), file.vocabulary()
+        context, vocabulary = file.context(), file.vocabulary()
         for word in words.words:
             longest = max(len(ids[text]) for text in words.texts(word))
             if longest > context:
@@ -74,7 +74,7 @@ def _embedded(row: NetworkRow, words: WordList) -> dict[str, np.ndarray]:
         if max(map(max, ids.values())) >= vocabulary:
             message = f"the tokenizer of {row.name} has more tokens than its text tower ({vocabulary:,})"
             raise WeightsError(message, "correct the tokenizer in its row", "bad_tensors")
-        embedded = found.embed(ids)
+        embedded = _embed(row, file, ids, tokens.padding)
         scale, bias = file.numbers()
     means = np.stack([np.mean([embedded[text] for text in words.texts(word)], 0) for word in words.words])
     means /= np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1e-9)
@@ -82,31 +82,23 @@ def _embedded(row: NetworkRow, words: WordList) -> dict[str, np.ndarray]:
     return {"words": means.astype(np.float32), **{key: np.array([each], np.float32) for key, each in numbers.items()}}
 
 
-class _Tower:
-    """The text tower of an open file, on a GPU if there is one."""
+def _embed(row: NetworkRow, file: TowerFile, ids: dict[str, list[int]], padding: int) -> dict[str, np.ndarray]:
+    """Embeds texts by their token ids, shorter ones first, so that texts of one batch are of one length."""
+    import torch
 
-    def __init__(self, row: NetworkRow, path: Path, file: object, tokens: Tokens) -> None:
-        self._row, self._path, self._file, self._tokens = row, path, file, tokens
+    from nsnet_cli.nets.text_tower import BATCH, embed_ids, load_text_tower
 
-    def embed(self, ids: dict[str, list[int]]) -> dict[str, np.ndarray]:
-        """Embeds texts by their token ids, shorter ones first, so that texts of one batch are of one length."""
-        import torch
-
-        from nsnet_cli.nets.text_tower import BATCH, embed_ids, load_text_tower
-
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-        tower = load_text_tower(self._file, self._row, self._path).to(device)  # type: ignore[arg-type]
-        order = sorted(ids, key=lambda text: len(ids[text]))
-        found: dict[str, np.ndarray] = {}
-        logger.info("%s: reading the words (once for these words) ...", self._row.name)
-        with progress("words", len(order), "texts") as bar:
-            for at in range(0, len(order), BATCH):
-                part = order[at : at + BATCH]
-                batch = [ids[text] for text in part]
-                rows = embed_ids(tower, self._file, batch, self._tokens.padding).numpy()  # type: ignore[arg-type]
-                found |= dict(zip(part, rows, strict=True))
-                bar.advance(len(part))
-        return found
+    tower = load_text_tower(file, row).to("cuda" if torch.cuda.is_available() else "cpu")
+    order = sorted(ids, key=lambda text: len(ids[text]))
+    found: dict[str, np.ndarray] = {}
+    logger.info("%s: reading the words (once for these words) ...", row.name)
+    with progress("words", len(order), "texts") as bar:
+        for at in range(0, len(order), BATCH):
+            part = order[at : at + BATCH]
+            rows = embed_ids(tower, file, [ids[text] for text in part], padding).numpy()
+            found |= dict(zip(part, rows, strict=True))
+            bar.advance(len(part))
+    return found
 
 
 def _kept(path: Path, name: str) -> dict[str, np.ndarray] | None:

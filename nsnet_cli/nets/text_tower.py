@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -67,7 +66,7 @@ class TextTower(nn.Module):
         return F.normalize(project(x) if isinstance(project, nn.Module) else x @ project, dim=-1)
 
 
-def load_text_tower(file: TowerFile, row: NetworkRow, path: Path) -> TextTower:
+def load_text_tower(file: TowerFile, row: NetworkRow) -> TextTower:
     """Returns the text tower of an open file, in eval mode. Raises WeightsError if it is none."""
     state = file.text()
     try:
@@ -75,9 +74,9 @@ def load_text_tower(file: TowerFile, row: NetworkRow, path: Path) -> TextTower:
             raise ValueError(f"its text tower's width is not a multiple of {HEAD_WIDTH}")
         tower = TextTower(state, siglip=row.family == "siglip")
     except (KeyError, ValueError, IndexError) as error:
-        message = f"{path} has no text tower that fits the family {row.family}: {error}"
+        message = f"{file.path} has no text tower that fits the family {row.family}: {error}"
         raise WeightsError(message, "correct its row", "bad_tensors") from error
-    fill(tower, state, path, row)
+    fill(tower, state, file.path, row)
     return tower.eval()
 
 

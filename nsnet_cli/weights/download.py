@@ -45,11 +45,11 @@ def fetch(source: HubSource, name: str) -> Path:
     from huggingface_hub import constants
 
     try:
-        with _exclusive(source):
+        with exclusive(_lock_of(source), source.repo_id):
             path = cached_file(source)
             if path is None:
                 metadata = remote_file(source, name)
-                _check_space(metadata.size_bytes, name)
+                check_space(Path(constants.HF_HUB_CACHE), metadata.size_bytes, name, "HF_HOME")
                 path = _download(source, name, metadata.size_bytes)
             check_cached(source, name, path)
             return path
@@ -222,34 +222,35 @@ def client(watch: TransferWatch | None = None) -> Iterator[None]:
                 setattr(constants, key, value)
 
 
+def _lock_of(source: HubSource) -> Path:
+    folder = repo_cache(source.repo_id)
+    key = hashlib.sha256(f"{source.revision}/{source.file}".encode()).hexdigest()[:16]
+    return folder.parent / ".locks" / folder.name / f"nsnet-{key}.lock"
+
+
 @contextmanager
-def _exclusive(source: HubSource) -> Iterator[None]:
-    """Lets one process at a time find, download and check a file. The lock ends with its process."""
+def exclusive(path: Path, what: str) -> Iterator[None]:
+    """Lets one process at a time find, download and check a file, by the lock at `path`. It ends with its process."""
     from filelock import Timeout
     from huggingface_hub.utils import WeakFileLock
 
-    folder = repo_cache(source.repo_id)
-    key = hashlib.sha256(f"{source.revision}/{source.file}".encode()).hexdigest()[:16]
-    path = folder.parent / ".locks" / folder.name / f"nsnet-{key}.lock"
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         with WeakFileLock(path, timeout=0.2):
             yield
             return
     except Timeout:
-        logger.info("another process is downloading %s; waiting for it", source.repo_id)
+        logger.info("another process is downloading %s; waiting for it", what)
     with WeakFileLock(path):
         yield
 
 
-def _check_space(size_bytes: int | None, name: str) -> None:
-    from huggingface_hub import constants
-
-    folder = Path(constants.HF_HUB_CACHE)
+def check_space(folder: Path, needed_bytes: int | None, name: str, variable: str) -> None:
+    """Raises WeightsError if a disk has too little space. `variable` moves the folder, which need not exist yet."""
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent
     free = shutil.disk_usage(folder).free
-    if size_bytes is not None and free < size_bytes:
-        sizes = f"it needs {megabytes(size_bytes)}, {folder} has {megabytes(free)} free"
-        hint = f"free some space or set HF_HOME to another disk, then: nsnet models pull {name}"
+    if needed_bytes is not None and free < needed_bytes:
+        sizes = f"it needs {megabytes(needed_bytes)}, {folder} has {megabytes(free)} free"
+        hint = f"free some space or set {variable} to another disk, then: nsnet models pull {name}"
         raise WeightsError(f"cannot download {name}: {sizes}", hint, "no_space")

@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import logging
 import os
-import shutil
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +17,10 @@ from nsnet_cli import __version__
 from nsnet_cli.atomic import give_name
 from nsnet_cli.errors import WeightsError
 from nsnet_cli.text import megabytes
-from nsnet_cli.weights.download import ATTEMPTS, TransferWatch, client
+from nsnet_cli.weights.download import ATTEMPTS, TransferWatch, check_space, client, exclusive
 from nsnet_cli.weights.faults import CutShortError, NotHttpsError, StalledError, StatusError, weights_error
 from nsnet_cli.weights.files import url_cache, url_file
+from nsnet_cli.weights.folders import CACHE_VARIABLE
 from nsnet_cli.weights.rows import UrlSource
 from nsnet_cli.weights.schema import URL
 from nsnet_cli.weights.verify import check_url
@@ -43,8 +42,7 @@ def fetch_url(source: UrlSource, name: str) -> Path:
     try:
         if constants.is_offline_mode():
             raise OfflineModeIsEnabled("HF_HUB_OFFLINE")
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with _exclusive(target):
+        with exclusive(target.with_name(f".{target.name}.lock"), target.name):
             if url_file(source) is None:
                 part = target.with_name(f".{target.name}.part")
                 _download(source, name, part)
@@ -56,23 +54,6 @@ def fetch_url(source: UrlSource, name: str) -> Path:
     except Exception as error:
         raise weights_error(error, source, name, constants.HF_HUB_DOWNLOAD_TIMEOUT) from error
     return target
-
-
-@contextmanager
-def _exclusive(target: Path) -> Iterator[None]:
-    """Lets one process at a time download a file. The lock ends with its process."""
-    from filelock import FileLock, Timeout
-
-    lock = FileLock(target.with_name(f".{target.name}.lock"))
-    try:
-        lock.acquire(timeout=0.2)
-    except Timeout:
-        logger.info("another process is downloading %s; waiting for it", target.name)
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _download(source: UrlSource, name: str, part: Path) -> None:
@@ -121,7 +102,7 @@ def _transfer(source: UrlSource, name: str, part: Path, watch: TransferWatch) ->
             have = 0
         total = _total(answer, have)
         watch.total, watch.done = total or watch.total, have
-        _check_space(source, name, part.parent, watch.total, have)
+        check_space(part.parent, None if watch.total is None else watch.total - have, name, CACHE_VARIABLE)
         with part.open("ab" if have else "wb") as handle:
             for piece in answer.iter_raw(PIECE_BYTES):
                 handle.write(piece)
@@ -136,11 +117,3 @@ def _total(answer: Any, have: int) -> int | None:
     """The size of the whole file, if the server tells it."""
     length = answer.headers.get("Content-Length")
     return have + int(length) if length is not None and length.isdigit() else None
-
-
-def _check_space(source: UrlSource, name: str, folder: Path, total: int | None, have: int) -> None:
-    free = shutil.disk_usage(folder).free
-    if total is not None and free < total - have:
-        sizes = f"it needs {megabytes(total - have)}, {folder} has {megabytes(free)} free"
-        hint = f"free some space or set NSNET_CACHE to another disk, then: nsnet models pull {name}"
-        raise WeightsError(f"cannot download {name}: {sizes}", hint, "no_space")

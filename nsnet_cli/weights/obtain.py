@@ -20,12 +20,9 @@ def network_file(row: NetworkRow, *, verify: bool = True, download: bool = True)
     `verify` checks the sha256; if the file was checked before, that costs one stat. No host is contacted if a source is
     here. Raises WeightsError, with a kind from weights.faults.KINDS.
     """
-    for source in row.sources:
-        path = local_file(source)
-        if path is not None:
-            if verify:
-                check(source, row.name, path)
-            return path, source
+    here = _here(row.sources, row.name, verify=verify)
+    if here is not None:
+        return here
     remote = [source for source in row.sources if not isinstance(source, PackageSource)]
     if not remote:
         names = " or ".join(source.distribution for source in row.sources if isinstance(source, PackageSource))
@@ -37,14 +34,24 @@ def network_file(row: NetworkRow, *, verify: bool = True, download: bool = True)
 
 def source_file(sources: Sequence[Source], name: str) -> Path:
     """The checked file of the first source that is here, else downloaded."""
-    for source in sources:
-        if (path := local_file(source)) is not None:
-            check(source, name, path)
-            return path
+    here = _here(sources, name)
+    if here is not None:
+        return here[0]
     remote = next((source for source in sources if not isinstance(source, PackageSource)), None)
     if remote is None:
         raise WeightsError(f"the files of {name} are not installed", "correct its row in weights.toml", "not_installed")
     return remote_file(remote, name)
+
+
+def _here(sources: Sequence[Source], name: str, *, verify: bool = True) -> tuple[Path, Source] | None:
+    """The file of the first source that is on this machine, and that source."""
+    for source in sources:
+        path = local_file(source)
+        if path is not None:
+            if verify:
+                check(source, name, path)
+            return path, source
+    return None
 
 
 def remote_file(source: HubSource | UrlSource, name: str, *, download: bool = True) -> Path:

@@ -24,7 +24,7 @@ from nsnet_cli.errors import WeightsError
 from nsnet_cli.types import TagName
 from nsnet_cli.weights.fields import regular_size
 from nsnet_cli.weights.folders import cache_folder
-from nsnet_cli.weights.identity import network_identity
+from nsnet_cli.weights.identity import network_identity, source_identity
 from nsnet_cli.weights.rows import NetworkRow, NetworkUse
 from nsnet_cli.weights.schema import MODEL_BYTES
 from nsnet_cli.weights.wordlist import WordList
@@ -107,9 +107,8 @@ class TextHead:
 
 def text_identity(row: NetworkRow) -> str:
     """Everything that can change an embedding of text: weights, tokenizer, family."""
-    sources = [source.sha256 or f"{getattr(source, 'revision', '')}:{source.file}" for source in row.sources]
-    tokenizer = [source.sha256 or f"{getattr(source, 'revision', '')}:{source.file}" for source in row.tokenizer]
-    return json.dumps([WORDS_VERSION, row.family, sorted(sources), sorted(tokenizer)])
+    sources, tokenizer = (sorted(map(source_identity, each)) for each in (row.sources, row.tokenizer))
+    return json.dumps([WORDS_VERSION, row.family, sources, tokenizer])
 
 
 def words_file(row: NetworkRow, words: WordList) -> Path:
