@@ -60,6 +60,15 @@ Report = Annotated[Path | None, _output("--report", help="Write one page about a
 Shard = Annotated[str | None, _running("--shard", "Tag only part I of N, to share the work between machines.", "I/N")]
 Overwrite = Annotated[bool, _running("--overwrite", "Also tag videos that are done.")]
 RetryFailed = Annotated[bool, _running("--retry-failed", "Also tag videos that failed before.")]
+Ray = Annotated[
+    str | None,
+    _running(
+        "--ray",
+        "Work on a Ray cluster: auto (the one that runs here, or RAY_ADDRESS), local (start one on this machine) or its"
+        " address.",
+        "auto|local|ADDRESS",
+    ),
+]
 DryRun = Annotated[bool, _running("--dry-run", "Print the plan without running it.")]
 
 
@@ -75,6 +84,7 @@ def tag(
     contact_sheet: Sheets = None,
     report: Report = None,
     shard: Shard = None,
+    ray: Ray = None,
     overwrite: Overwrite = False,
     retry_failed: RetryFailed = False,
     dry_run: DryRun = False,
@@ -108,6 +118,7 @@ def tag(
         report=report,
         jobs=shared.jobs,
         timeout_s=shared.timeout_s,
+        ray=ray or None,
         overwrite=overwrite,
         retry_failed=retry_failed,
         dry=dry_run,

@@ -57,6 +57,11 @@ class FileOutputs:
         sidecar = self._sidecar is not None and self._sidecar.needs_jpegs
         return bool(self._thumbnails or self._sheets or self._report_folder or sidecar)
 
+    @property
+    def keeps_looks(self) -> bool:
+        """Whether what is kept of a look is written, so that later questions need no other look."""
+        return self.results is not None
+
     def open(self, summary: str = "run.json") -> None:
         """Checks that every folder can be written, before any work."""
         for store in self._stores():
