@@ -16,7 +16,7 @@ LAYERS = (
     ("policies", "media"),
     ("types",),
     ("hierarchy", "looking", "lists", "kept", "spans"),
-    ("inputs", "weights", "why"),
+    ("inputs", "weights", "why", "manifests"),
     ("render",),
     ("reading", "video", "nets", "outputs"),
     ("startup", "stages"),

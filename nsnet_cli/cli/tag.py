@@ -31,7 +31,13 @@ Paths = Annotated[
     list[str] | None, typer.Argument(help="Videos, folders or globs; - reads a list from stdin.", metavar="PATHS")
 ]
 FromList = Annotated[
-    str | None, _running("--from", "Read paths from a file, one per line or NUL-separated; - is stdin.", "FILE")
+    str | None,
+    _running(
+        "--from",
+        "Read paths from a file, one per line or NUL-separated (- is stdin), or from a manifest: .csv, .jsonl or"
+        " .parquet with a column path or url, whose other columns pass through.",
+        "FILE",
+    ),
 ]
 JsonLines = Annotated[bool, _output("--json", help="Print one JSON object per line, like --format jsonl.")]
 Formats = Annotated[
@@ -106,8 +112,10 @@ def tag(
     console, chosen = shared.console(), _format(json_lines, format)
     if not paths and from_list is None:
         raise UsageError("no video was given", "give files or folders, as in: nsnet tag ./videos")
+    named = given(paths or (), from_list, console)
     request = Request(
-        given=given(paths or (), from_list, console),
+        given=named.paths,
+        columns=named.columns,
         asked=shared.asked(),
         search=Search(tuple(exclude or ()), hidden),
         shard=parse_shard(shard) if shard else None,

@@ -20,7 +20,7 @@ import math
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -31,6 +31,7 @@ from nsnet_cli.run.jobs import Finished, Job
 from nsnet_cli.run.opening import Asked
 from nsnet_cli.run.ray_actor import Looking, Setting, VideoActor
 from nsnet_cli.run.ray_cluster import Cluster
+from nsnet_cli.run.trials import Loss, Trials
 from nsnet_cli.types import VideoResult
 from nsnet_cli.video.process import DEFAULT_READER
 
@@ -38,17 +39,13 @@ logger = logging.getLogger(__name__)
 
 CORES, CORES_WITH_GPU = 4, 8
 """Most cores of an actor. More actors take more memory (0.5 GB each), fewer wait for each other's videos."""
-STRIKES = 2
-"""An actor's deaths that a video may have had a part in. The last one it died alone with."""
-NODE_DEATH_S = 30.0
-"""How long to wait for word that a node has died, before the death of an actor on it is a video's fault."""
 LOOK_S, TELL_S = 1.0, 30.0
 """How often to look at the cluster, and to say that nothing runs yet."""
 START_TRIES = 3
 """Actors that may die in a row before one is ready."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Actor:
     """An actor as this process sees it. `jobs`: what it works on, by the reference of its row."""
 
@@ -59,16 +56,6 @@ class _Actor:
     jobs: dict[Any, Job] = field(default_factory=dict)
     alone: bool = False
     """Whether it has a suspect, and gets no other video meanwhile."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Verdict:
-    """A video whose actor died when it was alone, and its node, which may have died."""
-
-    job: Job
-    node: str | None
-    due: float
-    why: str
 
 
 class Fleet:
@@ -110,35 +97,28 @@ class Fleet:
         """Waits until the first actor is ready. Raises what stops a run from starting."""
         while self._looking is None:
             self._hire(1)
-            self._answers(lambda actor, job, why: None)
+            self._answers(Trials())
             self._tell()
         return self._looking
 
     def finished(self, jobs: Sequence[Job]) -> Iterator[Finished]:
         """Yields the row of each job as it ends. Closing the iterator drops unfinished videos."""
-        waiting, again, suspects = deque(jobs), deque[Job](), deque[Job]()
-        strikes: dict[str, int] = {}
-        verdicts: list[_Verdict] = []
-
-        def lost(actor: _Actor, job: Job, why: str) -> None:
-            if actor.node in self._cluster.dead_nodes():
-                again.append(job)
-                return
-            strikes[job.path] = strikes.get(job.path, 0) + 1
-            if actor.alone and strikes[job.path] >= STRIKES:
-                verdicts.append(_Verdict(job, actor.node, time.monotonic() + NODE_DEATH_S, why))
-            else:
-                suspects.append(job)
-
+        waiting, again, trials = deque(jobs), deque[Job](), Trials()
         while True:
-            left = len(waiting) + len(again) + len(suspects)
-            if not left and not verdicts and not any(actor.jobs for actor in self._actors):
+            left = len(waiting) + len(again) + trials.suspects
+            if not left and not trials and not any(actor.jobs for actor in self._actors):
                 return
-            self._let_go() if not left else self._hire(math.ceil(left / self._room) + self._busy)
-            for actor in [each for each in self._actors if each.node]:
-                self._fill(actor, suspects, again or waiting)
-            yield from self._answers(lost)
-            yield from self._judged(verdicts, again)
+            self._hire(math.ceil(left / self._room) + self._busy) if left else self._let_go()
+            for actor in self._actors:
+                if actor.node is not None:
+                    self._fill(actor, trials, again or waiting)
+            yield from self._answers(trials)
+            if trials:
+                dead = self._cluster.dead_nodes()
+                again.extend(trials.cleared(dead))
+                for loss in trials.convicted(dead, time.monotonic()):
+                    words = f"its process died twice while it was tagged ({_short(loss.why)})"
+                    yield Finished(loss.job, VideoResult.failed(loss.job.path, "crashed", words), None)
             self._tell()
 
     def close(self) -> None:
@@ -190,12 +170,12 @@ class Fleet:
         with suppress(Exception):
             self._ray.kill(actor.handle, no_restart=True)
 
-    def _fill(self, actor: _Actor, suspects: deque[Job], others: deque[Job]) -> None:
+    def _fill(self, actor: _Actor, trials: Trials, others: deque[Job]) -> None:
         """Gives an actor the videos that it has room for, or one suspect if it has no other."""
         if not actor.jobs:
-            actor.alone = bool(suspects)
-        if actor.alone and not actor.jobs:
-            self._give(actor, suspects.popleft())
+            actor.alone = trials.suspects > 0
+            if actor.alone:
+                self._give(actor, trials.next())
         while not actor.alone and others and len(actor.jobs) < self._room:
             self._give(actor, others.popleft())
 
@@ -204,7 +184,7 @@ class Fleet:
 
     # ---- answers ----
 
-    def _answers(self, lost: Callable[[_Actor, Job, str], None]) -> list[Finished]:
+    def _answers(self, trials: Trials) -> list[Finished]:
         """Waits a little for answers, and returns the rows among them. Raises what is not a video's fault."""
         whose = {ref: actor for actor in self._actors for ref in actor.jobs}
         whose |= {actor.opening: actor for actor in self._actors if actor.node is None}
@@ -224,7 +204,7 @@ class Fleet:
             except self._ray.exceptions.RayTaskError as error:
                 raise getattr(error, "cause", None) or error from None
             except self._ray.exceptions.RayError as error:
-                self._bury(actor, str(error), lost)
+                self._bury(actor, str(error), trials)
                 continue
             if ref in actor.jobs:
                 del actor.jobs[ref]
@@ -246,7 +226,7 @@ class Fleet:
         self._looking, self._died = first, 0
         actor.node = looking.node
 
-    def _bury(self, actor: _Actor, why: str, lost: Callable[[_Actor, Job, str], None]) -> None:
+    def _bury(self, actor: _Actor, why: str, trials: Trials) -> None:
         """An actor has died, or cannot be reached: it is ended for good, and its videos are seen to."""
         self._actors.remove(actor)
         self._end(actor)
@@ -254,25 +234,12 @@ class Fleet:
         if actor.node is None:
             self._died += 1
             if self._died >= START_TRIES:
-                reason = _short(why)
-                raise NsnetError(
-                    f"no actor starts on the cluster, tried {START_TRIES} times: {reason}", "see `ray logs`"
-                )
+                tried = f"no actor starts on the cluster, tried {START_TRIES} times"
+                raise NsnetError(f"{tried}: {_short(why)}", "see `ray logs`")
+            return
+        alone, now_s = len(actor.jobs) == 1, time.monotonic()
         for job in actor.jobs.values():
-            lost(actor, job, why)
-
-    def _judged(self, verdicts: list[_Verdict], again: deque[Job]) -> Iterator[Finished]:
-        """Yields rows of videos whose actor died twice. If their node has died, they get another try."""
-        dead = self._cluster.dead_nodes() if verdicts else set()
-        for verdict in list(verdicts):
-            if verdict.node in dead:
-                again.append(verdict.job)
-            elif time.monotonic() >= verdict.due:
-                words = f"its process died twice while it was tagged ({_short(verdict.why)})"
-                yield Finished(verdict.job, VideoResult.failed(verdict.job.path, "crashed", words), None)
-            else:
-                continue
-            verdicts.remove(verdict)
+            trials.lose(Loss(job, actor.node, alone, why, now_s))
 
     def _device(self, asked: Asked) -> str:
         """`auto` is decided once for all nodes: a GPU only where the cluster has some and the checkpoint is heavy."""
@@ -301,7 +268,6 @@ def everywhere(path: str) -> str:
 def _short(why: str) -> str:
     """The line of Ray's message that has the reason."""
     lines = [line.strip() for line in why.splitlines() if line.strip()]
-    said = next(
-        (line for line in lines if "exit detail" in line or "because" in line), lines[0] if lines else "unknown"
-    )
+    first = lines[0] if lines else "no reason given"
+    said = next((line for line in lines if "exit detail" in line or "because" in line), first)
     return said.partition("Some common causes")[0].strip()[:200]

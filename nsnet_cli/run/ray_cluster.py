@@ -55,6 +55,9 @@ def _connect(address: str) -> tuple[Any, bool]:
         raise UsageError(f"--ray needs the package ray, which cannot be imported: {error}", INSTALL) from None
     if ray.is_initialized():  # a program that uses Ray itself
         return ray, False
+    logging.getLogger("ray").setLevel(logging.ERROR)
+    with suppress(ImportError, AttributeError):  # it prints what befalls actors and nodes to stdout, which is for data
+        ray._private.worker._worker_logs_enabled = False
     with _own_signals():
         try:
             if address == "local":

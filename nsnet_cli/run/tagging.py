@@ -145,6 +145,7 @@ class TaggingRun:
                     result = self.files.write(item.job.name, result, item.fingerprint, item.job.source)
                     self.tally.count(result)
                 yield result
+        self.files.settle()
 
     def finish(self, exit_code: int) -> None:
         """Writes the summary beside the results. Call it however the run ends."""
@@ -213,7 +214,7 @@ class TaggingRun:
             return self.jobs
         todo = []
         for job in self.jobs:
-            stored = self.files.look(job.name, partial(_fingerprint, tagger, job.path), job.source)
+            stored = self.files.look(job.name, partial(_fingerprint, tagger, job.path), job.source, job.path)
             if stored.state == "kept" and stored.fingerprint is not None:
                 self.again.append(job)
                 self._looked[job.path] = stored.fingerprint
