@@ -37,8 +37,8 @@ def schema() -> Any:
 
     def struct(kind: type, *left_out: str) -> Any:
         kinds = {"str": text, "float": number, "int": whole, "bool": pa.bool_()}
-        named = {field.name: str(field.type).removesuffix(" | None") for field in fields(kind)}  # type: ignore[arg-type]
-        return pa.struct([(name, kinds[word]) for name, word in named.items() if name not in left_out])
+        named = [field for field in fields(kind) if field.name not in left_out]  # type: ignore[arg-type]
+        return pa.struct([(field.name, kinds[str(field.type).removesuffix(" | None")]) for field in named])
 
     tag = pa.struct([
         ("id", text),

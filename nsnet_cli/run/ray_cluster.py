@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -13,6 +14,8 @@ from nsnet_cli.cores import usable_cores
 from nsnet_cli.errors import UsageError
 
 INSTALL = "pip install 'nsnet[ray]'"
+HINT = "start a cluster with `ray start --head`, or try --ray local"
+CONNECT_S = 10.0
 _HELD_BACK = {"log_to_driver": False, "logging_level": logging.ERROR, "configure_logging": False}
 
 
@@ -53,6 +56,8 @@ def _connect(address: str) -> tuple[Any, bool]:
         import ray
     except ImportError as error:
         raise UsageError(f"--ray needs the package ray, which cannot be imported: {error}", INSTALL) from None
+    if address not in ("auto", "local") and not _answers(address):
+        raise UsageError(f"no Ray cluster answers at {address!r}", HINT)
     if ray.is_initialized():  # a program that uses Ray itself
         return ray, False
     logging.getLogger("ray").setLevel(logging.ERROR)
@@ -66,9 +71,20 @@ def _connect(address: str) -> tuple[Any, bool]:
                 ray.init(address=address, **_HELD_BACK)
         except (ConnectionError, ValueError, RuntimeError, TimeoutError) as error:
             reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-            hint = "start a cluster with `ray start --head`, or try --ray local"
-            raise UsageError(f"cannot reach the Ray cluster {address!r}: {reason}", hint) from error
+            raise UsageError(f"cannot reach the Ray cluster {address!r}: {reason}", HINT) from error
     return ray, True
+
+
+def _answers(address: str) -> bool:
+    """Whether something listens at HOST:PORT or ray://HOST:PORT. Ray itself would try for minutes."""
+    host, _, port = address.rpartition("//")[2].rpartition(":")
+    if not host or not port.isdigit():
+        return True  # an address of another kind
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), CONNECT_S).close()
+    except (OSError, OverflowError):
+        return False
+    return True
 
 
 @contextmanager
