@@ -16,7 +16,7 @@ from nsnet_cli.video import read_video
 
 @scripted
 def deadly(path: Path, options: ReadOptions) -> Iterator[object]:
-    """Reads a video. One with "deadly" in its name kills the actor, as a crash in a network or a lack of memory does."""
+    """Reads a video. One with "deadly" in its name kills the actor, as a crash in a network does."""
     if "deadly" in path.name:
         time.sleep(0.5)  # other videos are in work too
         os.kill(os.getppid(), signal.SIGKILL)

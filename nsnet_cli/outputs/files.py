@@ -73,8 +73,6 @@ class FileOutputs:
         """Checks that every folder can be written, before any work."""
         for store in self._stores():
             store.check()
-        if self._parts is not None:
-            self._parts.open()
         if self.results is not None and owner(self.results.root / summary).ours is False:
             leave_alone(self.results.root / summary)
         if self._report_folder is not None:

@@ -56,9 +56,13 @@ class PartStore:
         """Videos whose row in a part is older than another one, by part."""
         self._waiting: dict[str, dict[str, Any]] = {}
         self._since_s = 0.0
+        self._is_read = False
 
-    def open(self) -> None:
-        """Reads which videos are done."""
+    def _read(self) -> None:
+        """Reads which videos are done. A dry run opens nothing, but asks for it too."""
+        if self._is_read:
+            return
+        self._is_read = True
         for part in parts_in(self._store.root):
             try:
                 rows = parquet_rows.read_columns(part, KNOWN)
@@ -77,6 +81,7 @@ class PartStore:
         shown: Mapping[str, Any] | None,
     ) -> Stored:
         """Whether a video is done, as `ResultStore.look`. Looks are not kept, so nothing is rendered anew."""
+        self._read()
         done = self._done.get(_key(source or unseen(path)))
         if done is None:
             return Stored("missing")
@@ -92,6 +97,7 @@ class PartStore:
         self, result: VideoResult, fingerprint: str | None, source: Source, shown: Mapping[str, Any] | None
     ) -> None:
         """Adds a row. It is on the disk once its part is full, or after PART_S, or with `close`."""
+        self._read()
         if not self._waiting:
             self._since_s = time.monotonic()
         row = to_dict(result, fingerprint, source, shown)
