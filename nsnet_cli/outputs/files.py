@@ -201,6 +201,8 @@ class FileOutputs:
     def _places(self, name: str, result: VideoResult) -> list[ResultStore]:
         """The stores that a result goes to, one per folder: two locks on one folder would wait for each other."""
         stores = self._stores() if result.error is None else [self.results] if self.results is not None else []
+        if self._parts is not None:  # parts have names of their own, and need no lock
+            stores = [store for store in stores if store is not self.results]
         return list({os.path.realpath(store.path(name).parent): store for store in stores}.values())
 
     def _write_all(self, name: str, result: VideoResult, fingerprint: str | None, source: Source) -> None:

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nsnet_cli import inputs
-from nsnet_cli.bounded import bounded
 from nsnet_cli.cores import usable_cores
 from nsnet_cli.errors import PASSING_KINDS
 from nsnet_cli.media import Decoder
@@ -20,6 +19,7 @@ from nsnet_cli.outputs.files import FileOutputs
 from nsnet_cli.outputs.formats import DEFAULT
 from nsnet_cli.run import batch
 from nsnet_cli.run.finding import columns_of, find
+from nsnet_cli.run.fingerprints import fingerprints
 from nsnet_cli.run.jobs import Finished, Job
 from nsnet_cli.run.opening import Asked, prepare
 from nsnet_cli.run.tally import Tally
@@ -212,9 +212,9 @@ class TaggingRun:
         tagger = self._tagger
         if self.request.output_dir is None or self.request.overwrite or tagger is None:
             return self.jobs
-        todo = []
+        todo, fingerprint = [], fingerprints(tagger, self.jobs, ahead=self.files.in_parts)
         for job in self.jobs:
-            stored = self.files.look(job.name, partial(_fingerprint, tagger, job.path), job.source, job.path)
+            stored = self.files.look(job.name, partial(fingerprint, job.path), job.source, job.path)
             if stored.state == "kept" and stored.fingerprint is not None:
                 self.again.append(job)
                 self._looked[job.path] = stored.fingerprint
@@ -310,10 +310,3 @@ def tag_videos(
         yield from run.results()
     finally:
         run.close()
-
-
-def _fingerprint(tagger: Tagger | Looking, path: str) -> str | None:
-    try:
-        return bounded(lambda: tagger.fingerprint(path))
-    except (OSError, ValueError):
-        return None
