@@ -57,7 +57,7 @@ def run(manifest: Path, out: Path, kill_after: int) -> None:
     found = read_manifest(str(manifest))
     assert found is not None
     marks.append(("manifest", time.perf_counter()))
-    TaggingRun._open_tagger = lambda self: StubTagger(kill_after)  # type: ignore[assignment, method-assign, return-value]
+    TaggingRun._open_tagger = lambda self: StubTagger(kill_after)  # type: ignore
     with closing(
         TaggingRun(Request(tuple(found.paths), columns=found.columns, output_dir=out, format="parquet"))
     ) as tagging:

@@ -55,6 +55,16 @@ def test_a_row_comes_back_as_it_went_in(tmp_path: Path, result: VideoResult) -> 
     assert to_dict(from_dict(back)) == to_dict(result)
 
 
+def test_a_name_that_is_not_utf8_is_escaped_and_known(tmp_path: Path) -> None:
+    name = b"latin-\xe9.mp4".decode("utf-8", "surrogateescape")
+    files = opened(tmp_path)
+    put(files, name)
+    put(files, "é.mp4")
+    files.close()
+    assert [row["path"] for row in rows(tmp_path)] == ["latin-\\xe9.mp4", "é.mp4"]
+    assert [state(opened(tmp_path), each) for each in (name, "é.mp4")] == ["done", "done"]
+
+
 def test_done_is_known_from_the_parts(tmp_path: Path) -> None:
     files = opened(tmp_path)
     put(files, "good.mp4")

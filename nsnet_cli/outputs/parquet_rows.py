@@ -95,7 +95,11 @@ def table(rows: Sequence[Mapping[str, Any]]) -> Any:
     """Rows as a pyarrow Table."""
     import pyarrow as pa
 
-    return pa.Table.from_pylist([_utf8({**row, **_texts(row)}) for row in rows], schema())
+    plain = [{**row, **_texts(row)} for row in rows]
+    try:
+        return pa.Table.from_pylist(plain, schema())
+    except UnicodeEncodeError:  # bytes that are not UTF-8, which are rare
+        return pa.Table.from_pylist([_utf8(row) for row in plain], schema())
 
 
 def read_rows(path: Path) -> Iterator[dict[str, Any]]:
@@ -141,7 +145,7 @@ def _texts(row: Mapping[str, Any]) -> dict[str, str | None]:
 
 def _utf8(value: Any) -> Any:
     if isinstance(value, str):
-        return value if value.isascii() else utf8(value)
+        return utf8(value)
     if isinstance(value, dict):
         return {key: _utf8(inner) for key, inner in value.items()}
     return [_utf8(inner) for inner in value] if isinstance(value, list) else value
