@@ -24,7 +24,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import psutil
 from kill_test import make_videos
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -68,6 +67,8 @@ def printed(process: subprocess.Popen[str]) -> list[dict[str, Any]]:
 
 
 def node_killed(cluster: Any, folder: Path, out: Path) -> list[dict[str, Any]]:
+    import psutil  # Ray brings it
+
     node = cluster.add_node(num_cpus=1, **STORE)
     raylet = psutil.Process(node.all_processes["raylet"][0].process.pid)
     process = start(folder, "--json", "--ray", cluster.address)
