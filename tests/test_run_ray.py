@@ -1,8 +1,19 @@
-"""Who was at fault when an actor died: a video that was alone with it twice, and never one whose node died."""
+"""What of `--ray` needs no cluster: who was at fault when an actor died, and what is told when something is missing.
+
+tests/test_ray.py has the rest.
+"""
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from subprocess import CompletedProcess as Out
+
+import pytest
+
 from nsnet_cli.run.jobs import Job
+from nsnet_cli.run.on_ray import everywhere
 from nsnet_cli.run.trials import NODE_DEATH_S, Loss, Trials
 
 JOB, OTHER = Job("a.mp4", "a.mp4"), Job("b.mp4", "b.mp4")
@@ -47,3 +58,28 @@ def test_two_losses_in_company_convict_nobody() -> None:
     for _ in range(3):
         trials.lose(loss(JOB, "one", False))
         assert trials.suspects == 1 and trials.next() is JOB
+
+
+def test_a_relative_path_means_the_same_everywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert everywhere("in/a.mp4") == str(tmp_path / "in" / "a.mp4")
+    assert everywhere("s3://bucket/a.mp4") == "s3://bucket/a.mp4"
+
+
+@pytest.mark.parametrize(
+    ("missing", "args", "extra"),
+    [("ray", ("--ray", "local"), "nsnet[ray]"), ("pyarrow", ("--format", "parquet", "-o"), "nsnet[parquet]")],
+)
+def test_a_missing_package_is_named_with_its_extra(
+    inside: Callable[..., Out[str]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    missing: str,
+    args: tuple[str, ...],
+    extra: str,
+) -> None:
+    monkeypatch.setitem(sys.modules, missing, None)
+    monkeypatch.setitem(sys.modules, f"{missing}.parquet", None)
+    (tmp_path / "a.mp4").write_text("no video " * 100)
+    out = inside("tag", tmp_path / "a.mp4", *args, *([tmp_path / "out"] if args[-1] == "-o" else []))
+    assert (out.returncode, out.stdout) == (2, "") and extra in out.stderr
