@@ -51,11 +51,13 @@ class Given:
 
 def given(paths: Sequence[str], from_list: str | None, console: Console) -> Given:
     """The paths from the command line and from the lists and manifests named there (`-` is a list on stdin)."""
-    from nsnet_cli.manifests import read_manifest
-
     names = [name for name in (from_list, *("-" for path in paths if path == "-")) if name]
     found = [path for path in paths if path != "-"]
     columns: Mapping[str, Mapping[str, Any]] = {}
+    if not names:
+        return Given(tuple(found), columns)
+    from nsnet_cli.manifests import read_manifest
+
     for name in dict.fromkeys(names):
         manifest = read_manifest(name)
         if manifest is None:
