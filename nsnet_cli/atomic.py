@@ -65,10 +65,13 @@ def temporary_file(folder: Path) -> Iterator[Path]:
             path.unlink(missing_ok=True)
 
 
-def give_name(path: Path, target: Path) -> None:
-    """Syncs a temporary file and renames it to `target`. Raises FileExistsError if that exists, and OSError."""
+def give_name(path: Path, target: Path, *, replace: bool = False) -> None:
+    """Syncs a temporary file and renames it to `target`. Raises OSError.
+
+    With `replace` False, raises FileExistsError if there is a file already.
+    """
     sync(path)
-    _name(path, target, replace=False)
+    _name(path, target, replace)
     with suppress(OSError):  # some systems cannot sync a folder
         sync(target.parent)
 

@@ -5,8 +5,9 @@ Times are presentation times in seconds (`pts_s`), counted from the container's 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from nsnet_cli.errors import UsageError
 from nsnet_cli.media import DECODERS, Decoder, VideoInfo
@@ -275,6 +276,8 @@ class VideoResult:
     """Where no tag is certain: the most specific that is more likely right than wrong, if there is one."""
     precision: float | None = None
     """What the run asked of certain tags; 0: guesses only. None: nothing was calibrated, so no tag is certain."""
+    columns: Mapping[str, Any] | None = None
+    """What a manifest says about the video, as plain JSON values. None: it was not in a manifest."""
     kept: bytes = field(default=b"", compare=False, repr=False)
     """The look that it was rendered from, as nsnet_cli.outputs.kept_results packs it; empty unless requested."""
 

@@ -16,7 +16,7 @@ LAYERS = (
     ("policies", "media"),
     ("types",),
     ("hierarchy", "looking", "lists", "kept", "spans", "storage"),
-    ("inputs", "weights", "why", "words"),
+    ("inputs", "weights", "why", "words", "manifests"),
     ("render",),
     ("reading", "video", "nets", "outputs"),
     ("startup", "stages"),

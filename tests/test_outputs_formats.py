@@ -20,6 +20,8 @@ def to_shout(result: VideoResult) -> str:
     return f"# {NOTE}\n" + "".join(f"{tag.name.upper()}!\n" for tag in result.tags)
 
 
+IN_FILES = [name for name, row in FORMATS.items() if not row.in_parts]
+"""tests/test_outputs_parts.py has the others."""
 SHOUT = Format("shout", "tags in capitals", document=to_shout, ending=".shout.txt")
 
 
@@ -35,13 +37,13 @@ def folder_of_one(root: Path, format: str, result: VideoResult) -> FileOutputs:
 def test_a_format_is_rows_or_one_document() -> None:
     for name, row in FORMATS.items():
         assert row.name == name and row.help
-        assert (row.open_rows is None) != (row.document is None)
+        assert (row.open_rows is None) != (row.document is None) or row.in_parts
         assert (row.document is None) == (row.ending is None)
     endings = [row.ending for row in FORMATS.values() if row.ending is not None]
     assert len(set(endings)) == len(endings) and not FORMATS[DEFAULT].one_document
 
 
-@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("name", IN_FILES)
 def test_files_beside_a_result_are_recognised_and_required_for_done(name: str, tmp_path: Path) -> None:
     format, result = FORMATS[name], sample(count=4)
     files = folder_of_one(tmp_path / "out", name, result)
@@ -55,7 +57,7 @@ def test_files_beside_a_result_are_recognised_and_required_for_done(name: str, t
         assert files.look("clip.mp4", lambda: "f", Source("/in/clip.mp4")).state == "stale"
 
 
-@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("name", IN_FILES)
 def test_every_row_format_takes_any_result(name: str) -> None:
     results = [sample(count=4), replace(sample(jpegs=False), frames=()), failure()]
     rows = FORMATS[name].rows(Stdout([result.path for result in results]))

@@ -47,6 +47,7 @@ COMMANDS = {
     "explain": "Show why a video got its tags: its saliency timeline.",
     "frames": "Write or list the salient frames of videos.",
     "export": "Hand kept results to editors, players, data and label tools.",
+    "merge": "Make one file of the rows of many runs.",
     "train": "Train a sampler and your own tags on your videos.",
     "calibrate": "Fit how likely tags are right to videos that a person has judged.",
     "evaluate": "Measure accuracy against cost on labelled videos.",

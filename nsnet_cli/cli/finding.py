@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -40,28 +41,64 @@ Hidden = Annotated[
 ]
 
 
-def given(paths: Sequence[str], from_list: str | None, console: Console) -> tuple[str, ...]:
-    """The paths from the command line and from the lists named there (`-` is a list on stdin)."""
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What a command was given. `columns`: what manifests say about each path, beside where it is."""
+
+    paths: tuple[str, ...]
+    columns: Mapping[str, Mapping[str, Any]]
+
+
+def given(paths: Sequence[str], from_list: str | None, console: Console) -> Given:
+    """The paths from the command line and from the lists and manifests named there (`-` is a list on stdin)."""
     names = [name for name in (from_list, *("-" for path in paths if path == "-")) if name]
-    named = [path for path in paths if path != "-"]
-    return (*named, *(path for name in dict.fromkeys(names) for path in listed(name, console)))
+    found = [path for path in paths if path != "-"]
+    columns: Mapping[str, Mapping[str, Any]] = {}
+    if not names:
+        return Given(tuple(found), columns)
+    from nsnet_cli.manifests import read_manifest
+
+    for name in dict.fromkeys(names):
+        manifest = read_manifest(name)
+        if manifest is None:
+            found += listed(name, console)
+            continue
+        if manifest.without:
+            console.warn(f"{name}: {manifest.without} rows have neither path nor url, left out")
+        announce(manifest.paths, "manifest", console)
+        found, columns = found + manifest.paths, manifest.columns
+    return Given(tuple(found), columns)
 
 
 def listed(name: str, console: Console) -> list[str]:
-    """The paths of a list. Its folders are announced before any work: one wrong line could mean a whole disk."""
+    """The paths of a list. Folders count only in one with a path per line."""
     found = lists.read_list_file(name)
-    paths = [Path(path) for path in found.paths]
-    is_folder = look_at_each(paths, inputs.is_folder)
-    folders = [path for path, folder in zip(found.paths, is_folder, strict=True) if folder]
-    if not folders:
-        return found.paths
-    words = ", ".join(printable(path) for path in folders[:3]) + (", ..." if len(folders) > 3 else "")
-    count = f"{len(folders)} folder{'s' if len(folders) > 1 else ''}"
     if found.lines:
-        console.info(f"the list has {count} to search: {words}")
+        announce(found.paths, "list", console)
         return found.paths
-    console.warn(f"the list has {count}, left out: {words} (a folder counts only in a list with one path per line)")
-    return [path for path, folder in zip(found.paths, is_folder, strict=True) if not folder]
+    folders = set(_folders(found.paths))
+    if folders:
+        words = _some([path for path in found.paths if path in folders])
+        why = "a folder counts only in a list with one path per line"
+        console.warn(f"the list has {words[0]}, left out: {words[1]} ({why})")
+    return [path for path in found.paths if path not in folders]
+
+
+def announce(paths: Sequence[str], what: str, console: Console) -> None:
+    """Says which folders are to be searched, before any work: one wrong line could mean a whole disk."""
+    if folders := _folders(paths):
+        count, words = _some(folders)
+        console.info(f"the {what} has {count} to search: {words}")
+
+
+def _folders(paths: Sequence[str]) -> list[str]:
+    is_folder = look_at_each([Path(path) for path in paths], inputs.is_folder)
+    return [path for path, folder in zip(paths, is_folder, strict=True) if folder]
+
+
+def _some(folders: Sequence[str]) -> tuple[str, str]:
+    words = ", ".join(printable(path) for path in folders[:3]) + (", ..." if len(folders) > 3 else "")
+    return f"{len(folders)} folder{'s' if len(folders) > 1 else ''}", words
 
 
 def show_plan(
@@ -88,6 +125,8 @@ def _target(job: Job, files: FileOutputs, taken: set[str]) -> str | None:
     """Where the result of a job will be. `taken`: the names of the jobs before it."""
     if files.results is None:
         return None
+    if files.in_parts:
+        return str(files.results.root)
     name = files.look(job.name, lambda: None, job.source).name
     if name in taken and job.source is not None:
         name = apart(job.name, job.source.path)

@@ -31,7 +31,13 @@ Paths = Annotated[
     list[str] | None, typer.Argument(help="Videos, folders, globs or URLs; - reads a list from stdin.", metavar="PATHS")
 ]
 FromList = Annotated[
-    str | None, _running("--from", "Read paths from a file, one per line or NUL-separated; - is stdin.", "FILE")
+    str | None,
+    _running(
+        "--from",
+        "Read paths from a file, one per line or NUL-separated (- is stdin), or from a manifest: .csv, .jsonl or"
+        " .parquet with a column path or url, whose other columns pass through.",
+        "FILE",
+    ),
 ]
 JsonLines = Annotated[bool, _output("--json", help="Print one JSON object per line, like --format jsonl.")]
 Formats = Annotated[
@@ -60,6 +66,15 @@ Report = Annotated[Path | None, _output("--report", help="Write one page about a
 Shard = Annotated[str | None, _running("--shard", "Tag only part I of N, to share the work between machines.", "I/N")]
 Overwrite = Annotated[bool, _running("--overwrite", "Also tag videos that are done.")]
 RetryFailed = Annotated[bool, _running("--retry-failed", "Also tag videos that failed before.")]
+Ray = Annotated[
+    str | None,
+    _running(
+        "--ray",
+        "Work on a Ray cluster: auto (the one that runs here, or RAY_ADDRESS), local (start one on this machine) or its"
+        " address.",
+        "auto|local|ADDRESS",
+    ),
+]
 DryRun = Annotated[bool, _running("--dry-run", "Print the plan without running it.")]
 
 
@@ -75,6 +90,7 @@ def tag(
     contact_sheet: Sheets = None,
     report: Report = None,
     shard: Shard = None,
+    ray: Ray = None,
     overwrite: Overwrite = False,
     retry_failed: RetryFailed = False,
     dry_run: DryRun = False,
@@ -97,8 +113,10 @@ def tag(
     console, chosen = shared.console(), _format(json_lines, format)
     if not paths and from_list is None:
         raise UsageError("no video was given", "give files or folders, as in: nsnet tag ./videos")
+    named = given(paths or (), from_list, console)
     request = Request(
-        given=given(paths or (), from_list, console),
+        given=named.paths,
+        columns=named.columns,
         asked=shared.asked(),
         search=Search(tuple(exclude or ()), hidden),
         shard=parse_shard(shard) if shard else None,
@@ -109,6 +127,7 @@ def tag(
         report=report,
         jobs=shared.jobs,
         timeout_s=shared.timeout_s,
+        ray=ray or None,
         overwrite=overwrite,
         retry_failed=retry_failed,
         dry=dry_run,

@@ -39,6 +39,8 @@ class TagRun:
             self._run.close()
 
     def _check_format(self, count: int) -> None:
+        if self._format.in_parts and self.request.output_dir is None:
+            raise UsageError(f"--format {self.format} is not for stdout", "add --output-dir DIR")
         if self._format.one_document and self.request.output_dir is None and count > 1:
             raise UsageError(
                 f"--format {self.format} is one document per video, and {count} videos were given",
@@ -85,9 +87,9 @@ class TagRun:
         if self.request.output_dir is not None and (not self.chosen or self._format.one_document):
             return None
         width = shutil.get_terminal_size().columns if self.console.data_is_terminal else None
-        return self._format.rows(
-            Stdout([job.path for job in (*self._run.again, *self._run.todo)], width, self.console.color)
-        )
+        paths = [job.path for job in (*self._run.again, *self._run.todo)]
+        columns = list(dict.fromkeys(name for given in self.request.columns.values() for name in given))
+        return self._format.rows(Stdout(paths, width, self.console.color, columns))
 
     def _complain(self, result: VideoResult, shown: bool) -> None:
         """Reports a failed video on stderr, unless its row is on the same terminal."""

@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Sequence
 
-from nsnet_cli.text import printable, spreadsheet_cell
+from nsnet_cli.text import json_text, printable, spreadsheet_cell
 from nsnet_cli.types import Span, VideoResult
 
 COLUMNS = (
@@ -57,10 +58,13 @@ SPAN_SEPARATOR = " "
 
 
 class CsvRows:
-    """Head and rows as text: one line per video."""
+    """Head and rows as text: one line per video. `columns`: names of a manifest's columns, which come last."""
+
+    def __init__(self, columns: Sequence[str] = ()) -> None:
+        self._columns = columns
 
     def head(self) -> str:
-        return _line(COLUMNS)
+        return _line((*COLUMNS, *_names(self._columns, COLUMNS)))
 
     def row(self, result: VideoResult) -> str:
         top = result.tags[0] if result.tags else None
@@ -88,6 +92,7 @@ class CsvRows:
                 SEPARATOR.join(SPAN_SEPARATOR.join(map(_span, tag.spans)) for tag in result.tags),
                 _text(result.perhaps.name) if result.perhaps else "",
                 _number(result.perhaps.probability) if result.perhaps else "",
+                *_given(result, self._columns),
             )
         )
 
@@ -98,8 +103,11 @@ class CsvRows:
 class SpanRows:
     """Head and rows as text: one line per span of a certain tag, in order of time. A video may have none."""
 
+    def __init__(self, columns: Sequence[str] = ()) -> None:
+        self._columns = columns
+
     def head(self) -> str:
-        return _line(SPAN_COLUMNS)
+        return _line((*SPAN_COLUMNS, *_names(self._columns, SPAN_COLUMNS)))
 
     def row(self, result: VideoResult) -> str:
         found = [(span, tag) for tag in result.tags if tag.certain for span in tag.spans]
@@ -117,6 +125,7 @@ class SpanRows:
                     _number(tag.probability),
                     _time(interval_s),
                     _time(result.duration_s),
+                    *_given(result, self._columns),
                 )
             )
             for span, tag in found
@@ -124,6 +133,17 @@ class SpanRows:
 
     def tail(self) -> str:
         return ""
+
+
+def _names(columns: Sequence[str], own: Sequence[str]) -> list[str]:
+    """The names of a manifest's columns. One that is a name of ours gets `columns.` in front."""
+    return [_text(f"columns.{name}" if name in own else name) for name in columns]
+
+
+def _given(result: VideoResult, columns: Sequence[str]) -> list[str]:
+    """What a manifest says about a video: text as it is, everything else as JSON, nothing for null."""
+    values = [(result.columns or {}).get(name) for name in columns]
+    return ["" if value is None else _text(value if isinstance(value, str) else json_text(value)) for value in values]
 
 
 def _span(span: Span) -> str:

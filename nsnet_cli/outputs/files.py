@@ -25,6 +25,7 @@ from nsnet_cli.types import ErrorInfo, Source, TagOptions, VideoResult
 
 if TYPE_CHECKING:
     from nsnet_cli.outputs.index import ReportWriter
+    from nsnet_cli.outputs.parts import PartStore
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +36,7 @@ def _results(place: Place, sidecar: str | None) -> ResultStore:
     """The store for the results of a run. Raises UsageError for files that cannot be kept there."""
     if not isinstance(place, Url):
         return ResultStore(place)
-    if sidecar is not None and FORMATS[sidecar].ending is not None:
+    if sidecar is not None and (FORMATS[sidecar].ending is not None or FORMATS[sidecar].in_parts):
         raise UsageError(
             f"--format {sidecar} cannot be kept at a URL", "keep the results there, then copy them down: nsnet export"
         )
@@ -64,6 +65,7 @@ class FileOutputs:
         """The options that kept results should be rendered with. None: any."""
         self.results = _results(results, sidecar) if results else None
         self._sidecar = FORMATS[sidecar] if sidecar is not None and results is not None else None
+        self._parts = self._open_parts(report is not None)
         self._thumbnails = ResultStore(thumbnails) if thumbnails else None
         self._sheets = ResultStore(sheets) if sheets else None
         self._report_folder = report
@@ -73,6 +75,16 @@ class FileOutputs:
     def need_jpegs(self) -> bool:
         sidecar = self._sidecar is not None and self._sidecar.needs_jpegs
         return bool(self._thumbnails or self._sheets or self._report_folder or sidecar)
+
+    @property
+    def keeps_looks(self) -> bool:
+        """Whether what is kept of a look is written, so that later questions need no other look."""
+        return self.results is not None and self._parts is None
+
+    @property
+    def in_parts(self) -> bool:
+        """Whether results are rows of parts, not files of their own."""
+        return self._parts is not None
 
     def open(self, summary: str = "run.json") -> None:
         """Checks that every folder can be written, before any work."""
@@ -90,10 +102,16 @@ class FileOutputs:
 
     def close(self) -> None:
         """Finishes the report page and tidies up. Also call it after an interruption: finished videos are kept."""
+        self.settle()
         for store in self._stores():
             store.close()
         if self._report is not None:
             self._report.close()
+
+    def settle(self) -> None:
+        """Writes what waits for more rows. Raises OutputError."""
+        if self._parts is not None:
+            self._parts.close()
 
     def name(self, path: str, name: str) -> str:
         """The output name of a video that was found as `name`.
@@ -104,7 +122,9 @@ class FileOutputs:
             return output_name(name)
         return output_name(self.results.below(path) or name)
 
-    def look(self, name: str, fingerprint: Callable[[], str | None], source: Source | None = None) -> Stored:
+    def look(
+        self, name: str, fingerprint: Callable[[], str | None], source: Source | None = None, path: str = ""
+    ) -> Stored:
         """The stored state of the video with output name `name`.
 
         'kept' also if only a text file that the user wants is missing: it can be written without another look. 'stale'
@@ -112,7 +132,10 @@ class FileOutputs:
         """
         if self.results is None:
             return Stored("missing")
-        stored = self.results.look(name, fingerprint, source, self.shown.shown() if self.shown else None)
+        shown = self.shown.shown() if self.shown else None
+        if self._parts is not None:
+            return self._parts.look(path, fingerprint, source, shown)
+        stored = self.results.look(name, fingerprint, source, shown)
         if stored.state not in ("done", "kept"):
             return stored
         pictures, texts = self._missing(stored, source)
@@ -162,13 +185,27 @@ class FileOutputs:
             for store in self._stores():
                 store.check()
             result = VideoResult(path=result.path, status="error", error=ErrorInfo("output", str(error)))
-            if self.results is not None:
+            if self._parts is not None:
+                self._parts.add(result, None, source, None)
+            elif self.results is not None:
                 with suppress(OutputError):  # no fingerprint, so the next run tries again
                     self.results.save(name, result, None, source)
         self._add_to_report(result)
         return result
 
     # ---- parts ----
+
+    def _open_parts(self, report: bool) -> PartStore | None:
+        """Raises UsageError for what does not go with parts."""
+        if self._sidecar is None or not self._sidecar.in_parts or self.results is None:
+            return None
+        if report:
+            raise UsageError("--report shows results that have files of their own", "leave out --format parquet")
+        from nsnet_cli.outputs import parquet_rows
+        from nsnet_cli.outputs.parts import PartStore
+
+        parquet_rows.check_package()
+        return PartStore(self.results)
 
     def _stores(self) -> list[ResultStore]:
         return [store for store in (self.results, self._thumbnails, self._sheets) if store is not None]
@@ -185,9 +222,17 @@ class FileOutputs:
     def _places(self, name: str, result: VideoResult) -> list[ResultStore]:
         """The stores that a result goes to, one per folder: two locks on one folder would wait for each other."""
         stores = self._stores() if result.error is None else [self.results] if self.results is not None else []
+        if self._parts is not None:  # parts have names of their own, and need no lock
+            stores = [store for store in stores if store is not self.results]
         return list({store.folder_of(name): store for store in stores}.values())
 
     def _write_all(self, name: str, result: VideoResult, fingerprint: str | None, source: Source) -> None:
+        shown = self.shown.shown() if self.shown is not None else None
+        if self._parts is not None:
+            if result.error is None and result.jpegs:
+                self._write_pictures(name, result, [source])
+            self._parts.add(result, fingerprint, source, shown)
+            return
         stored = self.results.look(name, lambda: fingerprint, source) if self.results is not None else None
         if stored is not None and stored.state == "taken":
             raise taken(self.results.path(stored.name))  # type: ignore[union-attr]
@@ -197,7 +242,6 @@ class FileOutputs:
         if result.error is None and self.results is not None and stored is not None:
             self._write_sidecar(self.results, stored.name, result, source)
         if self.results is not None:
-            shown = self.shown.shown() if self.shown is not None else None
             self.results.save(name, result, fingerprint, source, shown)
 
     def _write_pictures(self, name: str, result: VideoResult, own: list[Source]) -> None:

@@ -35,6 +35,8 @@ class Stdout:
     width: int | None = None
     """None: stdout is not a terminal, and lines do not fold."""
     color: bool = False
+    columns: Sequence[str] = ()
+    """Names of a manifest's columns that pass through to tables."""
 
 
 Put = Callable[[str, bytes], str | None]
@@ -64,6 +66,8 @@ class Format:
     """Its files need the preview frames as JPEG."""
     is_json: bool = False
     """Programs read it as JSON: the plan of a dry run is JSON too."""
+    in_parts: bool = False
+    """Only for --output-dir, where it stands instead of a file per video (nsnet_cli/outputs/parts.py)."""
     for_people: bool = False
     """On a terminal, a failed video's row shows the error, so no warning is needed."""
 
@@ -125,13 +129,13 @@ def _json(stdout: Stdout) -> Rows:
 def _csv(stdout: Stdout) -> Rows:
     from nsnet_cli.outputs.csvrows import CsvRows
 
-    return CsvRows()
+    return CsvRows(stdout.columns)
 
 
 def _csv_spans(stdout: Stdout) -> Rows:
     from nsnet_cli.outputs.csvrows import SpanRows
 
-    return SpanRows()
+    return SpanRows(stdout.columns)
 
 
 def _vtt(result: VideoResult) -> str:
@@ -177,6 +181,7 @@ _ROWS = (
         others=_vtt_thumbnails,
         needs_jpegs=True,
     ),
+    Format("parquet", "many videos per file, with --output-dir only; instead of a file per video", in_parts=True),
     Format("xmp", "certain tags as keywords, for photo managers", document=_xmp, ending=".xmp", merge=_xmp_merge),
 )
 FORMATS: dict[str, Format] = {row.name: row for row in _ROWS}

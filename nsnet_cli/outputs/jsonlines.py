@@ -62,6 +62,8 @@ def to_dict(
         "error": asdict(result.error) if result.error else None,
         "video": _video(result.info) if result.info else None,
     }
+    if result.columns is not None:
+        row["columns"] = dict(result.columns)
     if source is not None:
         row |= {"source": source.path, "source_size_bytes": source.size_bytes, "source_mtime_ns": source.mtime_ns}
         row |= {"source_etag": source.etag} if source.etag is not None else {}
@@ -124,6 +126,7 @@ def from_dict(row: Mapping[str, Any]) -> VideoResult:
             info=_info(row),
             perhaps=_read_tag(row["perhaps"]) if row.get("perhaps") else None,
             precision=row.get("precision"),
+            columns=row.get("columns"),
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"not a result of nsnet: {error!r}") from error

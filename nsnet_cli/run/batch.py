@@ -73,7 +73,7 @@ def run(
     """
     source, source_lock = iter(jobs), threading.Lock()
     out: queue.Queue[Finished | BaseException | None] = queue.Queue(maxsize=2 * threads)
-    doing = _Work(tagger, pool, timeout_s, watch)
+    doing = Work(tagger, pool, timeout_s, watch)
     stop = threading.Event()
 
     def work() -> None:
@@ -118,10 +118,10 @@ def _put(out: queue.Queue[T], item: T, stop: threading.Event) -> None:
             return
 
 
-class _Work:
-    """What each thread does with a job."""
+class Work:
+    """What is done with a job, by each thread here and by an actor of Ray."""
 
-    def __init__(self, tagger: VideoTagger, pool: Pool, timeout_s: float | None, watch: Watch | None) -> None:
+    def __init__(self, tagger: VideoTagger, pool: Pool, timeout_s: float | None, watch: Watch | None = None) -> None:
         self._tagger, self._pool, self._timeout_s, self._watch = tagger, pool, timeout_s, watch
 
     def finish(self, job: Job) -> Finished:

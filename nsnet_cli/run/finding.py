@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from nsnet_cli.errors import NoInputError
 from nsnet_cli.inputs import FoundInputs, find_videos
@@ -29,6 +30,17 @@ def find(given: Sequence[str], search: Search) -> FoundInputs:
         what = ", ".join(map(shown, given[:3])) + (", ..." if len(given) > 3 else "") or "the list"
         other = f" ({left_out_words(found.left_out)})" if found.skipped else ""
         raise NoInputError(f"no video in {what}{other}", "give a video file, or a folder that holds some")
+    return found
+
+
+def columns_of(path: str, columns: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    """What a manifest says about a video: by its own path, or by that of a folder above it."""
+    if not columns:
+        return None
+    found = columns.get(path)
+    while found is None and "/" in path.rstrip("/"):
+        path = path.rstrip("/").rpartition("/")[0]
+        found = columns.get(path) or columns.get(f"{path}/")
     return found
 
 

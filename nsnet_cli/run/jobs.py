@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from nsnet_cli.storage.urls import Place, Url, located
 from nsnet_cli.types import ErrorInfo, Source, VideoResult
@@ -20,6 +22,8 @@ class Job:
     error: ErrorInfo | None = None
     source: Source | None = None
     """The video's file. None if it could not be examined."""
+    columns: Mapping[str, Any] | None = None
+    """What a manifest says about it, beside its path."""
 
     @property
     def place(self) -> Place:

@@ -4,32 +4,34 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nsnet_cli import inputs
-from nsnet_cli.bounded import bounded
 from nsnet_cli.cores import usable_cores
-from nsnet_cli.errors import PASSING_KINDS, VideoError
+from nsnet_cli.errors import PASSING_KINDS
 from nsnet_cli.media import Decoder
 from nsnet_cli.outputs.files import FileOutputs
 from nsnet_cli.outputs.formats import DEFAULT
 from nsnet_cli.run import batch
-from nsnet_cli.run.finding import find
+from nsnet_cli.run.finding import columns_of, find
+from nsnet_cli.run.fingerprints import fingerprints
 from nsnet_cli.run.jobs import Finished, Job
 from nsnet_cli.run.opening import Asked, prepare
 from nsnet_cli.run.tally import Tally
 from nsnet_cli.search import Search
-from nsnet_cli.storage.urls import Place, Url, located
+from nsnet_cli.storage.urls import Place, Url, located, shown
 from nsnet_cli.types import VideoResult
 from nsnet_cli.video.pool import DecodePool
 from nsnet_cli.weights.wordlist import words_named
 
 if TYPE_CHECKING:
+    from nsnet_cli.run.on_ray import Fleet
+    from nsnet_cli.run.ray_actor import Looking
     from nsnet_cli.tagger import Tagger
 
 logger = logging.getLogger(__name__)
@@ -54,6 +56,10 @@ class Request:
     jobs: int = 0
     """Videos in work at once. 0: one per core."""
     timeout_s: float | None = None
+    ray: str | None = None
+    """A Ray cluster to work on: an address, 'auto' or 'local'. None: this process does the work."""
+    columns: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """What a manifest says about each of `given`: it passes through to the rows."""
     overwrite: bool = False
     retry_failed: bool = False
     dry: bool = False
@@ -95,13 +101,18 @@ class TaggingRun:
         """The fingerprint of each of these, by path."""
         self.usable = 0
         """Number of videos without a known error."""
-        self._tagger: Tagger | None = None
+        self._tagger: Tagger | Looking | None = None
+        self._fleet: Fleet | None = None
 
     def find(self) -> list[Job]:
         """Finds the videos. Each gets a name from its own path, whatever else is given. Raises NoInputError."""
         found = find(self.request.given, self.request.search)
         self.tally.left_out = found.left_out
-        jobs = [Job(v.path, self.files.name(v.path, v.name), v.error, v.source) for v in found.videos]
+        columns = {shown(path): row for path, row in self.request.columns.items()}
+        jobs = [
+            Job(v.path, self.files.name(v.path, v.name), v.error, v.source, columns_of(v.path, columns))
+            for v in found.videos
+        ]
         if self.request.shard is not None:
             index, count = self.request.shard
             below = [inputs.relative_name(job.path, found.base) for job in jobs]
@@ -119,7 +130,8 @@ class TaggingRun:
         place = self.request.output_dir
         kept = isinstance(place, Url) or (place is not None and os.path.isdir(place))  # noqa: PTH112
         if self.usable and (kept or not self.request.dry):  # a dry run needs it only to compare fingerprints
-            self._tagger = batch.interruptible(self._open_tagger)
+            on_ray = self.request.ray is not None
+            self._tagger = self._open_on_ray() if on_ray else batch.interruptible(self._open_tagger)
         self.todo = self._left_to_do()
         return self.todo
 
@@ -133,9 +145,11 @@ class TaggingRun:
         with closing(self._finished(watch)) as finished:  # type: ignore[type-var]
             for item in finished:
                 with self._hold():
-                    result = self.files.write(item.job.name, item.result, item.fingerprint, item.job.source)
+                    result = replace(item.result, columns=item.job.columns)
+                    result = self.files.write(item.job.name, result, item.fingerprint, item.job.source)
                     self.tally.count(result)
                 yield result
+        self.files.settle()
 
     def finish(self, exit_code: int) -> None:
         """Writes the summary beside the results. Call it however the run ends."""
@@ -144,6 +158,8 @@ class TaggingRun:
 
     def close(self) -> None:
         self.pool.close()
+        if self._fleet is not None:
+            self._fleet.close()
         self.files.close()
 
     # ---- parts ----
@@ -161,6 +177,7 @@ class TaggingRun:
                 self.todo.append(job)
                 continue
             with self._hold():
+                result = replace(result, columns=job.columns)
                 result = self.files.write(job.name, result, fingerprint, job.source)
                 self.tally.count_rendered(result)
             yield result
@@ -170,21 +187,39 @@ class TaggingRun:
         certain = not request.dry and (request.output_dir is None or request.overwrite)
         if certain:
             self.pool.start(self._processes)
-        alone, kept = len(usable) == 1, request.output_dir is not None
+        alone = len(usable) == 1
         threads = usable_cores() if alone else 1
-        opening = prepare(request.asked, jpegs=self.files.need_jpegs, threads=threads, keep=kept)
+        opening = prepare(request.asked, jpegs=self.files.need_jpegs, threads=threads, keep=self.files.keeps_looks)
         if certain and alone:
             self.pool.open_ahead(usable[0].place, opening.read)
         return opening.tagger()
+
+    def _open_on_ray(self) -> Looking:
+        """Starts actors on a cluster, and returns how they look at videos."""
+        from nsnet_cli.run.on_ray import Fleet
+
+        self.pool.close()
+        request = self.request
+        assert request.ray is not None
+        self._fleet = Fleet(
+            request.ray,
+            request.asked,
+            jpegs=self.files.need_jpegs,
+            keep=self.files.keeps_looks,
+            timeout_s=request.timeout_s,
+            most=request.jobs,
+            reader=self.pool.reader,
+        )
+        return self._fleet.open()
 
     def _left_to_do(self) -> list[Job]:
         tagger = self._tagger
         if self.request.output_dir is None or self.request.overwrite or tagger is None:
             return self.jobs
-        todo = []
+        todo, fingerprint = [], fingerprints(tagger, self.jobs, ahead=self.files.in_parts)
         self.files.expect([job.name for job in self.jobs])
         for job in self.jobs:
-            stored = self.files.look(job.name, partial(_fingerprint, tagger, job), job.source)
+            stored = self.files.look(job.name, partial(fingerprint, job), job.source, job.path)
             if stored.state == "kept" and stored.fingerprint is not None:
                 self.again.append(job)
                 self._looked[job.path] = stored.fingerprint
@@ -205,10 +240,13 @@ class TaggingRun:
                 if job.error is not None:
                     yield Finished(job, VideoResult.failed(job.path, job.error.kind, job.error.message), None)
             return
+        if self._fleet is not None:
+            yield from self._fleet.finished(self.todo)
+            return
         processes = max(1, min(self._processes, len(self.todo)))
         self.pool.resize(processes)
         yield from batch.run(
-            self._tagger,
+            self._tagger,  # type: ignore[arg-type]  # without a fleet it is a tagger
             self.todo,
             pool=self.pool,
             threads=min(processes + 1, len(self.todo)),  # one more: the networks run while the next is decoded
@@ -235,6 +273,7 @@ def tag_videos(
     output_dir: str | os.PathLike[str] | None = None,
     jobs: int = 0,
     timeout_s: float | None = None,
+    ray: str | None = None,
 ) -> Iterator[VideoResult]:
     """Tags files, folders and globs, as `nsnet tag` does: several at once, each in a process that can be killed.
 
@@ -248,6 +287,7 @@ def tag_videos(
             yielded; if only top_k, threshold or precision differ, the result is rendered anew and yielded.
         jobs: Videos in work at once. 0: one per core.
         timeout_s: Seconds that decoding one video may take. None: depends on its length.
+        ray: A Ray cluster to work on: 'auto', 'local' or an address. None: this process does the work.
 
     Returns:
         An iterator of one VideoResult per video, in order of ending. A video that cannot be tagged has status "error"
@@ -269,6 +309,7 @@ def tag_videos(
         output_dir=located(output_dir) if output_dir is not None else None,
         jobs=jobs,
         timeout_s=timeout_s,
+        ray=ray,
     )
     run = TaggingRun(request)
     try:
@@ -277,10 +318,3 @@ def tag_videos(
         yield from run.results()
     finally:
         run.close()
-
-
-def _fingerprint(tagger: Tagger, job: Job) -> str | None:
-    try:
-        return bounded(lambda: tagger.fingerprint(job.place))
-    except (OSError, ValueError, VideoError):
-        return None

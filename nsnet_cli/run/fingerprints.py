@@ -1,0 +1,44 @@
+"""Fingerprints of the videos of a run, without waiting for ever for any of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Protocol
+
+from nsnet_cli.bounded import bounded
+from nsnet_cli.errors import VideoError
+from nsnet_cli.looking import look_at_each
+from nsnet_cli.run.jobs import Job
+from nsnet_cli.storage.urls import Place
+
+
+class Fingerprints(Protocol):
+    """What knows how videos are looked at: a tagger, or what an actor says of its own."""
+
+    def fingerprint(self, path: Place) -> str: ...
+
+
+def fingerprints(how: Fingerprints, jobs: Sequence[Job], *, ahead: bool) -> Callable[[Job], str | None]:
+    """Returns what gives the fingerprint of a job's video; None for one that cannot be examined.
+
+    `ahead`: looks at all videos at once, which takes a tenth of the time per video. For runs that ask for most of them.
+    """
+    if not ahead:
+        return partial(_bounded, how)
+    known = dict(zip([job.path for job in jobs], look_at_each(jobs, partial(_fingerprint, how)), strict=True))
+    return lambda job: known[job.path]
+
+
+def _fingerprint(how: Fingerprints, job: Job) -> str | None:
+    try:
+        return how.fingerprint(job.place)
+    except (OSError, ValueError, VideoError):
+        return None
+
+
+def _bounded(how: Fingerprints, job: Job) -> str | None:
+    try:
+        return bounded(lambda: _fingerprint(how, job))
+    except TimeoutError:
+        return None
