@@ -92,7 +92,7 @@ def dense(videos: Sequence[Path], model: Any) -> None:
 
 
 def every_second(video: Path) -> Iterator[np.ndarray]:
-    with av.open(str(video)) as container:
+    with av.open(str(video), metadata_errors="ignore") as container:
         wanted = 0.0
         container.streams.video[0].thread_type = "AUTO"
         for frame in container.decode(video=0):
