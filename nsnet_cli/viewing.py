@@ -32,7 +32,8 @@ class Views:
         """Frames that went through the decoder for clips."""
         if spec.stride_s == "spread":
             stretches = [salient_stretch(int(i), saliency, preview.pts_s, preview.info.duration_s) for i in chosen]
-            self._at_s = spread_times(self._at_s, np.array(stretches), spec.frames)
+            times = spread_times(self._at_s, np.array(stretches), spec.frames)
+            self._at_s = at_preview_frames(times, np.array(stretches), preview.pts_s)
 
     @property
     def most(self) -> int:
@@ -79,3 +80,24 @@ def spread_times(at_s: np.ndarray, stretches_s: np.ndarray, frames: int) -> np.n
     place = (at_s - start) / part_s
     place -= np.clip(np.floor(place), 0, frames - 1)
     return np.asarray(start[:, None] + (np.arange(frames) + np.clip(place, 0, 1)[:, None]) * part_s[:, None])
+
+
+def at_preview_frames(times_s: np.ndarray, stretches_s: np.ndarray, pts_s: np.ndarray) -> np.ndarray:
+    """Returns the times (K, F) of `spread_times`, those of preview frames where their part has one.
+
+    Spread frames may be anywhere in their part. Preview frames are mostly key frames, which decode alone, so that clips
+    spread over a long video cost little. Each is taken once: views of one stretch differ.
+    pts_s (T,) of the preview frames.
+    """
+    frames, moved, taken = times_s.shape[1], times_s.copy(), set[int]()
+    start, end = stretches_s.T
+    part_s = np.maximum((end - start) / frames, 1e-9)
+    for view, part in np.ndindex(times_s.shape):
+        first = start[view] + part * part_s[view]
+        inside = np.flatnonzero((pts_s >= first) & (pts_s < first + part_s[view]))
+        free = [int(i) for i in inside if int(i) not in taken]
+        if free:
+            nearest = min(free, key=lambda i: abs(pts_s[i] - times_s[view, part]))
+            taken.add(nearest)
+            moved[view, part] = pts_s[nearest]
+    return moved

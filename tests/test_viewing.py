@@ -10,7 +10,7 @@ from nsnet_cli.hierarchy import Hierarchy, table_for
 from nsnet_cli.index.found import _of_result as of_result
 from nsnet_cli.spans import spans
 from nsnet_cli.types import TagName
-from nsnet_cli.viewing import SHORTEST_S, salient_stretch, spread_times
+from nsnet_cli.viewing import SHORTEST_S, at_preview_frames, salient_stretch, spread_times
 from nsnet_cli.weights.checkpoint import resolve_checkpoint
 from nsnet_cli.weights.vocabulary import load_vocabulary
 
@@ -48,6 +48,14 @@ def test_frames_are_spread_over_a_stretch_and_one_is_the_chosen() -> None:
     times = spread_times(np.array([5.0, 6.5, 8.0]), np.array([[4.0, 8.0]] * 3), 4)
     assert times.tolist() == [[4, 5, 6, 7], [4.5, 5.5, 6.5, 7.5], [5, 6, 7, 8]]
     assert spread_times(np.array([1.0]), np.array([[1.0, 1.0]]), 3) == pytest.approx(np.ones((1, 3)))
+
+
+def test_spread_frames_are_preview_frames_where_their_part_has_one() -> None:
+    stretches = np.array([[0.0, 8.0]] * 2)
+    times = spread_times(np.array([1.0, 1.5]), stretches, 4)
+    pts_s = np.array([1.0, 1.6, 4.1, 9.0])
+    assert at_preview_frames(times, stretches, pts_s).tolist() == [[1.0, 3, 4.1, 7], [1.6, 3.5, 5.5, 7.5]]
+    assert at_preview_frames(times, stretches, np.array([9.0])).tolist() == times.tolist()
 
 
 def test_a_span_holds_the_clips_that_show_the_tag() -> None:
