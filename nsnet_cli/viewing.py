@@ -8,9 +8,12 @@ from nsnet_cli.media import InputSpec
 from nsnet_cli.selection import LEAST_SALIENCY
 from nsnet_cli.stages import Preview
 from nsnet_cli.video.reader import VideoReader
+from nsnet_cli.video.views import view_times
 
 SALIENT_SHARE = 0.5
 """The stretch around a frame goes on while saliency is at least this share of the frame's own."""
+SAME = 0.5
+"""Clips that share more than this of the shorter one look at the same thing."""
 SHORTEST_S = 2.0
 """A shorter stretch is widened to this: networks of clips were trained on at least two seconds."""
 VIEWS_PER_READ = 16
@@ -48,6 +51,31 @@ class Views:
         self.spans_s[first:last] = views.pts_s[:, [0, -1]]
         self.frames_decoded += views.frames_decoded
         return views.pixels
+
+
+def different(order: np.ndarray, preview: Preview, saliency: np.ndarray, spec: InputSpec) -> np.ndarray:
+    """Returns those of the frames `order` (n,) whose clips are not the same as an earlier one's, in the same order.
+
+    Frames of a short video are so near each other that the clips around them are nearly one. A stretch that spread clips
+    share has a clip per F preview frames, so that each sees other frames. saliency (T,).
+    """
+    pts_s, duration_s = preview.pts_s, preview.info.duration_s
+    if spec.frames == 1:
+        return order
+    if spec.stride_s == "spread":
+        extents = np.array([salient_stretch(int(i), saliency, pts_s, duration_s) for i in order])
+        inside = (pts_s >= extents[:, :1]) & (pts_s < extents[:, 1:])
+        most = np.maximum(1, inside.sum(1) // spec.frames)
+    else:
+        extents = view_times(pts_s[order], spec, 0.0, max(duration_s, float(pts_s[-1])))[:, [0, -1]]
+        most = np.ones(len(order), int)
+    kept: list[int] = []
+    for n, (start, end) in enumerate(extents):
+        shared_s = np.minimum(end, extents[kept, 1]) - np.maximum(start, extents[kept, 0])
+        shorter_s = np.minimum(end - start, extents[kept, 1] - extents[kept, 0])
+        if np.count_nonzero(shared_s > SAME * shorter_s) < most[n]:
+            kept.append(n)
+    return order[kept]
 
 
 def salient_stretch(frame: int, saliency: np.ndarray, pts_s: np.ndarray, duration_s: float) -> tuple[float, float]:
