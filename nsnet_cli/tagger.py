@@ -255,7 +255,7 @@ class Tagger:
         wanted = len(preview.pts_s) if clips and policy.looks else most
         saliency, options = scores.saliency, self.options
         order = select(policy.name, saliency, preview.pts_s, wanted, features=preview.features, seed=options.seed)
-        return different(order, preview, saliency, spec)[:most] if clips else order
+        return different(order, saliency, preview.pts_s, preview.info.duration_s, spec)[:most] if clips else order
 
     def _recognise_until_settled(
         self, preview: Preview, scores: Scores, order: np.ndarray, views: Views, started: float

@@ -53,13 +53,14 @@ class Views:
         return views.pixels
 
 
-def different(order: np.ndarray, preview: Preview, saliency: np.ndarray, spec: InputSpec) -> np.ndarray:
+def different(
+    order: np.ndarray, saliency: np.ndarray, pts_s: np.ndarray, duration_s: float, spec: InputSpec
+) -> np.ndarray:
     """Returns those of the frames `order` (n,) whose clips are not the same as an earlier one's, in the same order.
 
-    Frames of a short video are so near each other that the clips around them are nearly one. A stretch that spread clips
-    share has a clip per F preview frames, so that each sees other frames. saliency (T,).
+    Frames of a short video are so near each other that the clips around them are nearly one. A stretch that spread
+    clips share has a clip per F preview frames, so that each sees other frames. saliency, pts_s (T,).
     """
-    pts_s, duration_s = preview.pts_s, preview.info.duration_s
     if spec.frames == 1:
         return order
     if spec.stride_s == "spread":
