@@ -305,7 +305,7 @@ def tag_videos(
     asked = Asked(checkpoint, policy, frames, preview, budget, seed, top_k, threshold, precision, decoder, device, own)
     given = tuple(os.fspath(path) for path in paths)
     place = located(output_dir) if output_dir is not None else None
-    run = TaggingRun(Request(given, asked, place, jobs=jobs, timeout_s=timeout_s, ray=ray))
+    run = TaggingRun(Request(given, asked, output_dir=place, jobs=jobs, timeout_s=timeout_s, ray=ray))
     try:
         run.find()
         run.plan()
