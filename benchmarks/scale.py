@@ -4,8 +4,9 @@
 
 FOLDER: short clips, all of about the same length. VIDEO: one of minutes. Core seconds are those of all processes of a
 local run, without what a start costs: a run over one clip is taken off. Bytes are what decode processes read (rchar of
-/proc). With --actors (needs nsnet[ray]), the clips are tagged on a cluster of so many nodes with one core each, or with `local` by one actor
-that has all cores. Its rate without the first rows, which pay for the start, is compared with the model's. Linux only. Prints Markdown tables.
+/proc). With --actors (needs nsnet[ray]), the clips are tagged on a cluster of so many nodes with one core each; `local`
+is one actor with all cores. The rate without the first rows, which pay for the start, is compared with the model's and
+with that of --jobs. Linux only. Prints Markdown tables.
 """
 
 from __future__ import annotations
