@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from importlib.util import find_spec
@@ -16,6 +17,7 @@ from browsers import chromium
 from hypothesis import settings
 from PIL import Image
 
+from nsnet_cli.cores import usable_cores
 from nsnet_cli.progress import Progress, show_with
 from nsnet_cli.tagger import Tagger
 from nsnet_cli.types import TagOptions
@@ -39,6 +41,24 @@ NEED_TORCH = [
 ]
 """Test files that import torch. Single tests that need it have the mark `torch`."""
 collect_ignore = [] if TORCH else NEED_TORCH
+
+
+MOST_WORKERS = 4
+"""More would not pay for their memory: each has torch and networks of its own."""
+if "PYTEST_XDIST_WORKER" in os.environ:  # the others use the other cores: torch's threads would wait for each other
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    """Shares the tests of whole folders among the cores, if pytest-xdist is there and no -n says otherwise.
+
+    Tests of named files run in this process, which is quicker for few.
+    """
+    option, workers = config.option, min(usable_cores(), MOST_WORKERS)
+    asked = getattr(option, "numprocesses", 0) is not None or option.usepdb or hasattr(config, "workerinput")
+    if workers > 1 and not asked and all(Path(path).is_dir() for path in config.args):
+        option.numprocesses, option.dist = workers, "worksteal"
 
 
 def pytest_report_header() -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import fcntl
+import gc
 import json
 import os
 import re
@@ -24,6 +25,7 @@ import pytest
 from hung_disk import hung_disk
 from PIL import Image
 
+from nsnet_cli import startup
 from nsnet_cli.errors import VIDEO_ERROR_KINDS, VideoError
 from nsnet_cli.nets.build import _cuda_present
 from nsnet_cli.outputs.jsonlines import from_dict
@@ -309,6 +311,13 @@ def test_unknown_checkpoint_and_device(inside: Callable[..., Out], clip: Path) -
     assert out.returncode == 5 and "no-such" in out.stderr and out.stdout == ""
     out = inside("tag", clip, "--device", "abacus")
     assert out.returncode == 5 and "abacus" in out.stderr and out.stdout == ""
+
+
+def test_a_command_inside_a_program_leaves_its_memory_alone(inside: Callable[..., Out], clip: Path) -> None:
+    """The program itself keeps all to its end, which is near. Here that would be gigabytes."""
+    frozen = gc.get_freeze_count()
+    assert inside("tag", clip, *CHEAP).returncode == 0
+    assert gc.get_freeze_count() == frozen and gc.isenabled() and startup._kept == []
 
 
 def test_a_closed_pipe_is_not_an_error(many: Callable[[int], Path]) -> None:
