@@ -40,8 +40,9 @@ NEED_TORCH = [
     "test_train_run.py",
 ]
 """Test files that import torch. Single tests that need it have the mark `torch`."""
-collect_ignore = [] if TORCH else NEED_TORCH
-
+ALIKE = ["test_architecture.py", "test_browser_pages.py", "test_browser_report.py", "test_docs.py"]
+"""Test files that no other Python or dependency can make fail: the light environments leave them out too."""
+collect_ignore = [] if TORCH else [*NEED_TORCH, *ALIKE]
 
 MOST_WORKERS = 4
 """More would not pay for their memory: each has torch and networks of its own."""
@@ -62,7 +63,7 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
 
 
 def pytest_report_header() -> str | None:
-    return None if TORCH else f"no torch here: without {', '.join(NEED_TORCH)} and tests marked 'torch'"
+    return None if TORCH else f"no torch here: without {', '.join(collect_ignore)} and tests marked 'torch'"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
