@@ -33,7 +33,7 @@ from nsnet_cli.weights.vocabulary import load_vocabulary
 
 @contextmanager
 def at_once(seconds: float = 1.0) -> Iterator[None]:
-    """Fails what works longer: time of this process, which a busy machine does not change. Hangs have pytest's limit."""
+    """Fails what computes for longer, however busy the machine is. Hangs have pytest's limit."""
 
     def late(number: int, frame: object) -> None:
         raise AssertionError(f"took more than {seconds:g} s")
