@@ -462,9 +462,9 @@ def test_an_interrupted_run_keeps_what_is_finished(
         assert (summary["exit_code"], summary["done"]) == (code, len(kept))
         assert summary["not_reached"] == count - len(kept)
         assert 3 <= len(kept) < count and not (out / ".nsnet-tmp").exists()
-        if took_s[-1] < 2.0:
+        if took_s[-1] < 5.0:
             break
-    assert min(took_s) < 2.0, "not once in three tries, so it is no busy machine's doing"
+    assert min(took_s) < 5.0, "not once in three tries, so it is no busy machine's doing"
 
 
 def test_killed_and_run_again(many: Callable[[int], Path], tmp_path: Path) -> None:
