@@ -15,12 +15,16 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from nsnet_cli.video.pool import DecodePool
 
+_ours = False
+"""Whether this is the program's own process. One that runs a command inside itself goes on after it."""
 _pool: DecodePool | None = None
 _kept: list[object] = []
 
 
 def begin(arguments: list[str]) -> None:
     """Runs before anything else is imported."""
+    global _ours
+    _ours = True
     # numpy's threads spin for 0.1 s after its import, and no array here is large enough to need them
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     # A decode process starts while the command line is read. Not if a standard stream is closed: the socket to the
@@ -41,8 +45,9 @@ def begin(arguments: list[str]) -> None:
 
 def loaded() -> None:
     """Runs once all is imported: garbage is collected again, but not among what is loaded now."""
-    gc.freeze()
-    gc.enable()
+    if _ours:
+        gc.freeze()
+        gc.enable()
 
 
 def decode_pool(timeout_s: float | None) -> DecodePool:
@@ -57,7 +62,8 @@ def decode_pool(timeout_s: float | None) -> DecodePool:
 
 def keep(thing: object) -> None:
     """Keeps a thing until the process ends: freeing compiled networks takes 30 ms and gains nothing."""
-    _kept.append(thing)
+    if _ours:
+        _kept.append(thing)
 
 
 def leave(code: int) -> NoReturn:

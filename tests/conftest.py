@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from importlib.util import find_spec
@@ -16,6 +17,7 @@ from browsers import chromium
 from hypothesis import settings
 from PIL import Image
 
+from nsnet_cli.cores import usable_cores
 from nsnet_cli.progress import Progress, show_with
 from nsnet_cli.tagger import Tagger
 from nsnet_cli.types import TagOptions
@@ -38,11 +40,30 @@ NEED_TORCH = [
     "test_train_run.py",
 ]
 """Test files that import torch. Single tests that need it have the mark `torch`."""
-collect_ignore = [] if TORCH else NEED_TORCH
+ALIKE = ["test_architecture.py", "test_browser_pages.py", "test_browser_report.py", "test_docs.py"]
+"""Test files that no other Python or dependency can make fail: the light environments leave them out too."""
+collect_ignore = [] if TORCH else [*NEED_TORCH, *ALIKE]
+
+MOST_WORKERS = 4
+"""More would not pay for their memory: each has torch and networks of its own."""
+if "PYTEST_XDIST_WORKER" in os.environ:  # the others use the other cores: torch's threads would wait for each other
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    """Shares the tests of whole folders among the cores, if pytest-xdist is there and no -n says otherwise.
+
+    Tests of named files run in this process, which is quicker for few.
+    """
+    option, workers = config.option, min(usable_cores(), MOST_WORKERS)
+    asked = getattr(option, "numprocesses", 0) is not None or option.usepdb or hasattr(config, "workerinput")
+    if workers > 1 and not asked and all(Path(path).is_dir() for path in config.args):
+        option.numprocesses, option.dist = workers, "worksteal"
 
 
 def pytest_report_header() -> str | None:
-    return None if TORCH else f"no torch here: without {', '.join(NEED_TORCH)} and tests marked 'torch'"
+    return None if TORCH else f"no torch here: without {', '.join(collect_ignore)} and tests marked 'torch'"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

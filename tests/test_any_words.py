@@ -30,25 +30,32 @@ CLIP_SEED = 4
 TAGS = "a birthday cake, kite surfing, 🎂, собака"
 
 
-@pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Rows `siglip` and `clip` whose files are in an otherwise empty cache. Other tests' exports are used."""
+@pytest.fixture(scope="module")
+def rows(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Rows `siglip` and `clip`, with their files, and a cache for the exports of this module. Others' are used."""
     for package in ("open_clip", "tokenizers"):
         pytest.importorskip(package, reason=f"needs {package}, which nsnet[words] installs")
-    (tmp_path / "cache" / "engine").mkdir(parents=True)
+    folder = tmp_path_factory.mktemp("rows")
+    (folder / "cache" / "engine").mkdir(parents=True)
     exports = Path(os.environ.get("NSNET_CACHE", str(user_cache_path("nsnet")))) / "engine"
-    for folder in (*exports.glob("efficientnet-lite0-*"), *exports.glob("sampler-*")):
-        (tmp_path / "cache" / "engine" / folder.name).symlink_to(folder)
-    monkeypatch.setenv("NSNET_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
-    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    for export in (*exports.glob("efficientnet-lite0-*"), *exports.glob("sampler-*")):
+        (folder / "cache" / "engine" / export.name).symlink_to(export)
     siglip, clip = made.file_of(made.siglip_model()), made.file_of(made.clip_model(CLIP_SEED))
-    made.cached(tmp_path / "hub", "siglip", {made.FILE: siglip, "tokenizer.json": made.tokenizer_json()})
-    made.cached(tmp_path / "hub", "clip", {made.FILE: clip})
-    rows = tmp_path / "weights.toml"
-    rows.write_text("schema_version = 1\n" + made.row("siglip", "siglip", siglip) + made.row("clip", "clip", clip))
-    monkeypatch.setenv("NSNET_WEIGHTS", str(rows))
+    made.cached(folder / "hub", "siglip", {made.FILE: siglip, "tokenizer.json": made.tokenizer_json()})
+    made.cached(folder / "hub", "clip", {made.FILE: clip})
+    text = "schema_version = 1\n" + made.row("siglip", "siglip", siglip) + made.row("clip", "clip", clip)
+    (folder / "weights.toml").write_text(text)
+    return folder
+
+
+@pytest.fixture
+def here(rows: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder, and the environment in which the rows are there."""
+    monkeypatch.setenv("NSNET_CACHE", str(rows / "cache"))
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    monkeypatch.setenv("HF_HUB_CACHE", str(rows / "hub"))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(rows / "hub"))
+    monkeypatch.setenv("NSNET_WEIGHTS", str(rows / "weights.toml"))
     return tmp_path
 
 

@@ -45,12 +45,12 @@ def test_many_calls_until_one_hangs() -> None:
     def look(number: int) -> int:
         if number == 3:
             release.wait(100)
-        time.sleep(0.15)  # each has the full time
+        time.sleep(0.3)  # each has the full time
         return number * number
 
-    assert until_hung([0, 1, 2], look, 0.4) == ([0, 1, 4], False)
-    assert until_hung([0, 1, 2, 3, 4], look, 0.4) == ([0, 1, 4], True)
-    assert until_hung([], look, 0.4) == ([], False)
+    assert until_hung([0, 1, 2], look, 0.8) == ([0, 1, 4], False)
+    assert until_hung([0, 1, 2, 3, 4], look, 0.8) == ([0, 1, 4], True)
+    assert until_hung([], look, 0.8) == ([], False)
     release.set()
 
 

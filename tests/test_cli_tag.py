@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import fcntl
+import gc
 import json
 import os
 import re
@@ -24,6 +25,7 @@ import pytest
 from hung_disk import hung_disk
 from PIL import Image
 
+from nsnet_cli import startup
 from nsnet_cli.errors import VIDEO_ERROR_KINDS, VideoError
 from nsnet_cli.nets.build import _cuda_present
 from nsnet_cli.outputs.jsonlines import from_dict
@@ -311,6 +313,13 @@ def test_unknown_checkpoint_and_device(inside: Callable[..., Out], clip: Path) -
     assert out.returncode == 5 and "abacus" in out.stderr and out.stdout == ""
 
 
+def test_a_command_inside_a_program_leaves_its_memory_alone(inside: Callable[..., Out], clip: Path) -> None:
+    """The program itself keeps all to its end, which is near. Here that would be gigabytes."""
+    frozen = gc.get_freeze_count()
+    assert inside("tag", clip, *CHEAP).returncode == 0
+    assert gc.get_freeze_count() == frozen and gc.isenabled() and startup._kept == []
+
+
 def test_a_closed_pipe_is_not_an_error(many: Callable[[int], Path]) -> None:
     count = 200  # more rows than a pipe holds: the run is still at work when the reader leaves
     command = [sys.executable, "-m", "nsnet_cli", "tag", str(many(count)), "--json", *CHEAP]
@@ -453,9 +462,9 @@ def test_an_interrupted_run_keeps_what_is_finished(
         assert (summary["exit_code"], summary["done"]) == (code, len(kept))
         assert summary["not_reached"] == count - len(kept)
         assert 3 <= len(kept) < count and not (out / ".nsnet-tmp").exists()
-        if took_s[-1] < 2.0:
+        if took_s[-1] < 5.0:
             break
-    assert min(took_s) < 2.0, "not once in three tries, so it is no busy machine's doing"
+    assert min(took_s) < 5.0, "not once in three tries, so it is no busy machine's doing"
 
 
 def test_killed_and_run_again(many: Callable[[int], Path], tmp_path: Path) -> None:

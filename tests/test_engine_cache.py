@@ -27,10 +27,24 @@ TIMES = np.linspace(0, 1, 16, dtype=np.float32)
 pytestmark = pytest.mark.torch  # exports are made here
 
 
+@pytest.fixture(scope="module")
+def exported(tagger: Tagger, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache `there` with the default sampler exported, checked and compiled, and a copy of it, `as it was`."""
+    folder = tmp_path_factory.mktemp("exported")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NSNET_CACHE", str(folder / "there"))
+        patch.setattr(memory, "_boot", lambda: "first start")
+        run()
+    shutil.copytree(folder / "there", folder / "as it was")
+    return folder
+
+
 @pytest.fixture
-def cache(tagger: Tagger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A fresh cache with the default sampler exported, checked and compiled. Returns the folder of the export."""
-    monkeypatch.setenv("NSNET_CACHE", str(tmp_path / "there"))
+def cache(exported: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """That cache as it was, always in one place, which compiled graphs depend on. Returns the folder of the export."""
+    shutil.rmtree(exported / "there")
+    shutil.copytree(exported / "as it was", exported / "there")
+    monkeypatch.setenv("NSNET_CACHE", str(exported / "there"))
     monkeypatch.setattr(memory, "_boot", lambda: "first start")
     return run()[0].sampler().folder
 
@@ -115,7 +129,8 @@ def test_a_damaged_compiled_graph_is_compiled_again(cache: Path, heard: pytest.L
         run()
         assert heard.messages == []  # the export itself is whole
         (blob,) = (cache / "compiled").iterdir()
-        assert blob.read_bytes() != damaged and len(blob.read_bytes()) == len(right)
+        found = blob.read_bytes()
+        assert found != damaged and len(found) == pytest.approx(len(right), rel=0.01)  # OpenVINO numbers names in it
 
 
 def test_an_unknown_compiled_graph_is_not_trusted(cache: Path) -> None:

@@ -33,18 +33,18 @@ from nsnet_cli.weights.vocabulary import load_vocabulary
 
 @contextmanager
 def at_once(seconds: float = 1.0) -> Iterator[None]:
-    """Fails what hangs or takes longer."""
+    """Fails what computes for longer, however busy the machine is. Hangs have pytest's limit."""
 
     def late(number: int, frame: object) -> None:
         raise AssertionError(f"took more than {seconds:g} s")
 
-    before = signal.signal(signal.SIGALRM, late)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    before = signal.signal(signal.SIGPROF, late)
+    signal.setitimer(signal.ITIMER_PROF, seconds)
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)
 
 
 def changed(folder: Path, change: Callable[[dict[str, Any]], Any]) -> Path:
@@ -362,7 +362,7 @@ def mutated(value: Any, draw: Callable[[st.SearchStrategy[Any]], Any]) -> Any:
     return value
 
 
-MANY = settings(max_examples=300, deadline=1000, suppress_health_check=list(HealthCheck))
+MANY = settings(max_examples=300, suppress_health_check=list(HealthCheck))
 
 
 @MANY
@@ -374,7 +374,8 @@ def test_any_config_loads_or_is_refused(data: st.DataObject, tmp_path_factory: p
     text = json.dumps(mutated(whole, data.draw))
     (folder / "config.json").write_text(text, encoding="utf-8", errors="surrogatepass")
     try:
-        found = read_checkpoint(folder)
+        with at_once():
+            found = read_checkpoint(folder)
     except WeightsError as error:
         assert str(folder) in str(error) and len(str(error)) < 1000
         str(error).encode(errors="surrogateescape")
@@ -391,7 +392,8 @@ def test_any_registry_loads_or_is_refused(data: st.DataObject) -> None:
     rows = mutated(REGISTRY, data.draw)
     shipped = load_registry()
     try:
-        found = parse_rows(rows, "my.toml", "/there/my.toml", Path("/there"), shipped)
+        with at_once():
+            found = parse_rows(rows, "my.toml", "/there/my.toml", Path("/there"), shipped)
     except WeightsError as error:
         assert str(error).startswith("my.toml: ") and len(str(error)) < 2000
     else:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from nsnet_cli.nets.exports import Exports
+from nsnet_cli.nets.cpu_engine import CpuEngine
 from nsnet_cli.tagger import Tagger
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -95,8 +95,8 @@ def test_a_cache_of_another_user_says_what_to_set(homeless: Run, tmp_path: Path,
 
 def copied(tagger: Tagger, cache: Path) -> None:
     """A copy of the exports of the default checkpoint, for runs that cannot make them."""
-    exports = Exports(tagger.checkpoint)
-    for folder in exports._held or [f for f in exports.root.iterdir() if f.is_dir()]:
+    assert isinstance(tagger.engine, CpuEngine)
+    for folder in tagger.engine._exports._held:
         shutil.copytree(folder, cache / "engine" / folder.name)
     for path in (cache, *cache.rglob("*")):
         os.chown(path, UID, UID)
