@@ -83,11 +83,11 @@ def cross_validate(dataset: Dataset, seed: int, epochs: int) -> list[tuple[Score
     return scored
 
 
-def load(source: Path, base: Checkpoint) -> Dataset:
+def load(source: Path, base: Checkpoint, preview: int = 128) -> Dataset:
     console = Console()
     labels = read_label_file(source, console)
     vocabulary = tuple(TagName(name, name) for name in labels.names)
-    found = gather(labels, base, ReadSettings(128, "auto", "auto", 0), console)
+    found = gather(labels, base, ReadSettings(preview, "auto", "auto", 0), console)
     indices = label_indices([video for video, _ in found], vocabulary)
     rows = [(video, own, features) for (video, features), own in zip(found, indices, strict=True)]
     return from_videos(rows, vocabulary, str(source))

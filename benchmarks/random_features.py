@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import os
 import sys
 from collections.abc import Mapping
@@ -100,27 +101,25 @@ def one_repeat(base: Dataset, others: Mapping[str, Dataset], seed: int, epochs: 
             sampler = fit_all(dealt, options).sampler
             for name, other in {EMBEDDED: base, **others}.items():
                 seen = held_out(other, fold, k, seed)
-                assert [e.split for e in seen.examples] == [e.split for e in dealt.examples]
                 head = own_head(sampler, (*seen.of("train"), *seen.of("val")), seen, options)
                 found.setdefault(name, []).extend(score(seen.of("test"), sampler, head, seen.multi_label))
         print(f"  repeat {seed} fold {k}", file=sys.stderr, flush=True)
     return found
 
 
-def run(source: Path, networks: list[str], repeats: int, epochs: int) -> dict[str, object]:
-    base = load(source, resolve_checkpoint(EMBEDDED))
+def run(source: Path, networks: list[str], preview: int, repeats: int, epochs: int) -> dict[str, object]:
+    base = load(source, resolve_checkpoint(EMBEDDED), preview)
     others = {FILE: file_facts(base)}
     for name in networks:
-        other = load(source, without_words(resolve_checkpoint(name)))
+        other = load(source, without_words(resolve_checkpoint(name)), preview)
         assert [e.name for e in other.examples] == [e.name for e in base.examples]
         others[name] = with_features(base, [np.asarray(e.recogniser, np.float32) for e in other.examples])
         sizes = np.concatenate([np.asarray(e.recogniser, np.float64) for e in others[name].examples])
         print(f"  {name}: features of spread {sizes.std():.3g}, of frames {sizes.std(0).mean():.3g}", file=sys.stderr)
     made: dict[str, list[list[ScoredVideo]]] = {}
     for seed in range(repeats):
-        for name, videos in one_repeat(base, others, seed, epochs).items():
+        for name, videos in one_repeat(base, {**others, SHUFFLED: shuffled(base, seed)}, seed, epochs).items():
             made.setdefault(name, []).append(videos)
-        made.setdefault(SHUFFLED, []).append(one_repeat(shuffled(base, seed), {}, seed, epochs)[EMBEDDED])
     tops = {  # (repeats,) of each policy
         name: {p: np.array([100 * accuracy(videos, p, k).top1 for videos in runs]) for p, k in COLUMNS}
         for name, runs in made.items()
@@ -148,13 +147,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, nargs="+", help="folders of class folders")
     parser.add_argument("--networks", nargs="*", default=list(NETWORKS), choices=NETWORKS)
+    parser.add_argument("--preview", type=int, default=8, help="frames per video: few, as some networks are slow")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=40)
     parser.add_argument("--out", type=Path, default=Path("build/random"))
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     prepare(args.out, args.networks)
-    found = [run(source, args.networks, args.repeats, args.epochs) for source in args.data]
+    logging.getLogger("nsnet_cli.training").setLevel(logging.WARNING)  # each fold would say that it is not calibrated
+    found = [run(source, args.networks, args.preview, args.repeats, args.epochs) for source in args.data]
     (args.out / "random_features.json").write_text(json.dumps(found, indent=2) + "\n")
 
 
