@@ -27,7 +27,7 @@ def tokens_of(row: NetworkRow) -> Tokens:
         if row.family != "clip":
             import tokenizers  # noqa: F401
     except ImportError as error:
-        message = f"words need the package {error.name}, which is not installed"
+        message = f"words need the package {(error.name or 'open_clip').partition('.')[0]}, which is not installed"
         raise WeightsError(message, 'pip install "nsnet[words]"', "not_installed") from error
     if row.family == "clip":
         return clip_tokens()
