@@ -135,12 +135,12 @@ def fit_all(
     if not own:
         logger.info("not calibrated: the recogniser did not run; %s", LATER)
         return Trained(result.sampler, None, metrics)
-    head = own_head(result.sampler, fitted, dataset, options)
+    head = _head(result.sampler, fitted, dataset, options)
     scored = score(val, result.sampler, head, dataset.multi_label) if val else ()
     calibrated = calibrate_own(dataset, val, scored, options.frames)
     if val:
         metrics |= _held_out_metrics(dataset, "val", result.sampler, head, options)
-        head = own_head(result.sampler, (*fitted, *val), dataset, options)  # measured: now it may learn from these too
+        head = _head(result.sampler, (*fitted, *val), dataset, options)  # measured: now it may learn from these too
     metrics |= _held_out_metrics(dataset, "test", result.sampler, head, options)
     return Trained(result.sampler, head, metrics, calibrated)
 
@@ -160,7 +160,7 @@ def _held_out_metrics(
     return metrics
 
 
-def own_head(sampler: Sampler, examples: Sequence[Example], dataset: Dataset, options: TrainOptions) -> FittedHead:
+def _head(sampler: Sampler, examples: Sequence[Example], dataset: Dataset, options: TrainOptions) -> FittedHead:
     """Fits the head to every frame in proportion to its saliency, as frames are weighted when tagging."""
     targets = np.zeros((len(examples), len(dataset.vocabulary)))
     for row, example in enumerate(examples):
