@@ -5,9 +5,11 @@
 
 Folds are those of own_tags.py, by source. The networks have the shipped architectures and random weights, made on first
 use. The sampler is left out, since its features are always the embedded ones: the head learns from all preview frames
-alike, with its usual weight decay. Two rows are no networks: `file` knows only length, size and rate of the video file, and `shuffled` gives the
-videos each other's tags. Random networks still see colour and texture, so they may beat chance. `clip by clip` is the
-fault that the folds prevent: what the embedded networks seem to reach if each clip counts as a source of its own.
+alike, with its usual weight decay. Random networks still see colour and texture, so they may beat chance.
+
+Three rows are no networks. `file` knows only length, size and rate of the video file. `shuffled` gives the videos each
+other's tags. `clip by clip` is the fault that the folds prevent: what the embedded networks seem to reach if each clip
+counts as a source of its own.
 """
 
 from __future__ import annotations
