@@ -2,17 +2,19 @@
 
     python benchmarks/own_tags.py ../shared/data/fight ../shared/data/workout --repeats 3 --json own_tags.json
 
-Features come from the cache that `nsnet train` fills. Clips of one source never stand on both sides of a fold; the
-sources of the exercise clips were found by eye (SOURCES). Spreads are standard deviations: over the repeats, which
+Features come from the cache that `nsnet train` fills. Clips of one source never stand on both sides of a fold, even if
+they have different tags; real_footage.csv has the sources. Spreads are standard deviations: over the repeats, which
 differ in folds and seed, and over all folds of all repeats. `less dense` is top-1 minus that of dense, per repeat.
 """
 
 from __future__ import annotations
 
 import argparse
+import csv
 import json
 import sys
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -31,35 +33,48 @@ from nsnet_cli.nets.torch_engine import sampler_gflops
 from nsnet_cli.training.dataset import Dataset, deal, from_videos
 from nsnet_cli.training.train import TrainOptions, fit_all, score
 from nsnet_cli.types import TagName
-from nsnet_cli.weights.checkpoint import resolve_checkpoint
+from nsnet_cli.weights.checkpoint import Checkpoint, resolve_checkpoint
 
 FOLDS = 5
 POLICIES = ("nsnet", "nsnet-fsm", "nsnet-vgm", "confidence", "uniform", "random", "dense")
 KS = (1, 2, 4, 8)
-SOURCES = {  # ../shared/data/workout: clips that show the same person in the same place
-    "push-up": [(1, 2, 4, 5, 6, 9, 11, 12, 14), (15, 16, 17, 24, 25), (36, 40), (42, 47)],
-    "squat": [(11, 14, 16), (18, 19)],
-    "pull-up": [(14, 18, 19), (5, 7), (9, 10)],
-}
+SOURCES = Path(__file__).with_name("real_footage.csv")
+
+
+@cache
+def known_sources() -> dict[str, str]:
+    """What each clip of ../shared/data shows, by its folder and name: clips of one source have one place or person."""
+    with SOURCES.open(encoding="utf-8", newline="") as file:
+        rows = csv.DictReader(line for line in file if not line.startswith("#"))
+        return {short(row["path"]): row["source"] for row in rows}
+
+
+def short(path: str) -> str:
+    return "/".join(Path(path).parts[-2:])
 
 
 def source_of(name: str) -> str:
-    """The source of a clip. Clips of one source share a fold; a clip in no group is its own source."""
-    kind, _, number = Path(name).stem.partition("_")
-    for group in SOURCES.get(kind, []):
-        if number.isdigit() and int(number) in group:
-            return f"{kind}_{group[0]}"
-    return Path(name).stem
+    """The source of a clip. One that is not in the file is its own source."""
+    return known_sources().get(short(name), name)
+
+
+def folds_of(dataset: Dataset, seed: int) -> np.ndarray:
+    """The fold of each video, (N,). All videos of a source have the same one, whatever their tags."""
+    sources = [source_of(example.name) for example in dataset.examples]
+    return deal_folds([example.labels[0] for example in dataset.examples], sources, FOLDS, seed)
+
+
+def held_out(dataset: Dataset, fold: np.ndarray, k: int, seed: int) -> Dataset:
+    """The dataset with fold `k` as test videos. A fifth of the others says when to stop."""
+    examples = tuple(replace(e, split="test" if fold[i] == k else None) for i, e in enumerate(dataset.examples))
+    return deal(replace(dataset, examples=examples), 0.2, seed)
 
 
 def cross_validate(dataset: Dataset, seed: int, epochs: int) -> list[tuple[ScoredVideo, ...]]:
     """Every video once, fold by fold, scored by a sampler and head that saw none of its source."""
-    examples = dataset.examples
-    sources = [source_of(example.name) for example in examples]
-    fold, scored = deal_folds([example.labels[0] for example in examples], sources, FOLDS, seed), []
+    fold, scored = folds_of(dataset, seed), []
     for k in range(FOLDS):
-        examples = tuple(replace(e, split="test" if fold[i] == k else None) for i, e in enumerate(dataset.examples))
-        dealt = deal(replace(dataset, examples=examples), 0.2, seed)
+        dealt = held_out(dataset, fold, k, seed)
         with one_thread():  # as in `nsnet train`: the same figures on any number of cores
             made = fit_all(dealt, TrainOptions(seed=seed, epochs=epochs))
         assert made.head is not None
@@ -68,20 +83,19 @@ def cross_validate(dataset: Dataset, seed: int, epochs: int) -> list[tuple[Score
     return scored
 
 
-def load(source: Path) -> Dataset:
+def load(source: Path, base: Checkpoint, preview: int = 128) -> Dataset:
     console = Console()
-    base = resolve_checkpoint("imagenet-lite")
     labels = read_label_file(source, console)
     vocabulary = tuple(TagName(name, name) for name in labels.names)
-    found = gather(labels, base, ReadSettings(128, "auto", "auto", 0), console)
+    found = gather(labels, base, ReadSettings(preview, "auto", "auto", 0), console)
     indices = label_indices([video for video, _ in found], vocabulary)
     rows = [(video, own, features) for (video, features), own in zip(found, indices, strict=True)]
     return from_videos(rows, vocabulary, str(source))
 
 
 def run(source: Path, repeats: int, epochs: int) -> dict[str, object]:
-    dataset = load(source)
     base = resolve_checkpoint("imagenet-lite")
+    dataset = load(source, base)
     sampler = Sampler(SamplerConfig(dataset.examples[0].features.shape[1], len(dataset.vocabulary)))
     cost = replace(build_engine(headless(base)).cost, sampler=sampler_gflops(sampler))
     folds = [cross_validate(dataset, seed, epochs) for seed in range(repeats)]

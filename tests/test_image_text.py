@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import image_text_models as made
 import pytest
 
+from nsnet_cli.errors import WeightsError
 from nsnet_cli.weights.registry import load_registry
 from nsnet_cli.weights.rows import NetworkUse
 
@@ -85,6 +87,15 @@ def test_image_towers_are_those_of_the_library(use: Any, kind: str) -> None:
     assert logits.shape == (3, 0) and features.shape == wanted.shape
     print(f"{kind}: image tower {float((features - wanted).abs().max()):.1e}")
     assert float((features - wanted).abs().max()) < LARGEST
+
+
+def test_a_missing_package_is_told_before_anything_is_downloaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    from nsnet_cli.nets import tokens
+
+    monkeypatch.setitem(sys.modules, "open_clip", None)
+    monkeypatch.setattr(tokens, "source_file", lambda *_: pytest.fail("asked for the tokenizer"))
+    with pytest.raises(WeightsError, match="words need the package open_clip, which is not installed"):
+        tokens.tokens_of(load_registry().networks["siglip2-vit-b32"])
 
 
 @pytest.mark.parametrize("kind", MODELS)

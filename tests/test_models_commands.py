@@ -72,6 +72,12 @@ def test_show_tells_preprocessing_and_sampler(capsysbinary) -> None:
     assert clips["note"] == "never run on its published weights here" and clips["gflops_per_video"] == 27.2
     _, out, _ = models(capsysbinary, "show", "kinetics-mvit")
     assert "never run on its published weights here" in out and "download.pytorch.org" in out
+    assert clips["views"] == "4 clips of 16 frames, spread over a salient stretch" and len(clips["tag_names"]) == 400
+    assert not clips["metrics"]  # those of its sampler were measured with another recogniser
+    _, out, _ = models(capsysbinary, "show", "siglip2-b32")
+    assert "> 1.5 GB" in out and "1651 tags: man, woman, boy, girl, child, ...\n" in out
+    _, out, _ = models(capsysbinary, "show", "imagenet-lite")
+    assert "4 frames\n" in out and "composites-dev: top1 uniform 31.7, " in out
     _, out, _ = models(capsysbinary, "show", "imagenet-mobilenet-resnet50")
     assert "none (no sampler is trained for mobilenetv3-small); --policy confidence is used" in out
 

@@ -17,10 +17,11 @@ from sample_results import NASTY, failure, sample, uncalibrated, uncertain, unsc
 from nsnet_cli.hierarchy import imagenet_table
 from nsnet_cli.outputs.plot import _spread, plot_png
 from nsnet_cli.outputs.sheet import WIDTH_PX, contact_sheet
-from nsnet_cli.outputs.shown import NO_ARTICLE, headline, nothing_certain, percent, spans_in, with_article
+from nsnet_cli.outputs.shown import NO_ARTICLE, headline, looked_at, nothing_certain, percent, spans_in, with_article
+from nsnet_cli.outputs.table import TableRows
 from nsnet_cli.outputs.timeline import CHART_ROWS, MARGIN, timeline
 from nsnet_cli.outputs.words import axis_ticks, clock, columns, cost_words, covered, saliency_mass
-from nsnet_cli.types import Span, Tag
+from nsnet_cli.types import Evidence, Span, Tag
 
 ESCAPE = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -142,6 +143,14 @@ def test_the_words_for_what_is_seen() -> None:
     assert spans_in(tag, 37) == "0:00-0:08 0:12 1:00-1:01 +1 more"
     assert (spans_in(tag, 22), spans_in(tag, 21)) == ("0:00-0:08 0:12 +2 more", "0:00-0:08 +3 more")
     assert spans_in(tag, 3) == "0:00-0:08 +3" and spans_in(replace(tag, spans=()), 3) == ""
+
+
+def test_a_clip_is_shown_from_start_to_end() -> None:
+    assert looked_at(Evidence(8.5, 0.9, 0.8)) == "0:08.5"
+    seen = (Evidence(3.0, 0.5, 0.7, 2.0, 4.0), Evidence(1.0, 0.5, 0.6, 0.0, 2.0), Evidence(8.5, 0.1, 0.1))
+    result = uncalibrated()
+    result = replace(result, tags=(replace(result.tags[0], evidence=seen),))
+    assert TableRows([result.path], None, False).row(result).endswith("  0:00.0-0:02.0 0:02.0-0:04.0 0:08.5\n")
 
 
 def test_the_words_for_what_is_certain() -> None:

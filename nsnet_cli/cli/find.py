@@ -182,8 +182,8 @@ def _takes_words(spec: str) -> bool:
 def by_tags(library: Library, words: str, found: Matched, most: int, least: float, console: Console) -> list[Hit]:
     tell(library.counts(), console)
     if not found.known:
-        offered = f"did you mean {_either(found.offered)}?" if found.offered else "see the tags: nsnet models show"
-        raise NoInputError(f"no tag {words!r}", offered)
+        tags = "see the tags: nsnet models show NAME --json"
+        raise NoInputError(f"no tag {words!r}", f"did you mean {_either(found.offered)}?" if found.offered else tags)
     if found.instead:
         console.info(f"{words!r} is not a tag of its own: these are hits for {_list(found.instead)}")
     hits = library.by_tags(found.tags, most, least)

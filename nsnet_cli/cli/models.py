@@ -74,10 +74,10 @@ def list_(
 def show(name: Name, as_json: AsJson = False, *, shared: Shared) -> int:
     """Show one checkpoint or network.
 
-    Shows its files, their hashes, the preprocessing and the sampler.
+    Shows its files, their hashes, the preprocessing and the sampler. All its tags are in --json, as tag_names.
     """
     from nsnet_cli.weights.catalog import find
-    from nsnet_cli.weights.describe import details_of, entry_dict
+    from nsnet_cli.weights.describe import details_of, entry_dict, in_words
     from nsnet_cli.weights.registry import load_registry
 
     console = shared.console()
@@ -88,9 +88,8 @@ def show(name: Name, as_json: AsJson = False, *, shared: Shared) -> int:
         console.data(json_text(details))
         return EXIT_OK
     files = details.pop("files")
-    details = {("size" if k == "size_bytes" else k): _size(v) if k == "size_bytes" else v for k, v in details.items()}
-    width = max(len(key) for key in details)
-    lines = [f"{key:<{width}}  {_plain(value)}" for key, value in details.items() if value not in (None, "", [], {})]
+    details = {("size" if k == "size_bytes" else k): v for k, v in details.items()} | {"size": entry.size}
+    lines = in_words(details)
     rows = [
         (f["owner"], f["file"], f["from"], _size(f["size_bytes"]), (f["sha256"] or "not known")[:16], f["path"] or "-")
         for f in files
@@ -289,16 +288,6 @@ def _removed(entry: Entry, file: FileEntry, registry: Any, dry_run: bool, consol
 
 
 # ---- how it looks ---------------------------------------------------------------------------------------------------
-
-
-def _plain(value: Any) -> str:
-    if value is None:
-        return "none"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, dict):
-        return json_text(value)
-    return ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
 
 
 def _here(entry: Entry) -> str:

@@ -56,7 +56,8 @@ OPTIONS: dict[str, OptionRow] = {
     "tags": OptionRow(
         ("--tags",),
         None,
-        'Any words to look for, with a checkpoint for any words: "a birthday cake, kite surfing".',
+        'Words of your own to look for, as in "a birthday cake, kite surfing". Needs nsnet[words] and a checkpoint for'
+        " any words, such as siglip2-b32.",
         SAMPLING,
         "NSNET_TAGS",
         metavar="WORDS",
@@ -87,7 +88,7 @@ OPTIONS: dict[str, OptionRow] = {
     "frames": OptionRow(
         ("--frames", "-K"),
         None,
-        "K, the salient frames to recognise per video. [default: the checkpoint's, 4]",
+        "K, the salient frames (or clips around them) to recognise per video. [default: the checkpoint's, 4]",
         SAMPLING,
         "NSNET_FRAMES",
         1,

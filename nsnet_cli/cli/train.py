@@ -113,7 +113,7 @@ def train(
     if (labels is None) == (features is None):
         raise UsageError("give either LABELS or --features FILE", "as in: nsnet train labels.csv -o my-tags/")
     _check_output(output)
-    console, base = shared.console(), _without_words(resolve_checkpoint(shared.checkpoint))
+    console, base = shared.console(), without_words(resolve_checkpoint(shared.checkpoint))
     kind: Kind = "own-vocabulary" if vocabulary == "own" else "fixed-vocabulary"
     if vocabulary == "imagenet" and base.preview.network.vocabulary != "imagenet-1k":
         raise UsageError(
@@ -144,7 +144,7 @@ def _check_output(folder: Path) -> None:
     check_folder(folder, (CONFIG_FILE, CARD_FILE, MODEL_FILE), marks=(CONFIG_FILE, STATE_FOLDER))
 
 
-def _without_words(checkpoint: Checkpoint) -> Checkpoint:
+def without_words(checkpoint: Checkpoint) -> Checkpoint:
     """The checkpoint without its words, if it has any: training needs its networks only, and no text tower."""
     from dataclasses import replace
 

@@ -17,19 +17,20 @@ def fold_of(path: Path, folds: int = 5) -> int:
 def deal_folds(labels: Sequence[int], sources: Sequence[str], folds: int, seed: int) -> np.ndarray:
     """Deals N videos into folds and returns the fold of each, (N,).
 
-    `labels`: the class of each video. `sources`: what was filmed; videos of one class and source share a fold.
-    Big sources go first, each to the fold that has the fewest videos of its class.
+    `labels`: the class of each video. `sources`: what was filmed; videos of one source share a fold, whatever their
+    class. Big sources go first, each to the fold that has the fewest videos of its classes.
     """
-    groups: dict[tuple[int, str], list[int]] = {}
-    for row, key in enumerate(zip(labels, sources, strict=True)):
-        groups.setdefault(key, []).append(row)
-    order = sorted(groups, key=lambda key: (-len(groups[key]), key))
-    rng = np.random.default_rng(seed)
-    order = sorted((order[i] for i in rng.permutation(len(order))), key=lambda key: -len(groups[key]))
+    groups: dict[str, list[int]] = {}
+    for row, source in enumerate(sources):
+        groups.setdefault(source, []).append(row)
+    order, rng = sorted(groups), np.random.default_rng(seed)
+    order = sorted((order[i] for i in rng.permutation(len(order))), key=lambda source: -len(groups[source]))
     fold = np.zeros(len(labels), dtype=int)
     load = np.zeros((folds, 1 + max(labels)))
-    for key in order:
-        chosen = int(np.argmin(load[:, key[0]] * len(labels) + load.sum(1)))
-        fold[groups[key]] = chosen
-        load[chosen, key[0]] += len(groups[key])
+    for source in order:
+        rows = groups[source]
+        own = np.bincount([labels[row] for row in rows], minlength=load.shape[1])  # (C,)
+        chosen = int(np.argmin(load @ own / len(rows) * len(labels) + load.sum(1)))
+        fold[rows] = chosen
+        load[chosen] += own
     return fold

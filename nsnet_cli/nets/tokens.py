@@ -21,6 +21,14 @@ class Tokens:
 
 def tokens_of(row: NetworkRow) -> Tokens:
     """The tokens of a row's text tower. Downloads its tokenizer.json if it is not here. Raises WeightsError."""
+    try:  # before anything is downloaded
+        import open_clip.tokenizer  # noqa: F401
+
+        if row.family != "clip":
+            import tokenizers  # noqa: F401
+    except ImportError as error:
+        message = f"words need the package {(error.name or 'open_clip').partition('.')[0]}, which is not installed"
+        raise WeightsError(message, 'pip install "nsnet[words]"', "not_installed") from error
     if row.family == "clip":
         return clip_tokens()
     return siglip_tokens(source_file(row.tokenizer, row.name))
@@ -28,10 +36,8 @@ def tokens_of(row: NetworkRow) -> Tokens:
 
 def clip_tokens() -> Tokens:
     """CLIP's own, which come with open_clip."""
-    try:
-        from open_clip.tokenizer import SimpleTokenizer
-    except ImportError as error:
-        raise _missing(error) from error
+    from open_clip.tokenizer import SimpleTokenizer
+
     known = SimpleTokenizer()
 
     def ids(texts: Sequence[str]) -> list[list[int]]:
@@ -42,11 +48,9 @@ def clip_tokens() -> Tokens:
 
 def siglip_tokens(path: Path) -> Tokens:
     """SigLIP's, from a tokenizer.json: small letters, no punctuation, and an end mark."""
-    try:
-        from open_clip.tokenizer import get_clean_fn
-        from tokenizers import Tokenizer
-    except ImportError as error:
-        raise _missing(error) from error
+    from open_clip.tokenizer import get_clean_fn
+    from tokenizers import Tokenizer
+
     try:
         known = Tokenizer.from_file(str(path))
     except Exception as error:  # tokenizers raises plain exceptions
@@ -63,8 +67,3 @@ def siglip_tokens(path: Path) -> Tokens:
         return [[*each.ids, end] for each in found]
 
     return Tokens(ids, padding)
-
-
-def _missing(error: ImportError) -> WeightsError:
-    message = f"words need the package {error.name}, which is not installed"
-    return WeightsError(message, 'pip install "nsnet[words]"', "not_installed")

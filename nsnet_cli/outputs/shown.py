@@ -6,7 +6,7 @@ import re
 
 from nsnet_cli.outputs.words import clock
 from nsnet_cli.text import harmless
-from nsnet_cli.types import Span, Tag, VideoResult
+from nsnet_cli.types import Evidence, Span, Tag, VideoResult
 
 LEAST_GUESS = 0.25
 """Guesses that are less likely are not shown, except by `explain`."""
@@ -81,6 +81,13 @@ def when(span: Span) -> str:
     """'0:12-0:15', or '0:12' if that is the same second."""
     start, end = clock(span.start_s, 0), clock(span.end_s, 0)
     return start if start == end else f"{start}-{end}"
+
+
+def looked_at(evidence: Evidence) -> str:
+    """'0:12.4', the time of a frame; '0:11.4-0:13.4', that of a clip."""
+    if evidence.start_s is None or evidence.end_s is None:
+        return clock(evidence.pts_s)
+    return f"{clock(evidence.start_s)}-{clock(evidence.end_s)}"
 
 
 def spans_in(tag: Tag, width: int | None = None) -> str:

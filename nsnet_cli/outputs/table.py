@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterable, Sequence
 
-from nsnet_cli.outputs.shown import certain, figure, fitted, guesses, judged, mark, nothing_certain, when
+from nsnet_cli.outputs.shown import certain, figure, fitted, guesses, judged, looked_at, mark, nothing_certain, when
 from nsnet_cli.outputs.words import clock
 from nsnet_cli.text import harmless, printable
 from nsnet_cli.types import Tag, VideoResult
@@ -72,10 +72,10 @@ class TableRows:
         return ""
 
     def _seen(self, tag: Tag, shown: str, result: VideoResult) -> str:
-        """When a tag is seen: its spans; the times of its frames if nothing was judged."""
+        """When a tag is seen: its spans; the times of its frames or clips if nothing was judged."""
         from rich.cells import cell_len
 
-        times = sorted({clock(evidence.pts_s) for evidence in tag.evidence}, key=_as_number)
+        times = list(dict.fromkeys(map(looked_at, sorted(tag.evidence, key=lambda each: each.pts_s))))
         width = self._left - max(self._tag_width, cell_len(shown))
         return fitted([when(span) for span in tag.spans] if judged(result) else times, max(width, LEAST_SEEN_WIDTH))
 
@@ -106,7 +106,3 @@ class TableRows:
         self._out.seek(0)
         self._out.truncate()
         return "\n".join(line.rstrip() for line in text.splitlines()) + "\n"
-
-
-def _as_number(stamp: str) -> tuple[int, str]:
-    return len(stamp), stamp
