@@ -53,7 +53,8 @@ def answer(
         cost=Cost(
             frames_decoded=preview.report.frames_decoded + choice.frames_decoded,
             frames_lost=preview.report.frames_lost,
-            gflops=cost.total(previewed, len(choice.frames), sampler=sampler is not None),
+            gflops=cost.total(previewed, len(choice.frames), sampler=sampler is not None)
+            - preview.repeated * cost.preview,
             dense_gflops=cost.dense(count),
         ),
         timings=Timings(preview.report.decode_s, preview.seconds, scores.seconds, choice.seconds, total_s),

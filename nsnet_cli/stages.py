@@ -34,6 +34,8 @@ class Preview:
     features: np.ndarray | None  # (T, D); None if the policy does not look
     logits: np.ndarray | None  # (T, C)
     seconds: float
+    repeated: int = 0
+    """Frames that equal the one before them: the preview network did not look at them again."""
 
     def times(self) -> np.ndarray:
         """pts_s / duration, (T,) in [0, 1]."""

@@ -23,6 +23,7 @@ from nsnet_cli.nets.engine import Engine, check_not_forked
 from nsnet_cli.outputs.kept_results import pack
 from nsnet_cli.policies import POLICIES, Seen, select
 from nsnet_cli.presence import Judge
+from nsnet_cli.previewing import Looking, distinct
 from nsnet_cli.reading import read_options
 from nsnet_cli.render import render
 from nsnet_cli.selection import Budget, confidence
@@ -186,16 +187,16 @@ class Tagger:
     def _preview(self, path: Place, video: VideoReader) -> Preview:
         """Reads the planned frames. The preview network runs on each batch while the next ones are decoded."""
         looks = POLICIES[self.options.policy].looks
-        batches, waiting = [], []
+        batches, looking = [], Looking(self._lanes, self._look)
         for batch in video.preview():
             batches.append(batch)
             if looks:
-                waiting.append(self._lanes.submit(self._look, batch.pixels))
+                looking.add(batch.pixels)
         if not batches:
             raise VideoError(f"{path}: no frame could be decoded", "is the file whole?", kind="no_frames")
         pts_s = np.concatenate([batch.pts_s for batch in batches])
         order = np.argsort(pts_s, kind="stable")
-        looked = [future.result() for future in waiting]
+        looked = looking.result() if looks else None
         frames = [frame for batch in batches for frame in batch.pixels]
         jpegs = [jpeg for batch in batches for jpeg in batch.jpegs]
         return Preview(
@@ -206,9 +207,10 @@ class Tagger:
             pixels=tuple(frames[i] for i in order),
             pts_s=pts_s[order],
             jpegs=tuple(jpegs[i] for i in order) if jpegs else (),
-            features=np.concatenate([look.features for look in looked])[order] if looks else None,
-            logits=np.concatenate([look.logits for look in looked])[order] if looks else None,
-            seconds=sum(look.seconds for look in looked),
+            features=looked.features[order] if looked else None,
+            logits=looked.logits[order] if looked else None,
+            seconds=looked.seconds if looked else 0.0,
+            repeated=len(looking.of) - looking.different,
         )
 
     def _look(self, pixels: np.ndarray) -> Looked:
@@ -281,11 +283,14 @@ class Tagger:
         found: list[tuple[np.ndarray, np.ndarray]] = []
         for start in range(first, last, views.most):
             pixels = views.read(start, min(start + views.most, last))
+            kinds, of = distinct(pixels)
             most = max(1, MOST_FRAMES // self.engine.input.frames)
-            parts = max(min(self.engine.lanes, len(pixels)), math.ceil(len(pixels) / most))
-            found += self._lanes.map(self._scored, np.array_split(pixels, parts))
-        scores, features = zip(*found, strict=True)
-        return np.concatenate(scores), np.concatenate(features)
+            parts = max(min(self.engine.lanes, len(kinds)), math.ceil(len(kinds) / most))
+            scored = zip(*self._lanes.map(self._scored, np.array_split(pixels[kinds], parts)), strict=True)
+            scores, features = map(np.concatenate, scored)
+            found.append((scores[of], features[of]))
+        scores, features = map(np.concatenate, zip(*found, strict=True))
+        return scores, features
 
     def _scored(self, views: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         features, logits = self.engine.recognise(views)

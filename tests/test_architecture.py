@@ -20,7 +20,7 @@ LAYERS = (
     ("render",),
     ("reading", "video", "nets", "outputs"),
     ("startup", "stages"),
-    ("presence", "viewing"),
+    ("presence", "previewing", "viewing"),
     ("answer",),
     ("stopping", "moments"),
     ("tagger",),
