@@ -131,7 +131,7 @@ def train(
         assert labels is not None
         settings = ReadSettings(options.preview, shared.device, shared.decoder, shared.jobs)
         dataset = _extracted(labels, split or "", kind, base, settings, multi_label, console)
-    _train(dataset, base, options, output, val_split, console)
+    _train(dataset, base, options, output, val_split, shared.device, console)
     return 0
 
 
@@ -193,22 +193,34 @@ def _extracted(
     indices = dict(zip((v.path for v in labels.videos), label_indices(labels.videos, vocabulary), strict=True))
     used = {label for video in (*labels.videos, *labels.missing) for label in video.labels}
     hierarchy = hierarchy_rows(labels.declared, sorted(used)) if own else []
-    found = gather(labels, base, settings, console, recogniser=own)
+    found = gather(labels, base, settings, console, recogniser=own, mapped=True)
     rows = [(video, indices[video.path], features) for video, features in found]
     return from_videos(rows, vocabulary, trained_on(source, fold), multi_label, hierarchy)
 
 
 def _train(
-    dataset: Dataset, base: Checkpoint, options: TrainOptions, output: Path, val_split: float, console: Console
+    dataset: Dataset,
+    base: Checkpoint,
+    options: TrainOptions,
+    output: Path,
+    val_split: float,
+    asked_device: str,
+    console: Console,
 ) -> None:
+    from dataclasses import replace
+
     from nsnet_cli.training.dataset import deal
     from nsnet_cli.training.train import train as run
+    from nsnet_cli.training.train import training_device
     from nsnet_cli.weights.checkpoint import READY_FEATURES
 
     dealt = deal(dataset, val_split, options.seed)
     splits: tuple[Split, ...] = ("train", "val", "test")
     counts = ", ".join(f"{count} {split}" for split in splits if (count := len(dealt.of(split))))
     console.info(f"{len(dealt.examples)} videos ({counts}), {len(dealt.vocabulary)} tags")
+    options = replace(options, device=training_device(asked_device, len(dealt.examples)))
+    if options.device == "cuda":
+        console.info("training on the GPU")
     config = run(dealt, base, options, output, command=shlex.join(["nsnet", *sys.argv[1:]]))
     _report(config["metrics"], options.frames, console)
     console.data(str(output))

@@ -17,31 +17,31 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from nsnet_cli.calibrating.show import card_section, with_section
-from nsnet_cli.errors import UsageError
-from nsnet_cli.evaluation.policies import ScoredVideo, accuracy
+from nsnet_cli.errors import DeviceError, UsageError
+from nsnet_cli.evaluation.policies import accuracy
 from nsnet_cli.labelled.labels import Split
 from nsnet_cli.nets.sampler import Sampler, SamplerConfig
 from nsnet_cli.nets.threads import one_thread
-from nsnet_cli.policies import Seen, saliency_by_policy
 from nsnet_cli.progress import Progress, progress
-from nsnet_cli.selection import confidence
 from nsnet_cli.training.calibrated import LATER, Calibrated, calibrate_own
 from nsnet_cli.training.card import model_card
 from nsnet_cli.training.dataset import Dataset, Example
 from nsnet_cli.training.fit import EpochReport, FitOptions, fit
 from nsnet_cli.training.head import FittedHead, fit_head
 from nsnet_cli.training.measure import saliency
-from nsnet_cli.training.sequences import FeatureSequence
+from nsnet_cli.training.scored import Scored, recogniser_features, sequence
+from nsnet_cli.training.state import STATE_VERSION
 from nsnet_cli.weights.checkpoint import READY_FEATURES, Checkpoint, Kind, write_checkpoint
-from nsnet_cli.weights.heads import linear_scores
 from nsnet_cli.weights.identity import network_identity
 from nsnet_cli.weights.rows import NetworkUse
 
 logger = logging.getLogger(__name__)
 
 STATE_FOLDER = ".nsnet-train"
+GPU_VIDEOS = 20_000
 METRIC_POLICIES = ("nsnet", "uniform", "dense")
 
 
@@ -55,6 +55,8 @@ class TrainOptions:
     frames: int = 4
     """K, the number of frames to recognise, that the checkpoint is made for."""
     preview: int = 128
+    device: str = "cpu"
+    """What the training computes on, 'cpu' or 'cuda': see training_device."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +128,7 @@ def fit_all(
     result = fit(
         [sequence(example) for example in fitted],
         config,
-        FitOptions(epochs=options.epochs, seed=options.seed),
+        FitOptions(epochs=options.epochs, seed=options.seed, device=options.device),
         held_out=[sequence(example) for example in val or fitted],
         progress=on_epoch,
         resume=state,
@@ -136,8 +138,8 @@ def fit_all(
         logger.info("not calibrated: the recogniser did not run; %s", LATER)
         return Trained(result.sampler, None, metrics)
     head = _head(result.sampler, fitted, dataset, options)
-    scored = score(val, result.sampler, head, dataset.multi_label) if val else ()
-    calibrated = calibrate_own(dataset, val, scored, options.frames)
+    scored = Scored(val, result.sampler, head, dataset.multi_label) if val else ()
+    calibrated = calibrate_own(dataset, val, scored, options.frames, options.seed)
     if val:
         metrics |= _held_out_metrics(dataset, "val", result.sampler, head, options)
         head = _head(result.sampler, (*fitted, *val), dataset, options)  # measured: now it may learn from these too
@@ -153,7 +155,7 @@ def _held_out_metrics(
     if not videos:
         return {}
     metrics: dict[str, float] = {f"{split}_videos": len(videos)}
-    scored = score(videos, sampler, head, dataset.multi_label)
+    scored = Scored(videos, sampler, head, dataset.multi_label)
     for policy in METRIC_POLICIES:
         found = accuracy(scored, policy, options.frames)
         metrics |= {f"{split}_top1_{policy}": found.top1, f"{split}_map_{policy}": found.map}
@@ -162,56 +164,28 @@ def _held_out_metrics(
 
 def _head(sampler: Sampler, examples: Sequence[Example], dataset: Dataset, options: TrainOptions) -> FittedHead:
     """Fits the head to every frame in proportion to its saliency, as frames are weighted when tagging."""
-    targets = np.zeros((len(examples), len(dataset.vocabulary)))
+    targets = np.zeros((len(examples), len(dataset.vocabulary)), np.uint8)
     for row, example in enumerate(examples):
         targets[row, list(example.labels)] = 1
     return fit_head(
-        [_recogniser(example) for example in examples],
+        map(recogniser_features, examples),
         [found.combined for found in saliency(sampler, [sequence(example) for example in examples])],
         targets,
         multi_label=dataset.multi_label,
         seed=options.seed,
+        device=options.device,
     )
 
 
-def score(
-    examples: Sequence[Example], sampler: Sampler, head: FittedHead, multi_label: bool
-) -> tuple[ScoredVideo, ...]:
-    """Saliency and tag scores of examples, to judge the policies on."""
-    found = saliency(sampler, [sequence(example) for example in examples])
-    return tuple(
-        ScoredVideo(
-            name=example.name,
-            labels=example.labels,
-            pts_s=example.times,
-            saliency=saliency_by_policy(Seen(_confidence(example), of.fsm, of.vgm, of.combined)),
-            scores=linear_scores(_recogniser(example), head.weight, head.bias, multi_label=multi_label),
-            salient=example.salient,
-            features=example.features,
-        )
-        for example, of in zip(examples, found, strict=True)
-    )
+def training_device(asked: str, videos: int) -> str:
+    """What to train on: a GPU if it is asked for, or with 'auto' if there is one and enough videos to gain from it.
 
-
-def _recogniser(example: Example) -> np.ndarray:
-    """(T, D2): features of the recogniser, or of the preview if ready features have none."""
-    return np.asarray(example.features if example.recogniser is None else example.recogniser, np.float32)
-
-
-def _confidence(example: Example) -> np.ndarray | None:
-    return None if example.logits is None else confidence(np.asarray(example.logits, np.float32))
-
-
-def sequence(example: Example) -> FeatureSequence:
-    """An example as the sampler's training takes it."""
-    return FeatureSequence(
-        features=example.features,
-        times=example.times,
-        labels=example.labels,
-        logits=example.logits,
-        salient=example.salient,
-        name=example.name,
-    )
+    With fewer videos a CPU takes minutes at most, and gives the same weights on every machine. Raises DeviceError.
+    """
+    if asked == "cuda" and not torch.cuda.is_available():
+        raise DeviceError("--device cuda: torch sees no cuda device here", "use --device cpu")
+    gains = asked == "auto" and videos >= GPU_VIDEOS and torch.cuda.is_available()
+    return "cuda" if asked == "cuda" or gains else "cpu"
 
 
 def check(dataset: Dataset, options: TrainOptions) -> None:
@@ -288,12 +262,13 @@ def feature_width(use: NetworkUse) -> int:
 def _fingerprint(dataset: Dataset, base: Checkpoint, options: TrainOptions) -> str:
     """20 hex digits over everything that training depends on, without file names."""
     digest = hashlib.sha256()
-    parts: Mapping[str, Any] = {**asdict(options), "networks": [network_identity(base.preview)]}
+    networks = [network_identity(base.preview)]
+    parts: Mapping[str, Any] = {**asdict(options), "networks": networks, "state": STATE_VERSION}
     digest.update(json.dumps(parts, sort_keys=True).encode())
     digest.update(json.dumps([tag.id for tag in dataset.vocabulary]).encode())
     for example in dataset.examples:
         digest.update(f"{example.labels} {example.split} {example.features.shape}".encode())
         for array in (example.times, example.features, example.logits, example.recogniser):
             if array is not None:
-                digest.update(np.ascontiguousarray(array).tobytes())
+                digest.update(np.ascontiguousarray(np.asarray(array)))
     return digest.hexdigest()[:20]
