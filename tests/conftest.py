@@ -36,6 +36,7 @@ NEED_TORCH = [
     "test_sampler_losses.py",
     "test_sampler_network.py",
     "test_train_run.py",
+    "test_train_size.py",
 ]
 """Test files that import torch. Single tests that need it have the mark `torch`."""
 collect_ignore = [] if TORCH else NEED_TORCH
