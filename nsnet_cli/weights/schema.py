@@ -71,7 +71,7 @@ CONFIG = table(
         "kind": text(choices=KINDS),
         "license": text("unknown"),
         "preview": table({**_USE, "size_px": whole(0, 4096)}),  # 0: trained on ready features
-        "recogniser": table({**_USE, "size_px": whole(0, 4096)}),
+        "recogniser": table({**_USE, "size_px": whole(0, 4096), "sha256": text(None, **_HASH)}),  # type: ignore[arg-type]
         "sampler": table(SAMPLER),
         "vocabulary": ANYTHING,  # a name or a list: see VOCABULARY and TAGS
         "multi_label": flag(False),
