@@ -67,7 +67,7 @@ def gather(
         extractor = (MappedExtractor if mapped else Extractor)(
             checkpoint=base,
             read=settings.options(checkpoint),
-            networks=_once(partial(build_engine, base, settings.device)),
+            networks=once(partial(build_engine, base, settings.device)),
             open=pool.open,
             cache=FeatureCache(default_cache_dir()),
             recogniser=recogniser,
@@ -88,7 +88,7 @@ def timed(found: VideoFeatures, video: LabelledVideo) -> VideoFeatures:
     return replace(found, pts_s=found.pts_s * scale, duration_s=video.duration_s)
 
 
-def _once(build: Callable[[], Engine]) -> Callable[[], Engine]:
+def once(build: Callable[[], Engine]) -> Callable[[], Engine]:
     """Builds the networks when a thread first needs them: a run on cached features builds none."""
     lock = threading.Lock()
     built: list[Engine] = []

@@ -91,7 +91,7 @@ def _pooled(features: Iterable[np.ndarray], saliency: Iterable[np.ndarray], coun
     return pooled
 
 
-def _losses(x: Tensor, y: Tensor, weight: Tensor, bias: Tensor, multi_label: bool) -> Tensor:
+def video_losses(x: Tensor, y: Tensor, weight: Tensor, bias: Tensor, multi_label: bool) -> Tensor:
     """Loss per video. x (n, R), y (n, C) -> (n,). Unless `multi_label`, several labels want an equal share each."""
     logits = x @ weight.T + bias
     if multi_label:
@@ -120,7 +120,7 @@ def _solve(
         whole.backward()  # type: ignore[no-untyped-call]
         for first in range(0, len(x), BLOCK):  # gradients add up, and what they need fits in memory
             rows = slice(first, first + BLOCK)
-            part = (_losses(x[rows], y[rows], weight, bias, multi_label) * balance[rows]).sum() / len(x)
+            part = (video_losses(x[rows], y[rows], weight, bias, multi_label) * balance[rows]).sum() / len(x)
             part.backward()  # type: ignore[no-untyped-call]
             whole = whole.detach() + part.detach()
         return whole
@@ -140,7 +140,7 @@ def _held_out(x: Tensor, y: Tensor, folds: np.ndarray, decays: Sequence[float], 
         found = None
         for row, decay in enumerate(decays):  # from strong to weak, each from the solution before
             found = _solve(x[~out], y[~out], decay, multi_label, found)
-            totals[row] += float((_losses(x[fair], y[fair], *found, multi_label) * balance[fair]).sum())
+            totals[row] += float((video_losses(x[fair], y[fair], *found, multi_label) * balance[fair]).sum())
     return totals / max(count, 1)
 
 

@@ -7,15 +7,18 @@ from typing import overload
 
 import numpy as np
 
-from nsnet_cli.evaluation.policies import ScoredVideo
+from nsnet_cli.evaluation.policies import ScoredVideo, accuracy
+from nsnet_cli.labelled.labels import Split
 from nsnet_cli.nets.sampler import Sampler
 from nsnet_cli.policies import Seen, saliency_by_policy
 from nsnet_cli.selection import confidence
-from nsnet_cli.training.dataset import Example
-from nsnet_cli.training.head import FittedHead
+from nsnet_cli.training.dataset import Dataset, Example
+from nsnet_cli.training.head import FittedHead, fit_head
 from nsnet_cli.training.measure import saliency
 from nsnet_cli.training.sequences import FeatureSequence
 from nsnet_cli.weights.heads import linear_scores
+
+METRIC_POLICIES = ("nsnet", "uniform", "dense")
 
 
 def sequence(example: Example) -> FeatureSequence:
@@ -69,3 +72,40 @@ class Scored(Sequence[ScoredVideo]):
 
     def __iter__(self) -> Iterator[ScoredVideo]:
         return (self[row] for row in range(len(self)))
+
+
+def targets_of(examples: Sequence[Example], dataset: Dataset) -> np.ndarray:
+    """(N, C) in {0, 1}."""
+    targets = np.zeros((len(examples), len(dataset.vocabulary)), np.uint8)
+    for row, example in enumerate(examples):
+        targets[row, list(example.labels)] = 1
+    return targets
+
+
+def head_of(
+    sampler: Sampler, examples: Sequence[Example], dataset: Dataset, *, seed: int, device: str = "cpu"
+) -> FittedHead:
+    """Fits the head to every frame in proportion to its saliency, as frames are weighted when tagging."""
+    return fit_head(
+        map(recogniser_features, examples),
+        [found.combined for found in saliency(sampler, [sequence(example) for example in examples])],
+        targets_of(examples, dataset),
+        multi_label=dataset.multi_label,
+        seed=seed,
+        device=device,
+    )
+
+
+def held_out_metrics(
+    dataset: Dataset, split: Split, sampler: Sampler, head: FittedHead, frames: int
+) -> dict[str, float]:
+    """Top-1 and mAP of a split that the head has not seen, with so many frames recognised."""
+    videos = dataset.of(split)
+    if not videos:
+        return {}
+    metrics: dict[str, float] = {f"{split}_videos": len(videos)}
+    scored = Scored(videos, sampler, head, dataset.multi_label)
+    for policy in METRIC_POLICIES:
+        found = accuracy(scored, policy, frames)
+        metrics |= {f"{split}_top1_{policy}": found.top1, f"{split}_map_{policy}": found.map}
+    return metrics

@@ -15,7 +15,7 @@ from nsnet_cli.weights.checkpoint import CARD_FILE, CONFIG_FILE, MODEL_FILE, Che
 from nsnet_cli.weights.hubspec import PREFIX
 from nsnet_cli.weights.registry import load_registry
 from nsnet_cli.weights.rows import VOCABULARIES, Registry
-from nsnet_cli.weights.tuned import TUNED_FILE, tuned_source, use_config
+from nsnet_cli.weights.tuned import place_tuned, use_config
 
 
 def calibrated_folder(spec: str, output: Path | None, registry: Registry | None = None) -> Path:
@@ -65,8 +65,7 @@ def write_calibrated(checkpoint: Checkpoint, config: dict[str, Any], folder: Pat
         if not _same(checkpoint.sampler, folder):
             folder.mkdir(parents=True, exist_ok=True)
             write_whole(folder / MODEL_FILE, (checkpoint.sampler / MODEL_FILE).read_bytes())
-            if tuned := tuned_source(checkpoint.recogniser):
-                write_whole(folder / TUNED_FILE, tuned.path.read_bytes())
+            place_tuned(checkpoint.recogniser, folder)
         write_whole(folder / CARD_FILE, card.encode())
         write_whole(folder / CONFIG_FILE, (json.dumps(config, indent=2, ensure_ascii=False) + "\n").encode())
     except OSError as error:

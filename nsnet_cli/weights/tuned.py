@@ -10,6 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from nsnet_cli.atomic import write_whole
+from nsnet_cli.errors import WeightsError
 from nsnet_cli.weights.rows import FolderSource, NetworkUse
 
 TUNED_FILE = "recogniser.safetensors"
@@ -37,3 +39,19 @@ def is_tuned(config: Any) -> bool:
     """Whether a config.json speaks of a fine-tuned recogniser."""
     recogniser = config.get("recogniser") if isinstance(config, Mapping) else None
     return isinstance(recogniser, Mapping) and recogniser.get("sha256") is not None
+
+
+def place_tuned(use: NetworkUse, folder: Path) -> None:
+    """Writes a fine-tuned network's weights into a checkpoint folder, or removes those that are no longer used.
+
+    Raises WeightsError.
+    """
+    source, target = tuned_source(use), folder / TUNED_FILE
+    try:
+        if source is None:
+            target.unlink(missing_ok=True)
+        elif source.path.resolve() != target.resolve():
+            folder.mkdir(parents=True, exist_ok=True)
+            write_whole(target, source.path.read_bytes())
+    except OSError as error:
+        raise WeightsError(f"cannot write the checkpoint {folder}: {error}", "choose another folder with -o") from error
