@@ -105,8 +105,9 @@ def tune(
         {"params": [weight, bias], "lr": HEAD_RATE},
     ]
     optimizer = torch.optim.AdamW(groups, weight_decay=WEIGHT_DECAY)
-    first = loss, right = judge(network, weight, bias, val, multi_label)
+    first = judge(network, weight, bias, val, multi_label)
     best, kept, stale = first, None, 0
+    loss, right = first
     with progress("fine-tuning", EPOCHS, "epochs") as bar:
         for epoch in range(EPOCHS):
             _epoch(network, weight, bias, optimizer, train, multi_label, [seed, epoch])
