@@ -165,7 +165,7 @@ def _load(path: Path) -> Mapping[str, np.ndarray]:
         raise UsageError(f"--features {path}: unknown file type {path.suffix!r}", "use .npz or .safetensors")
     try:
         if path.suffix == ".npz":
-            mapped, texts = map_npz(path), {}
+            mapped, texts = map_npz(path), dict[str, str]()
             with np.load(path, allow_pickle=False) as file:
                 arrays = {key: file[key] for key in file.files if not _stays(key, mapped)}
         else:

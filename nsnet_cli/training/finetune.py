@@ -14,6 +14,7 @@ import math
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -106,8 +107,8 @@ def tune(
     ]
     optimizer = torch.optim.AdamW(groups, weight_decay=WEIGHT_DECAY)
     first = judge(network, weight, bias, val, multi_label)
-    best, kept, stale = first, None, 0
-    loss, right = first
+    (loss, right), best, stale = first, first, 0
+    kept: tuple[dict[str, Any], Tensor, Tensor] | None = None
     with progress("fine-tuning", EPOCHS, "epochs") as bar:
         for epoch in range(EPOCHS):
             _epoch(network, weight, bias, optimizer, train, multi_label, [seed, epoch])
@@ -116,7 +117,7 @@ def tune(
             bar.advance()
             if loss < best[0] and right >= first[1]:
                 best, stale = (loss, right), 0
-                kept = copy.deepcopy([network.state_dict(), weight.detach(), bias.detach()])
+                kept = copy.deepcopy((network.state_dict(), weight.detach(), bias.detach()))
             else:
                 stale += 1
             if stale > PATIENCE:
