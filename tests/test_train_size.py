@@ -6,27 +6,24 @@ import signal
 import subprocess
 import sys
 import tracemalloc
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from made_extraction import extractor, files, read
 from readers import scripted
 from safetensors.numpy import save_file
 
-from nsnet_cli.labelled.features import Extractor, FeatureCache, extract_all, headless
-from nsnet_cli.labelled.mapped import MappedArray, MappedExtractor, map_npz, map_safetensors
-from nsnet_cli.media import FrameBatch, PlannedFrame, PreviewPlan, VideoHeader, VideoInfo
+from nsnet_cli.labelled.features import Extractor, extract_all
+from nsnet_cli.labelled.mapped import MappedArray, map_npz, map_safetensors
 from nsnet_cli.nets.threads import one_thread
-from nsnet_cli.tagger import read_options
 from nsnet_cli.training import head as heads
 from nsnet_cli.training import prototypes
 from nsnet_cli.training.dataset import Dataset, Example, deal, read_features
 from nsnet_cli.training.head import fit_head
 from nsnet_cli.training.scored import sequence
 from nsnet_cli.training.train import TrainOptions, fit_all, train, training_device
-from nsnet_cli.types import TagOptions
 from nsnet_cli.weights.checkpoint import Checkpoint, resolve_checkpoint
 
 FRAMES = 12
@@ -169,40 +166,6 @@ def test_few_videos_are_trained_on_the_cpu_alone() -> None:
 # ---- extraction -----------------------------------------------------------------------------------------------------
 
 
-class Zeros:
-    """Networks whose features are the number in a video's name."""
-
-    def preview(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return pixels[:, 0, 0, :1].astype(float) * np.ones(4), np.zeros((len(pixels), 3))
-
-    recognise = preview
-
-
-def read(path: Path, options: object) -> Iterator[object]:
-    """Two frames whose grey is the number in the name."""
-    info = VideoInfo(str(path), "mp4", "h264", 64, 64, 0, 10.0, 1.0, 10)
-    yield VideoHeader(info, PreviewPlan("even", (PlannedFrame(0.0, True),)))
-    yield FrameBatch(np.full((2, 8, 8, 3), int(path.stem), np.uint8), np.arange(2) / 2)
-
-
-def extractor(base: Checkpoint, folder: Path, kind: type[Extractor] = MappedExtractor) -> Extractor:
-    return kind(
-        checkpoint=headless(base),
-        read=read_options(base, TagOptions(preview=24), jpegs=False, threads=1),
-        networks=Zeros,  # type: ignore[arg-type]
-        open=scripted(read),  # type: ignore[arg-type]
-        cache=FeatureCache(folder),
-    )
-
-
-def files(folder: Path, count: int) -> list[Path]:
-    folder.mkdir()
-    paths = [folder / f"{i}.mp4" for i in range(count)]
-    for path in paths:
-        path.write_text(path.name)
-    return paths
-
-
 def test_mapped_features_are_those_of_the_cache(base: Checkpoint, tmp_path: Path) -> None:
     (path,) = files(tmp_path / "videos", 1)
     mapped = extractor(base, tmp_path / "cache").video(path)
@@ -228,7 +191,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 sys.path.insert(0, {tests!r})
-from test_train_size import extractor, files
+from made_extraction import extractor
 from nsnet_cli.labelled.features import extract_all
 from nsnet_cli.weights.checkpoint import resolve_checkpoint
 made = extractor(resolve_checkpoint("imagenet-lite"), Path({cache!r}))

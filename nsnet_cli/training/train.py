@@ -263,5 +263,5 @@ def _fingerprint(dataset: Dataset, base: Checkpoint, options: TrainOptions) -> s
         digest.update(f"{example.labels} {example.split} {example.features.shape}".encode())
         for array in (example.times, example.features, example.logits, example.recogniser):
             if array is not None:
-                digest.update(memoryview(np.ascontiguousarray(np.asarray(array))).cast("B"))
+                digest.update(np.asarray(array).tobytes())
     return digest.hexdigest()[:20]
