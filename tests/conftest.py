@@ -35,6 +35,7 @@ NEED_TORCH = [
     "test_sampler_fit.py",
     "test_sampler_losses.py",
     "test_sampler_network.py",
+    "test_train_hard.py",
     "test_train_run.py",
     "test_train_size.py",
 ]
