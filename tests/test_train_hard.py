@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from nsnet_cli.evaluation.policies import video_scores
+from nsnet_cli.labelled.labels import Split
 from nsnet_cli.nets.threads import one_thread
 from nsnet_cli.training.dataset import Dataset, Example, deal
 from nsnet_cli.training.fit import EVEN, MOST_TIMES, epoch_rows
@@ -18,7 +19,7 @@ from nsnet_cli.types import TagName
 CLASSES, DIM, FRAMES = 3, 24, 12
 
 
-def videos(labels: Sequence[int], seed: int, split: str | None = None) -> list[Example]:
+def videos(labels: Sequence[int], seed: int, split: Split | None = None) -> list[Example]:
     """Four frames of each video show its class, weakly; the others one of four backgrounds that all share."""
     rng = np.random.default_rng(seed)
     made = []
@@ -28,7 +29,7 @@ def videos(labels: Sequence[int], seed: int, split: str | None = None) -> list[E
         start = int(rng.integers(0, FRAMES - 4))
         features[start : start + 4, label] += 2
         times = (np.arange(FRAMES, dtype=np.float32) + 0.5) / FRAMES
-        made.append(Example(f"{split} {index}", (label,), times, features, None, features, split=split))  # type: ignore[arg-type]
+        made.append(Example(f"{split} {index}", (label,), times, features, None, features, split=split))
     return made
 
 
