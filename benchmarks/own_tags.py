@@ -31,7 +31,8 @@ from nsnet_cli.nets.sampler import Sampler, SamplerConfig
 from nsnet_cli.nets.threads import one_thread
 from nsnet_cli.nets.torch_engine import sampler_gflops
 from nsnet_cli.training.dataset import Dataset, deal, from_videos
-from nsnet_cli.training.train import TrainOptions, fit_all, score
+from nsnet_cli.training.scored import Scored
+from nsnet_cli.training.train import TrainOptions, fit_all
 from nsnet_cli.types import TagName
 from nsnet_cli.weights.checkpoint import Checkpoint, resolve_checkpoint
 
@@ -78,7 +79,7 @@ def cross_validate(dataset: Dataset, seed: int, epochs: int) -> list[tuple[Score
         with one_thread():  # as in `nsnet train`: the same figures on any number of cores
             made = fit_all(dealt, TrainOptions(seed=seed, epochs=epochs))
         assert made.head is not None
-        scored.append(score(dealt.of("test"), made.sampler, made.head, dataset.multi_label))
+        scored.append(tuple(Scored(dealt.of("test"), made.sampler, made.head, dataset.multi_label)))
         print(f"  repeat {seed} fold {k}: head decay {made.head.decay:g}", file=sys.stderr, flush=True)
     return scored
 

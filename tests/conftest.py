@@ -37,7 +37,9 @@ NEED_TORCH = [
     "test_sampler_fit.py",
     "test_sampler_losses.py",
     "test_sampler_network.py",
+    "test_train_hard.py",
     "test_train_run.py",
+    "test_train_size.py",
 ]
 """Test files that import torch. Single tests that need it have the mark `torch`."""
 ALIKE = ["test_architecture.py", "test_browser_pages.py", "test_browser_report.py", "test_docs.py"]

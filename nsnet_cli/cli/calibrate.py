@@ -121,12 +121,13 @@ def _check(row: Checkpoint, folder: Path) -> None:
     from nsnet_cli.weights.calibrated import check_calibratable
     from nsnet_cli.weights.checkpoint import CARD_FILE, CONFIG_FILE, MODEL_FILE
     from nsnet_cli.weights.heads import OwnClassifier
+    from nsnet_cli.weights.tuned import TUNED_FILE
 
     check_calibratable(row)
     if isinstance(row.head, OwnClassifier) and row.head.multi_label:
         message = f"{row.name} gives the recogniser's own tags independent scores"
         raise UsageError(message, "nsnet calibrate needs scores that sum to one there: set multi_label to false")
-    check_folder(folder, (CONFIG_FILE, CARD_FILE, MODEL_FILE), marks=(CONFIG_FILE,))
+    check_folder(folder, (CONFIG_FILE, CARD_FILE, MODEL_FILE, TUNED_FILE), marks=(CONFIG_FILE,))
     if folder.is_dir() and any(folder.iterdir()) and not owner(folder / CONFIG_FILE).ours:
         raise OutputError(f"{folder} exists and is not a checkpoint of nsnet", "give another folder with -o")
 

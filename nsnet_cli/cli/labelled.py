@@ -41,12 +41,21 @@ def warn_of_missing(labels: LabelSet, console: Console) -> None:
 
 
 def gather(
-    labels: LabelSet, checkpoint: Checkpoint, settings: ReadSettings, console: Console, *, recogniser: bool = True
+    labels: LabelSet,
+    checkpoint: Checkpoint,
+    settings: ReadSettings,
+    console: Console,
+    *,
+    recogniser: bool = True,
+    mapped: bool = False,
 ) -> list[tuple[LabelledVideo, VideoFeatures]]:
-    """Features of the videos that can be read, in the order of the labels. Warns about the others."""
+    """Features of the videos that can be read, in the order of the labels. Warns about the others.
+
+    `mapped`: the features stay in the cache's files.
+    """
     from nsnet_cli.labelled.gather import gather as gather_all
 
-    found = gather_all(labels, checkpoint, settings, recogniser=recogniser)
+    found = gather_all(labels, checkpoint, settings, recogniser=recogniser, mapped=mapped)
     for error in found.failed[:MOST_NAMED]:
         console.warn(str(error))
     if len(found.failed) > MOST_NAMED:

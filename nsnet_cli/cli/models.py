@@ -130,7 +130,9 @@ def pull(
         if entry.missing:
             console.info(f"{entry.name}: licence {entry.license}" + (f"; {entry.note}" if entry.note else ""))
     if not dry_run:
-        return _each(files, _fetch, console)
+        _each(files, _fetch, console)
+        named_since = [find(entry.name, registry) for entry in wanted if entry.name.startswith("hub:")]
+        return _each(missing_files(named_since), _fetch, console)  # config.json is here now, and may name tuned weights
     sized: dict[str, FileEntry] = {}
     try:
         return _each(files, lambda file, _: sized.update({file.owner + file.file: with_size(file)}), console)

@@ -70,6 +70,14 @@ ValSplit = Annotated[
         rich_help_panel=TRAINING,
     ),
 ]
+Finetune = Annotated[
+    bool,
+    typer.Option(
+        "--finetune",
+        help="Also train the recogniser itself, on salient frames: kept only if held-out videos gain. Best on a GPU.",
+        rich_help_panel=TRAINING,
+    ),
+]
 MultiLabel = Annotated[
     bool | None,
     typer.Option(
@@ -97,6 +105,7 @@ def train(
     epochs: Epochs = 40,
     val_split: ValSplit = 0.2,
     multi_label: MultiLabel = None,
+    finetune: Finetune = False,
     *,
     shared: Shared,
 ) -> int:
@@ -125,13 +134,15 @@ def train(
     )
     if split is not None and features is not None:
         raise UsageError("--split is for benchmarks, not for --features", "mark the rows of the file in `split`")
+    if finetune and (features is not None or vocabulary == "imagenet"):
+        raise UsageError("--finetune is for your own tags on videos", "leave it out, or give LABELS")
+    settings = ReadSettings(options.preview, shared.device, shared.decoder, shared.jobs)
     if features is not None:
         dataset = _ready(features, kind, base, multi_label)
     else:
         assert labels is not None
-        settings = ReadSettings(options.preview, shared.device, shared.decoder, shared.jobs)
         dataset = _extracted(labels, split or "", kind, base, settings, multi_label, console)
-    _train(dataset, base, options, output, val_split, console)
+    _train(dataset, base, options, output, val_split, settings, finetune, console)
     return 0
 
 
@@ -140,8 +151,9 @@ def _check_output(folder: Path) -> None:
     from nsnet_cli.outputs.save import check_folder
     from nsnet_cli.training.train import STATE_FOLDER
     from nsnet_cli.weights.checkpoint import CARD_FILE, CONFIG_FILE, MODEL_FILE
+    from nsnet_cli.weights.tuned import TUNED_FILE
 
-    check_folder(folder, (CONFIG_FILE, CARD_FILE, MODEL_FILE), marks=(CONFIG_FILE, STATE_FOLDER))
+    check_folder(folder, (CONFIG_FILE, CARD_FILE, MODEL_FILE, TUNED_FILE), marks=(CONFIG_FILE, STATE_FOLDER))
 
 
 def without_words(checkpoint: Checkpoint) -> Checkpoint:
@@ -193,23 +205,39 @@ def _extracted(
     indices = dict(zip((v.path for v in labels.videos), label_indices(labels.videos, vocabulary), strict=True))
     used = {label for video in (*labels.videos, *labels.missing) for label in video.labels}
     hierarchy = hierarchy_rows(labels.declared, sorted(used)) if own else []
-    found = gather(labels, base, settings, console, recogniser=own)
+    found = gather(labels, base, settings, console, recogniser=own, mapped=True)
     rows = [(video, indices[video.path], features) for video, features in found]
     return from_videos(rows, vocabulary, trained_on(source, fold), multi_label, hierarchy)
 
 
 def _train(
-    dataset: Dataset, base: Checkpoint, options: TrainOptions, output: Path, val_split: float, console: Console
+    dataset: Dataset,
+    base: Checkpoint,
+    options: TrainOptions,
+    output: Path,
+    val_split: float,
+    settings: ReadSettings,
+    finetune: bool,
+    console: Console,
 ) -> None:
+    from contextlib import nullcontext
+    from dataclasses import replace
+
     from nsnet_cli.training.dataset import deal
+    from nsnet_cli.training.salient_frames import again
     from nsnet_cli.training.train import train as run
+    from nsnet_cli.training.train import training_device
     from nsnet_cli.weights.checkpoint import READY_FEATURES
 
     dealt = deal(dataset, val_split, options.seed)
     splits: tuple[Split, ...] = ("train", "val", "test")
     counts = ", ".join(f"{count} {split}" for split in splits if (count := len(dealt.of(split))))
     console.info(f"{len(dealt.examples)} videos ({counts}), {len(dealt.vocabulary)} tags")
-    config = run(dealt, base, options, output, command=shlex.join(["nsnet", *sys.argv[1:]]))
+    options = replace(options, device=training_device(settings.device, len(dealt.examples)))
+    if options.device == "cuda":
+        console.info("training on the GPU")
+    with again(base, settings) if finetune else nullcontext() as videos:
+        config = run(dealt, base, options, output, command=shlex.join(["nsnet", *sys.argv[1:]]), videos=videos)
     _report(config["metrics"], options.frames, console)
     console.data(str(output))
     if config["preview"]["network"].startswith(READY_FEATURES):

@@ -75,10 +75,10 @@ class Accuracy:
 
 def accuracy(videos: Sequence[ScoredVideo], policy: str, k: int, seed: int = 0) -> Accuracy:
     """Accuracy of one policy at one K. Of a random policy: the mean over its draws."""
-    labels = [video.labels for video in videos]
     rows = []
     for draw in range(EVALUATED[policy].draws):
-        scores = np.stack([video_scores(video, policy, k, seed + draw) for video in videos])
+        found = [(video.labels, video_scores(video, policy, k, seed + draw)) for video in videos]
+        labels, scores = [own for own, _ in found], np.stack([each for _, each in found])
         rows.append(
             (
                 top_k_accuracy(scores, labels, 1),

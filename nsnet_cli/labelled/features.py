@@ -186,16 +186,18 @@ class Extractor:
     recogniser: bool = True
     """Also run the recogniser on every preview frame; training a fixed vocabulary's sampler does not need it."""
 
-    def video(self, path: Path) -> VideoFeatures:
-        """The features of one video. Raises VideoError."""
+    def keys(self, path: Path) -> dict[str, str]:
+        """The names of a video's cache entries, by role."""
         try:
             content = bounded(lambda: content_hash(path))
         except OSError as error:
             raise VideoError(f"cannot read {path}: {error.strerror or error}", kind=_kind(error)) from error
-        uses: dict[str, NetworkUse] = {"preview": self.checkpoint.preview}
-        if self.recogniser:
-            uses["recogniser"] = self.checkpoint.recogniser
-        keys = {role: entry_key(content, self.read, use, role) for role, use in uses.items()}
+        uses = [("preview", self.checkpoint.preview), ("recogniser", self.checkpoint.recogniser)][: 1 + self.recogniser]
+        return {role: entry_key(content, self.read, use, role) for role, use in uses}
+
+    def video(self, path: Path) -> VideoFeatures:
+        """The features of one video. Raises VideoError."""
+        keys = self.keys(path)
         entries = {role: self.cache.load(key) for role, key in keys.items()}
         absent = [role for role, entry in entries.items() if entry is None]
         if absent:

@@ -18,6 +18,7 @@ from nsnet_cli.labelled.features import (
     headless,
 )
 from nsnet_cli.labelled.labels import LabelledVideo, LabelSet
+from nsnet_cli.labelled.mapped import MappedExtractor
 from nsnet_cli.media import ReadOptions
 from nsnet_cli.nets.build import build_engine
 from nsnet_cli.nets.engine import Engine
@@ -55,17 +56,18 @@ def gather(
     settings: ReadSettings,
     *,
     recogniser: bool = True,
+    mapped: bool = False,
 ) -> Gathered:
-    """Features of all readable labelled videos.
+    """Features of all readable labelled videos. `mapped`: they stay in the cache's files (see mapped.py).
 
     Raises NoInputError if no video can be read, LostVideosError if too many were lost, not because of the files.
     """
     base, jobs = headless(checkpoint), settings.jobs or usable_cores()
     with DecodePool(jobs) as pool:
-        extractor = Extractor(
+        extractor = (MappedExtractor if mapped else Extractor)(
             checkpoint=base,
             read=settings.options(checkpoint),
-            networks=_once(partial(build_engine, base, settings.device)),
+            networks=once(partial(build_engine, base, settings.device)),
             open=pool.open,
             cache=FeatureCache(default_cache_dir()),
             recogniser=recogniser,
@@ -86,7 +88,7 @@ def timed(found: VideoFeatures, video: LabelledVideo) -> VideoFeatures:
     return replace(found, pts_s=found.pts_s * scale, duration_s=video.duration_s)
 
 
-def _once(build: Callable[[], Engine]) -> Callable[[], Engine]:
+def once(build: Callable[[], Engine]) -> Callable[[], Engine]:
     """Builds the networks when a thread first needs them: a run on cached features builds none."""
     lock = threading.Lock()
     built: list[Engine] = []

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from nsnet_cli.weights.tuned import is_tuned
+
 HUB_IDS = {
     "efficientnet-lite0": "timm/tf_efficientnet_lite0.in1k",
     "efficientnet-lite2": "timm/tf_efficientnet_lite2.in1k",
@@ -14,6 +16,10 @@ WHAT = {
     "own-vocabulary": "A sampler and a head for {count} tags, trained on the videos named below.",
     "fixed-vocabulary": "A sampler for the tags of ImageNet-1k, trained on the videos named below.",
 }
+
+TUNED = (
+    " The recogniser is fine-tuned: its weights are in recogniser.safetensors. `nsnet` provides the preview network."
+)
 
 
 def model_card(config: Mapping[str, Any], videos: int) -> str:
@@ -27,7 +33,7 @@ def model_card(config: Mapping[str, Any], videos: int) -> str:
         WHAT[config["kind"]].format(count=len(vocabulary))
         + f" {names[0]} previews at {config['preview']['size_px']} px, the sampler chooses"
         f" {config['sampling']['frames']} frames, {names[1]} recognises them at {config['recogniser']['size_px']} px."
-        " The two networks are not in this folder; `nsnet` provides them.",
+        + (TUNED if is_tuned(config) else " The two networks are not in this folder; `nsnet` provides them."),
         f"```\nnsnet tag --checkpoint {config['name']}/ VIDEO\n```",
     ]
     if own:

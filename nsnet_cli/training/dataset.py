@@ -11,6 +11,8 @@ arrays per video, of any length
     ID/features (T, D) and ID/labels () or (n,); optional: ID/times, ID/logits, ID/recogniser_features, and names (C,)
 
 safetensors holds no text: its labels are class numbers, and `names`, `ids`, `split` are JSON lists in its metadata.
+
+Features stay in the file and are read a video at a time. Only a compressed .npz has to fit in memory.
 """
 
 from __future__ import annotations
@@ -26,13 +28,19 @@ import numpy as np
 from nsnet_cli.errors import UsageError
 from nsnet_cli.labelled.features import VideoFeatures
 from nsnet_cli.labelled.labels import SPLITS, LabelledVideo, Split, label_indices
+from nsnet_cli.labelled.mapped import MappedArray, map_npz, map_safetensors, stand_in
 from nsnet_cli.labelled.metrics import inside
 from nsnet_cli.types import TagName
+
+TEXTS = ("names", "ids", "split")
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Example:
-    """One video. `labels` are positions in the vocabulary. `split` None: not yet decided."""
+    """One video. `labels` are positions in the vocabulary. `split` None: not yet decided.
+
+    Features and logits may be arrays that stay in their files: np.asarray reads them.
+    """
 
     name: str
     labels: tuple[int, ...]
@@ -157,18 +165,21 @@ def _load(path: Path) -> Mapping[str, np.ndarray]:
         raise UsageError(f"--features {path}: unknown file type {path.suffix!r}", "use .npz or .safetensors")
     try:
         if path.suffix == ".npz":
+            mapped, texts = map_npz(path), dict[str, str]()
             with np.load(path, allow_pickle=False) as file:
-                return {key: file[key] for key in file.files}
-        from safetensors import safe_open
-
-        with safe_open(path, framework="numpy") as handle:
-            arrays = {key: handle.get_tensor(key) for key in handle.keys()}  # noqa: SIM118
-            for key, text in (handle.metadata() or {}).items():
-                if key in ("names", "ids", "split"):
-                    arrays[key] = np.asarray(json.loads(text))
-            return arrays
-    except Exception as error:  # numpy and safetensors raise a dozen kinds for a broken file
+                arrays = {key: file[key] for key in file.files if not _stays(key, mapped)}
+        else:
+            mapped, texts = map_safetensors(path)
+            arrays = {key: np.asarray(array) for key, array in mapped.items() if not _stays(key, mapped)}
+        kept = {key: stand_in(array) for key, array in mapped.items() if _stays(key, mapped)}
+        return {**arrays, **kept, **{key: np.asarray(json.loads(texts[key])) for key in TEXTS if key in texts}}
+    except Exception as error:  # numpy raises a dozen kinds for a broken file
         raise UsageError(f"cannot read the features {path}: {error}", "see nsnet train --help") from error
+
+
+def _stays(key: str, mapped: Mapping[str, MappedArray]) -> bool:
+    """Whether an array stays in its file: one with a row of numbers per frame."""
+    return key in mapped and key.rpartition("/")[2] in ("features", "logits", "recogniser_features")
 
 
 def _stacked(arrays: Mapping[str, np.ndarray], path: Path) -> list[dict[str, Any]]:
@@ -217,7 +228,11 @@ def _vocabulary(
 
 
 def _example(row: Mapping[str, Any], labels: tuple[int, ...], path: Path) -> Example:
-    features = np.asarray(row["features"])
+    features = row["features"]
+    if features.ndim != 2:
+        raise UsageError(
+            f"{path}: features of {row.get('ids', 'a video')} are {features.shape}", "give (frames, features)"
+        )
     count = len(features)
     times = (
         np.asarray(row["times"], np.float32) if "times" in row else (np.arange(count, dtype=np.float32) + 0.5) / count

@@ -14,13 +14,18 @@ import numpy as np
 import torch
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from nsnet_cli.nets.sampler import Sampler, SamplerConfig
+from nsnet_cli.nets.sampler import Sampler, SamplerConfig, SamplerOutput
 from nsnet_cli.training import prototypes
 from nsnet_cli.training.losses import Losses, sampler_loss
 from nsnet_cli.training.measure import known_answers, saliency
 from nsnet_cli.training.prototypes import PseudoLabels
 from nsnet_cli.training.sequences import Batch, FeatureSequence, collate
 from nsnet_cli.training.state import EpochReport, FitOptions, State, load_state, save_state
+
+EVEN = 3
+"""Up to this ratio of the most frequent to the rarest class, an epoch takes each video once."""
+MOST_TIMES = 10
+"""How often one video comes in an epoch at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +65,13 @@ def fit(
     _check([*train, *held_out], config)
     with torch.random.fork_rng():
         state = _begin(train, config, options, resume)
-        held_out_batches = _held_out_batches(train, held_out, config, options)
+        watched = _held_out_labels(train, held_out, config)
         while state.epoch < options.epochs and (not options.patience or state.stale < options.patience):
             torch.manual_seed(options.seed * 100_003 + state.epoch + 1)
             if fresh is not None and state.epoch:
                 train = fresh(state.epoch)
             _relabel(state, train, config, options, fresh is not None)
-            report = _epoch(state, train, held_out_batches, config, options)
+            report = _epoch(state, train, (held_out, watched), config, options)
             if progress is not None:
                 progress(report)
             save_state(state, config, options, resume)
@@ -74,7 +79,8 @@ def fit(
     state.sampler.eval()
     if resume is not None:
         resume.unlink(missing_ok=True)
-    return FitResult(state.sampler, tuple(state.history), _metrics(state, train, held_out, config))
+    metrics = _metrics(state, train, held_out, config)
+    return FitResult(state.sampler.cpu(), tuple(state.history), metrics)
 
 
 def _split(sequences: Sequences, held_out: Sequences | None, options: FitOptions) -> tuple[Sequences, Sequences]:
@@ -120,6 +126,7 @@ def _begin(train: Sequences, config: SamplerConfig, options: FitOptions, resume:
     sample = train[:256]
     batch = collate(sample, _classes(train, config), [np.zeros(len(s), dtype=np.int64) for s in sample])
     sampler.calibrate(batch.features, batch.logits, batch.times, batch.mask)
+    sampler.to(options.device)
     optimizer = torch.optim.AdamW(sampler.parameters(), options.learning_rate, weight_decay=options.weight_decay)
     mean = AveragedModel(sampler, multi_avg_fn=get_ema_multi_avg_fn(options.average)) if options.average else None
     state = State(sampler, optimizer, mean, best={k: v.clone() for k, v in sampler.state_dict().items()})
@@ -145,26 +152,29 @@ def _relabel(state: State, train: Sequences, config: SamplerConfig, options: Fit
         state.pseudo = prototypes.refine(train, config.classes, current, state.pseudo)
 
 
-def _held_out_batches(train: Sequences, held_out: Sequences, config: SamplerConfig, options: FitOptions) -> list[Batch]:
-    """Held-out videos with pseudo labels, from prototypes of the training videos and of each other."""
+def _held_out_labels(train: Sequences, held_out: Sequences, config: SamplerConfig) -> tuple[np.ndarray, ...]:
+    """Pseudo labels of held-out videos, from prototypes of the training videos and of each other."""
     if config.classes:
-        labels = prototypes.label_frames([*train, *held_out], config.classes).labels[len(train) :]
-    else:
-        labels = prototypes.fixed_vocabulary_labels(held_out).labels
-    classes, size = _classes(held_out, config), options.batch
-    return [collate(held_out[i : i + size], classes, labels[i : i + size]) for i in range(0, len(held_out), size)]
+        return prototypes.label_frames([*train, *held_out], config.classes).labels[len(train) :]
+    return prototypes.fixed_vocabulary_labels(held_out).labels
 
 
 def _epoch(
-    state: State, train: Sequences, held_out: list[Batch], config: SamplerConfig, options: FitOptions
+    state: State,
+    train: Sequences,
+    held_out: tuple[Sequences, Sequence[np.ndarray]],
+    config: SamplerConfig,
+    options: FitOptions,
 ) -> EpochReport:
+    """One epoch. `held_out`: videos and their pseudo labels."""
     assert state.pseudo is not None
     rng = np.random.default_rng([options.seed, state.epoch])
-    batches, classes = _batches([len(s) for s in train], options.batch, rng), _classes(train, config)
+    rows = epoch_rows([s.labels for s in train], rng) if config.classes else rng.permutation(len(train))
+    batches, classes = _batches(rows, [len(s) for s in train], options.batch, rng), _classes(train, config)
     steps = len(batches)
     sums, sampler = np.zeros(5), state.sampler.train()
-    for step, rows in enumerate(batches):
-        thinned = [_thin(train[i], state.pseudo.labels[i], rng, options.thin) for i in rows]
+    for step, part in enumerate(batches):
+        thinned = [_thin(train[i], state.pseudo.labels[i], rng, options.thin) for i in part]
         batch = collate([s for s, _ in thinned], classes, [p for _, p in thinned])
         for group in state.optimizer.param_groups:
             group["lr"] = options.learning_rate * _schedule((state.epoch + step / steps) / options.epochs)
@@ -178,7 +188,7 @@ def _epoch(
         sums += np.array([float(x.detach()) for x in losses])
     kept = sampler if state.mean is None else state.mean.module
     assert isinstance(kept, Sampler)
-    loss = _held_out_loss(kept, held_out, config, options)
+    loss = _held_out_loss(kept, *held_out, config, options)
     best = loss < state.best_loss or not options.patience
     if best:
         state.best_loss, state.best = loss, {k: v.clone() for k, v in kept.state_dict().items()}
@@ -190,9 +200,25 @@ def _epoch(
     return report
 
 
-def _batches(lengths: Sequence[int], size: int, rng: np.random.Generator) -> list[np.ndarray]:
+def epoch_rows(labels: Sequence[tuple[int, ...]], rng: np.random.Generator) -> np.ndarray:
+    """Which videos an epoch takes, in random order: each once, if no class has more than EVEN times those of another.
+
+    Otherwise all classes come equally often, so that frequent ones do not swallow rare ones: of frequent classes some
+    videos are left out, of rare ones videos come again, at most MOST_TIMES. Of several labels the rarest counts.
+    """
+    counts = np.bincount([label for own in labels for label in own])
+    order = rng.permutation(len(labels))
+    present = counts[counts > 0]
+    if present.max() <= EVEN * present.min():
+        return order
+    rarest = np.array([min(counts[list(own)]) for own in labels])
+    times = np.minimum(len(labels) / len(present) / rarest, MOST_TIMES)[order]
+    ends = np.floor(np.cumsum(times) + rng.random()).astype(int)
+    return rng.permutation(np.repeat(order, np.diff(ends, prepend=0)))
+
+
+def _batches(order: np.ndarray, lengths: Sequence[int], size: int, rng: np.random.Generator) -> list[np.ndarray]:
     """Random batches of sequences of similar length, to save padding: sorted by length within each eight batches."""
-    order = rng.permutation(len(lengths))
     batches: list[np.ndarray] = []
     for start in range(0, len(order), 8 * size):
         group = order[start : start + 8 * size]
@@ -221,15 +247,24 @@ def _thin(
 
 
 def _losses(sampler: Sampler, batch: Batch, config: SamplerConfig, options: FitOptions) -> Losses:
-    output = sampler(batch.features, batch.logits, batch.times, batch.mask)
+    batch = batch.to(torch.device(options.device))
+    with torch.autocast("cuda", torch.bfloat16, enabled=options.device == "cuda"):
+        output = sampler(batch.features, batch.logits, batch.times, batch.mask)
+    output = SamplerOutput(*(values.float() for values in output))
     return sampler_loss(output, batch, options.video_weight, options.attention_weight if config.classes else 0.0)
 
 
 @torch.no_grad()
-def _held_out_loss(sampler: Sampler, batches: list[Batch], config: SamplerConfig, options: FitOptions) -> float:
+def _held_out_loss(
+    sampler: Sampler, videos: Sequences, labels: Sequence[np.ndarray], config: SamplerConfig, options: FitOptions
+) -> float:
     sampler.eval()
-    total = sum(float(_losses(sampler, batch, config, options).total) * len(batch.mask) for batch in batches)
-    return total / sum(len(batch.mask) for batch in batches)
+    classes, total = _classes(videos, config), 0.0
+    for start in range(0, len(videos), options.batch):
+        rows = slice(start, start + options.batch)
+        batch = collate(videos[rows], classes, labels[rows])
+        total += float(_losses(sampler, batch, config, options).total) * len(batch.mask)
+    return total / len(videos)
 
 
 def _metrics(state: State, train: Sequences, held_out: Sequences, config: SamplerConfig) -> dict[str, float]:

@@ -32,12 +32,14 @@ def saliency(sampler: Sampler, sequences: Sequence[FeatureSequence], batch: int 
     for start in range(0, len(sequences), batch):
         part = sequences[start : start + batch]
         padded = collate(part, 1 + max(max(s.labels) for s in part), [np.zeros(len(s), dtype=np.int64) for s in part])
+        padded = padded.to(sampler.statistics_mean.device)
         result = sampler(padded.features, padded.logits, padded.times, padded.mask)
-        video = result.salient_logits.softmax(-1).numpy()
+        video = result.salient_logits.softmax(-1).cpu().numpy()
+        parts = [x.cpu().numpy() for x in (result.fsm, result.vgm, result.combined)]
         for row, sequence in enumerate(part):
             t = len(sequence)
-            fsm, vgm, combined = (x[row, :t].numpy() for x in (result.fsm, result.vgm, result.combined))
-            out.append(SequenceSaliency(fsm, vgm, combined, video[row]))
+            fsm, vgm, combined = (x[row, :t].copy() for x in parts)
+            out.append(SequenceSaliency(fsm, vgm, combined, video[row].copy()))
     sampler.train(was_training)
     return out
 

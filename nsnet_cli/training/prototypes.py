@@ -22,6 +22,10 @@ import numpy as np
 
 from nsnet_cli.training.sequences import IGNORED, FeatureSequence
 
+MOST_NUMBERS = 64 << 20
+"""Most numbers of features and of closeness to classes that are in memory at once."""
+MOST_FITTED = 1 << 20
+
 
 def unit(x: np.ndarray) -> np.ndarray:
     return x / np.maximum(np.linalg.norm(x, axis=-1, keepdims=True), 1e-9)
@@ -33,7 +37,12 @@ def class_prototypes(features: np.ndarray, labels: np.ndarray, weights: np.ndarr
     features (N, D), labels (N, C) in {0, 1}, weights (N,) -> (C, D).
     A class without frames gets a row of zeros: every frame is equally (0) close to it.
     """
-    return unit((labels * weights[:, None]).T @ unit(features))
+    return unit(class_sums(features, labels, weights))
+
+
+def class_sums(features: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """What `class_prototypes` normalises: sums of several parts can be added. (C, D)."""
+    return np.asarray((labels * weights[:, None]).T @ unit(features))
 
 
 def closeness(features: np.ndarray, prototypes: np.ndarray) -> np.ndarray:
@@ -49,28 +58,36 @@ def closeness(features: np.ndarray, prototypes: np.ndarray) -> np.ndarray:
 
 
 def two_kinds(r: np.ndarray, rounds: int = 50) -> np.ndarray:
-    """Posterior of the higher of two Gaussians fitted to r (N,) by EM -> (N,). It never falls as r rises."""
-    middle = np.median(r)
-    high = (r > middle + r.std()).astype(float) * 0.8 + 0.1
+    """Posterior of the higher of two Gaussians fitted to r (N,) by EM -> (N,). It never falls as r rises.
+
+    Of more than MOST_FITTED values, evenly ranked ones are fitted.
+    """
+    order = np.argsort(r, kind="stable")
+    fitted = r if len(r) <= MOST_FITTED else r[order[:: -(-len(r) // MOST_FITTED)]]
+    middle = np.median(fitted)
+    high = (fitted > middle + fitted.std()).astype(float) * 0.8 + 0.1
     mean, spread, share = np.zeros(2), np.ones(2), np.ones(2) / 2
     for _ in range(rounds):
         parts = np.stack([1 - high, high])  # (2, N)
         share = parts.mean(1)
-        mean = (parts * r).sum(1) / np.maximum(parts.sum(1), 1e-9)
-        spread = np.sqrt((parts * (r - mean[:, None]) ** 2).sum(1) / np.maximum(parts.sum(1), 1e-9)) + 1e-3
-        logs = (
-            np.log(share + 1e-9)[:, None] - np.log(spread)[:, None] - 0.5 * ((r - mean[:, None]) / spread[:, None]) ** 2
-        )
-        high = 1 / (1 + np.exp(np.clip(logs[0] - logs[1], -50, 50)))
+        mean = (parts * fitted).sum(1) / np.maximum(parts.sum(1), 1e-9)
+        spread = np.sqrt((parts * (fitted - mean[:, None]) ** 2).sum(1) / np.maximum(parts.sum(1), 1e-9)) + 1e-3
+        high = _posterior(fitted, mean, spread, share)
+    high = _posterior(r, mean, spread, share)
     if mean[0] > mean[1]:
         high = 1 - high
     # The wider Gaussian wins both tails. The low tail is non-salient, so the posterior is made monotone.
-    order = np.argsort(r, kind="stable")
     low_mean = mean.min()
     rising = np.where(r[order] < low_mean, 0.0, high[order])
     out = np.empty_like(high)
     out[order] = np.maximum.accumulate(rising)
     return out
+
+
+def _posterior(r: np.ndarray, mean: np.ndarray, spread: np.ndarray, share: np.ndarray) -> np.ndarray:
+    """Probability of the second of two Gaussians at r (N,) -> (N,)."""
+    logs = np.log(share + 1e-9)[:, None] - np.log(spread)[:, None] - 0.5 * ((r - mean[:, None]) / spread[:, None]) ** 2
+    return np.asarray(1 / (1 + np.exp(np.clip(logs[0] - logs[1], -50, 50))))
 
 
 def split(
@@ -107,32 +124,85 @@ def label_frames(
 ) -> PseudoLabels:
     """Pseudo labels of all frames. Each half of the videos is measured with the other half's prototypes.
 
-    weights: (T,) per video, default 1.
+    weights: (T,) per video, default 1. Features are read part by part, three times: no part has more than MOST_NUMBERS.
     """
-    lengths = [len(s) for s in sequences]
-    owner = np.repeat(np.arange(len(sequences)), lengths)  # (N,)
-    features = np.concatenate([np.asarray(s.features, dtype=np.float32) for s in sequences])
-    spread = features.std(0)
-    features = unit((features - features.mean(0)) / np.sqrt(np.where(spread > 0, spread, 1)))  # (N, D)
-    targets = np.zeros((len(sequences), classes))
-    for row, sequence in enumerate(sequences):
-        targets[row, list(sequence.labels)] = 1
-    weight = np.ones(len(owner)) if weights is None else np.concatenate(weights)
-    close = np.empty((len(owner), classes))
-    half = halves(targets)[owner]  # (N,)
-    for side in (0, 1):
-        other = half != side
-        close[~other] = closeness(
-            features[~other], class_prototypes(features[other], targets[owner[other]], weight[other])
-        )
-    own = np.where(targets[owner] > 0, close, -np.inf)  # (N, C)
-    kinds = split(own.max(1), lengths)
-    best = np.split(own.argmax(1), np.cumsum(lengths)[:-1])
+    frames = _Frames(sequences, classes, weights)
+    side = halves(frames.targets)
+    sums = np.zeros((2, classes, sequences[0].features.shape[1]))
+    for part in frames.parts:
+        features, owner, weight, targets = frames.read(part)
+        for half in (0, 1):
+            mine = side[part][owner] == half
+            sums[half] += class_sums(features[mine], targets[owner[mine]], weight[mine])
+    found = unit(sums)
+    closest, best, scores = [], [], []
+    for part in frames.parts:
+        features, owner, weight, targets = frames.read(part)
+        close = np.empty((len(owner), classes))
+        half = side[part][owner]  # (N,)
+        for own in (0, 1):
+            close[half == own] = closeness(features[half == own], found[1 - own])
+        scores.append(video_closeness(close, weight, owner, len(targets)))
+        own_close = np.where(targets[owner] > 0, close, -np.inf)  # (N, C)
+        closest.append(own_close.max(1))
+        best.append(own_close.argmax(1))
+    kinds = split(np.concatenate(closest), frames.lengths)
+    nearest = np.split(np.concatenate(best), np.cumsum(frames.lengths)[:-1])
     labels = tuple(
-        np.where(kind == 1, nearest, np.where(kind == 0, classes, IGNORED))
-        for kind, nearest in zip(kinds, best, strict=True)
+        np.where(kind == 1, near, np.where(kind == 0, classes, IGNORED))
+        for kind, near in zip(kinds, nearest, strict=True)
     )
-    return PseudoLabels(labels, told_apart(close, weight, owner, targets), 0 if weights is None else 1)
+    return PseudoLabels(labels, told_apart(scores, frames.targets), 0 if weights is None else 1)
+
+
+class _Frames:
+    """The frames of videos, read part by part and standardised."""
+
+    def __init__(
+        self, sequences: Sequence[FeatureSequence], classes: int, weights: Sequence[np.ndarray] | None
+    ) -> None:
+        self.sequences, self.weights = sequences, weights
+        self.lengths = [len(s) for s in sequences]
+        self.targets = np.zeros((len(sequences), classes), bool)
+        for row, sequence in enumerate(sequences):
+            self.targets[row, list(sequence.labels)] = True
+        width = sequences[0].features.shape[1]
+        self.parts = _parts(self.lengths, max(1, MOST_NUMBERS // (width + classes)))
+        counts, means, spreads = [], [], []
+        for part in self.parts:
+            features = self._features(part)
+            counts.append(len(features))
+            means.append(features.mean(0))
+            spreads.append(features.var(0))
+        share = np.array(counts)[:, None] / sum(counts)
+        mean = (share * means).sum(0)
+        variance = (share * (np.array(spreads) + (means - mean) ** 2)).sum(0)
+        self.mean = mean.astype(np.float32)
+        spread = np.sqrt(variance).astype(np.float32)
+        self.root = np.sqrt(np.where(spread > 0, spread, np.float32(1)))
+
+    def _features(self, part: slice) -> np.ndarray:
+        return np.concatenate([np.asarray(s.features, dtype=np.float32) for s in self.sequences[part]])
+
+    def read(self, part: slice) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Features (N, D) of length 1, owner (N,): the video of each frame, weight (N,), targets (V, C) of a part."""
+        features = self._features(part)
+        features -= self.mean
+        features /= self.root
+        lengths = self.lengths[part]
+        weight = np.ones(len(features)) if self.weights is None else np.concatenate(self.weights[part])
+        return unit(features), np.repeat(np.arange(len(lengths)), lengths), weight, self.targets[part].astype(float)
+
+
+def _parts(lengths: Sequence[int], most: int) -> list[slice]:
+    """Consecutive videos that have at most `most` frames together, or a single longer one."""
+    starts, frames = [0], 0
+    for row, length in enumerate(lengths):
+        if frames and frames + length > most:
+            starts.append(row)
+            frames = 0
+        frames += length
+    return [slice(start, end) for start, end in zip(starts, [*starts[1:], len(lengths)], strict=True)]
 
 
 def halves(targets: np.ndarray) -> np.ndarray:
@@ -149,20 +219,28 @@ def halves(targets: np.ndarray) -> np.ndarray:
     return side
 
 
-def told_apart(close: np.ndarray, weight: np.ndarray, owner: np.ndarray, targets: np.ndarray) -> float:
-    """Held-out criterion in (-inf, 0]: how well the prototypes of other videos predict a video's label.
-
-    It is the mean log-probability of the label, from the weighted closeness of the video's frames to those prototypes.
-    close (N, C), weight (N,), owner (N,): the video of each frame, targets (V, C).
-    """
-    videos = len(targets)
+def video_closeness(close: np.ndarray, weight: np.ndarray, owner: np.ndarray, videos: int) -> np.ndarray:
+    """Weighted mean over each video's frames. close (N, C), weight (N,), owner (N,): the video of each -> (V, C)."""
     total = np.zeros((videos, close.shape[1]))
     np.add.at(total, owner, close * weight[:, None])
     mass = np.bincount(owner, weights=weight, minlength=videos)[:, None]
-    score = total / np.maximum(mass, 1e-9)
-    score = score / max(score.std(), 1e-9)  # the scale of r does not count
-    log_p = score - np.log(np.exp(score).sum(1, keepdims=True))
-    return float(np.where(targets > 0, log_p, -np.inf).max(1).mean())
+    return np.asarray(total / np.maximum(mass, 1e-9))
+
+
+def told_apart(scores: Sequence[np.ndarray], targets: np.ndarray) -> float:
+    """Held-out criterion in (-inf, 0]: how well the prototypes of other videos predict a video's label.
+
+    It is the mean log-probability of the label, from the weighted closeness of the video's frames to those prototypes.
+    scores: parts of (V, C), in order; targets (V, C).
+    """
+    score = np.concatenate(scores)
+    score /= max(score.std(), 1e-9)  # the scale of r does not count
+    best = []
+    for start in range(0, len(score), 4096):
+        rows = slice(start, start + 4096)
+        log_p = score[rows] - np.log(np.exp(score[rows]).sum(1, keepdims=True))
+        best.append(np.where(targets[rows], log_p, -np.inf).max(1))
+    return float(np.concatenate(best).mean())
 
 
 def refine(

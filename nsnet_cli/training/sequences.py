@@ -13,7 +13,7 @@ from torch import Tensor
 
 @dataclass(frozen=True, slots=True, repr=False)
 class FeatureSequence:
-    """Preview of one video.
+    """Preview of one video. Features and logits may be arrays that stay in their files: np.asarray reads them.
 
     `salient` is the known answer if segments were given. It is for metrics; training never reads it.
     """
@@ -59,6 +59,9 @@ class Batch(NamedTuple):
     labels: Tensor  # (B, C) float: 1 for each of the video's classes
     pseudo: Tensor  # (B, T) int64: class, C = non-salient, IGNORED
 
+    def to(self, device: torch.device) -> Batch:
+        return Batch._make(None if tensor is None else tensor.to(device) for tensor in self)
+
 
 IGNORED = -1
 
@@ -72,9 +75,9 @@ def collate(sequences: Sequence[FeatureSequence], classes: int, pseudo: Sequence
     labels, targets = torch.zeros(size, classes), torch.full((size, length), IGNORED)
     for row, (sequence, target) in enumerate(zip(sequences, pseudo, strict=True)):
         t = len(sequence)
-        features[row, :t] = torch.as_tensor(sequence.features)
+        features[row, :t] = torch.as_tensor(np.asarray(sequence.features))
         if logits is not None:
-            logits[row, :t] = torch.as_tensor(sequence.logits)
+            logits[row, :t] = torch.as_tensor(np.asarray(sequence.logits))
         times[row, :t] = torch.as_tensor(sequence.times)
         mask[row, :t] = True
         labels[row, list(sequence.labels)] = 1

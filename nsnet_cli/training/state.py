@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch.optim.swa_utils import AveragedModel
 
@@ -15,7 +16,7 @@ from nsnet_cli.atomic import write_whole
 from nsnet_cli.nets.sampler import Sampler, SamplerConfig
 from nsnet_cli.training.prototypes import PseudoLabels
 
-STATE_VERSION = 3
+STATE_VERSION = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,8 @@ class FitOptions:
     average: float = 0.0
     """Share of the past in the running mean of the weights; the mean is measured and kept. 0: no mean."""
     seed: int = 0
+    device: str = "cpu"
+    """'cuda': on an NVIDIA GPU, with half precision where that is good enough."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +96,8 @@ def save_state(state: State, config: SamplerConfig, options: FitOptions, path: P
             "optimizer": state.optimizer.state_dict(),
             "mean": None if state.mean is None else state.mean.state_dict(),
             "best": state.best,
-            "pseudo": [torch.as_tensor(labels) for labels in pseudo.labels] if config.classes else None,
+            "pseudo": torch.as_tensor(np.concatenate(pseudo.labels, dtype=np.int32)) if config.classes else None,
+            "lengths": [len(labels) for labels in pseudo.labels],
             "pseudo_state": (pseudo.told_apart, pseudo.rounds),
             "counters": (state.epoch, state.best_loss, state.stale),
             "history": [asdict(report) for report in state.history],
@@ -104,7 +108,7 @@ def save_state(state: State, config: SamplerConfig, options: FitOptions, path: P
 
 
 def load_state(state: State, config: SamplerConfig, options: FitOptions, path: Path) -> None:
-    saved = torch.load(path, weights_only=True)
+    saved = torch.load(path, weights_only=True, map_location="cpu")
     if saved["identity"] != _identity(config, options):
         raise RuntimeError(
             f"{path} is the state of a run with other settings; delete it or train with the same settings"
@@ -117,6 +121,7 @@ def load_state(state: State, config: SamplerConfig, options: FitOptions, path: P
     state.epoch, state.best_loss, state.stale = saved["counters"]
     state.history = [EpochReport(**report) for report in saved["history"]]
     if saved["pseudo"] is not None:
-        state.pseudo = PseudoLabels(tuple(labels.numpy() for labels in saved["pseudo"]), *saved["pseudo_state"])
+        labels = np.split(saved["pseudo"].numpy().astype(np.int64), np.cumsum(saved["lengths"])[:-1])
+        state.pseudo = PseudoLabels(tuple(labels), *saved["pseudo_state"])
     elif not config.classes:
         state.pseudo = None  # the frozen classifier makes them again

@@ -10,39 +10,39 @@ import hashlib
 import json
 import logging
 import shutil
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from nsnet_cli.calibrating.show import card_section, with_section
-from nsnet_cli.errors import UsageError
-from nsnet_cli.evaluation.policies import ScoredVideo, accuracy
+from nsnet_cli.errors import DeviceError, UsageError
 from nsnet_cli.labelled.labels import Split
 from nsnet_cli.nets.sampler import Sampler, SamplerConfig
 from nsnet_cli.nets.threads import one_thread
-from nsnet_cli.policies import Seen, saliency_by_policy
 from nsnet_cli.progress import Progress, progress
-from nsnet_cli.selection import confidence
 from nsnet_cli.training.calibrated import LATER, Calibrated, calibrate_own
 from nsnet_cli.training.card import model_card
-from nsnet_cli.training.dataset import Dataset, Example
+from nsnet_cli.training.dataset import Dataset
+from nsnet_cli.training.finetune import check_tunable, fine_tune
 from nsnet_cli.training.fit import EpochReport, FitOptions, fit
-from nsnet_cli.training.head import FittedHead, fit_head
-from nsnet_cli.training.measure import saliency
-from nsnet_cli.training.sequences import FeatureSequence
+from nsnet_cli.training.head import FittedHead
+from nsnet_cli.training.salient_frames import Videos
+from nsnet_cli.training.scored import Scored, head_of, held_out_metrics, sequence
+from nsnet_cli.training.state import STATE_VERSION
 from nsnet_cli.weights.checkpoint import READY_FEATURES, Checkpoint, Kind, write_checkpoint
-from nsnet_cli.weights.heads import linear_scores
 from nsnet_cli.weights.identity import network_identity
 from nsnet_cli.weights.rows import NetworkUse
+from nsnet_cli.weights.tuned import place_tuned, use_config
 
 logger = logging.getLogger(__name__)
 
 STATE_FOLDER = ".nsnet-train"
-METRIC_POLICIES = ("nsnet", "uniform", "dense")
+GPU_VIDEOS = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +55,8 @@ class TrainOptions:
     frames: int = 4
     """K, the number of frames to recognise, that the checkpoint is made for."""
     preview: int = 128
+    device: str = "cpu"
+    """What the training computes on, 'cpu' or 'cuda': see training_device."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +77,15 @@ def train(
     out: Path,
     *,
     command: str = "",
+    videos: Videos | None = None,
 ) -> dict[str, Any]:
-    """Trains on a dataset with splits, writes the folder `out`, returns its config. Raises UsageError, WeightsError."""
+    """Trains on a dataset with splits, writes the folder `out`, returns its config. Raises UsageError, WeightsError.
+
+    With `videos` the recogniser is fine-tuned on their salient frames, if that makes it better.
+    """
     check(dataset, options)
+    if videos is not None:
+        check_tunable(dataset, base)
     networks = _networks(dataset, base, options.kind == "own-vocabulary")
     state = out / STATE_FOLDER / f"{_fingerprint(dataset, base, options)}.pt"
     if state.exists():
@@ -87,6 +95,9 @@ def train(
             made = fit_all(dataset, options, state=state, on_epoch=partial(_show_epoch, bar))
         except OSError as error:
             raise UsageError(f"cannot write to {out}: {error}", "choose another folder with -o") from error
+    if videos is not None:
+        base, made = _tuned(dataset, base, options, made, out, videos)
+        networks["recogniser"] = use_config(base.recogniser)
     config = {
         "name": out.resolve().name,
         "kind": options.kind,
@@ -97,9 +108,27 @@ def train(
     card = model_card(config, len(dataset.examples))
     if made.calibrated:
         card = with_section(card, card_section(made.calibrated[1], ""))
+    place_tuned(base.recogniser, out)
     write_checkpoint(out, config, tensors(made), card)
     shutil.rmtree(out / STATE_FOLDER, ignore_errors=True)
     return config
+
+
+def _tuned(
+    dataset: Dataset, base: Checkpoint, options: TrainOptions, made: Trained, out: Path, videos: Videos
+) -> tuple[Checkpoint, Trained]:
+    """The checkpoint and the training with a fine-tuned recogniser, or both as they were if that is no better."""
+    found = fine_tune(dataset, base, made.sampler, videos, out / STATE_FOLDER, options.frames, options.seed)
+    if found is None:
+        return base, made
+    metrics = {**made.metrics, **found.metrics}
+    splits: tuple[Split, ...] = ("val", "test")
+    for split in splits:
+        metrics |= held_out_metrics(found.dataset, split, made.sampler, found.head, options.frames)
+    val = found.dataset.of("val")
+    scored = Scored(val, made.sampler, found.head, dataset.multi_label)
+    calibrated = calibrate_own(found.dataset, val, scored, options.frames, options.seed)
+    return found.checkpoint, replace(made, head=found.head, metrics=metrics, calibrated=calibrated)
 
 
 def _show_epoch(bar: Progress, report: EpochReport) -> None:
@@ -126,7 +155,7 @@ def fit_all(
     result = fit(
         [sequence(example) for example in fitted],
         config,
-        FitOptions(epochs=options.epochs, seed=options.seed),
+        FitOptions(epochs=options.epochs, seed=options.seed, device=options.device),
         held_out=[sequence(example) for example in val or fitted],
         progress=on_epoch,
         resume=state,
@@ -135,83 +164,26 @@ def fit_all(
     if not own:
         logger.info("not calibrated: the recogniser did not run; %s", LATER)
         return Trained(result.sampler, None, metrics)
-    head = _head(result.sampler, fitted, dataset, options)
-    scored = score(val, result.sampler, head, dataset.multi_label) if val else ()
-    calibrated = calibrate_own(dataset, val, scored, options.frames)
+    head = head_of(result.sampler, fitted, dataset, seed=options.seed, device=options.device)
+    scored = Scored(val, result.sampler, head, dataset.multi_label) if val else ()
+    calibrated = calibrate_own(dataset, val, scored, options.frames, options.seed)
     if val:
-        metrics |= _held_out_metrics(dataset, "val", result.sampler, head, options)
-        head = _head(result.sampler, (*fitted, *val), dataset, options)  # measured: now it may learn from these too
-    metrics |= _held_out_metrics(dataset, "test", result.sampler, head, options)
+        metrics |= held_out_metrics(dataset, "val", result.sampler, head, options.frames)
+        both = (*fitted, *val)  # measured: now it may learn from these too
+        head = head_of(result.sampler, both, dataset, seed=options.seed, device=options.device)
+    metrics |= held_out_metrics(dataset, "test", result.sampler, head, options.frames)
     return Trained(result.sampler, head, metrics, calibrated)
 
 
-def _held_out_metrics(
-    dataset: Dataset, split: Split, sampler: Sampler, head: FittedHead, options: TrainOptions
-) -> dict[str, float]:
-    """Top-1 and mAP of a split that the head has not seen."""
-    videos = dataset.of(split)
-    if not videos:
-        return {}
-    metrics: dict[str, float] = {f"{split}_videos": len(videos)}
-    scored = score(videos, sampler, head, dataset.multi_label)
-    for policy in METRIC_POLICIES:
-        found = accuracy(scored, policy, options.frames)
-        metrics |= {f"{split}_top1_{policy}": found.top1, f"{split}_map_{policy}": found.map}
-    return metrics
+def training_device(asked: str, videos: int) -> str:
+    """What to train on: a GPU if it is asked for, or with 'auto' if there is one and enough videos to gain from it.
 
-
-def _head(sampler: Sampler, examples: Sequence[Example], dataset: Dataset, options: TrainOptions) -> FittedHead:
-    """Fits the head to every frame in proportion to its saliency, as frames are weighted when tagging."""
-    targets = np.zeros((len(examples), len(dataset.vocabulary)))
-    for row, example in enumerate(examples):
-        targets[row, list(example.labels)] = 1
-    return fit_head(
-        [_recogniser(example) for example in examples],
-        [found.combined for found in saliency(sampler, [sequence(example) for example in examples])],
-        targets,
-        multi_label=dataset.multi_label,
-        seed=options.seed,
-    )
-
-
-def score(
-    examples: Sequence[Example], sampler: Sampler, head: FittedHead, multi_label: bool
-) -> tuple[ScoredVideo, ...]:
-    """Saliency and tag scores of examples, to judge the policies on."""
-    found = saliency(sampler, [sequence(example) for example in examples])
-    return tuple(
-        ScoredVideo(
-            name=example.name,
-            labels=example.labels,
-            pts_s=example.times,
-            saliency=saliency_by_policy(Seen(_confidence(example), of.fsm, of.vgm, of.combined)),
-            scores=linear_scores(_recogniser(example), head.weight, head.bias, multi_label=multi_label),
-            salient=example.salient,
-            features=example.features,
-        )
-        for example, of in zip(examples, found, strict=True)
-    )
-
-
-def _recogniser(example: Example) -> np.ndarray:
-    """(T, D2): features of the recogniser, or of the preview if ready features have none."""
-    return np.asarray(example.features if example.recogniser is None else example.recogniser, np.float32)
-
-
-def _confidence(example: Example) -> np.ndarray | None:
-    return None if example.logits is None else confidence(np.asarray(example.logits, np.float32))
-
-
-def sequence(example: Example) -> FeatureSequence:
-    """An example as the sampler's training takes it."""
-    return FeatureSequence(
-        features=example.features,
-        times=example.times,
-        labels=example.labels,
-        logits=example.logits,
-        salient=example.salient,
-        name=example.name,
-    )
+    With fewer videos a CPU takes minutes at most, and gives the same weights on every machine. Raises DeviceError.
+    """
+    if asked == "cuda" and not torch.cuda.is_available():
+        raise DeviceError("--device cuda: torch sees no cuda device here", "use --device cpu")
+    gains = asked == "auto" and videos >= GPU_VIDEOS and torch.cuda.is_available()
+    return "cuda" if asked == "cuda" or gains else "cpu"
 
 
 def check(dataset: Dataset, options: TrainOptions) -> None:
@@ -272,10 +244,7 @@ def _networks(dataset: Dataset, base: Checkpoint, own: bool) -> dict[str, Any]:
     if not fits:
         unknown = {"network": f"{READY_FEATURES}{dataset.source}", "size_px": 0}
         return {"preview": unknown, "recogniser": unknown}
-    return {
-        "preview": {"network": base.preview.network.name, "size_px": base.preview.size_px},
-        "recogniser": {"network": base.recogniser.network.name, "size_px": base.recogniser.size_px},
-    }
+    return {"preview": use_config(base.preview), "recogniser": use_config(base.recogniser)}
 
 
 def feature_width(use: NetworkUse) -> int:
@@ -288,12 +257,13 @@ def feature_width(use: NetworkUse) -> int:
 def _fingerprint(dataset: Dataset, base: Checkpoint, options: TrainOptions) -> str:
     """20 hex digits over everything that training depends on, without file names."""
     digest = hashlib.sha256()
-    parts: Mapping[str, Any] = {**asdict(options), "networks": [network_identity(base.preview)]}
+    networks = [network_identity(base.preview)]
+    parts: Mapping[str, Any] = {**asdict(options), "networks": networks, "state": STATE_VERSION}
     digest.update(json.dumps(parts, sort_keys=True).encode())
     digest.update(json.dumps([tag.id for tag in dataset.vocabulary]).encode())
     for example in dataset.examples:
         digest.update(f"{example.labels} {example.split} {example.features.shape}".encode())
         for array in (example.times, example.features, example.logits, example.recogniser):
             if array is not None:
-                digest.update(np.ascontiguousarray(array).tobytes())
+                digest.update(np.asarray(array).tobytes())
     return digest.hexdigest()[:20]

@@ -14,7 +14,8 @@ from nsnet_cli.errors import WeightsError
 from nsnet_cli.weights.checkpoint import CARD_FILE, CONFIG_FILE, MODEL_FILE, Checkpoint
 from nsnet_cli.weights.hubspec import PREFIX
 from nsnet_cli.weights.registry import load_registry
-from nsnet_cli.weights.rows import VOCABULARIES, NetworkUse, Registry
+from nsnet_cli.weights.rows import VOCABULARIES, Registry
+from nsnet_cli.weights.tuned import place_tuned, use_config
 
 
 def calibrated_folder(spec: str, output: Path | None, registry: Registry | None = None) -> Path:
@@ -44,7 +45,7 @@ def calibrated_config(checkpoint: Checkpoint, calibration: Calibration, folder: 
     assert checkpoint.sampler is not None
     found: dict[str, Any] = json.loads((checkpoint.sampler / CONFIG_FILE).read_text("utf-8-sig"))
     if not _same(checkpoint.sampler, folder):
-        uses = {key: _use(getattr(checkpoint, key)) for key in ("preview", "recogniser")}
+        uses = {key: use_config(getattr(checkpoint, key)) for key in ("preview", "recogniser")}
         if any(found[key] != use for key, use in uses.items()):
             found.pop("metrics", None)
             found["vocabulary"] = _vocabulary(checkpoint)
@@ -64,6 +65,7 @@ def write_calibrated(checkpoint: Checkpoint, config: dict[str, Any], folder: Pat
         if not _same(checkpoint.sampler, folder):
             folder.mkdir(parents=True, exist_ok=True)
             write_whole(folder / MODEL_FILE, (checkpoint.sampler / MODEL_FILE).read_bytes())
+            place_tuned(checkpoint.recogniser, folder)
         write_whole(folder / CARD_FILE, card.encode())
         write_whole(folder / CONFIG_FILE, (json.dumps(config, indent=2, ensure_ascii=False) + "\n").encode())
     except OSError as error:
@@ -82,10 +84,6 @@ def read_card(checkpoint: Checkpoint, config: dict[str, Any]) -> str:
     what = f"The checkpoint `{checkpoint.name}` with a calibration: {names[0]} previews, {names[1]} recognises."
     use = f"```\nnsnet tag --checkpoint {config['name']}/ VIDEO\n```"
     return "\n".join(["---", *header, "---", "", f"# {config['name']}", "", what, "", use, ""])
-
-
-def _use(use: NetworkUse) -> dict[str, Any]:
-    return {"network": use.network.name, "size_px": use.size_px}
 
 
 def _vocabulary(checkpoint: Checkpoint) -> Any:

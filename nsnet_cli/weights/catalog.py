@@ -20,6 +20,7 @@ from nsnet_cli.weights.memory import pinned_files
 from nsnet_cli.weights.rows import (
     VOCABULARIES,
     CheckpointRow,
+    FolderSource,
     HubSource,
     NetworkRow,
     PackageSource,
@@ -52,7 +53,7 @@ class FileEntry:
             return f"{self.source.repo_id}@{self.source.revision[:8]}"
         if isinstance(self.source, UrlSource):
             return self.source.host
-        return f"package {self.source.distribution}" if self.source else "folder"
+        return f"package {self.source.distribution}" if isinstance(self.source, PackageSource) else "folder"
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +204,7 @@ def _best_file(owner: str, sources: tuple[Source, ...]) -> FileEntry:
     """The file from the first source that is here, or else from the one to download."""
     entries = [_source_file(owner, source) for source in sources]
     here = [entry for entry in entries if entry.path is not None]
-    remote = [entry for entry in entries if not isinstance(entry.source, PackageSource)]
+    remote = [entry for entry in entries if not isinstance(entry.source, PackageSource | FolderSource)]
     return (here or remote or entries)[0]
 
 

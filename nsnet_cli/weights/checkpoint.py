@@ -6,6 +6,7 @@ A checkpoint folder has three files:
 - model.safetensors: `sampler.*`; for a vocabulary of your own also `head.weight` (C, D2) and `head.bias` (C,), which
   turn the recogniser's features into tags
 - README.md: the model card
+- recogniser.safetensors: the recogniser's weights, if it was fine-tuned
 
 No torch here: `nsnet tag` imports this module.
 """
@@ -34,6 +35,7 @@ from nsnet_cli.weights.registry import PACKAGE_DIR, load_registry
 from nsnet_cli.weights.rows import CheckpointRow, NetworkUse, Registry
 from nsnet_cli.weights.schema import CALIBRATION, CONFIG, CONFIG_BYTES, MODEL_BYTES
 from nsnet_cli.weights.text_head import TextHead
+from nsnet_cli.weights.tuned import tuned_use
 from nsnet_cli.weights.vocabulary import checked_vocabulary, load_vocabulary
 from nsnet_cli.weights.wordlist import WordList, word_list, words_named
 
@@ -264,7 +266,7 @@ def _network_use(folder: Path, config: Mapping[str, Any], key: str, registry: Re
         raise place.inside("network").wrong(f"{shown(name)} is not a network of weights.toml; known: {known}")
     if size < 16:
         raise place.inside("size_px").wrong(f"{size} is not between 16 and 4096")
-    return NetworkUse(registry.networks[name], size)
+    return tuned_use(NetworkUse(registry.networks[name], size), folder, config[key].get("sha256"))
 
 
 def _check_fit(folder: Path, config: Mapping[str, Any], recogniser: NetworkUse | None) -> None:

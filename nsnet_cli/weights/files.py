@@ -8,13 +8,15 @@ from pathlib import Path
 from nsnet_cli.errors import WeightsError
 from nsnet_cli.weights.folders import cache_folder, hub_cache
 from nsnet_cli.weights.memory import pinned_sha256
-from nsnet_cli.weights.rows import HubSource, PackageSource, Source, UrlSource
+from nsnet_cli.weights.rows import FolderSource, HubSource, PackageSource, Source, UrlSource
 
 
 def local_file(source: Source) -> Path | None:
     """The path of a source's file on this machine, or None."""
     if isinstance(source, PackageSource):
         return package_file(source)
+    if isinstance(source, FolderSource):
+        return source.path if source.path.is_file() else None
     return cached_file(source) if isinstance(source, HubSource) else url_file(source)
 
 

