@@ -8,19 +8,24 @@ from __future__ import annotations
 import gc
 import os
 import sys
+import time
 from contextlib import suppress
 from typing import NoReturn
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from nsnet_cli.stopwatch import Stopwatch
     from nsnet_cli.video.pool import DecodePool
 
+_began_s: float | None = None
 _pool: DecodePool | None = None
 _kept: list[object] = []
 
 
 def begin(arguments: list[str]) -> None:
     """Runs before anything else is imported."""
+    global _began_s
+    _began_s = time.perf_counter()
     # numpy's threads spin for 0.1 s after its import, and no array here is large enough to need them
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     # A decode process starts while the command line is read. Not if a standard stream is closed: the socket to the
@@ -37,6 +42,15 @@ def begin(arguments: list[str]) -> None:
     gc.disable()
     # The converter takes half of OpenVINO's import time. Only exports need it (nets/export.py allows it again).
     sys.modules["openvino.tools.ovc"] = None  # type: ignore[assignment]
+
+
+def stopwatch() -> Stopwatch:
+    """Begins to count where the seconds go, since the program started."""
+    from nsnet_cli import stopwatch
+
+    watch = stopwatch.begin(_began_s)
+    watch.add(watch.steps, "starting, up to the command", time.perf_counter() - watch.began_s)
+    return watch
 
 
 def loaded() -> None:

@@ -18,7 +18,8 @@ from nsnet_cli.answer import answer
 from nsnet_cli.errors import UsageError, VideoError
 from nsnet_cli.kept import Kept
 from nsnet_cli.media import ReadOptions
-from nsnet_cli.nets.build import build_engine
+from nsnet_cli.nets.auto import Workload
+from nsnet_cli.nets.build import build_engine, other_engines
 from nsnet_cli.nets.engine import Engine, check_not_forked
 from nsnet_cli.outputs.kept_results import pack
 from nsnet_cli.policies import POLICIES, Seen, select
@@ -28,6 +29,7 @@ from nsnet_cli.render import render
 from nsnet_cli.selection import Budget, confidence
 from nsnet_cli.stages import Choice, Looked, Preview, Scores
 from nsnet_cli.stopping import Stopping
+from nsnet_cli.stopwatch import stage
 from nsnet_cli.storage.identity import identity
 from nsnet_cli.storage.urls import Place, located
 from nsnet_cli.types import ALGORITHM_VERSION, SCHEMA_VERSION, ModelInfo, TagOptions, VideoResult
@@ -74,6 +76,8 @@ class Tagger:
         self.projection = load_projection(checkpoint, engine.widths[0]) if keep else None
         self.tower = checkpoint.head.tower if keep and isinstance(checkpoint.head, TextHead) else None
         self.embed_all = embed_all and self.tower is not None
+        self.others: tuple[tuple[str, str], ...] = ()
+        """Names and precisions of engines whose results are as good, because `auto` could have chosen them."""
         self._made_by = os.getpid()
         self._lanes = ThreadPoolExecutor(engine.lanes, thread_name_prefix="lane")
 
@@ -87,6 +91,7 @@ class Tagger:
         read: ReadOptions | None = None,
         keep: bool = False,
         embed_all: bool = False,
+        videos: int | None = None,
     ) -> Tagger:
         """Returns a tagger for a checkpoint. Downloads and exports its networks on first use.
 
@@ -97,6 +102,7 @@ class Tagger:
             read: How videos are read. None: as checkpoint and options require.
             keep: Whether results carry what is kept of a look (`VideoResult.kept`), for later questions.
             embed_all: Whether an image-text checkpoint embeds all preview frames for these, not only the salient ones.
+            videos: How many videos it will tag, for `auto`: a GPU takes seconds to start. None: some, not known.
 
         Raises:
             UsageError: The options contradict each other.
@@ -113,8 +119,9 @@ class Tagger:
             why = checkpoint.sampler_note or "no sampler is trained"
             logger.info("%s: %s; using --policy confidence", checkpoint.name, why)
             options = replace(options, policy="confidence")
-        engine = build_engine(checkpoint, device)
+        engine = build_engine(checkpoint, device, Workload.of(options, videos, embed_all=embed_all))
         tagger = cls(checkpoint, engine, options, read=read, keep=keep, embed_all=embed_all)
+        tagger.others = other_engines(device)
         if options.precision and (reason := tagger.judge.never_certain(checkpoint, options.policy)):
             logger.info("%s: %s", checkpoint.name, reason)
         return tagger
@@ -141,20 +148,21 @@ class Tagger:
                 video.close()  # all pixels are read: its process can go on to the next video
             saliency = self._saliency(preview)
             chosen = self._choose(preview, saliency, video, started)
-        kept = answer(
-            preview,
-            saliency,
-            chosen,
-            self.options,
-            self.model,
-            self.judge,
-            self.preview_vocabulary,
-            self.engine.cost,
-            time.perf_counter() - started,
-        )
-        kept = self._with_embeddings(kept, preview, chosen)
-        result = replace(render(kept, self.options, str(path)), jpegs=preview.jpegs)
-        return result if self.projection is None else replace(result, kept=pack(kept))
+        with stage("answers"):
+            kept = answer(
+                preview,
+                saliency,
+                chosen,
+                self.options,
+                self.model,
+                self.judge,
+                self.preview_vocabulary,
+                self.engine.cost,
+                time.perf_counter() - started,
+            )
+            kept = self._with_embeddings(kept, preview, chosen)
+            result = replace(render(kept, self.options, str(path)), jpegs=preview.jpegs)
+            return result if self.projection is None else replace(result, kept=pack(kept))
 
     def try_tag(self, path: str | Place, *, open: Opener = open_video) -> VideoResult:
         """Tags one video, as `tag` does. If it cannot be tagged, the result has status "error"."""
@@ -167,14 +175,15 @@ class Tagger:
     def model(self) -> ModelInfo:
         return ModelInfo(self.checkpoint.name, self.checkpoint.hash)
 
-    def fingerprint(self, path: str | Place) -> str:
+    def fingerprint(self, path: str | Place, engine: tuple[str, str] | None = None) -> str:
         """Returns 16 hex digits, a hash of all that can change what is seen in a video.
 
         These are the file, the checkpoint, the engine, and the options that decide how it is looked at. Options that
-        only choose what is shown are not among them: a result is rendered anew for these.
+        only choose what is shown are not among them: a result is rendered anew for these. `engine`: one of `others`.
         """
         source = identity(located(path))
-        how = [ALGORITHM_VERSION, self.engine.name, self.engine.precision, SCHEMA_VERSION]
+        name, precision = engine or (self.engine.name, self.engine.precision)
+        how = [ALGORITHM_VERSION, name, precision, SCHEMA_VERSION]
         reduced = self.projection.identity if self.projection else None
         how += ["all frames"] if self.embed_all else []
         version = source.etag or source.mtime_ns
@@ -272,7 +281,7 @@ class Tagger:
         for start in range(first, last, views.most):
             pixels = views.read(start, min(start + views.most, last))
             most = max(1, MOST_FRAMES // self.engine.input.frames)
-            parts = max(min(self.engine.lanes, len(pixels)), math.ceil(len(pixels) / most))
+            parts = max(min(self.engine.splits, len(pixels)), math.ceil(len(pixels) / most))
             found += self._lanes.map(self._scored, np.array_split(pixels, parts))
         scores, features = zip(*found, strict=True)
         return np.concatenate(scores), np.concatenate(features)

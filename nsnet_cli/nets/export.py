@@ -20,9 +20,10 @@ import torch
 from torch import nn
 
 from nsnet_cli.nets.families import load_network
+from nsnet_cli.nets.flops import network_gflops, sampler_gflops
 from nsnet_cli.nets.intact import written
+from nsnet_cli.nets.sampler import SamplerGraph, load_sampler
 from nsnet_cli.nets.telemetry import no_telemetry
-from nsnet_cli.nets.torch_engine import SamplerGraph, load_sampler, network_gflops, sampler_gflops
 from nsnet_cli.weights.checkpoint import Checkpoint
 from nsnet_cli.weights.rows import NetworkUse
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from nsnet_cli.bounded import bounded
 from nsnet_cli.errors import VideoError
@@ -12,11 +13,31 @@ from nsnet_cli.looking import look_at_each
 from nsnet_cli.run.jobs import Job
 from nsnet_cli.storage.urls import Place
 
+if TYPE_CHECKING:
+    from nsnet_cli.tagger import Tagger
+
 
 class Fingerprints(Protocol):
     """What knows how videos are looked at: a tagger, or what an actor says of its own."""
 
     def fingerprint(self, path: Place) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class ByEngine:
+    """The fingerprints that a tagger would give with another engine."""
+
+    tagger: Tagger
+    engine: tuple[str, str]
+
+    def fingerprint(self, path: Place) -> str:
+        return self.tagger.fingerprint(path, self.engine)
+
+
+def ways(how: Fingerprints) -> list[Fingerprints]:
+    """Returns all that give fingerprints of results that count: of the engine of a run, then of others as good."""
+    others = getattr(how, "others", ())
+    return [how, *(ByEngine(how, engine) for engine in others)]  # type: ignore[arg-type]  # only taggers have others
 
 
 def fingerprints(how: Fingerprints, jobs: Sequence[Job], *, ahead: bool) -> Callable[[Job], str | None]:
