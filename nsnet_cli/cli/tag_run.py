@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 
-from nsnet_cli import startup
+from nsnet_cli import startup, stopwatch
 from nsnet_cli.cli import signals
 from nsnet_cli.cli.console import Console
 from nsnet_cli.cli.finding import show_plan
@@ -48,6 +48,7 @@ class TagRun:
 
                 for line in table(self._watch, self._run.tally.done):
                     self.console.info(line)
+                stopwatch.end()
 
     def _check_format(self, count: int) -> None:
         if self._format.in_parts and self.request.output_dir is None:

@@ -18,7 +18,7 @@ from nsnet_cli.nets.flops import network_gflops, sampler_gflops
 from nsnet_cli.nets.intact import written
 from nsnet_cli.nets.networks import ViewNetwork
 from nsnet_cli.nets.sampler import load_sampler
-from nsnet_cli.nets.torch_networks import GRAPH_FILE, call_traced, half_precision, placed, quietly
+from nsnet_cli.nets.torch_networks import GRAPH_FILE, call_traced, check, half_precision, placed, quietly
 from nsnet_cli.weights.checkpoint import Checkpoint
 from nsnet_cli.weights.rows import NetworkUse
 
@@ -32,6 +32,7 @@ TOLERANCE, HALF_TOLERANCE = 1e-3, 2e-2
 
 def keep_network(use: NetworkUse, folder: Path, device: str) -> None:
     """Writes what a network costs and gives, and the traced network, if it can be traced. Raises WeightsError."""
+    check(device)
     network = load_network(use)
     meta: dict[str, Any] = {"gflops": network_gflops(network), "widths": [network.width]}
     traced = _traced(placed(network, device), device)
