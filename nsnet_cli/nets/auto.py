@@ -7,10 +7,14 @@ import sys
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nsnet_cli.nets.cost import FrameCost
 from nsnet_cli.policies import POLICIES
 from nsnet_cli.types import TagOptions
+
+if TYPE_CHECKING:
+    import ctypes
 
 GPU_START_S = 8.0
 """Importing torch, loading networks and the first batch, beyond what the CPU engine needs."""
@@ -26,6 +30,7 @@ USUAL_PREVIEW = 48
 """Preview frames of a usual video: 24 of a clip of some seconds, up to 128 of a long one."""
 UNKNOWN_VIDEOS = 100
 """How many videos a program will tag that only makes a tagger. It will tag some."""
+NO_GPU = "there is no NVIDIA GPU here, or no driver for it"
 HEAVY_GFLOPS = 30.0
 """On a cluster, where actors live long, a recogniser that takes this much per view gets GPUs.
 
@@ -80,22 +85,35 @@ def cluster_device(recogniser_gflops: float) -> str:
 def no_cuda() -> str | None:
     """Why torch cannot use an NVIDIA GPU here, or None. Asks the driver, and torch's files: importing torch is slow."""
     if not driver_sees_gpu():
-        return "there is no NVIDIA GPU here, or no driver for it"
+        return NO_GPU
     if torch_cuda() is None:
         return "this torch was built without CUDA"
     return None
 
 
 def driver_sees_gpu() -> bool:
+    """Starts the driver, which takes some tenths of a second."""
+    import ctypes
+
+    driver, count = _driver(), ctypes.c_int(0)
+    try:
+        return bool(driver and driver.cuInit(0) == driver.cuDeviceGetCount(ctypes.byref(count)) == 0 and count.value)
+    except AttributeError:
+        return False
+
+
+def driver_is_installed() -> bool:
+    return _driver() is not None
+
+
+def _driver() -> ctypes.CDLL | None:
     import ctypes
 
     # By name: ctypes.util.find_library would run a compiler, if one is installed, for 70 ms.
     try:
-        driver = ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
-        count = ctypes.c_int(0)
-        return driver.cuInit(0) == 0 and driver.cuDeviceGetCount(ctypes.byref(count)) == 0 and count.value > 0
-    except (OSError, AttributeError):
-        return False
+        return ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
+    except OSError:
+        return None
 
 
 def torch_cuda() -> str | None:

@@ -6,7 +6,7 @@ import logging
 
 from nsnet_cli.cores import usable_cores
 from nsnet_cli.errors import DeviceError, WeightsError
-from nsnet_cli.nets.auto import Choice, Workload, choose, no_cuda
+from nsnet_cli.nets.auto import NO_GPU, Choice, Workload, choose, driver_is_installed, no_cuda
 from nsnet_cli.nets.cost import FrameCost
 from nsnet_cli.nets.engine import Engine
 from nsnet_cli.weights.checkpoint import CONFIG_FILE, Checkpoint
@@ -54,11 +54,14 @@ def _engine(checkpoint: Checkpoint, device: str) -> Engine:
 
 
 def _chosen(checkpoint: Checkpoint, work: Workload) -> Choice:
-    if why := no_cuda():
-        return Choice("cpu", why)
+    if not driver_is_installed():
+        return Choice("cpu", NO_GPU)
     preview, recogniser = (view_gflops(checkpoint, use) for use in (checkpoint.preview, checkpoint.recogniser))
     cost = FrameCost(preview, 0.0, recogniser)  # the sampler is so cheap that it does not matter
-    return choose(work.gflops(cost), work.videos, usable_cores())
+    choice = choose(work.gflops(cost), work.videos, usable_cores())
+    if choice.device != "cpu" and (why := no_cuda()):  # asked last: it takes longer than the CPU needs for a clip
+        return Choice("cpu", why)
+    return choice
 
 
 def other_engines(device: str) -> tuple[tuple[str, str], ...]:
@@ -66,7 +69,7 @@ def other_engines(device: str) -> tuple[tuple[str, str], ...]:
 
     A run with fewer videos may get another engine than the last one. What that one found is as good.
     """
-    return (("cpu", "f32"), ("torch-cuda", "f16")) if device == "auto" and no_cuda() is None else ()
+    return (("cpu", "f32"), ("torch-cuda", "f16")) if device == "auto" and driver_is_installed() else ()
 
 
 def view_gflops(checkpoint: Checkpoint, use: NetworkUse) -> float:
