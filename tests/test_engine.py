@@ -248,7 +248,6 @@ def test_missing_and_damaged_exports_are_made(
         (250, 400, 16, "cuda"),
         (250, None, 16, "cuda"),  # a program that only makes a tagger
         (6, None, 16, "cpu"),
-        (250, 2, 2, "cpu"),
         (250, 10, 2, "cuda"),
     ],
 )
