@@ -130,7 +130,7 @@ def main() -> None:
     parser.add_argument("--clips", type=Path, default=Path("../shared/data"))
     parser.add_argument("--out", type=Path, default=Path("build/bench"))
     parser.add_argument("--minutes", type=float, default=15)
-    parser.add_argument("--mixed", type=int, default=50, help="how many mixed clips")
+    parser.add_argument("--mixed", type=int, default=50, help="how many mixed clips, of all kinds")
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--checkpoints", nargs="+", default=actions())
     parser.add_argument("--dense", nargs="+", help=argparse.SUPPRESS)  # CHECKPOINT FILE ...: the other side
@@ -140,7 +140,10 @@ def main() -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     os.environ |= prepared(args.out)
     mixed = sorted(p for kind in ("clips", "workout", "fight") for p in (args.clips / kind).rglob("*.*"))[::2]
-    inputs = {"long": [long_video(args.minutes, args.clips, args.out)], "mixed": mixed[: args.mixed]}
+    inputs = {
+        "long": [long_video(args.minutes, args.clips, args.out)],
+        "mixed": mixed[:: max(1, len(mixed) // args.mixed)][: args.mixed],
+    }
     results = {}
     for checkpoint in args.checkpoints:
         for name, files in inputs.items():

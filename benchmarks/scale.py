@@ -4,8 +4,9 @@
 
 FOLDER: short clips, all of about the same length. VIDEO: one of minutes. Core seconds are those of all processes of a
 local run, without what a start costs: a run over one clip is taken off. Bytes are what decode processes read (rchar of
-/proc). With --actors (needs nsnet[ray]), the clips are tagged on a cluster of so many nodes with one core each. Its
-rate without the first rows, which pay for the start, is compared with the model's. Linux only. Prints Markdown tables.
+/proc). With --actors (needs nsnet[ray]), the clips are tagged on a cluster of so many nodes with one core each; `local`
+is one actor with all cores. The rate without the first rows, which pay for the start, is compared with the model's and
+with that of --jobs. Linux only. Prints Markdown tables.
 """
 
 from __future__ import annotations
@@ -155,7 +156,7 @@ def main() -> None:
     parser.add_argument("--clips", type=Path, required=True)
     parser.add_argument("--checkpoint", default="imagenet-lite")
     parser.add_argument("--long", type=Path)
-    parser.add_argument("--actors", default="", help="as in 1,2")
+    parser.add_argument("--actors", default="", help="as in 1,2,local")
     options = parser.parse_args()
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     clips = sorted(path for path in options.clips.rglob("*") if path.suffix in (".mp4", ".avi", ".mkv"))
@@ -181,9 +182,13 @@ def main() -> None:
         per_video = uses["clips"].core_s / uses["clips"].videos
         print("\n| actors with 1 core | model: videos/s | --jobs on as many cores | Ray | Ray : model | Ray : --jobs |")
         print("| --- | --- | --- | --- | --- | --- |")
-        for actors in map(int, options.actors.split(",")):
-            model, alone = actors / per_video, local(clips, options.checkpoint, actors)
-            there = on_ray(clips, options.checkpoint, actors)
+        for actors in options.actors.split(","):
+            cores = len(os.sched_getaffinity(0)) if actors == "local" else int(actors)
+            model, alone = cores / per_video, local(clips, options.checkpoint, cores)
+            if actors == "local":
+                there = rate(clips, options.checkpoint, cores, "--ray", "local")
+            else:
+                there = on_ray(clips, options.checkpoint, cores)
             cells = (model, alone, there, there / model, there / alone)
             print(f"| {actors} | " + " | ".join(f"{cell:.2f}" for cell in cells) + " |", flush=True)
 

@@ -35,7 +35,7 @@ from nsnet_cli.storage.urls import Place, located
 from nsnet_cli.types import ALGORITHM_VERSION, SCHEMA_VERSION, ModelInfo, TagOptions, VideoResult
 from nsnet_cli.video import open_video
 from nsnet_cli.video.reader import VideoReader
-from nsnet_cli.viewing import Views
+from nsnet_cli.viewing import Views, different
 from nsnet_cli.weights.checkpoint import Checkpoint, resolve_checkpoint
 from nsnet_cli.weights.projection import load_projection
 from nsnet_cli.weights.text_head import TextHead
@@ -246,9 +246,8 @@ class Tagger:
         A budget in seconds is measured from `started`: decoding and preview overlap, so their seconds cannot be added.
         """
         start = time.perf_counter()
-        policy, count = self.options.policy, len(preview.pts_s)
-        most = self.budget.most_frames(count) if self.budget else self.options.frames
-        order = select(policy, scores.saliency, preview.pts_s, most, features=preview.features, seed=self.options.seed)
+        most = self.budget.most_frames(len(preview.pts_s)) if self.budget else self.options.frames
+        order = self._order(preview, scores, most)
         views = Views(preview, scores.saliency, order, self.engine.input, video)
         if self.budget is None:
             (found, features), stopped = self._recognise(views, 0, len(order)), None
@@ -257,6 +256,15 @@ class Tagger:
         spans_s = None if views.spans_s is None else views.spans_s[: len(found)]
         seconds = time.perf_counter() - start
         return Choice(order[: len(found)], found, stopped, seconds, spans_s, views.frames_decoded, features)
+
+    def _order(self, preview: Preview, scores: Scores, most: int) -> np.ndarray:
+        """Returns the frames to recognise (K,), the most wanted first. Clips that are nearly the same count once."""
+        policy, spec = POLICIES[self.options.policy], self.engine.input
+        clips = spec.frames > 1 and not policy.every_frame
+        wanted = len(preview.pts_s) if clips and policy.looks else most
+        saliency, options = scores.saliency, self.options
+        order = select(policy.name, saliency, preview.pts_s, wanted, features=preview.features, seed=options.seed)
+        return different(order, saliency, preview.pts_s, preview.info.duration_s, spec)[:most] if clips else order
 
     def _recognise_until_settled(
         self, preview: Preview, scores: Scores, order: np.ndarray, views: Views, started: float

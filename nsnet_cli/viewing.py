@@ -8,9 +8,12 @@ from nsnet_cli.media import InputSpec
 from nsnet_cli.selection import LEAST_SALIENCY
 from nsnet_cli.stages import Preview
 from nsnet_cli.video.reader import VideoReader
+from nsnet_cli.video.views import view_times
 
 SALIENT_SHARE = 0.5
 """The stretch around a frame goes on while saliency is at least this share of the frame's own."""
+SAME = 0.5
+"""Clips that share more than this of the shorter one look at the same thing."""
 SHORTEST_S = 2.0
 """A shorter stretch is widened to this: networks of clips were trained on at least two seconds."""
 VIEWS_PER_READ = 16
@@ -32,7 +35,8 @@ class Views:
         """Frames that went through the decoder for clips."""
         if spec.stride_s == "spread":
             stretches = [salient_stretch(int(i), saliency, preview.pts_s, preview.info.duration_s) for i in chosen]
-            self._at_s = spread_times(self._at_s, np.array(stretches), spec.frames)
+            times = spread_times(self._at_s, np.array(stretches), spec.frames)
+            self._at_s = at_preview_frames(times, np.array(stretches), preview.pts_s)
 
     @property
     def most(self) -> int:
@@ -47,6 +51,32 @@ class Views:
         self.spans_s[first:last] = views.pts_s[:, [0, -1]]
         self.frames_decoded += views.frames_decoded
         return views.pixels
+
+
+def different(
+    order: np.ndarray, saliency: np.ndarray, pts_s: np.ndarray, duration_s: float, spec: InputSpec
+) -> np.ndarray:
+    """Returns those of the frames `order` (n,) whose clips are not the same as an earlier one's, in the same order.
+
+    Frames of a short video are so near each other that the clips around them are nearly one. A stretch that spread
+    clips share has a clip per F preview frames, so that each sees other frames. saliency, pts_s (T,).
+    """
+    if spec.frames == 1:
+        return order
+    if spec.stride_s == "spread":
+        extents = np.array([salient_stretch(int(i), saliency, pts_s, duration_s) for i in order])
+        inside = (pts_s >= extents[:, :1]) & (pts_s < extents[:, 1:])
+        most = np.maximum(1, inside.sum(1) // spec.frames)
+    else:
+        extents = view_times(pts_s[order], spec, 0.0, max(duration_s, float(pts_s[-1])))[:, [0, -1]]
+        most = np.ones(len(order), int)
+    kept: list[int] = []
+    for n, (start, end) in enumerate(extents):
+        shared_s = np.minimum(end, extents[kept, 1]) - np.maximum(start, extents[kept, 0])
+        shorter_s = np.minimum(end - start, extents[kept, 1] - extents[kept, 0])
+        if np.count_nonzero(shared_s > SAME * shorter_s) < most[n]:
+            kept.append(n)
+    return order[kept]
 
 
 def salient_stretch(frame: int, saliency: np.ndarray, pts_s: np.ndarray, duration_s: float) -> tuple[float, float]:
@@ -79,3 +109,24 @@ def spread_times(at_s: np.ndarray, stretches_s: np.ndarray, frames: int) -> np.n
     place = (at_s - start) / part_s
     place -= np.clip(np.floor(place), 0, frames - 1)
     return np.asarray(start[:, None] + (np.arange(frames) + np.clip(place, 0, 1)[:, None]) * part_s[:, None])
+
+
+def at_preview_frames(times_s: np.ndarray, stretches_s: np.ndarray, pts_s: np.ndarray) -> np.ndarray:
+    """Returns the times (K, F) of `spread_times`, those of preview frames where their part has one.
+
+    Spread frames may be anywhere in their part. Preview frames are mostly key frames, which decode alone, so that clips
+    spread over a long video cost little. Each is taken once: views of one stretch differ.
+    pts_s (T,) of the preview frames.
+    """
+    frames, moved, taken = times_s.shape[1], times_s.copy(), set[int]()
+    start, end = stretches_s.T
+    part_s = np.maximum((end - start) / frames, 1e-9)
+    for view, part in np.ndindex(times_s.shape):
+        first = start[view] + part * part_s[view]
+        inside = np.flatnonzero((pts_s >= first) & (pts_s < first + part_s[view]))
+        free = [int(i) for i in inside if int(i) not in taken]
+        if free:
+            nearest = min(free, key=lambda i: abs(pts_s[i] - times_s[view, part]))
+            taken.add(nearest)
+            moved[view, part] = pts_s[nearest]
+    return moved

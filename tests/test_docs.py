@@ -100,6 +100,7 @@ def kept() -> Values:
     shown, look = TagOptions().shown(), {"size_bytes": 1, "sha256": "0" * 64}
     rows = [jsonlines.to_dict(result, "0123456789abcdef", SOURCE, shown, look) for result in results()]
     rows.append(jsonlines.to_dict(results()[0], "0123456789abcdef", Source("/videos/clip.mp4"), shown, None))
+    rows.append(jsonlines.to_dict(results()[0], "0123456789abcdef", replace(SOURCE, etag="1"), shown, None))
     return without(values(*rows), values(*map(jsonlines.to_dict, results())))
 
 
@@ -180,7 +181,7 @@ def calibrated() -> Values:
 
 
 FIELDS: dict[str, Callable[[], Values]] = {
-    "tag --json": lambda: values(*map(jsonlines.to_dict, results())),
+    "tag --json": lambda: values(*map(jsonlines.to_dict, [*results(), replace(results()[0], columns={})])),
     "Kept results": kept,
     "explain --json": explained,
     "evaluate --json": evaluated_json,

@@ -15,6 +15,7 @@ import pytest
 from nsnet_cli.run.jobs import Job
 from nsnet_cli.run.on_ray import everywhere
 from nsnet_cli.run.trials import NODE_DEATH_S, Loss, Trials
+from nsnet_cli.storage.urls import located
 
 JOB, OTHER = Job("a.mp4", "a.mp4"), Job("b.mp4", "b.mp4")
 

@@ -90,6 +90,10 @@ def test_what_takes_only_paths_says_so():
         (["tag", "clip.mp4", "--thumbnails", "s3://b/pictures"], "only the results of `nsnet tag -o`"),
         (["tag", "clip.mp4", "-o", "https://b/results"], "a web server keeps no results"),
         (["tag", "clip.mp4", "-o", "s3://b/results", "--format", "vtt"], "--format vtt cannot be kept at a URL"),
+        (
+            ["tag", "clip.mp4", "-o", "s3://b/results", "--format", "parquet"],
+            "--format parquet cannot be kept at a URL",
+        ),
         (["tag", "gs://bucket/clip.mp4"], "gs:// needs a package that is not installed: gcsfs"),
         (["tag", "nonsense://bucket/clip.mp4"], "nonsense:// is no protocol of fsspec"),
     ],

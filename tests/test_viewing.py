@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import sample_results
 
 from nsnet_cli.hierarchy import Hierarchy, table_for
 from nsnet_cli.index.found import _of_result as of_result
+from nsnet_cli.media import InputSpec
 from nsnet_cli.spans import spans
 from nsnet_cli.types import TagName
-from nsnet_cli.viewing import SHORTEST_S, salient_stretch, spread_times
+from nsnet_cli.viewing import SHORTEST_S, at_preview_frames, different, salient_stretch, spread_times
 from nsnet_cli.weights.checkpoint import resolve_checkpoint
 from nsnet_cli.weights.vocabulary import load_vocabulary
 
@@ -48,6 +51,28 @@ def test_frames_are_spread_over_a_stretch_and_one_is_the_chosen() -> None:
     times = spread_times(np.array([5.0, 6.5, 8.0]), np.array([[4.0, 8.0]] * 3), 4)
     assert times.tolist() == [[4, 5, 6, 7], [4.5, 5.5, 6.5, 7.5], [5, 6, 7, 8]]
     assert spread_times(np.array([1.0]), np.array([[1.0, 1.0]]), 3) == pytest.approx(np.ones((1, 3)))
+
+
+def test_spread_frames_are_preview_frames_where_their_part_has_one() -> None:
+    stretches = np.array([[0.0, 8.0]] * 2)
+    times = spread_times(np.array([1.0, 1.5]), stretches, 4)
+    pts_s = np.array([1.0, 1.6, 4.1, 9.0])
+    assert at_preview_frames(times, stretches, pts_s).tolist() == [[1.0, 3, 4.1, 7], [1.6, 3.5, 5.5, 7.5]]
+    assert at_preview_frames(times, stretches, np.array([9.0])).tolist() == times.tolist()
+
+
+def test_clips_that_are_nearly_the_same_count_once() -> None:
+    pts_s, flat = np.arange(24) * 0.2 + 0.1, np.full(24, 0.5)
+    order, rgb = np.array([5, 6, 20, 13, 0]), (0.5, 0.5, 0.5)
+    image = InputSpec(32, 1.0, "bicubic", rgb, rgb)
+    clip, spread = replace(image, frames=16, stride_s=0.1), replace(image, frames=16, stride_s="spread")
+    assert different(order, flat, pts_s, 4.8, clip).tolist() == [5, 20, 13], "1.5 s long, around 1.1, 4.1 and 2.7 s"
+    assert different(order, flat, pts_s, 4.8, spread).tolist() == [5], "a stretch of 24 frames holds 16 once"
+    rising = np.where((pts_s > 1.2) & (pts_s < 3.6), 0.1, 0.9)
+    assert different(order, rising, pts_s, 4.8, spread).tolist() == [5, 20], "two stretches"
+    many = np.arange(128) * 7.0
+    assert different(order, np.full(128, 0.5), many, 900.0, spread).tolist() == [5, 6, 20, 13, 0]
+    assert different(order, flat, pts_s, 4.8, image).tolist() == order.tolist(), "frames are frames"
 
 
 def test_a_span_holds_the_clips_that_show_the_tag() -> None:

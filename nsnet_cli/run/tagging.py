@@ -287,8 +287,8 @@ def tag_videos(
         policy, frames, preview, budget, top_k, threshold, precision, seed, decoder, device: As the options of
             `nsnet tag`; None is the checkpoint's default.
         tags: Words to look for, with a checkpoint for any words. None: its own.
-        output_dir: Keep results here, a folder or a URL. Videos with a result there already are skipped and not
-            yielded; if only top_k, threshold or precision differ, the result is rendered anew and yielded.
+        output_dir: Keep results here, a folder or a URL. Videos with a result there are skipped and not yielded; if
+            only top_k, threshold or precision differ, the result is rendered anew and yielded.
         jobs: Videos in work at once. 0: one per core.
         timeout_s: Seconds that decoding one video may take. None: depends on its length.
         ray: A Ray cluster to work on: 'auto', 'local' or an address. None: this process does the work.
@@ -307,15 +307,9 @@ def tag_videos(
     """
     own = None if tags is None else words_named(tags, "tags")
     asked = Asked(checkpoint, policy, frames, preview, budget, seed, top_k, threshold, precision, decoder, device, own)
-    request = Request(
-        given=tuple(os.fspath(path) for path in paths),
-        asked=asked,
-        output_dir=located(output_dir) if output_dir is not None else None,
-        jobs=jobs,
-        timeout_s=timeout_s,
-        ray=ray,
-    )
-    run = TaggingRun(request)
+    given = tuple(os.fspath(path) for path in paths)
+    place = located(output_dir) if output_dir is not None else None
+    run = TaggingRun(Request(given, asked, output_dir=place, jobs=jobs, timeout_s=timeout_s, ray=ray))
     try:
         run.find()
         run.plan()
