@@ -19,7 +19,7 @@ from nsnet_cli.errors import UsageError, VideoError
 from nsnet_cli.kept import Kept
 from nsnet_cli.media import ReadOptions
 from nsnet_cli.nets.auto import Workload
-from nsnet_cli.nets.build import build_engine, other_engines
+from nsnet_cli.nets.build import build_engine
 from nsnet_cli.nets.engine import Engine, check_not_forked
 from nsnet_cli.outputs.kept_results import pack
 from nsnet_cli.policies import POLICIES, Seen, select
@@ -76,8 +76,6 @@ class Tagger:
         self.projection = load_projection(checkpoint, engine.widths[0]) if keep else None
         self.tower = checkpoint.head.tower if keep and isinstance(checkpoint.head, TextHead) else None
         self.embed_all = embed_all and self.tower is not None
-        self.others: tuple[tuple[str, str], ...] = ()
-        """Names and precisions of engines whose results are as good, because `auto` could have chosen them."""
         self._made_by = os.getpid()
         self._lanes = ThreadPoolExecutor(engine.lanes, thread_name_prefix="lane")
 
@@ -121,7 +119,6 @@ class Tagger:
             options = replace(options, policy="confidence")
         engine = build_engine(checkpoint, device, Workload.of(options, videos, embed_all=embed_all))
         tagger = cls(checkpoint, engine, options, read=read, keep=keep, embed_all=embed_all)
-        tagger.others = other_engines(device)
         if options.precision and (reason := tagger.judge.never_certain(checkpoint, options.policy)):
             logger.info("%s: %s", checkpoint.name, reason)
         return tagger
@@ -179,7 +176,7 @@ class Tagger:
         """Returns 16 hex digits, a hash of all that can change what is seen in a video.
 
         These are the file, the checkpoint, the engine, and the options that decide how it is looked at. Options that
-        only choose what is shown are not among them: a result is rendered anew for these. `engine`: one of `others`.
+        only choose what is shown are not among them: a result is rendered anew for these. `engine`: name and precision of another.
         """
         source = identity(located(path))
         name, precision = engine or (self.engine.name, self.engine.precision)

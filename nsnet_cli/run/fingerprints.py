@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Protocol
+from typing import Any, Protocol
 
 from nsnet_cli.bounded import bounded
 from nsnet_cli.errors import VideoError
 from nsnet_cli.looking import look_at_each
+from nsnet_cli.nets.build import other_engines
 from nsnet_cli.run.jobs import Job
 from nsnet_cli.storage.urls import Place
-
-if TYPE_CHECKING:
-    from nsnet_cli.tagger import Tagger
 
 
 class Fingerprints(Protocol):
@@ -27,17 +25,19 @@ class Fingerprints(Protocol):
 class ByEngine:
     """The fingerprints that a tagger would give with another engine."""
 
-    tagger: Tagger
+    tagger: Any
     engine: tuple[str, str]
 
     def fingerprint(self, path: Place) -> str:
-        return self.tagger.fingerprint(path, self.engine)
+        return str(self.tagger.fingerprint(path, self.engine))
 
 
-def ways(how: Fingerprints) -> list[Fingerprints]:
-    """Returns all that give fingerprints of results that count: of the engine of a run, then of others as good."""
-    others = getattr(how, "others", ())
-    return [how, *(ByEngine(how, engine) for engine in others)]  # type: ignore[arg-type]  # only taggers have others
+def ways(how: Fingerprints, device: str) -> list[Fingerprints]:
+    """Returns what gives fingerprints of results that count: of the engine of a run, then of others as good.
+
+    `device`: what the user asked for, if this process does the work. Then `how` is a tagger.
+    """
+    return [how, *(ByEngine(how, engine) for engine in other_engines(device))]
 
 
 def fingerprints(how: Fingerprints, jobs: Sequence[Job], *, ahead: bool) -> Callable[[Job], str | None]:

@@ -218,7 +218,8 @@ class TaggingRun:
         tagger = self._tagger
         if self.request.output_dir is None or self.request.overwrite or tagger is None:
             return self.jobs
-        todo, given = [], [fingerprints(way, self.jobs, ahead=self.files.in_parts) for way in ways(tagger)]
+        device = self.request.asked.device if self._fleet is None else ""
+        todo, given = [], [fingerprints(way, self.jobs, ahead=self.files.in_parts) for way in ways(tagger, device)]
         self.files.expect([job.name for job in self.jobs])
         for job in self.jobs:
             looks = (self.files.look(job.name, partial(of, job), job.source, job.path) for of in given)
