@@ -175,8 +175,8 @@ class Tagger:
     def fingerprint(self, path: str | Place, engine: tuple[str, str] | None = None) -> str:
         """Returns 16 hex digits, a hash of all that can change what is seen in a video.
 
-        These are the file, the checkpoint, the engine, and the options that decide how it is looked at. Options that
-        only choose what is shown are not among them: a result is rendered anew for these. `engine`: name and precision of another.
+        These are the file, the checkpoint, the engine (`engine`: name and precision of another one), and the options
+        that decide how it is looked at. Options that only choose what is shown are not among them.
         """
         source = identity(located(path))
         name, precision = engine or (self.engine.name, self.engine.precision)

@@ -129,7 +129,8 @@ def test_results_of_the_device_that_auto_chose_before_stay_done(
     cat_video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A later run with more videos, or fewer, may choose the other device."""
-    monkeypatch.setattr("nsnet_cli.run.fingerprints.other_engines", lambda device: (("torch-cpu", "f32"), ("cpu", "f32")))
+    name, both = "nsnet_cli.run.fingerprints.other_engines", (("torch-cpu", "f32"), ("cpu", "f32"))
+    monkeypatch.setattr(name, lambda device: both)
     asked = Asked(device="torch-cpu", policy="uniform", frames=1)
     request = Request((str(cat_video),), asked, output_dir=tmp_path / "out")
 
@@ -146,5 +147,5 @@ def test_results_of_the_device_that_auto_chose_before_stay_done(
     assert left(request) == 1
     assert left(request) == 0
     assert left(replace(request, asked=replace(asked, device="auto"))) == 0
-    monkeypatch.setattr("nsnet_cli.run.fingerprints.other_engines", lambda device: ())
+    monkeypatch.setattr(name, lambda device: ())
     assert left(replace(request, asked=replace(asked, device="cpu"))) == 1
