@@ -202,7 +202,7 @@ class Runs:
             done = subprocess.run([*command, *map(str, paths)], env=self.environment, cwd=HERE.parent,
                                   capture_output=True, text=True, check=False)  # fmt: skip
             row["seconds"] = round(time.perf_counter() - start, 2)
-        results = [json.loads(line) for line in done.stdout.splitlines()]
+        results = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
         lines = done.stderr.splitlines()
         row["videos"] = sum(result["status"] == "ok" for result in results)
         row["per_second"] = round(row["videos"] / row["seconds"], 1)
