@@ -213,6 +213,7 @@ class Runs:
         row["per_second"] = round(row["videos"] / row["seconds"], 1)
         row["chosen"] = next((line for line in lines if line.startswith("device: ")), None)
         row["profile"] = lines[next((n for n, line in enumerate(lines) if line.startswith("where ")), len(lines)) :]
+        row["notes"] = [line for line in lines if "traced" in line or line.startswith("warning")]
         if done.returncode:
             row["error"] = f"ended with {done.returncode}: {' | '.join(lines[-5:])[-800:]}"
         if keep:
@@ -220,7 +221,7 @@ class Runs:
         return row
 
     def add(self, row: Row) -> None:
-        shown = {key: value for key, value in row.items() if key not in ("profile", "results")}
+        shown = {key: value for key, value in row.items() if key not in ("profile", "results") and value}
         print(f"[{time.perf_counter() - self.began_s:4.0f} s] {json.dumps(shown)}", flush=True)
         self.rows.append({key: value for key, value in row.items() if key != "results"})
         self.args.report.parent.mkdir(parents=True, exist_ok=True)
@@ -256,13 +257,15 @@ def measure(args: argparse.Namespace) -> None:
     many(runs, lite, folder, devices)
     for checkpoint in (VIDEOMAE, CLIP_B16):
         heavy(runs, checkpoint, clip, folder, devices)
+    if runs.left_s > 60:
+        runs.add(runs.tag(f"{args.clips} clips, {args.jobs} jobs", lite, "auto", [folder], args.jobs))
     print(table(runs.rows))
 
 
 def many(runs: Runs, checkpoint: str, folder: Path, devices: list[str]) -> None:
-    """The folder with 16 jobs on both devices and with `auto`; how many first tags are the same."""
+    """The folder with 16 jobs on both devices; how many first tags are the same."""
     what, found = f"{runs.args.clips} clips, {runs.args.jobs} jobs", {}
-    for device in (*devices, "auto"):
+    for device in devices:
         row = runs.tag(what, checkpoint, device, [folder], runs.args.jobs, keep=True)
         found[device] = {result["path"]: result["tags"] for result in row["results"] if result["status"] == "ok"}
         runs.add(row)
