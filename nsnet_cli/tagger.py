@@ -35,7 +35,7 @@ from nsnet_cli.storage.urls import Place, located
 from nsnet_cli.types import ALGORITHM_VERSION, SCHEMA_VERSION, ModelInfo, TagOptions, VideoResult
 from nsnet_cli.video import open_video
 from nsnet_cli.video.reader import VideoReader
-from nsnet_cli.viewing import Views, different
+from nsnet_cli.viewing import Views, worth_a_clip
 from nsnet_cli.weights.checkpoint import Checkpoint, resolve_checkpoint
 from nsnet_cli.weights.projection import load_projection
 from nsnet_cli.weights.text_head import TextHead
@@ -261,7 +261,9 @@ class Tagger:
         wanted = len(preview.pts_s) if clips and policy.looks else most
         saliency, options = scores.saliency, self.options
         order = select(policy.name, saliency, preview.pts_s, wanted, features=preview.features, seed=options.seed)
-        return different(order, saliency, preview.pts_s, preview.info.duration_s, spec)[:most] if clips else order
+        if not clips:
+            return order
+        return worth_a_clip(order, saliency, preview.pts_s, preview.info.duration_s, spec)[:most]
 
     def _recognise_until_settled(
         self, preview: Preview, scores: Scores, order: np.ndarray, views: Views, started: float

@@ -53,11 +53,12 @@ class Views:
         return views.pixels
 
 
-def different(
+def worth_a_clip(
     order: np.ndarray, saliency: np.ndarray, pts_s: np.ndarray, duration_s: float, spec: InputSpec
 ) -> np.ndarray:
-    """Returns those of the frames `order` (n,) whose clips are not the same as an earlier one's, in the same order.
+    """Returns those of the frames `order` (n,), the most wanted first, around which a clip shows something else.
 
+    They are at least SALIENT_SHARE as salient as the first, and their clip is not nearly that of an earlier one.
     Frames of a short video are so near each other that the clips around them are nearly one. A stretch that spread
     clips share has a clip per F preview frames, so that each sees other frames. saliency, pts_s (T,).
     """
@@ -70,8 +71,10 @@ def different(
     else:
         extents = view_times(pts_s[order], spec, 0.0, max(duration_s, float(pts_s[-1])))[:, [0, -1]]
         most = np.ones(len(order), int)
-    kept: list[int] = []
+    level, kept = np.maximum(saliency[order], LEAST_SALIENCY), list[int]()
     for n, (start, end) in enumerate(extents):
+        if level[n] < SALIENT_SHARE * level[0]:
+            continue
         shared_s = np.minimum(end, extents[kept, 1]) - np.maximum(start, extents[kept, 0])
         shorter_s = np.minimum(end - start, extents[kept, 1] - extents[kept, 0])
         if np.count_nonzero(shared_s > SAME * shorter_s) < most[n]:

@@ -165,7 +165,7 @@ def test_a_result_says_from_when_to_when_each_clip_lasts(small: Small, registry:
     assert len(result.tags) == 5 and {tag.name for tag in result.tags} <= set(TAGS)
     assert all(tag.probability is None and not tag.certain and tag.parents == () for tag in result.tags)
     views = {(frame.start_s, frame.end_s) for frame in result.salient_frames}
-    assert len(views) == 3
+    assert len(views) == (1 if "spread" in small.stride else 3), "the cat's stretch is looked at once"
     for tag in result.tags:
         assert {(seen.start_s, seen.end_s) for seen in tag.evidence} <= views
         assert all(seen.start_s <= seen.pts_s <= seen.end_s for seen in tag.evidence)

@@ -13,7 +13,7 @@ from nsnet_cli.index.found import _of_result as of_result
 from nsnet_cli.media import InputSpec
 from nsnet_cli.spans import spans
 from nsnet_cli.types import TagName
-from nsnet_cli.viewing import SHORTEST_S, at_preview_frames, different, salient_stretch, spread_times
+from nsnet_cli.viewing import SHORTEST_S, at_preview_frames, salient_stretch, spread_times, worth_a_clip
 from nsnet_cli.weights.checkpoint import resolve_checkpoint
 from nsnet_cli.weights.vocabulary import load_vocabulary
 
@@ -66,13 +66,15 @@ def test_clips_that_are_nearly_the_same_count_once() -> None:
     order, rgb = np.array([5, 6, 20, 13, 0]), (0.5, 0.5, 0.5)
     image = InputSpec(32, 1.0, "bicubic", rgb, rgb)
     clip, spread = replace(image, frames=16, stride_s=0.1), replace(image, frames=16, stride_s="spread")
-    assert different(order, flat, pts_s, 4.8, clip).tolist() == [5, 20, 13], "1.5 s long, around 1.1, 4.1 and 2.7 s"
-    assert different(order, flat, pts_s, 4.8, spread).tolist() == [5], "a stretch of 24 frames holds 16 once"
+    assert worth_a_clip(order, flat, pts_s, 4.8, clip).tolist() == [5, 20, 13], "1.5 s long, around 1.1, 4.1 and 2.7 s"
+    assert worth_a_clip(order, flat, pts_s, 4.8, spread).tolist() == [5], "a stretch of 24 frames holds 16 once"
     rising = np.where((pts_s > 1.2) & (pts_s < 3.6), 0.1, 0.9)
-    assert different(order, rising, pts_s, 4.8, spread).tolist() == [5, 20], "two stretches"
+    assert worth_a_clip(order, rising, pts_s, 4.8, spread).tolist() == [5, 20], "two stretches"
+    one = np.where(pts_s < 1.2, 0.9, 0.1)
+    assert worth_a_clip(order, one, pts_s, 4.8, clip).tolist() == [5], "the others are not salient"
     many = np.arange(128) * 7.0
-    assert different(order, np.full(128, 0.5), many, 900.0, spread).tolist() == [5, 6, 20, 13, 0]
-    assert different(order, flat, pts_s, 4.8, image).tolist() == order.tolist(), "frames are frames"
+    assert worth_a_clip(order, np.full(128, 0.5), many, 900.0, spread).tolist() == [5, 6, 20, 13, 0]
+    assert worth_a_clip(order, flat, pts_s, 4.8, image).tolist() == order.tolist(), "frames are frames"
 
 
 def test_a_span_holds_the_clips_that_show_the_tag() -> None:

@@ -111,6 +111,9 @@ def read_rows(path: Path) -> Iterator[dict[str, Any]]:
                     text = row.pop(name, None)
                     if text is not None:
                         row[name] = json.loads(text)
+                for seen in _evidence(row):
+                    if seen["start_s"] is None:  # of a frame, which JSON gives no such fields
+                        del seen["start_s"], seen["end_s"]
                 yield {name: value for name, value in row.items() if value is not None or not name.startswith("source")}
 
 
@@ -137,6 +140,13 @@ def open_file(path: Path) -> Any:
 def utf8(text: str) -> str:
     """The text itself; bytes of a file name that are not UTF-8 become escapes, as in `\\xff`."""
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def _evidence(row: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """All that may have been a clip."""
+    yield from row["salient_frames"] or ()
+    for tag in [*(row["tags"] or ()), *([row["perhaps"]] if row["perhaps"] else ())]:
+        yield from tag["evidence"] or ()
 
 
 def _texts(row: Mapping[str, Any]) -> dict[str, str | None]:
