@@ -146,17 +146,8 @@ class Tagger:
             saliency = self._saliency(preview)
             chosen = self._choose(preview, saliency, video, started)
         with stage("answers"):
-            kept = answer(
-                preview,
-                saliency,
-                chosen,
-                self.options,
-                self.model,
-                self.judge,
-                self.preview_vocabulary,
-                self.engine.cost,
-                time.perf_counter() - started,
-            )
+            how = self.options, self.model, self.judge, self.preview_vocabulary, self.engine.cost
+            kept = answer(preview, saliency, chosen, *how, time.perf_counter() - started)
             kept = self._with_embeddings(kept, preview, chosen)
             result = replace(render(kept, self.options, str(path)), jpegs=preview.jpegs)
             return result if self.projection is None else replace(result, kept=pack(kept))
