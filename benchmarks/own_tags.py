@@ -27,9 +27,9 @@ from nsnet_cli.labelled.folds import deal_folds
 from nsnet_cli.labelled.gather import ReadSettings
 from nsnet_cli.labelled.labels import label_indices
 from nsnet_cli.nets.build import build_engine
+from nsnet_cli.nets.flops import sampler_gflops
 from nsnet_cli.nets.sampler import Sampler, SamplerConfig
 from nsnet_cli.nets.threads import one_thread
-from nsnet_cli.nets.torch_engine import sampler_gflops
 from nsnet_cli.training.dataset import Dataset, deal, from_videos
 from nsnet_cli.training.scored import Scored
 from nsnet_cli.training.train import TrainOptions, fit_all

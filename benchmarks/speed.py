@@ -3,6 +3,7 @@
     python benchmarks/speed.py --clips ../shared/data --out build/bench        everything (about an hour on two cores)
     python benchmarks/speed.py --parts peers --runs 5                          15 min of 720p against the peers
     python benchmarks/speed.py --parts folder startup length memory --plot speed.png
+    python benchmarks/speed.py --parts jobs devices                            clips per second by jobs, by device
 
 Whole processes are timed in turn: ours, peer, ours, peer ... They are warm: each has run once before, and modules are
 compiled, as after an install. Figures are medians; quote the ratios. Peer (d) needs `pip install transformers` and is
@@ -96,6 +97,39 @@ def limit(clips: list[Path]) -> float:
     return max(sum(float(line.split("\t")[0]) for line in output.splitlines()) for output in outputs)
 
 
+def by_jobs(clips: list[Path], runs: int) -> dict[str, object]:
+    """Clips per second with 1, 2, 4 ... jobs, beside the limit on all cores, which is measured in turn with them."""
+    cores = len(os.sched_getaffinity(0))
+    numbers = [*(1 << n for n in range(cores.bit_length()) if 1 << n < cores), cores]
+    timed([*TAG, *map(str, clips)])
+    seconds: dict[int, list[float]] = {number: [] for number in numbers}
+    limits = []
+    for _ in range(runs):
+        for number in numbers:
+            seconds[number].append(timed([*TAG, "--jobs", str(number), *map(str, clips)])[0])
+        limits.append(limit(clips))
+    best = len(clips) / statistics.median(limits)
+    rates = {str(number): len(clips) / statistics.median(took) for number, took in seconds.items()}
+    shares = {number: rate / best for number, rate in rates.items()}
+    return {"files": len(clips), "clips_per_s": rates, "limit_per_s": best, "share_of_limit": shares}
+
+
+def by_device(files: dict[str, list[Path]], runs: int) -> dict[str, object]:
+    """Seconds on each device, and which one `auto` takes. gpu_speed.py measures more where there is a GPU."""
+    from nsnet_cli.nets.auto import no_cuda
+
+    devices = ["cpu", "auto"] if no_cuda() else ["cpu", "cuda", "auto"]
+    found: dict[str, object] = {}
+    for what, paths in files.items():
+        commands = {device: [*TAG, "--device", device, *map(str, paths)] for device in devices}
+        for command in commands.values():
+            timed(command)
+        taken = [{device: timed(command)[0] for device, command in commands.items()} for _ in range(runs)]
+        found[what] = {device: statistics.median(each[device] for each in taken) for device in devices}
+        print(f"  {what:14s} " + "  ".join(f"{device} {s:.2f} s" for device, s in found[what].items()))  # type: ignore
+    return found
+
+
 def startup(clip: Path, runs: int) -> dict[str, float]:
     """Seconds of --help and of one ten-second clip, from the command line."""
     help_command = [sys.executable, "-m", "nsnet_cli", "--help"]
@@ -170,7 +204,7 @@ def plot(results: dict[str, dict], path: Path) -> None:
 def main() -> None:
     for folder_name in ("nsnet_cli", "benchmarks"):
         compileall.compile_dir(HERE.parent / folder_name, quiet=1)
-    parts = ["peers", "folder", "startup", "length", "memory"]
+    parts = ["peers", "folder", "jobs", "devices", "startup", "length", "memory"]
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--clips", type=Path, default=Path("../shared/data"))
     parser.add_argument("--out", type=Path, default=Path("build/bench"))
@@ -188,6 +222,11 @@ def main() -> None:
             results[part] = against_peers(long_video(15, args.clips, args.out), args.runs)
         elif part == "folder":
             results[part] = folder(mixed, args.runs)
+        elif part == "jobs":
+            results[part] = by_jobs(mixed, args.runs)
+        elif part == "devices":
+            files = {"one clip": [short], "50 clips": mixed, "15 min": [long_video(15, args.clips, args.out)]}
+            results[part] = by_device(files, args.runs)
         elif part == "startup":
             results[part] = startup(short, args.runs)
         elif part == "length":

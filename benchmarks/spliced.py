@@ -16,8 +16,7 @@ import numpy as np
 from composites import grouped_error, policies_table, right, scored
 from render import read_bank
 
-from nsnet_cli.nets.sampler import Sampler
-from nsnet_cli.nets.torch_engine import load_sampler
+from nsnet_cli.nets.sampler import Sampler, load_sampler
 from nsnet_cli.training.sequences import FeatureSequence
 from nsnet_cli.training.splice import Bank, Splicer
 from nsnet_cli.weights.checkpoint import resolve_checkpoint

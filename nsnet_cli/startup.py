@@ -8,23 +8,25 @@ from __future__ import annotations
 import gc
 import os
 import sys
+import time
 from contextlib import suppress
 from typing import NoReturn
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from nsnet_cli.stopwatch import Stopwatch
     from nsnet_cli.video.pool import DecodePool
 
-_ours = False
-"""Whether this is the program's own process. One that runs a command inside itself goes on after it."""
+_began_s: float | None = None
+"""None: this is not the program's own process. One that runs a command inside itself goes on after it."""
 _pool: DecodePool | None = None
 _kept: list[object] = []
 
 
 def begin(arguments: list[str]) -> None:
     """Runs before anything else is imported."""
-    global _ours
-    _ours = True
+    global _began_s
+    _began_s = time.perf_counter()
     # numpy's threads spin for 0.1 s after its import, and no array here is large enough to need them
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     # A decode process starts while the command line is read. Not if a standard stream is closed: the socket to the
@@ -43,9 +45,18 @@ def begin(arguments: list[str]) -> None:
     sys.modules["openvino.tools.ovc"] = None  # type: ignore[assignment]
 
 
+def stopwatch() -> Stopwatch:
+    """Begins to count where the seconds go, since the program started."""
+    from nsnet_cli import stopwatch
+
+    watch = stopwatch.begin(_began_s)
+    watch.add(watch.steps, "starting, up to the command", time.perf_counter() - watch.began_s)
+    return watch
+
+
 def loaded() -> None:
     """Runs once all is imported: garbage is collected again, but not among what is loaded now."""
-    if _ours:
+    if _began_s is not None:
         gc.freeze()
         gc.enable()
 
@@ -62,7 +73,7 @@ def decode_pool(timeout_s: float | None) -> DecodePool:
 
 def keep(thing: object) -> None:
     """Keeps a thing until the process ends: freeing compiled networks takes 30 ms and gains nothing."""
-    if _ours:
+    if _began_s is not None:
         _kept.append(thing)
 
 

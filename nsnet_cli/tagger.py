@@ -18,6 +18,7 @@ from nsnet_cli.answer import answer
 from nsnet_cli.errors import UsageError, VideoError
 from nsnet_cli.kept import Kept
 from nsnet_cli.media import ReadOptions
+from nsnet_cli.nets.auto import Workload
 from nsnet_cli.nets.build import build_engine
 from nsnet_cli.nets.engine import Engine, check_not_forked
 from nsnet_cli.outputs.kept_results import pack
@@ -29,6 +30,7 @@ from nsnet_cli.render import render
 from nsnet_cli.selection import Budget, confidence
 from nsnet_cli.stages import Choice, Looked, Preview, Scores
 from nsnet_cli.stopping import Stopping
+from nsnet_cli.stopwatch import stage
 from nsnet_cli.storage.identity import identity
 from nsnet_cli.storage.urls import Place, located
 from nsnet_cli.types import ALGORITHM_VERSION, SCHEMA_VERSION, ModelInfo, TagOptions, VideoResult
@@ -88,6 +90,7 @@ class Tagger:
         read: ReadOptions | None = None,
         keep: bool = False,
         embed_all: bool = False,
+        videos: int | None = None,
     ) -> Tagger:
         """Returns a tagger for a checkpoint. Downloads and exports its networks on first use.
 
@@ -98,6 +101,7 @@ class Tagger:
             read: How videos are read. None: as checkpoint and options require.
             keep: Whether results carry what is kept of a look (`VideoResult.kept`), for later questions.
             embed_all: Whether an image-text checkpoint embeds all preview frames for these, not only the salient ones.
+            videos: How many videos it will tag, for `auto`: a GPU takes seconds to start. None: some, not known.
 
         Raises:
             UsageError: The options contradict each other.
@@ -114,7 +118,7 @@ class Tagger:
             why = checkpoint.sampler_note or "no sampler is trained"
             logger.info("%s: %s; using --policy confidence", checkpoint.name, why)
             options = replace(options, policy="confidence")
-        engine = build_engine(checkpoint, device)
+        engine = build_engine(checkpoint, device, Workload.of(options, videos, embed_all=embed_all))
         tagger = cls(checkpoint, engine, options, read=read, keep=keep, embed_all=embed_all)
         if options.precision and (reason := tagger.judge.never_certain(checkpoint, options.policy)):
             logger.info("%s: %s", checkpoint.name, reason)
@@ -142,20 +146,12 @@ class Tagger:
                 video.close()  # all pixels are read: its process can go on to the next video
             saliency = self._saliency(preview)
             chosen = self._choose(preview, saliency, video, started)
-        kept = answer(
-            preview,
-            saliency,
-            chosen,
-            self.options,
-            self.model,
-            self.judge,
-            self.preview_vocabulary,
-            self.engine.cost,
-            time.perf_counter() - started,
-        )
-        kept = self._with_embeddings(kept, preview, chosen)
-        result = replace(render(kept, self.options, str(path)), jpegs=preview.jpegs)
-        return result if self.projection is None else replace(result, kept=pack(kept))
+        with stage("answers"):
+            how = self.options, self.model, self.judge, self.preview_vocabulary, self.engine.cost
+            kept = answer(preview, saliency, chosen, *how, time.perf_counter() - started)
+            kept = self._with_embeddings(kept, preview, chosen)
+            result = replace(render(kept, self.options, str(path)), jpegs=preview.jpegs)
+            return result if self.projection is None else replace(result, kept=pack(kept))
 
     def try_tag(self, path: str | Place, *, open: Opener = open_video) -> VideoResult:
         """Tags one video, as `tag` does. If it cannot be tagged, the result has status "error"."""
@@ -168,14 +164,15 @@ class Tagger:
     def model(self) -> ModelInfo:
         return ModelInfo(self.checkpoint.name, self.checkpoint.hash)
 
-    def fingerprint(self, path: str | Place) -> str:
+    def fingerprint(self, path: str | Place, engine: tuple[str, str] | None = None) -> str:
         """Returns 16 hex digits, a hash of all that can change what is seen in a video.
 
-        These are the file, the checkpoint, the engine, and the options that decide how it is looked at. Options that
-        only choose what is shown are not among them: a result is rendered anew for these.
+        These are the file, the checkpoint, the engine (`engine`: name and precision of another one), and the options
+        that decide how it is looked at. Options that only choose what is shown are not among them.
         """
         source = identity(located(path))
-        how = [ALGORITHM_VERSION, self.engine.name, self.engine.precision, SCHEMA_VERSION]
+        name, precision = engine or (self.engine.name, self.engine.precision)
+        how = [ALGORITHM_VERSION, name, precision, SCHEMA_VERSION]
         reduced = self.projection.identity if self.projection else None
         how += ["all frames"] if self.embed_all else []
         version = source.etag or source.mtime_ns
@@ -285,7 +282,7 @@ class Tagger:
             pixels = views.read(start, min(start + views.most, last))
             kinds, of = distinct(pixels)
             most = max(1, MOST_FRAMES // self.engine.input.frames)
-            parts = max(min(self.engine.lanes, len(kinds)), math.ceil(len(kinds) / most))
+            parts = max(min(self.engine.splits, len(kinds)), math.ceil(len(kinds) / most))
             scored = zip(*self._lanes.map(self._scored, np.array_split(pixels[kinds], parts)), strict=True)
             scores, features = map(np.concatenate, scored)
             found.append((scores[of], features[of]))

@@ -11,7 +11,7 @@ PACKAGE = ROOT / "nsnet_cli"
 LONGEST_MODULE, LONGEST_FUNCTION, LONGEST_LINE = 330, 60, 120
 
 LAYERS = (
-    ("errors", "text", "cores", "progress", "calibration"),
+    ("errors", "text", "cores", "progress", "stopwatch", "calibration"),
     ("bounded", "atomic", "selection", "sniffing", "search"),
     ("policies", "media"),
     ("types",),

@@ -27,7 +27,6 @@ from PIL import Image
 
 from nsnet_cli import startup
 from nsnet_cli.errors import VIDEO_ERROR_KINDS, VideoError
-from nsnet_cli.nets.build import _cuda_present
 from nsnet_cli.outputs.jsonlines import from_dict
 from nsnet_cli.tagger import Tagger
 from nsnet_cli.types import VideoResult
@@ -174,6 +173,20 @@ def test_formats(inside: Callable[..., Out], bad_folder: Path, clip: Path) -> No
     by_path = {row["path"]: row for row in parsed}
     assert len(parsed) == len(array) == 2 and set(by_path) == {str(path) for path in both}
     assert by_path[str(clip)]["top_tag"] and by_path[str(both[0])]["error_kind"] == "empty_file"
+
+
+def test_profile_shows_where_the_seconds_went(inside: Callable[..., Out], clip: Path) -> None:
+    plain, out = (inside("tag", clip, *CHEAP, *more) for more in ((), ("--profile",)))
+    lines = out.stderr.splitlines()
+    first = next(n for n, line in enumerate(lines) if re.fullmatch(r"where [\d.]+ s went:", line))
+    (whole,) = re.findall(r"[\d.]+", lines[first])
+    inside_at = lines.index("inside the steps, added up over all threads and processes:")
+    steps = [float(line.split()[0]) for line in lines[first + 1 : inside_at]]
+    assert sum(steps) == pytest.approx(float(whole), abs=0.05)
+    names = " ".join(line.split("  ")[-1] for line in lines[first:])
+    assert all(name in names for name in ("finding videos", "tagging", "decoding", "recogniser", "answers"))
+    assert lines[-1].endswith("in its decode processes")
+    assert plain.stdout.split()[:6] == out.stdout.split()[:6] and "where" not in plain.stderr
 
 
 def test_one_document_formats(inside: Callable[..., Out], clip: Path, bad_folder: Path, tmp_path: Path) -> None:
@@ -529,8 +542,6 @@ def test_a_terminal_sees_a_bar_and_a_file_does_not(many: Callable[[int], Path]) 
 
 def test_a_single_file_loads_nothing_that_it_does_not_need(clip: Path, tmp_path: Path) -> None:
     """No needless libraries or programs: asking ctypes for a GPU would run a compiler."""
-    if _cuda_present():
-        pytest.skip("with an NVIDIA GPU, torch runs the networks")
     nsnet("tag", clip)  # makes the exports
     for name in ("gcc", "cc", "ld", "objdump"):
         (tmp_path / name).write_text(f"#!/bin/sh\ntouch {tmp_path}/ran-{name}\n")

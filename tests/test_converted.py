@@ -13,7 +13,8 @@ import torch
 
 from nsnet_cli.errors import WeightsError
 from nsnet_cli.nets import converted, intact
-from nsnet_cli.nets.networks import STATE_KEYS, network_state, read_state
+from nsnet_cli.nets.networks import network_state
+from nsnet_cli.nets.states import STATE_KEYS, read_state
 from nsnet_cli.weights.memory import sha256_of
 from nsnet_cli.weights.rows import HubSource, PackageSource
 

@@ -1,6 +1,8 @@
 """The networks are right, and the CPU engine agrees with torch."""
 
+import logging
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -13,12 +15,15 @@ import pytest
 from PIL import Image
 
 from nsnet_cli.errors import DeviceError
-from nsnet_cli.nets import build
-from nsnet_cli.nets.build import auto_device, build_engine
+from nsnet_cli.nets import auto, build
+from nsnet_cli.nets.auto import Workload, choose
+from nsnet_cli.nets.build import build_engine
+from nsnet_cli.nets.cost import FrameCost
 from nsnet_cli.nets.cpu_engine import PREVIEW_BATCH, RECOGNISER_BATCH, shrink
 from nsnet_cli.nets.exports import Exports, engine_cache
 from nsnet_cli.nets.telemetry import REPORTS, no_telemetry
 from nsnet_cli.tagger import Tagger
+from nsnet_cli.types import TagOptions
 from nsnet_cli.weights.checkpoint import resolve_checkpoint
 from nsnet_cli.weights.registry import load_registry
 from nsnet_cli.weights.rows import NetworkUse
@@ -233,51 +238,93 @@ def test_missing_and_damaged_exports_are_made(
 
 
 @pytest.mark.parametrize(
-    ("gflops", "gpu", "device"),
-    [(4.1, True, "cpu"), (4.1, False, "cpu"), (61.6, True, "cuda"), (61.6, False, "cpu"), (30.0, True, "cuda")],
+    ("gflops", "videos", "cores", "device"),
+    [
+        (6, 1, 16, "cpu"),  # a light checkpoint
+        (20, 1, 16, "cpu"),  # ... and a long video
+        (6, 400, 16, "cpu"),
+        (6, 4000, 16, "cuda"),
+        (250, 1, 16, "cpu"),  # four views of 62 GFLOPs: the CPU is done before the GPU has started
+        (250, 400, 16, "cuda"),
+        (250, None, 16, "cuda"),  # a program that only makes a tagger
+        (6, None, 16, "cpu"),
+        (250, 10, 2, "cuda"),
+    ],
 )
-def test_auto_takes_a_gpu_for_heavy_recognisers_only(gflops: float, gpu: bool, device: str) -> None:
-    assert auto_device(gflops, gpu=gpu) == device
+def test_auto_takes_what_is_faster(gflops: float, videos: int | None, cores: int, device: str) -> None:
+    choice = choose(gflops, videos, cores)
+    assert choice.device == device
+    assert f"of {gflops} GFLOPs each" in choice.why and f"on {cores} cores" in choice.why
+
+
+def test_auto_is_never_much_slower_by_its_own_figures() -> None:
+    """Its two estimates are in its reason, and it takes the smaller one."""
+    for videos in (1, 10, 100, 1000, 10_000):
+        for gflops in (1, 10, 100, 1000):
+            choice = choose(gflops, videos, 16)
+            cpu_s, gpu_s = map(float, re.findall(r"about ([\d.]+) s", choice.why))
+            assert choice.device == ("cpu" if cpu_s <= gpu_s else "cuda") or abs(cpu_s - gpu_s) < 0.2
+
+
+def test_what_a_run_computes_follows_from_its_options() -> None:
+    cost = FrameCost(preview=0.1, sampler=0.01, recogniser=10.0)
+    few = Workload.of(TagOptions(frames=4, preview=24), 1)
+    assert few.gflops(cost) == pytest.approx(24 * 0.1 + 4 * 10)
+    assert Workload.of(TagOptions(frames=4, preview=24, policy="dense"), 1).gflops(cost) == pytest.approx(24 * 10.1)
+    assert Workload.of(TagOptions(frames=4, preview=24), 1, embed_all=True).gflops(cost) == pytest.approx(24 * 10.1)
 
 
 @pytest.mark.usefixtures("tagger")  # exports are there
-def test_auto_beside_a_gpu_runs_the_default_checkpoint_on_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(build, "_cuda_present", lambda: True)
+def test_auto_says_which_device_and_why(monkeypatch: pytest.MonkeyPatch, heard: pytest.LogCaptureFixture) -> None:
+    heard.set_level(logging.DEBUG, "nsnet_cli")
     checkpoint = resolve_checkpoint("imagenet-lite")
-    assert 0.3 < build.frame_gflops(checkpoint) < 2  # from its export
-    engine = build_engine(checkpoint, "auto")
+    monkeypatch.setattr(build, "driver_is_installed", lambda: True)
+    monkeypatch.setattr(build, "no_cuda", lambda: pytest.fail("the driver takes longer to start than the clip"))
+    assert 0.3 < build.view_gflops(checkpoint, checkpoint.recogniser) < 2  # from its export
+    engine = build_engine(checkpoint, "auto", Workload(1))
     assert (engine.name, engine.precision) == ("cpu", "f32")
+    (said,) = (message for message in heard.messages if message.startswith("device: "))
+    assert re.fullmatch(r"device: cpu: 1 video of [\d.]+ GFLOPs each takes about .* \(8 s to start\)", said)
+    monkeypatch.setattr(build, "no_cuda", lambda: "this torch was built without CUDA")
+    heard.clear()
+    assert build_engine(checkpoint, "auto", Workload(10_000)).name == "cpu"
+    assert heard.messages[0] == "device: cpu: this torch was built without CUDA"
+
+
+def test_torch_built_without_cuda_is_known_without_importing_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "torch").mkdir()
+    (tmp_path / "torch" / "__init__.py").write_text("raise ImportError('it must not be imported')")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "torch", raising=False)
+    for line, found in (("cuda: Optional[str] = None", None), ("cuda = '13.0'", "13.0"), ("", None)):
+        (tmp_path / "torch" / "version.py").write_text(f"debug = False\n{line}\nhip = None\n")
+        assert auto.torch_cuda() == found
+    monkeypatch.setattr(auto, "driver_sees_gpu", lambda: True)
+    assert auto.no_cuda() == "this torch was built without CUDA"
 
 
 @pytest.mark.torch
 def test_the_cost_of_a_network_that_is_not_exported_is_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is downloaded or computed. ResNet-50 at 224 px takes 4.1 GFLOPs per frame."""
     monkeypatch.setenv("NSNET_CACHE", str(tmp_path))
-    assert build.frame_gflops(resolve_checkpoint("imagenet-resnet50")) == pytest.approx(4.1, abs=0.05)
+    checkpoint = resolve_checkpoint("imagenet-resnet50")
+    assert build.view_gflops(checkpoint, checkpoint.recogniser) == pytest.approx(4.1, abs=0.05)
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.torch
-def test_a_heavy_recogniser_takes_the_gpu_and_says_so(
-    monkeypatch: pytest.MonkeyPatch, heard: pytest.LogCaptureFixture
-) -> None:
-    import torch
-
-    monkeypatch.setattr(build, "_cuda_present", lambda: True)
-    monkeypatch.setattr(build, "frame_gflops", lambda checkpoint: 61.6)
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(DeviceError, match="cuda"):
-        build_engine(resolve_checkpoint("imagenet-lite"), "auto")
-    assert heard.messages == ["efficientnet-lite2 takes 62 GFLOPs per frame: using the GPU (--device cpu does not)"]
-
-
-@pytest.mark.torch
-def test_unknown_and_absent_devices_are_named() -> None:
+def test_unknown_and_absent_devices_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     checkpoint = resolve_checkpoint("imagenet-lite")
     with pytest.raises(DeviceError, match="tpu"):
         build_engine(checkpoint, "tpu")
+    monkeypatch.setattr(auto, "driver_sees_gpu", lambda: False)
+    with pytest.raises(DeviceError, match="--device cuda: there is no NVIDIA GPU here, or no driver for it"):
+        build_engine(checkpoint, "cuda")
     import torch
 
-    if not torch.cuda.is_available():
-        with pytest.raises(DeviceError, match="cuda"):
-            build_engine(checkpoint, "cuda")
+    if not torch.cuda.is_available():  # a driver that torch does not get along with
+        monkeypatch.setattr(build, "no_cuda", lambda: None)
+        with pytest.raises(DeviceError, match="torch sees no cuda device here"):
+            build_engine(checkpoint, "cuda").load()

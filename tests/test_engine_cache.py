@@ -175,6 +175,16 @@ def test_a_failed_export_leaves_nothing(cache: Path, monkeypatch: pytest.MonkeyP
     assert [path.name for path in cache.parent.iterdir()] == ["export.lock"]
 
 
+def test_an_export_prints_nothing_to_stdout(
+    cache: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """OpenVINO's converter looks for --verbose on the command line of whatever program calls it."""
+    shutil.rmtree(cache)
+    monkeypatch.setattr(sys, "argv", ["nsnet", "tag", "--verbose", "clip.mp4"])
+    run()
+    assert capfd.readouterr().out == "" and sys.argv == ["nsnet", "tag", "--verbose", "clip.mp4"]
+
+
 def test_leftovers_of_killed_exports_go_with_the_next_one(cache: Path) -> None:
     left = cache.parent / ".efficientnet-lite0-0123456789abcdef.99.tmp"
     left.mkdir()

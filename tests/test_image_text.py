@@ -167,9 +167,9 @@ def test_shipped_rows_fit_files_of_full_size(name: str, tmp_path: Path, monkeypa
     for package in ("open_clip", "transformers"):
         pytest.importorskip(package)
     from nsnet_cli.nets import image_text
+    from nsnet_cli.nets.flops import network_gflops
     from nsnet_cli.nets.layouts import tower_file
     from nsnet_cli.nets.text_tower import load_text_tower
-    from nsnet_cli.nets.torch_engine import network_gflops
 
     row = load_registry().checkpoints[name]
     use = row.recogniser

@@ -240,7 +240,8 @@ def test_scores_that_are_not_numbers_are_an_error() -> None:
 
 @pytest.mark.torch
 def test_network_files_of_nan_or_rubbish_are_refused(tmp_path: Path) -> None:
-    from nsnet_cli.nets.networks import _misfit, read_state
+    from nsnet_cli.nets.networks import _misfit
+    from nsnet_cli.nets.states import read_state
 
     torch = pytest.importorskip("torch")
     fine = {"a": torch.ones(2)}

@@ -138,7 +138,7 @@ def test_rows_of_actions_are_what_torchvision_says() -> None:
 
 @pytest.mark.torch
 def test_costs_of_rows_are_those_of_their_networks() -> None:
-    from nsnet_cli.nets.torch_engine import architecture_gflops
+    from nsnet_cli.nets.flops import architecture_gflops
 
     for row in load_registry().checkpoints.values():
         assert row.gflops == pytest.approx(architecture_gflops(row.recogniser), rel=0.01), row.name

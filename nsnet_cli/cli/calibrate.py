@@ -177,13 +177,14 @@ def _examples(
     from nsnet_cli.calibrating.examples import UNKNOWN_WEIGHT, every_look
     from nsnet_cli.calibrating.look import scored
     from nsnet_cli.cli.labelled import gather
+    from nsnet_cli.nets.auto import Workload
     from nsnet_cli.nets.build import build_engine
     from nsnet_cli.weights.heads import OwnClassifier
 
     by_path = {video.path: truth for video, truth in zip(labels.videos, truths, strict=True)}
     columns = {tag.id: column for column, tag in enumerate(row.vocabulary)}
     videos = gather(labels, row, settings, console)
-    engine = build_engine(row, settings.device)
+    engine = build_engine(row, settings.device, Workload(len(labels.videos)))
     found: list[Examples] = []
     for video, features in videos:
         truth, seen = by_path[video.path], scored(judge, features, row, engine)

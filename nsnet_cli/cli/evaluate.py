@@ -183,6 +183,7 @@ def _run(
     from nsnet_cli.evaluation.evaluate import report, score_video
     from nsnet_cli.evaluation.timing import measure
     from nsnet_cli.labelled.labels import label_indices
+    from nsnet_cli.nets.auto import Workload
     from nsnet_cli.nets.build import build_engine
     from nsnet_cli.presence import Judge
     from nsnet_cli.video.pool import DecodePool
@@ -191,7 +192,7 @@ def _run(
         zip((v.path for v in labels.videos), label_indices(labels.videos, checkpoint.vocabulary), strict=True)
     )
     found: list[tuple[LabelledVideo, VideoFeatures]] = gather(labels, checkpoint, settings, console)
-    engine = build_engine(checkpoint, settings.device)
+    engine = build_engine(checkpoint, settings.device, Workload(len(labels.videos)))
     if checkpoint.sampler is None:
         console.warn(f"{checkpoint.name} has no trained sampler: nsnet, nsnet-fsm and nsnet-vgm are left out")
     videos = [score_video(v, indices[v.path], f, checkpoint, engine) for v, f in found]

@@ -75,6 +75,7 @@ Ray = Annotated[
         "auto|local|ADDRESS",
     ),
 ]
+Profile = Annotated[bool, _running("--profile", "At the end, show where the seconds went, by stage, on stderr.")]
 DryRun = Annotated[bool, _running("--dry-run", "Print the plan without running it.")]
 
 
@@ -93,6 +94,7 @@ def tag(
     ray: Ray = None,
     overwrite: Overwrite = False,
     retry_failed: RetryFailed = False,
+    profile: Profile = False,
     dry_run: DryRun = False,
     exclude: Exclude = None,
     hidden: Hidden = False,
@@ -104,6 +106,7 @@ def tag(
     Prints one result per video to stdout, and everything else to stderr. Exit codes: 0 all done, 2 wrong usage, 3 some
     videos failed, 4 no video found, 5 weights or device unavailable, 130 interrupted.
     """
+    from nsnet_cli import startup
     from nsnet_cli.cli.tag_run import TagRun
     from nsnet_cli.inputs import parse_shard
     from nsnet_cli.run.tagging import Request
@@ -111,6 +114,7 @@ def tag(
     from nsnet_cli.storage.urls import located
 
     console, chosen = shared.console(), _format(json_lines, format)
+    watch = startup.stopwatch() if profile else None
     if not paths and from_list is None:
         raise UsageError("no video was given", "give files or folders, as in: nsnet tag ./videos")
     named = given(paths or (), from_list, console)
@@ -132,7 +136,7 @@ def tag(
         retry_failed=retry_failed,
         dry=dry_run,
     )
-    return TagRun(request, chosen, json_lines or format is not None, console).run()
+    return TagRun(request, chosen, json_lines or format is not None, console, watch).run()
 
 
 def _format(json_lines: bool, format: Format | None) -> Format:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 
-from nsnet_cli import startup
+from nsnet_cli import startup, stopwatch
 from nsnet_cli.cli import signals
 from nsnet_cli.cli.console import Console
 from nsnet_cli.cli.finding import show_plan
@@ -13,30 +13,42 @@ from nsnet_cli.outputs.formats import FORMATS, Rows, Stdout
 from nsnet_cli.progress import Progress, progress
 from nsnet_cli.run.finding import left_out_words
 from nsnet_cli.run.tagging import Request, TaggingRun
+from nsnet_cli.stopwatch import Stopwatch, step
 from nsnet_cli.text import printable
 from nsnet_cli.types import VideoResult
 
 
 class TagRun:
-    """Shows a TaggingRun. `chosen`: the user chose the format; it is not the default."""
+    """Shows a TaggingRun. `chosen`: the user chose the format; it is not the default. `watch`: is shown at the end."""
 
-    def __init__(self, request: Request, format: str, chosen: bool, console: Console) -> None:
-        self.request, self.format, self.chosen, self.console = request, format, chosen, console
+    def __init__(
+        self, request: Request, format: str, chosen: bool, console: Console, watch: Stopwatch | None = None
+    ) -> None:
+        self.request, self.format, self.chosen, self.console, self._watch = request, format, chosen, console, watch
         self._format = FORMATS[format]
         self._run = TaggingRun(request, pool=startup.decode_pool(request.timeout_s), hold=signals.held)
 
     def run(self) -> int:
         try:
-            jobs = self._run.find()
+            with step("finding videos"):
+                jobs = self._run.find()
             self._check_format(len(jobs))
-            todo = self._run.plan()
+            with step("opening the checkpoint, comparing with kept results"):
+                todo = self._run.plan()
             startup.keep(self._run)
             startup.loaded()
             if self.request.dry:
                 return show_plan(jobs, todo, self._run.again, self._run.files, self.format, self.console)
             return self._tag_all()
         finally:
-            self._run.close()
+            with step("closing"):
+                self._run.close()
+            if self._watch is not None:
+                from nsnet_cli.cli.profile import table
+
+                for line in table(self._watch, self._run.tally.done):
+                    self.console.info(line)
+                stopwatch.end()
 
     def _check_format(self, count: int) -> None:
         if self._format.in_parts and self.request.output_dir is None:
@@ -51,7 +63,8 @@ class TagRun:
         """Tags, and writes the summary and run.json however the run ends."""
         code, tally = EXIT_UNEXPECTED, self._run.tally
         try:
-            self._tag()
+            with step("tagging"):
+                self._tag()
             code = self._exit_code()
             return code
         except BaseException as error:

@@ -14,6 +14,7 @@ import numpy as np
 
 from nsnet_cli.errors import UsageError, VideoError
 from nsnet_cli.media import InputSpec, ReadOptions
+from nsnet_cli.nets.auto import Workload
 from nsnet_cli.nets.build import build_engine
 from nsnet_cli.reading import preview_view
 from nsnet_cli.sniffing import SNIFF_BYTES, sniff
@@ -58,7 +59,7 @@ def embed(what: str, checkpoint: str = "imagenet-lite", device: str = "auto") ->
     chosen = resolve_checkpoint(checkpoint)
     if at_s is None and _is_video(path):
         return _of_clip(path, chosen, device)
-    engine = build_engine(chosen, device)
+    engine = build_engine(chosen, device, Workload(1, 1, 0))
     spec = preview_view(chosen)
     pixels = picture(path, spec) if at_s is None else frame(path, at_s, spec)
     engine.load()
@@ -129,7 +130,7 @@ def _of_clip(path: Path, checkpoint: Checkpoint, device: str) -> Question:
     from nsnet_cli.outputs.kept_results import unpack
 
     options = TagOptions(frames=checkpoint.frames, preview=checkpoint.preview_frames, precision=0.0)
-    tagger = Tagger.from_checkpoint(checkpoint, options, device=device, keep=True)
+    tagger = Tagger.from_checkpoint(checkpoint, options, device=device, keep=True, videos=1)
     with DecodePool() as pool:
         kept = unpack(tagger.tag(path, open=pool.open).kept or b"")
     if kept.features is None or kept.projection is None:

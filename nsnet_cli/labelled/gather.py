@@ -20,6 +20,7 @@ from nsnet_cli.labelled.features import (
 from nsnet_cli.labelled.labels import LabelledVideo, LabelSet
 from nsnet_cli.labelled.mapped import MappedExtractor
 from nsnet_cli.media import ReadOptions
+from nsnet_cli.nets.auto import Workload
 from nsnet_cli.nets.build import build_engine
 from nsnet_cli.nets.engine import Engine
 from nsnet_cli.reading import read_options
@@ -67,7 +68,7 @@ def gather(
         extractor = (MappedExtractor if mapped else Extractor)(
             checkpoint=base,
             read=settings.options(checkpoint),
-            networks=once(partial(build_engine, base, settings.device)),
+            networks=once(partial(build_engine, base, settings.device, Workload(len(labels.videos)))),
             open=pool.open,
             cache=FeatureCache(default_cache_dir()),
             recogniser=recogniser,

@@ -1,42 +1,37 @@
-"""Chooses the engine for a checkpoint: exported networks on the CPU, or torch if a GPU is worth its start."""
+"""Makes the engine for a checkpoint: exported networks on the CPU, or torch on another device."""
 
 from __future__ import annotations
 
 import logging
-import sys
 
+from nsnet_cli.cores import usable_cores
 from nsnet_cli.errors import DeviceError, WeightsError
+from nsnet_cli.nets.auto import NO_GPU, Choice, Workload, choose, driver_is_installed, no_cuda
+from nsnet_cli.nets.cost import FrameCost
 from nsnet_cli.nets.engine import Engine
 from nsnet_cli.weights.checkpoint import CONFIG_FILE, Checkpoint
+from nsnet_cli.weights.rows import NetworkUse
 from nsnet_cli.weights.text_head import TextHead
 
 logger = logging.getLogger(__name__)
 
 DEVICES = ("auto", "cpu", "torch-cpu", "cuda", "mps")
-HEAVY_GFLOPS = 30.0
-"""A recogniser that takes this much per view is worth starting a GPU for.
-
-The start takes about 17 s, longer than a lighter recogniser needs for a dozen videos on two cores. At 224 px, ViT-L/16
-takes 61.6 GFLOPs, ViT-B/16 17.6, ResNet-50 4.1.
-"""
 
 
-def build_engine(checkpoint: Checkpoint, device: str = "auto") -> Engine:
+def build_engine(checkpoint: Checkpoint, device: str = "auto", work: Workload | None = None) -> Engine:
     """The engine for a device: 'cpu' runs exported networks without torch, 'cuda' / 'mps' / 'torch-cpu' run torch.
 
-    'auto' is 'cpu', but 'cuda' for a heavy recogniser where the NVIDIA driver answers. A first run has to export, which
-    takes seconds. Raises DeviceError, WeightsError.
+    'auto' is what is faster for the work, see `nets/auto.py`. A first run has to export, which takes seconds. Raises
+    DeviceError, WeightsError.
     """
     if device not in DEVICES:
         raise DeviceError(f"no device named {device!r}", f"known: {', '.join(DEVICES)}")
     if device == "auto":
-        device = "cpu"
-        if _cuda_present():
-            gflops = frame_gflops(checkpoint)
-            device = auto_device(gflops, gpu=True)
-            if device != "cpu":
-                name = checkpoint.recogniser.network.name
-                logger.info("%s takes %.0f GFLOPs per frame: using the GPU (--device cpu does not)", name, gflops)
+        choice = _chosen(checkpoint, work or Workload())
+        device = choice.device
+        logger.debug("device: %s: %s", device, choice.why)
+    if device == "cuda" and (why := no_cuda()):
+        raise DeviceError(f"--device cuda: {why}", "use --device cpu")
     if isinstance(checkpoint.head, TextHead):
         from nsnet_cli.nets.text import prepare_references, prepare_words
 
@@ -58,24 +53,38 @@ def _engine(checkpoint: Checkpoint, device: str) -> Engine:
     return TorchEngine(checkpoint, "cpu" if device == "torch-cpu" else device)
 
 
-def auto_device(recogniser_gflops: float, *, gpu: bool) -> str:
-    """Returns the device for `--device auto`: a GPU only for a heavy recogniser."""
-    return "cuda" if gpu and recogniser_gflops >= HEAVY_GFLOPS else "cpu"
+def _chosen(checkpoint: Checkpoint, work: Workload) -> Choice:
+    if not driver_is_installed():
+        return Choice("cpu", NO_GPU)
+    preview, recogniser = (view_gflops(checkpoint, use) for use in (checkpoint.preview, checkpoint.recogniser))
+    cost = FrameCost(preview, 0.0, recogniser)  # the sampler is so cheap that it does not matter
+    choice = choose(work.gflops(cost), work.videos, usable_cores())
+    if choice.device != "cpu" and (why := no_cuda()):  # asked last: it takes longer than the CPU needs for a clip
+        return Choice("cpu", why)
+    return choice
 
 
-def frame_gflops(checkpoint: Checkpoint) -> float:
-    """Returns the recogniser's GFLOPs per frame: from its export, or else from its architecture.
+def other_engines(device: str) -> tuple[tuple[str, str], ...]:
+    """Names and precisions of the engines that 'auto' chooses from here. None for another device.
+
+    A run with fewer videos may get another engine than the last one. What that one found is as good.
+    """
+    return (("cpu", "f32"), ("torch-cuda", "f16")) if device == "auto" and driver_is_installed() else ()
+
+
+def view_gflops(checkpoint: Checkpoint, use: NetworkUse) -> float:
+    """Returns the GFLOPs per view of a network: as counted when it was exported, or else of its architecture.
 
     The architecture needs torch, but so does a first run on either device.
     """
-    from nsnet_cli.nets.cpu_engine import RECOGNISER_BATCH
+    from nsnet_cli.nets.cpu_engine import PREVIEW_BATCH, RECOGNISER_BATCH
     from nsnet_cli.nets.exports import Exports
 
-    use = checkpoint.recogniser
-    known = Exports(checkpoint).known_gflops(use, RECOGNISER_BATCH)
+    batch = PREVIEW_BATCH if use == checkpoint.preview else RECOGNISER_BATCH
+    known = Exports(checkpoint).known_gflops(use, batch)
     if known is not None:
         return known
-    from nsnet_cli.nets.torch_engine import architecture_gflops
+    from nsnet_cli.nets.flops import architecture_gflops
 
     return architecture_gflops(use)
 
@@ -93,16 +102,3 @@ def check_widths(checkpoint: Checkpoint, preview: int, recogniser: int) -> None:
             "train or download the checkpoint again",
             "bad_tensors",
         )
-
-
-def _cuda_present() -> bool:
-    """Whether there is an NVIDIA GPU. Asks its driver: importing torch would take two seconds."""
-    import ctypes
-
-    # By name: ctypes.util.find_library would run a compiler, if one is installed, for 70 ms.
-    try:
-        driver = ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
-        count = ctypes.c_int(0)
-        return driver.cuInit(0) == 0 and driver.cuDeviceGetCount(ctypes.byref(count)) == 0 and count.value > 0
-    except (OSError, AttributeError):
-        return False

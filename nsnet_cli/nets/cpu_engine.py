@@ -41,7 +41,7 @@ class CpuEngine:
     precision = "f32"
 
     def __init__(self, checkpoint: Checkpoint) -> None:
-        self.lanes = usable_cores()
+        self.lanes = self.splits = usable_cores()
         self.input = checkpoint.recogniser.input
         self._preview_side = checkpoint.preview.size_px
         self._exports = exports = Exports(checkpoint)  # kept: while it lives, its graphs stay in the cache

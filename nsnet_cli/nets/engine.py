@@ -37,7 +37,9 @@ class Engine(Protocol):
     """Precision of the networks: 'f32' or 'f16'."""
     cost: FrameCost
     lanes: int
-    """Calls that it can run at the same time. A caller with many frames splits them among this many threads."""
+    """Calls that it can take at the same time."""
+    splits: int
+    """Parts into which a caller splits many views, to call it from as many threads. 1: it makes its own batches."""
     input: InputSpec
     """What the recogniser takes as one view."""
     widths: tuple[int, int]

@@ -12,7 +12,8 @@ import logging
 import shutil
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,10 @@ import torch
 from torch import nn
 
 from nsnet_cli.nets.families import load_network
+from nsnet_cli.nets.flops import network_gflops, sampler_gflops
 from nsnet_cli.nets.intact import written
+from nsnet_cli.nets.sampler import SamplerGraph, load_sampler
 from nsnet_cli.nets.telemetry import no_telemetry
-from nsnet_cli.nets.torch_engine import SamplerGraph, load_sampler, network_gflops, sampler_gflops
 from nsnet_cli.weights.checkpoint import Checkpoint
 from nsnet_cli.weights.rows import NetworkUse
 
@@ -64,7 +66,8 @@ def _write(
         traced = torch.jit.trace(
             module, example, check_trace=False
         )  # checking doubles the wait; tests compare the engines
-        graph = _converter()(traced, example_input=example, input=[openvino.PartialShape(list(s)) for s in shapes])
+        with _without_our_flags():
+            graph = _converter()(traced, example_input=example, input=[openvino.PartialShape(list(s)) for s in shapes])
     shapes_out = [output.partial_shape[-1] for output in graph.outputs]
     widths = [width.get_length() for width in shapes_out if width.is_static]
     with written(folder, {**meta, "widths": widths}) as temporary:
@@ -88,6 +91,16 @@ def _save(graph: openvino.Model, module: nn.Module, path: Path) -> None:
     except RuntimeError as error:
         _check_space(module, path.parent)
         raise OSError(errno.EIO, str(error).strip().splitlines()[0], str(path)) from error
+
+
+@contextmanager
+def _without_our_flags() -> Iterator[None]:
+    """Hides `--verbose` of this program's command line: the converter takes it for its own, and prints to stdout."""
+    arguments, sys.argv = sys.argv, [argument for argument in sys.argv if argument != "--verbose"]
+    try:
+        yield
+    finally:
+        sys.argv = arguments
 
 
 def _converter() -> Callable[..., openvino.Model]:

@@ -1,4 +1,7 @@
-"""The exported graphs of a checkpoint: found in the user's cache, or made there once, under a lock."""
+"""The exports of a checkpoint's networks: found in the user's cache, or made there once, under a lock.
+
+They are graphs for OpenVINO, and traced networks for torch. What a network costs is counted when it is exported.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ import json
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -38,6 +41,8 @@ class Export:
     folder: Path
     make: Callable[[Path], None]
     batch: int | None
+    maker: str = "OpenVINO"
+    """What it is made for."""
 
 
 class Exports:
@@ -46,7 +51,7 @@ class Exports:
     def __init__(self, checkpoint: Checkpoint) -> None:
         self.checkpoint = checkpoint
         self.root = engine_cache()
-        self._openvino = version("openvino")
+        self._openvino, self._torch = version("openvino"), _version("torch")
         self._held: dict[Path, IO[bytes] | None] = {}
 
     def classifier(self, use: NetworkUse, batch: int) -> Export:
@@ -74,6 +79,34 @@ class Exports:
         folder = self._folder("sampler", self.checkpoint.model_sha256 + config)
         return self._found(Export("sampler", folder, make, None))
 
+    def torch_network(self, use: NetworkUse, device: str) -> Export:
+        """Returns what is kept of a network for torch on a device, and makes it if it is missing. Raises WeightsError.
+
+        Its meta has `gflops`, `widths`, and whether it has a `traced` network: a few networks cannot be traced.
+        """
+
+        def make(folder: Path) -> None:
+            from nsnet_cli.nets.torch_graph import keep_network
+
+            keep_network(use, folder, device)
+
+        export = Export(use.network.name, self._torch_folder(use, device), make, None, "torch")
+        if not (export.folder / intact.META_FILE).is_file():
+            network_file(use.network)  # as above
+        return self._found(export)
+
+    def sampler_cost(self) -> Export:
+        """Returns what the sampler costs, without a graph of it. Raises WeightsError."""
+        config = json.dumps(dict(self.checkpoint.sampler_config), sort_keys=True)
+
+        def make(folder: Path) -> None:
+            from nsnet_cli.nets.torch_graph import keep_sampler_cost
+
+            keep_sampler_cost(self.checkpoint, folder)
+
+        folder = self._folder("sampler-cost", self.checkpoint.model_sha256 + config, "")
+        return self._found(Export("sampler", folder, make, None, "torch"))
+
     def meta(self, export: Export) -> dict[str, Any]:
         """Returns what is known about a graph: `gflops` per frame, and for a classifier the `widths` of its outputs."""
         meta = intact.read_meta(export.folder)
@@ -85,15 +118,20 @@ class Exports:
         return meta
 
     def known_gflops(self, use: NetworkUse, batch: int) -> float | None:
-        """Returns the GFLOPs per frame, or None if the network is not exported."""
-        meta = intact.read_meta(self._classifier_folder(use, batch))
+        """Returns the GFLOPs per view, or None if the network was exported neither for OpenVINO nor for torch."""
+        folders = (self._classifier_folder(use, batch), *(self._torch_folder(use, name) for name in ("cuda", "cpu")))
+        meta = next(filter(None, map(intact.read_meta, folders)), None)
         return float(meta["gflops"]) if meta is not None else None
+
+    def whole(self, export: Export) -> Path:
+        """Returns the folder of an export. Checks its files first and makes damaged ones again. Raises WeightsError."""
+        if not intact.is_whole(export.folder):
+            self._make(export)
+        return export.folder
 
     def compile(self, export: Export, settings: dict[str, Any]) -> openvino.CompiledModel:
         """Returns the graph, ready to run. Checks its files first and makes damaged ones again. Raises WeightsError."""
-        if not intact.is_whole(export.folder):
-            self._make(export)
-        intact.drop_changed_compiled(export.folder)
+        intact.drop_changed_compiled(self.whole(export))
         try:
             cache = {"CACHE_DIR": str(export.folder / intact.COMPILED_FOLDER)}
             compiled = self._compile(export, {**settings, **cache})
@@ -116,8 +154,12 @@ class Exports:
     def _classifier_folder(self, use: NetworkUse, batch: int) -> Path:
         return self._folder(use.network.name, f"{network_identity(use)}:{batch}")
 
-    def _folder(self, name: str, identity: str) -> Path:
-        key = hashlib.sha256(f"{EXPORT_VERSION}:{self._openvino}:{identity}".encode()).hexdigest()[:16]
+    def _torch_folder(self, use: NetworkUse, device: str) -> Path:
+        return self._folder(f"{use.network.name}-torch", network_identity(use), f"torch {self._torch} {device}")
+
+    def _folder(self, name: str, identity: str, made_by: str | None = None) -> Path:
+        maker = self._openvino if made_by is None else made_by
+        key = hashlib.sha256(f"{EXPORT_VERSION}:{maker}:{identity}".encode()).hexdigest()[:16]
         return self.root / f"{name}-{key}"
 
     def _found(self, export: Export) -> Export:
@@ -144,8 +186,10 @@ class Exports:
             raise self._unwritable(error) from error
         except Exception as error:
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-            hint = "use --device torch-cpu, which needs no export; NSNET_DEBUG=1 shows where it failed"
-            raise WeightsError(f"cannot export {export.name} for OpenVINO: {reason}", hint, "export") from error
+            hint = "use --device torch-cpu, which needs no OpenVINO; NSNET_DEBUG=1 shows where it failed"
+            if export.maker != "OpenVINO":
+                hint = "use --device cpu; NSNET_DEBUG=1 shows where it failed"
+            raise WeightsError(f"cannot export {export.name} for {export.maker}: {reason}", hint, "export") from error
 
     def _unwritable(self, error: OSError) -> WeightsError:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
@@ -161,6 +205,14 @@ class Exports:
         return WeightsError(
             f"cannot write the exported networks to {self.root}{where}: {reason}", hint, "cache_not_writable"
         )
+
+
+def _version(package: str) -> str:
+    """Returns the version of an installed package, or '' without one: OpenVINO alone needs no torch."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return ""
 
 
 def engine_cache() -> Path:

@@ -1,4 +1,4 @@
-"""Counts what a torch module computes."""
+"""Counts what networks compute, in GFLOPs. A multiply-add counts as one."""
 
 from __future__ import annotations
 
@@ -7,9 +7,15 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.utils.flop_counter import FlopCounterMode
 
+from nsnet_cli.nets.cost import SAMPLER_COST_FRAMES
+from nsnet_cli.nets.families import untrained_network
+from nsnet_cli.nets.networks import ViewNetwork
+from nsnet_cli.nets.sampler import Sampler, SamplerGraph
+from nsnet_cli.weights.rows import NetworkUse
+
 
 def gflops(module: nn.Module, *inputs: Tensor) -> float:
-    """Returns the GFLOPs of one call. A multiply-add counts as one.
+    """Returns the GFLOPs of one call.
 
     It is counted on the meta device, which computes nothing: torch does not count the attention that it has for CPUs.
     """
@@ -18,3 +24,21 @@ def gflops(module: nn.Module, *inputs: Tensor) -> float:
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         functional_call(module, tensors, tuple(value.to("meta") for value in inputs))
     return counter.get_total_flops() / 2 / 1e9
+
+
+def architecture_gflops(use: NetworkUse) -> float:
+    """Returns GFLOPs per view, without weights and without computing anything."""
+    return network_gflops(untrained_network(use))
+
+
+def network_gflops(network: ViewNetwork) -> float:
+    """Returns GFLOPs per view."""
+    return gflops(network, network.example(1))
+
+
+def sampler_gflops(sampler: Sampler) -> float:
+    """Returns GFLOPs per preview frame at T = SAMPLER_COST_FRAMES."""
+    t = SAMPLER_COST_FRAMES
+    # two classes are enough: only products of matrices are counted, and logits are in none
+    shapes = (t, sampler.config.features), (t, 2), (t,)
+    return gflops(SamplerGraph(sampler), *(torch.zeros(shape) for shape in shapes)) / t

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from nsnet_cli.errors import WeightsError
-from nsnet_cli.nets.networks import MOST_BYTES
+from nsnet_cli.nets.states import MOST_BYTES
 from nsnet_cli.weights.fields import regular_size
 
 Layout = Literal["open_clip", "open_clip-siglip", "transformers"]

@@ -18,17 +18,12 @@ from torch.nn import functional as F
 from nsnet_cli.errors import WeightsError
 from nsnet_cli.media import InputSpec
 from nsnet_cli.nets import converted
-from nsnet_cli.weights.fields import regular_size
+from nsnet_cli.nets.states import read_state
 from nsnet_cli.weights.obtain import network_file
 from nsnet_cli.weights.rows import NetworkRow, NetworkUse, PackageSource, Source
 from nsnet_cli.weights.vocabulary import load_vocabulary
 
 logger = logging.getLogger(__name__)
-
-MOST_BYTES = 16 << 30
-"""Largest file of weights."""
-STATE_KEYS = ("model_state", "module", "model")
-"""Where programs for training put the parameters in their files."""
 
 
 class ViewNetwork(nn.Module):
@@ -100,7 +95,7 @@ def fill(net: nn.Module, state: Mapping[str, Tensor], path: Path, row: NetworkRo
     """Gives the network the parameters of its file. Raises WeightsError if they are not exactly its own."""
     if misfit := _misfit(net.state_dict(), state):
         raise WeightsError(f"{path} does not fit {row.architecture}: {misfit}", kind="bad_tensors")
-    net.load_state_dict(state, strict=True)
+    net.load_state_dict(state, strict=True, assign=True)  # no copy: they go from the file to the device
 
 
 def create_network(use: NetworkUse) -> Any:
@@ -164,31 +159,6 @@ def network_state(path: Path, source: Source) -> Mapping[str, Tensor]:
         except (OSError, WeightsError) as error:  # a full disk, or no home: the pickle is opened again the next time
             logger.debug("no conversion of %s is kept: %s", path, error)
     return {name: value.float() if value.is_floating_point() else value for name, value in state.items()}
-
-
-def read_state(path: Path) -> Mapping[str, Tensor]:
-    """Reads the parameters of a .safetensors or .pth file; pickles only with weights_only. Raises WeightsError.
-
-    A pickle may hold them under one of STATE_KEYS, beside other things.
-    """
-    from safetensors.torch import load_file
-
-    try:
-        regular_size(path, MOST_BYTES)
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # a damaged pickle can raise any error
-        raise WeightsError(f"cannot read {path}: {error}", "download or install it again", "bad_tensors") from error
-    if isinstance(state, Mapping):
-        state = next((state[key] for key in STATE_KEYS if isinstance(state.get(key), Mapping)), state)
-    if not isinstance(state, Mapping) or not all(_is_parameter(*entry) for entry in state.items()):
-        raise WeightsError(f"{path} holds no table of tensors", "use a file of weights", "bad_tensors")
-    return state
-
-
-def _is_parameter(name: object, value: object) -> bool:
-    return isinstance(name, str) and isinstance(value, Tensor)
 
 
 def efficientnet_key(key: str, net: Any) -> str:

@@ -17,6 +17,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from nsnet_cli.errors import WeightsError
+from nsnet_cli.nets.states import read_state
+from nsnet_cli.weights.checkpoint import MODEL_FILE, Checkpoint
 from nsnet_cli.weights.schema import CONTEXT_STATISTICS, FRAME_STATISTICS, LOGIT_CONTEXT_STATISTICS
 
 ALIKE = (0.5, 0.7, 0.85)
@@ -247,3 +250,35 @@ def recurrence(unit: Tensor, times: Tensor, valid: Tensor) -> list[Tensor]:
     nearest = (alike * far - (1 - far)).amax(-1)
     mean = (alike * far).sum(-1) / far.sum(-1).clamp_min(1.0)
     return [*(share.clamp_min(1e-3).log() for share in shares), nearest, mean]
+
+
+# ---- of one video ---------------------------------------------------------------------------------------------------
+
+
+class SamplerGraph(nn.Module):
+    """The sampler for one video: features (T, D), logits (T, C), times (T,) -> fsm (T,), vgm (T,), combined (T,).
+
+    A frame with a negative time is padding: it has no influence, and saliency 0.
+    """
+
+    def __init__(self, sampler: Sampler) -> None:
+        super().__init__()
+        self.sampler = sampler
+
+    def forward(self, features: Tensor, logits: Tensor, times: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        mask = (times >= 0).unsqueeze(0)  # (1, T)
+        out = self.sampler(features.unsqueeze(0), logits.unsqueeze(0), times.unsqueeze(0), mask)
+        return out.fsm[0], out.vgm[0], out.combined[0]
+
+
+def load_sampler(checkpoint: Checkpoint) -> Sampler:
+    """Returns the sampler of a checkpoint folder, in eval mode. Raises WeightsError if weights and config disagree."""
+    assert checkpoint.sampler is not None
+    path = checkpoint.sampler / MODEL_FILE
+    state = {k.removeprefix("sampler."): v for k, v in read_state(path).items() if k.startswith("sampler.")}
+    try:
+        sampler = Sampler(SamplerConfig.from_dict(checkpoint.sampler_config))
+        sampler.load_state_dict(state, strict=True)
+    except (RuntimeError, ValueError, TypeError) as error:
+        raise WeightsError(f"{path} does not fit its config.json: {error}", "train or download it again") from error
+    return sampler.eval()

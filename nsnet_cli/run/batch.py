@@ -23,6 +23,7 @@ from nsnet_cli.bounded import LOOK_S, bounded
 from nsnet_cli.errors import NsnetError, VideoError
 from nsnet_cli.media import FrameBatch, ReadOptions
 from nsnet_cli.run.jobs import Finished, Job
+from nsnet_cli.stopwatch import stage
 from nsnet_cli.storage.urls import Place
 from nsnet_cli.types import ErrorInfo, VideoResult
 
@@ -178,7 +179,8 @@ class Work:
             return None
 
     def _open(self, path: Place, options: ReadOptions) -> VideoReader:
-        video = self._pool.open(path, options)
+        with stage("waiting for a decode process"):
+            video = self._pool.open(path, options)
         return video if self._watch is None else _Watched(video, self._watch)
 
 

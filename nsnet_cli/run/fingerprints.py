@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
+from typing import Any, Protocol
 
 from nsnet_cli.bounded import bounded
 from nsnet_cli.errors import VideoError
 from nsnet_cli.looking import look_at_each
+from nsnet_cli.nets.build import other_engines
 from nsnet_cli.run.jobs import Job
 from nsnet_cli.storage.urls import Place
 
@@ -17,6 +19,25 @@ class Fingerprints(Protocol):
     """What knows how videos are looked at: a tagger, or what an actor says of its own."""
 
     def fingerprint(self, path: Place) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class ByEngine:
+    """The fingerprints that a tagger would give with another engine."""
+
+    tagger: Any
+    engine: tuple[str, str]
+
+    def fingerprint(self, path: Place) -> str:
+        return str(self.tagger.fingerprint(path, self.engine))
+
+
+def ways(how: Fingerprints, device: str) -> list[Fingerprints]:
+    """Returns what gives fingerprints of results that count: of the engine of a run, then of others as good.
+
+    `device`: what the user asked for, if this process does the work. Then `how` is a tagger.
+    """
+    return [how, *(ByEngine(how, engine) for engine in other_engines(device))]
 
 
 def fingerprints(how: Fingerprints, jobs: Sequence[Job], *, ahead: bool) -> Callable[[Job], str | None]:

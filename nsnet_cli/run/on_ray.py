@@ -246,10 +246,12 @@ class Fleet:
         """`auto` is decided once for all nodes: a GPU only where the cluster has some and the checkpoint is heavy."""
         if asked.device != "auto" or not self._cluster.has_gpus():
             return "cpu" if asked.device == "auto" else asked.device
-        from nsnet_cli.nets.build import auto_device, frame_gflops
+        from nsnet_cli.nets.auto import cluster_device
+        from nsnet_cli.nets.build import view_gflops
         from nsnet_cli.weights.checkpoint import resolve_checkpoint
 
-        return auto_device(frame_gflops(resolve_checkpoint(asked.checkpoint)), gpu=True)
+        checkpoint = resolve_checkpoint(asked.checkpoint)
+        return cluster_device(view_gflops(checkpoint, checkpoint.recogniser))
 
     def _tell(self) -> None:
         """Says now and then that no actor runs yet."""

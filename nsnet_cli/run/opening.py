@@ -72,8 +72,8 @@ class Opening:
     embed_all: bool = False
     """Whether an image-text checkpoint embeds all preview frames for these."""
 
-    def tagger(self) -> Tagger:
-        """Makes the tagger. Raises UsageError, WeightsError, DeviceError."""
+    def tagger(self, videos: int | None = None) -> Tagger:
+        """Makes the tagger. `videos`: how many it will tag. Raises UsageError, WeightsError, DeviceError."""
         from nsnet_cli.tagger import Tagger
 
         return Tagger.from_checkpoint(
@@ -83,6 +83,7 @@ class Opening:
             read=self.read,
             keep=self.keep,
             embed_all=self.embed_all,
+            videos=videos,
         )
 
     def one_by_one(self, jobs: Sequence[Job], timeout_s: float | None) -> Iterator[Finished]:
@@ -94,7 +95,7 @@ class Opening:
         if jobs[0].error is None:
             pool.open_ahead(jobs[0].place, self.read)  # it is decoded while the networks load
         try:
-            tagger = self.tagger()
+            tagger = self.tagger(len(jobs))
         except BaseException:
             pool.close()
             raise

@@ -19,11 +19,12 @@ from nsnet_cli.outputs.files import FileOutputs
 from nsnet_cli.outputs.formats import DEFAULT
 from nsnet_cli.run import batch
 from nsnet_cli.run.finding import columns_of, find
-from nsnet_cli.run.fingerprints import fingerprints
+from nsnet_cli.run.fingerprints import fingerprints, ways
 from nsnet_cli.run.jobs import Finished, Job
 from nsnet_cli.run.opening import Asked, prepare
 from nsnet_cli.run.tally import Tally
 from nsnet_cli.search import Search
+from nsnet_cli.stopwatch import stage
 from nsnet_cli.storage.urls import Place, Url, located, shown
 from nsnet_cli.types import VideoResult
 from nsnet_cli.video.pool import DecodePool
@@ -146,7 +147,8 @@ class TaggingRun:
             for item in finished:
                 with self._hold():
                     result = replace(item.result, columns=item.job.columns)
-                    result = self.files.write(item.job.name, result, item.fingerprint, item.job.source)
+                    with stage("writing results"):
+                        result = self.files.write(item.job.name, result, item.fingerprint, item.job.source)
                     self.tally.count(result)
                 yield result
         self.files.settle()
@@ -192,7 +194,7 @@ class TaggingRun:
         opening = prepare(request.asked, jpegs=self.files.need_jpegs, threads=threads, keep=self.files.keeps_looks)
         if certain and alone:
             self.pool.open_ahead(usable[0].place, opening.read)
-        return opening.tagger()
+        return opening.tagger(len(usable))
 
     def _open_on_ray(self) -> Looking:
         """Starts actors on a cluster, and returns how they look at videos."""
@@ -216,10 +218,13 @@ class TaggingRun:
         tagger = self._tagger
         if self.request.output_dir is None or self.request.overwrite or tagger is None:
             return self.jobs
-        todo, fingerprint = [], fingerprints(tagger, self.jobs, ahead=self.files.in_parts)
+        device = self.request.asked.device if self._fleet is None else ""
+        todo, given = [], [fingerprints(way, self.jobs, ahead=self.files.in_parts) for way in ways(tagger, device)]
         self.files.expect([job.name for job in self.jobs])
         for job in self.jobs:
-            stored = self.files.look(job.name, partial(fingerprint, job), job.source, job.path)
+            looks = (self.files.look(job.name, partial(of, job), job.source, job.path) for of in given)
+            first = next(looks)
+            stored = next((one for one in (first, *looks) if one.state != "stale"), first)
             if stored.state == "kept" and stored.fingerprint is not None:
                 self.again.append(job)
                 self._looked[job.path] = stored.fingerprint

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from nsnet_cli.stopwatch import spent
 from nsnet_cli.storage.urls import shown
 from nsnet_cli.text import clock
 from nsnet_cli.types import SCHEMA_VERSION, VideoResult
@@ -36,6 +37,12 @@ class Tally:
             self.done += 1
         else:
             self.failed[result.error.kind] += 1
+        if (took := result.timings) is not None:
+            spent("decoding", took.decode_s)
+            spent("preview network", took.preview_s)
+            spent("sampler", took.sampler_s)
+            spent("recogniser", took.recognise_s)
+            spent("videos from start to end", took.total_s)
 
     def count_rendered(self, result: VideoResult) -> None:
         if result.error is None:
