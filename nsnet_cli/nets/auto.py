@@ -16,16 +16,16 @@ from nsnet_cli.types import TagOptions
 if TYPE_CHECKING:
     import ctypes
 
-GPU_START_S = 8.0
-"""Importing torch, loading networks and the first batch, beyond what the CPU engine needs."""
+GPU_START_S = 14.0
+"""Importing torch, loading networks and the first batch, beyond what the CPU engine needs: measured on an H100."""
 CPU_GFLOPS_S = 30.0
 """What a core computes per second in OpenVINO: the 6 GFLOPs of a short clip take 0.19 s of one."""
 GPU_GFLOPS_S = 2000.0
 """What a GPU computes per second in batches. An assumption on the safe side: new ones do several times as much."""
 DECODE_CORE_S = 0.1
 """Seconds of a core for decoding a short clip. A longer one takes more, on both devices."""
-HOST_S = 0.008
-"""Seconds per video of what only one thread of this process does at a time, on both devices. An assumption."""
+HOST_S = 0.028
+"""Seconds per video of what only one thread of this process does at a time, on both devices: it makes the answer."""
 USUAL_PREVIEW = 48
 """Preview frames of a usual video: 24 of a clip of some seconds, up to 128 of a long one."""
 UNKNOWN_VIDEOS = 100
