@@ -1,0 +1,158 @@
+"""Fine-tunes a sampler on a user's own scenery, and keeps it only if it is better by two measures that need no label.
+
+Agreement: a sampler that learned one half of the videos is judged on the other half. It must find kept objects in that
+half's scenery better than the sampler did before, so what one half teaches has to hold for the other. Memory: on kept
+objects in kept footage it must be as good as before. What is judged on is never learned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+import numpy as np
+
+from nsnet_cli.adapting.footage import OwnVideo, footage, scenery
+from nsnet_cli.adapting.kept import Kept, Side
+from nsnet_cli.nets.sampler import Sampler
+from nsnet_cli.training.fit import EpochReport, FitOptions, fit
+from nsnet_cli.training.measure import known_answers
+from nsnet_cli.training.sequences import FeatureSequence
+from nsnet_cli.training.splice import Bank
+
+LEAST_VIDEOS = 4
+"""Videos with scenery that are needed: two in each half."""
+LEAST_FRAMES = 16
+"""Frames of scenery that each half needs."""
+LEAST_GAIN = 0.002
+"""What the agreement must rise by, in ROC-AUC. Less is chance."""
+MOST_LOSS = 0.002
+"""What the ROC-AUC of one half, or of the memory, may fall by."""
+OPTIONS = FitOptions(epochs=4, learning_rate=3e-4, patience=0, thin=0.3, average=0.98)
+SEQUENCES = 256
+"""Sequences per epoch, as many in the user's scenery as in kept footage."""
+JUDGED = 300
+"""Sequences that a sampler is judged on."""
+OWN, KEPT, JUDGE = range(3)
+"""Streams of random numbers."""
+
+
+class Pair(NamedTuple):
+    """A ROC-AUC before and after."""
+
+    before: float
+    after: float
+
+    @property
+    def gain(self) -> float:
+        return self.after - self.before
+
+    def __str__(self) -> str:
+        return f"{self.before:.3f} before, {self.after:.3f} after"
+
+
+@dataclass(frozen=True, slots=True)
+class Adapted:
+    """What came of it. `refused` says why the sampler is not kept; then `sampler` is None."""
+
+    sampler: Sampler | None
+    refused: str
+    videos: int
+    """Videos that have scenery."""
+    frames: int
+    """Frames of scenery."""
+    halves: tuple[Pair, ...] = ()
+    memory: Pair | None = None
+    judged: tuple[FeatureSequence, ...] = field(default=(), repr=False)
+    """The sequences of the memory."""
+    tried: Sampler | None = None
+    """What was made, kept or not."""
+
+
+def adapt(
+    videos: Sequence[OwnVideo],
+    sampler: Sampler,
+    kept: Kept,
+    *,
+    seed: int = 0,
+    options: FitOptions = OPTIONS,
+    count: int = SEQUENCES,
+    on_epoch: Callable[[EpochReport], None] | None = None,
+) -> Adapted:
+    """Adapts `sampler`, which stays as it is, to videos in order of their names.
+
+    The halves are the first and the last videos: clips of one recording mostly stay together.
+    """
+    found = scenery(videos, seed)
+    used = [i for i, frames in enumerate(found) if frames.any()]
+    frames = int(sum(found[i].sum() for i in used))
+    middle = len(used) // 2
+    parts = [[(videos[i], found[i]) for i in rows] for rows in (used[:middle], used[middle:], used)]
+    if len(used) < LEAST_VIDEOS or any(sum(f.sum() for _, f in part) < LEAST_FRAMES for part in parts[:2]):
+        return Adapted(None, _too_little(videos, used, frames), len(used), frames)
+    first, last, whole = (footage(*zip(*part, strict=True)) for part in parts)
+    learn = _Learning(sampler, kept, replace(options, seed=seed), count, seed, on_epoch)
+    halves = []
+    for own, other in ((first, last), (last, first)):
+        judged = Side(kept.judge.objects, other).splicer().sequences(JUDGED, [seed, JUDGE])
+        halves.append(Pair(area(sampler, judged), area(learn(own), judged)))
+    memory = kept.judge.splicer().sequences(JUDGED, [seed, JUDGE])
+    adapted = learn(whole)
+    change = Pair(area(sampler, memory), area(adapted, memory))
+    made = Adapted(adapted, "", len(used), frames, tuple(halves), change, tuple(memory), adapted)
+    return _refused(made, _why_not(halves, change))
+
+
+def area(sampler: Sampler, judged: Sequence[FeatureSequence]) -> float:
+    """The ROC-AUC of the saliency over all frames."""
+    return known_answers(sampler, judged)["roc_auc_combined"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Learning:
+    sampler: Sampler
+    kept: Kept
+    options: FitOptions
+    count: int
+    seed: int
+    on_epoch: Callable[[EpochReport], None] | None
+
+    def __call__(self, own: Bank) -> Sampler:
+        """A copy of the sampler that has learned kept objects in the user's scenery and in kept footage."""
+        splicers = Side(self.kept.learn.objects, own).splicer(), self.kept.learn.splicer()
+        half = self.count // 2
+
+        def fresh(epoch: int) -> list[FeatureSequence]:
+            streams = zip(splicers, (OWN, KEPT), strict=True)
+            return [s for splicer, stream in streams for s in splicer.sequences(half, [self.seed, stream, epoch])]
+
+        watched = splicers[0].sequences(8, [self.seed, OWN, self.options.epochs])  # the last epoch is kept, whatever
+        made = fit(
+            fresh, self.sampler.config, self.options, held_out=watched, progress=self.on_epoch, start=self.sampler
+        )
+        return made.sampler
+
+
+def _too_little(videos: Sequence[OwnVideo], used: Sequence[int], frames: int) -> str:
+    return (
+        f"{len(used)} of {len(videos)} videos have scenery that comes back and is never surely anything"
+        f" ({frames} frames): at least {LEAST_VIDEOS} videos are needed, with {LEAST_FRAMES} such frames in each half"
+    )
+
+
+def _why_not(halves: Sequence[Pair], memory: Pair) -> str:
+    """Why a sampler is not better; '' if it is."""
+    mean = Pair(*np.mean(halves, axis=0).tolist())
+    if mean.gain < LEAST_GAIN:
+        return f"what one half of the videos teaches does not help the other: ROC-AUC {mean}"
+    worst = min(halves, key=lambda half: half.gain)
+    if worst.gain < -MOST_LOSS:
+        return f"it helps one half of the videos and harms the other: {worst}"
+    if memory.gain < -MOST_LOSS:
+        return f"it forgets: ROC-AUC in kept footage {memory}"
+    return ""
+
+
+def _refused(made: Adapted, why: str) -> Adapted:
+    return replace(made, sampler=None, refused=why) if why else made
