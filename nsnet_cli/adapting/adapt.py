@@ -101,7 +101,7 @@ def adapt(
     adapted = learn(whole)
     change = Pair(area(sampler, memory), area(adapted, memory))
     made = Adapted(adapted, "", len(used), frames, tuple(halves), change, tuple(memory), adapted)
-    return _refused(made, _why_not(halves, change))
+    return _refused(made, why_not(halves, change))
 
 
 def area(sampler: Sampler, judged: Sequence[FeatureSequence]) -> float:
@@ -141,7 +141,7 @@ def _too_little(videos: Sequence[OwnVideo], used: Sequence[int], frames: int) ->
     )
 
 
-def _why_not(halves: Sequence[Pair], memory: Pair) -> str:
+def why_not(halves: Sequence[Pair], memory: Pair) -> str:
     """Why a sampler is not better; '' if it is."""
     mean = Pair(*np.mean(halves, axis=0).tolist())
     if mean.gain < LEAST_GAIN:
