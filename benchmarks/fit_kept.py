@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import random
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -56,10 +57,9 @@ def stretches(shared: Path, part: str) -> Iterator[Stretch]:
         found = [p for p in sorted((shared / folder).rglob("*")) if p.suffix.lower() in synthetic.VIDEO_SUFFIXES]
         for path in evenly([p for p in found if fold_of(p) in folds], CLIPS[part]):
             clip = synthetic.clip_frames(path, 100, 240)
-            for turn in range(1, 3):
-                rng = random.Random(f"{path.stem} kept {turn}")
-                frames = synthetic.degrade(synthetic.clip_stretch(clip, FRAMES, rng), rng)
-                yield Stretch(frames, kind, path.stem, fold_of(path), turn)
+            rng = random.Random(f"{path.stem} kept")
+            frames = synthetic.degrade(synthetic.clip_stretch(clip, FRAMES, rng), rng)
+            yield Stretch(frames, kind, path.stem, fold_of(path), 0)
     for number in range(SLATES[part]):
         rng = random.Random(f"slate {part} {number}")
         yield Stretch(synthetic.degrade(synthetic.slate_stretch(FRAMES, rng), rng), "slate", f"slate {number}", 0, 0)
@@ -79,6 +79,8 @@ def main() -> None:
             features, logits = render.PREVIEW(images)
             rows.append((features, logits, render.RECOGNISER(images)[1], s.source, s.kind, s.label))
             parts.append(part)
+            if len(parts) % 50 == 0:
+                print(f"{len(parts)} stretches", file=sys.stderr, flush=True)
     bank = Bank(*(np.array(column) for column in zip(*rows, strict=True)))
     size = write_kept(args.out / KEPT_FILE, bank, np.array(parts), row.recogniser)
     print(f"{len(bank)} stretches of {FRAMES} frames, {size / 1e3:.0f} kB")
