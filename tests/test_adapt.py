@@ -44,9 +44,11 @@ QUICK = FitOptions(epochs=4, learning_rate=2e-3, patience=0, thin=0.3, average=0
 # ---- a small world: objects share a direction and have confident logits, scenery has neither -------------------------
 
 
-def frames(kind: int, rng: np.random.Generator, thing: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
+def frames(
+    kind: int, rng: np.random.Generator, thing: float = 0.0, noise: float = 0.5
+) -> tuple[np.ndarray, np.ndarray]:
     """Features (4, D) and logits (4, C) of one stretch. `thing`: how much it looks like an object of class `kind`."""
-    features = rng.normal(0, 0.5, (4, DIM)) + np.eye(DIM)[kind % 8] + 1.5 * thing * np.eye(DIM)[THING]
+    features = rng.normal(0, noise, (4, DIM)) + np.eye(DIM)[kind % 8] + 1.5 * thing * np.eye(DIM)[THING]
     return features, rng.normal(0, 1, (4, CLASSES)) + 5 * (thing == 1) * np.eye(CLASSES)[kind % CLASSES]
 
 
@@ -63,7 +65,7 @@ def user_videos(count: int, thing: float) -> list[OwnVideo]:
     made = []
     for index in range(count):
         rng = np.random.default_rng([7, index])
-        stretches = [frames(9 + index % 3, rng, thing) for _ in range(6)]
+        stretches = [frames(9 + index % 3, rng, thing, noise=0.1) for _ in range(6)]
         features, logits = (np.concatenate(part) + 0.0 for part in zip(*stretches, strict=True))
         made.append(OwnVideo(f"v{index:02}", features, logits, np.full((len(features), CLASSES), 1 / CLASSES)))
     return made
