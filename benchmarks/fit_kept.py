@@ -28,12 +28,8 @@ from nsnet_cli.weights.registry import load_registry
 from nsnet_cli.weights.vocabulary import load_vocabulary
 
 FRAMES = 3
-PHOTOS, CLIPS, SCRAPS, SLATES = (
-    {LEARN: 200, JUDGE: 90},
-    {LEARN: 10, JUDGE: 5},
-    {LEARN: 16, JUDGE: 8},
-    {LEARN: 9, JUDGE: 4},
-)
+PHOTOS, CLIPS = {LEARN: 200, JUDGE: 90}, {LEARN: 10, JUDGE: 5}
+SCRAPS, SLATES = {LEARN: 16, JUDGE: 8}, {LEARN: 9, JUDGE: 4}
 """Photos in all, clips of each kind of footage, corners of photos, and plain frames or titles."""
 
 
