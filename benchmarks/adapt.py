@@ -12,12 +12,14 @@ says where. Where the new sampler is refused, "kept" is the figure of the old on
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import render
+import torch
 from render import photo_stretches
 
 from nsnet_cli.adapting.adapt import Adapted, adapt, area
@@ -28,7 +30,6 @@ from nsnet_cli.cli.labelled import gather
 from nsnet_cli.labelled.folds import fold_of
 from nsnet_cli.labelled.gather import ReadSettings
 from nsnet_cli.labelled.labels import LabelledVideo, LabelSet
-from nsnet_cli.nets.threads import one_thread
 from nsnet_cli.nets.torch_engine import load_sampler
 from nsnet_cli.training import synthetic
 from nsnet_cli.training.splice import Bank
@@ -38,7 +39,7 @@ from nsnet_cli.weights.registry import load_registry
 from nsnet_cli.weights.rows import CheckpointRow
 
 SOURCES = ("skate", "dark", "traffic", "hands", "street")
-FOLD, TURNS, JUDGED = 4, 2, 600
+FOLD, TURNS, JUDGED = 4, 2, 300
 KIN = {"street": ("street", "fight")}
 """Kept footage of the same data set as a source is left out where the sampler never saw that source."""
 
@@ -95,12 +96,16 @@ class Row:
     made: Adapted
 
     @property
+    def refused(self) -> str:
+        return self.made.refused
+
+    @property
     def kept(self) -> float:
-        return self.before if self.made.sampler is None else self.after
+        return self.before if self.refused else self.after
 
     def __str__(self) -> str:
         pairs = ", ".join(f"{p.before:.3f}>{p.after:.3f}" for p in (*self.made.halves, self.made.memory) if p)
-        verdict = self.made.refused or "kept"
+        verdict = self.refused or "kept"
         return (
             f"{self.name:14} before {self.before:.4f}  after {self.after:.4f}  kept {self.kept:.4f}"
             f"  frames {self.made.frames}  ({pairs})  {verdict}"
@@ -114,44 +119,76 @@ def without(kept: Kept, kinds: Sequence[str]) -> Kept:
     return Kept(sides[0], sides[1], kept.recogniser)
 
 
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One half of a source's clips, and a seed."""
+
+    source: str
+    half: int
+    seed: int
+
+
+class Bench:
+    """What all trials share."""
+
+    def __init__(self, args: argparse.Namespace) -> None:
+        self.args = args
+        self.objects = read_objects(args.shared, args.work, load_registry().checkpoint("imagenet-lite"))
+        self.bases = {source: resolve_checkpoint(args.checkpoint.format(source=source)) for source in args.sources}
+        self.clips = {
+            source: read_clips(args.shared / "backgrounds" / source, base) for source, base in self.bases.items()
+        }
+        base = self.bases[args.sources[0]]
+        self.kept = read_kept(kept_file(base), classifier_of(base.preview))
+
+    def __call__(self, trial: Trial) -> Row:
+        torch.set_num_threads(1)
+        args, source, seed = self.args, trial.source, trial.seed
+        sampler, kept, clips = load_sampler(self.bases[source]), self.kept, self.clips[source]
+        if "{source}" in args.checkpoint:
+            kept = without(kept, KIN.get(source, (source,)))
+        halves = clips[: len(clips) // 2], clips[len(clips) // 2 :]
+        own, other = halves[trial.half], halves[1 - trial.half]
+        judging = self.objects
+        if args.with_objects:  # what the clips show, and what judges: photos of different classes
+            shown = np.array([int(name[-1]) % 2 == 0 for name in judging.source])
+            own, judging = with_objects(own, judging.where(shown), seed), judging.where(~shown)
+        other_footage = footage(other, [np.ones(len(video), bool) for video in other])
+        judged = Side(judging, other_footage).splicer().sequences(JUDGED, [seed, 4242])
+        made = adapt(own, sampler, kept, seed=seed)
+        before = area(sampler, judged)
+        after = before if made.tried is None else area(made.tried, judged)
+        row = Row(f"{source} {trial.half + 1} seed {seed}", before, after, made)
+        print(row, flush=True)
+        return replace(row, made=replace(made, sampler=None, tried=None, judged=()))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--shared", type=Path, required=True)
     parser.add_argument("--work", type=Path, required=True, help="features of photos are kept here")
-    parser.add_argument(
-        "--checkpoint", default="imagenet-lite", help="a name or folder; {source} stands for the source"
-    )
+    parser.add_argument("--checkpoint", default="imagenet-lite", help="name or folder; {source} stands for the source")
     parser.add_argument("--sources", default=",".join(SOURCES))
     parser.add_argument("--seeds", default="0")
     parser.add_argument("--with-objects", action="store_true")
+    parser.add_argument("--processes", type=int, default=1)
     args = parser.parse_args()
+    args.sources = args.sources.split(",")
     args.work.mkdir(parents=True, exist_ok=True)
-    objects = read_objects(args.shared, args.work, load_registry().checkpoint("imagenet-lite"))
-    shown, judging = (objects.where(np.char.endswith(objects.source, tuple(ends))) for ends in ("01234", "56789"))
-    if not args.with_objects:
-        judging = objects
-    rows: list[Row] = []
-    for source in args.sources.split(","):
-        base = resolve_checkpoint(args.checkpoint.format(source=source))
-        kept, sampler = read_kept(kept_file(base), classifier_of(base.preview)), load_sampler(base)
-        if "{source}" in args.checkpoint:
-            kept = without(kept, KIN.get(source, (source,)))
-        clips = read_clips(args.shared / "backgrounds" / source, base)
-        halves = clips[: len(clips) // 2], clips[len(clips) // 2 :]
-        for seed in map(int, args.seeds.split(",")):
-            for number, (learn, judge) in enumerate(((halves[0], halves[1]), (halves[1], halves[0])), 1):
-                own = with_objects(learn, shown, seed) if args.with_objects else learn
-                other = footage(judge, [np.ones(len(video), bool) for video in judge])
-                judged = Side(judging, other).splicer().sequences(JUDGED, [seed, 4242])
-                with one_thread():
-                    made = adapt(own, sampler, kept, seed=seed)
-                    before = area(sampler, judged)
-                    after = before if made.tried is None else area(made.tried, judged)
-                rows.append(Row(f"{source} {number} seed {seed}", before, after, made))
-                print(rows[-1], flush=True)
-    gains = np.array([row.kept - row.before for row in rows])
-    print(f"mean {gains.mean():+.4f}, worst {gains.min():+.4f}; as if all were kept: "
-          f"mean {np.mean([row.after - row.before for row in rows]):+.4f}")  # fmt: skip
+    bench = Bench(args)
+    trials = [
+        Trial(source, half, seed)
+        for seed in map(int, args.seeds.split(","))
+        for source in args.sources
+        for half in (0, 1)
+    ]
+    with multiprocessing.get_context("fork").Pool(args.processes) as pool:  # torch has one thread, so a fork is safe
+        rows = pool.map(bench, trials, 1)
+    kept = np.array([row.kept - row.before for row in rows])
+    tried = np.array([row.after - row.before for row in rows])
+    count = sum(row.refused == "" for row in rows)
+    print(f"{count} of {len(rows)} kept: mean {kept.mean():+.4f}, worst {kept.min():+.4f}")
+    print(f"as if all were kept: mean {tried.mean():+.4f}, worst {tried.min():+.4f}")
 
 
 if __name__ == "__main__":
