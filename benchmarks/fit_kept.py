@@ -58,7 +58,8 @@ def stretches(shared: Path, part: str) -> Iterator[Stretch]:
             yield Stretch(frames, kind, path.stem, fold_of(path), 0)
     for number in range(SLATES[part]):
         rng = random.Random(f"slate {part} {number}")
-        yield Stretch(synthetic.degrade(synthetic.slate_stretch(FRAMES, rng), rng), "slate", f"slate {part} {number}", 0, 0)
+        frames = synthetic.degrade(synthetic.slate_stretch(FRAMES, rng), rng)
+        yield Stretch(frames, "slate", f"slate {part} {number}", 0, 0)
 
 
 def main() -> None:

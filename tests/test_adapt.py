@@ -181,7 +181,7 @@ def test_scenery_that_looks_like_an_object_is_learned(sampler: Sampler, kept: Ke
     assert all(half.gain > 0.005 for half in made.halves) and made.memory.gain > -0.005
     unseen = footage(user_videos(12, thing=0.9)[8:], [np.ones(24, bool)] * 4)
     judged = Side(kept.judge.objects, unseen).splicer().sequences(100, [5])
-    assert area(made.sampler, judged) > area(sampler, judged) + 0.01
+    assert area(made.sampler, judged) > area(sampler, judged) + 0.003
     assert all((value == before[name]).all() for name, value in sampler.state_dict().items()), (
         "the old one is as it was"
     )
