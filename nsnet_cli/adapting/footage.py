@@ -17,11 +17,11 @@ from nsnet_cli.selection import unit_rows
 from nsnet_cli.training.splice import Bank
 from nsnet_cli.weights.heads import softmax
 
-SURE = 0.5
+SURE = 0.8
 """A frame whose highest score reaches this is surely something."""
 SAME_SCENE = 0.7
 """Correlation of two frames' features from which they show the same scene."""
-COMES_BACK = 0.3
+COMES_BACK = 0.2
 """A scene that fills this share of its video comes back. An object that is shown for a while fills less."""
 ELSEWHERE = 2000
 """Most frames of other videos that a frame is compared with."""
@@ -69,8 +69,8 @@ def footage(videos: Sequence[OwnVideo], frames: Sequence[np.ndarray]) -> Bank:
             rows.append((video.features[own], video.logits[own], scores, video.name))
     features, logits, recogniser, names = zip(*rows, strict=True)
     name = np.array(names)
-    halves = (np.stack(part).astype(np.float16) for part in (features, logits, recogniser))
-    return Bank(*halves, name, name, np.full(len(rows), -1))
+    seen, said, scored = (np.stack(part).astype(np.float16) for part in (features, logits, recogniser))
+    return Bank(seen, said, scored, name, name, np.full(len(rows), -1))
 
 
 def own_video(name: str, found: VideoFeatures) -> OwnVideo:
