@@ -175,31 +175,27 @@ def test_the_shipped_file_is_small_and_fits_the_shipped_sampler() -> None:
 
 def test_scenery_that_looks_like_an_object_is_learned(sampler: Sampler, kept: Kept) -> None:
     before = {name: value.clone() for name, value in sampler.state_dict().items()}
-    made = adapt(user_videos(8, thing=0.9), sampler, kept, options=QUICK, count=96)
+    made = adapt(user_videos(8, thing=0.9), sampler, kept, options=QUICK, count=96, judged=100)
     assert made.refused == "" and made.sampler is not None and made.memory is not None
     assert (made.videos, made.frames) == (8, 8 * 24)
-    assert all(half.gain > 0.005 for half in made.halves) and made.memory.gain > -0.005
+    assert all(half.gain > 0 for half in made.halves) and made.memory.gain >= -0.002
     unseen = footage(user_videos(12, thing=0.9)[8:], [np.ones(24, bool)] * 4)
     judged = Side(kept.judge.objects, unseen).splicer().sequences(100, [5])
-    assert area(made.sampler, judged) > area(sampler, judged) + 0.003
+    assert area(made.sampler, judged) > area(sampler, judged)
     assert all((value == before[name]).all() for name, value in sampler.state_dict().items()), (
         "the old one is as it was"
     )
 
 
 def test_the_same_seed_gives_the_same_sampler(sampler: Sampler, kept: Kept) -> None:
-    options = replace(QUICK, epochs=1)
-    first, again, other = (
-        adapt(user_videos(4, thing=0.9), sampler, kept, options=options, count=32, seed=seed).tried
-        for seed in (1, 1, 2)
-    )
-    assert first is not None and again is not None and other is not None
-    weights = [made.state_dict()["project.weight"] for made in (first, again, other)]
+    options, videos = replace(QUICK, epochs=1), user_videos(4, thing=0.9)
+    made = [adapt(videos, sampler, kept, options=options, count=16, judged=30, seed=seed).tried for seed in (1, 1, 2)]
+    weights = [found.state_dict()["project.weight"] for found in made if found is not None]
     assert (weights[0] == weights[1]).all() and (weights[0] != weights[2]).any()
 
 
 def test_footage_that_teaches_nothing_is_refused(sampler: Sampler, kept: Kept) -> None:
-    made = adapt(user_videos(6, thing=-1.0), sampler, kept, options=replace(QUICK, epochs=1), count=32)
+    made = adapt(user_videos(6, thing=-1.0), sampler, kept, options=replace(QUICK, epochs=1), count=32, judged=60)
     assert made.sampler is None and "does not help the other" in made.refused
     assert made.tried is not None, "what was tried can be measured"
 
@@ -218,9 +214,9 @@ SAME = Pair(0.99, 0.99)
     [
         ([Pair(0.90, 0.92), Pair(0.91, 0.95)], SAME, ""),
         ([Pair(0.90, 0.92), Pair(0.91, 0.909)], SAME, ""),
-        ([Pair(0.90, 0.901), Pair(0.91, 0.911)], SAME, "does not help the other: ROC-AUC 0.905 before, 0.906 after"),
-        ([Pair(0.90, 0.95), Pair(0.91, 0.90)], SAME, "harms the other: 0.910 before, 0.900 after"),
-        ([Pair(0.90, 0.92), Pair(0.91, 0.95)], Pair(0.99, 0.98), "it forgets: ROC-AUC in kept footage 0.990 before"),
+        ([Pair(0.90, 0.9004), Pair(0.91, 0.9104)], SAME, "not help the other: ROC-AUC 0.9050 before, 0.9054 after"),
+        ([Pair(0.90, 0.95), Pair(0.91, 0.90)], SAME, "harms the other: 0.9100 before, 0.9000 after"),
+        ([Pair(0.90, 0.92), Pair(0.91, 0.95)], Pair(0.99, 0.98), "it forgets: ROC-AUC in kept footage 0.9900 before"),
     ],
 )
 def test_why_a_sampler_is_refused(halves: list[Pair], memory: Pair, why: str) -> None:

@@ -26,8 +26,8 @@ LEAST_VIDEOS = 4
 """Videos with scenery that are needed: two in each half."""
 LEAST_FRAMES = 16
 """Frames of scenery that each half needs."""
-LEAST_GAIN = 0.001
-"""What the agreement must rise by, in ROC-AUC, in the mean of both halves. Less is chance."""
+LEAST_GAIN = 0.03
+"""The agreement rises if what is missing to a ROC-AUC of 1, in the mean of both halves, shrinks by this share."""
 MOST_LOSS = 0.002
 """What the ROC-AUC of one half, or of the memory, may fall by."""
 OPTIONS = FitOptions(epochs=3, learning_rate=1e-3, patience=0, thin=0.3, average=0.98)
@@ -52,7 +52,7 @@ class Pair(NamedTuple):
         return self.after - self.before
 
     def __str__(self) -> str:
-        return f"{self.before:.3f} before, {self.after:.3f} after"
+        return f"{self.before:.4f} before, {self.after:.4f} after"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +81,13 @@ def adapt(
     seed: int = 0,
     options: FitOptions = OPTIONS,
     count: int = SEQUENCES,
+    judged: int = JUDGED,
     on_epoch: Callable[[EpochReport], None] | None = None,
 ) -> Adapted:
     """Adapts `sampler`, which stays as it is, to videos in order of their names.
 
-    The halves are the first and the last videos: clips of one recording mostly stay together.
+    The halves are the first and the last videos: clips of one recording mostly stay together. `count` sequences are
+    learned per epoch, `judged` ones are judged on.
     """
     found = scenery(videos, seed)
     used = [i for i, frames in enumerate(found) if frames.any()]
@@ -95,12 +97,12 @@ def adapt(
     if len(used) < LEAST_VIDEOS or any(sum(f.sum() for _, f in part) < LEAST_FRAMES for part in parts[:2]):
         return Adapted(None, _too_little(videos, used, frames), len(used), frames)
     first, last, whole = (footage(*zip(*part, strict=True)) for part in parts)
-    memory = kept.judge.splicer().sequences(JUDGED, [seed, JUDGE])
+    memory = kept.judge.splicer().sequences(judged, [seed, JUDGE])
     learn = _Learning(sampler, kept, memory, area(sampler, memory), replace(options, seed=seed), count, seed, on_epoch)
     halves = []
     for own, other in ((first, last), (last, first)):
-        judged = Side(kept.judge.objects, other).splicer().sequences(JUDGED, [seed, JUDGE])
-        halves.append(Pair(area(sampler, judged), area(learn(own)[0], judged)))
+        unseen = Side(kept.judge.objects, other).splicer().sequences(judged, [seed, JUDGE])
+        halves.append(Pair(area(sampler, unseen), area(learn(own)[0], unseen)))
     adapted, change = learn(whole)
     made = Adapted(adapted, "", len(used), frames, tuple(halves), change, tuple(memory), adapted)
     return _refused(made, why_not(halves, change))
@@ -167,7 +169,7 @@ def _too_little(videos: Sequence[OwnVideo], used: Sequence[int], frames: int) ->
 def why_not(halves: Sequence[Pair], memory: Pair) -> str:
     """Why a sampler is not better; '' if it is."""
     mean = Pair(*np.mean(halves, axis=0).tolist())
-    if mean.gain < LEAST_GAIN:
+    if mean.gain < LEAST_GAIN * (1 - mean.before) or mean.gain <= 0:
         return f"what one half of the videos teaches does not help the other: ROC-AUC {mean}"
     worst = min(halves, key=lambda half: half.gain)
     if worst.gain < -MOST_LOSS:
