@@ -27,6 +27,7 @@ SHARED = Path(__file__).resolve().parents[2] / "shared"
 TORCH = find_spec("torch") is not None
 """False in the light environments of .ci/run, which test the other dependencies on more Python versions."""
 NEED_TORCH = [
+    "test_adapt.py",
     "test_calibrate_command.py",
     "test_clip_networks.py",
     "test_clips.py",

@@ -30,6 +30,7 @@ LAYERS = (
     ("calibrating",),
     ("evaluation",),
     ("training",),
+    ("adapting",),
     ("cli",),
 )
 """From the bottom up: a module may import from layers below its own, and inside its own package."""

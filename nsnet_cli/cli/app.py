@@ -49,6 +49,7 @@ COMMANDS = {
     "export": "Hand kept results to editors, players, data and label tools.",
     "merge": "Make one file of the rows of many runs.",
     "train": "Train a sampler and your own tags on your videos.",
+    "adapt": "Adapt a sampler to your footage, without labels.",
     "calibrate": "Fit how likely tags are right to videos that a person has judged.",
     "evaluate": "Measure accuracy against cost on labelled videos.",
     "models": "List, download, check and share checkpoints.",

@@ -46,12 +46,14 @@ def fit(
     held_out: Sequences | None = None,
     progress: Callable[[EpochReport], None] | None = None,
     resume: Path | None = None,
+    start: Sampler | None = None,
 ) -> FitResult:
     """Trains a sampler and returns it in eval mode, with the weights of the best epoch.
 
     The best epoch has the lowest held-out loss; with `patience` 0 it is the last epoch.
     `sequences`: videos, or a function from an epoch to fresh ones (fixed vocabulary only; needs `held_out`).
     `resume`: the file that keeps the state after each epoch. It is removed at the end.
+    `start`: a trained sampler of this config to go on from. It is not changed.
     Raises ValueError for empty or unfit data, RuntimeError for a state of another run.
     """
     options = options or FitOptions()
@@ -64,7 +66,7 @@ def fit(
         train = fresh(0)
     _check([*train, *held_out], config)
     with torch.random.fork_rng():
-        state = _begin(train, config, options, resume)
+        state = _begin(train, config, options, resume, start)
         watched = _held_out_labels(train, held_out, config)
         while state.epoch < options.epochs and (not options.patience or state.stale < options.patience):
             torch.manual_seed(options.seed * 100_003 + state.epoch + 1)
@@ -120,12 +122,17 @@ def _classes(sequences: Sequences, config: SamplerConfig) -> int:
     return config.classes or int(np.asarray(sequences[0].logits).shape[1])
 
 
-def _begin(train: Sequences, config: SamplerConfig, options: FitOptions, resume: Path | None) -> State:
+def _begin(
+    train: Sequences, config: SamplerConfig, options: FitOptions, resume: Path | None, start: Sampler | None
+) -> State:
     torch.manual_seed(options.seed)
     sampler = Sampler(config)
-    sample = train[:256]
-    batch = collate(sample, _classes(train, config), [np.zeros(len(s), dtype=np.int64) for s in sample])
-    sampler.calibrate(batch.features, batch.logits, batch.times, batch.mask)
+    if start is None:
+        sample = train[:256]
+        batch = collate(sample, _classes(train, config), [np.zeros(len(s), dtype=np.int64) for s in sample])
+        sampler.calibrate(batch.features, batch.logits, batch.times, batch.mask)
+    else:
+        sampler.load_state_dict(start.state_dict())
     sampler.to(options.device)
     optimizer = torch.optim.AdamW(sampler.parameters(), options.learning_rate, weight_decay=options.weight_decay)
     mean = AveragedModel(sampler, multi_avg_fn=get_ema_multi_avg_fn(options.average)) if options.average else None

@@ -36,8 +36,8 @@ def check_calibratable(checkpoint: Checkpoint) -> None:
         raise WeightsError(f"the tags of {checkpoint.name} have no names", "give its row in weights.toml a vocabulary")
 
 
-def calibrated_config(checkpoint: Checkpoint, calibration: Calibration, folder: Path) -> dict[str, Any]:
-    """The config.json to write into `folder`: what the checkpoint's folder says, with this calibration.
+def calibrated_config(checkpoint: Checkpoint, calibration: Calibration | None, folder: Path) -> dict[str, Any]:
+    """The config.json to write into `folder`: what the checkpoint's folder says, with this calibration or with none.
 
     In another folder it also has the folder's name, and the networks and sampling of the checkpoint: a row of
     weights.toml may use a sampler's folder that was made for another recogniser. That one's metrics are left out.
@@ -52,7 +52,7 @@ def calibrated_config(checkpoint: Checkpoint, calibration: Calibration, folder: 
         found |= {"name": folder.resolve().name, "license": checkpoint.license, **uses}
         found["sampling"] = {"frames": checkpoint.frames, "preview": checkpoint.preview_frames}
         found["model_sha256"] = checkpoint.model_sha256
-    return {**found, "calibration": calibration.to_json()}
+    return {**found, "calibration": calibration.to_json() if calibration else None}
 
 
 def write_calibrated(checkpoint: Checkpoint, config: dict[str, Any], folder: Path, card: str) -> None:
