@@ -30,7 +30,7 @@ from nsnet_cli.cli.labelled import gather
 from nsnet_cli.labelled.folds import fold_of
 from nsnet_cli.labelled.gather import ReadSettings
 from nsnet_cli.labelled.labels import LabelledVideo, LabelSet
-from nsnet_cli.nets.torch_engine import load_sampler
+from nsnet_cli.nets.sampler import load_sampler
 from nsnet_cli.training import synthetic
 from nsnet_cli.training.splice import Bank
 from nsnet_cli.weights.checkpoint import Checkpoint, resolve_checkpoint

@@ -30,8 +30,7 @@ from nsnet_cli.adapting.kept import (
 from nsnet_cli.adapting.promise import holds
 from nsnet_cli.calibrating.reliability import Promise
 from nsnet_cli.errors import OutputError, UsageError, WeightsError
-from nsnet_cli.nets.sampler import Sampler, SamplerConfig
-from nsnet_cli.nets.torch_engine import load_sampler
+from nsnet_cli.nets.sampler import Sampler, SamplerConfig, load_sampler
 from nsnet_cli.training.fit import FitOptions, fit
 from nsnet_cli.training.splice import Bank
 from nsnet_cli.weights.checkpoint import Checkpoint, read_checkpoint, resolve_checkpoint

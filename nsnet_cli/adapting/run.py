@@ -12,8 +12,8 @@ from nsnet_cli.adapting.footage import OwnVideo
 from nsnet_cli.adapting.kept import Kept
 from nsnet_cli.adapting.promise import holds, promise
 from nsnet_cli.calibrating.reliability import Promise
+from nsnet_cli.nets.sampler import load_sampler
 from nsnet_cli.nets.threads import one_thread
-from nsnet_cli.nets.torch_engine import load_sampler
 from nsnet_cli.presence import Judge
 from nsnet_cli.progress import progress
 from nsnet_cli.training.fit import FitOptions
