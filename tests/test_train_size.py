@@ -112,7 +112,7 @@ def test_training_from_a_file_gives_the_same_bytes_as_from_memory(tmp_path: Path
 def test_training_does_not_hold_the_features(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The arrays of numpy, which hold all that is read from files, never take as much memory as the features would."""
     monkeypatch.setattr(prototypes, "MOST_NUMBERS", 1 << 19)
-    arrays = made(80, width=4096)
+    arrays = made(160, width=4096)
     np.savez(tmp_path / "f.npz", **arrays)
     size = arrays.pop("features").nbytes
     tracemalloc.start()
@@ -123,7 +123,7 @@ def test_training_does_not_hold_the_features(tmp_path: Path, monkeypatch: pytest
     finally:
         tracemalloc.stop()
     assert made_of.metrics["val_top1_nsnet"] > 0.5
-    assert size > 15e6 and peak < 0.6 * size
+    assert size > 30e6 and peak < 0.5 * size, f"{peak:,} of {size:,} bytes"
 
 
 def test_parts_give_the_same_pseudo_labels_as_all_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
