@@ -84,6 +84,7 @@ def test_videos_that_training_saw_are_noticed(tmp_path: Path) -> None:
     assert _saw("ucf101:/data/UCF-101", source, "", chosen("val")) and not _saw("other", source, "", chosen("val"))
 
 
+@pytest.mark.torch
 def test_splits_that_make_no_sense(inside: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path) -> None:
     (tmp_path / "labels.csv").write_text("path,label\nlabels.csv,cat\n")
     done = inside("evaluate", tmp_path / "labels.csv", "--split", "1,2,3")
