@@ -10,7 +10,6 @@ more when all is done (the anti-join alone). Prints a Markdown table. Asked: eac
 from __future__ import annotations
 
 import argparse
-import hashlib
 import itertools
 import json
 import os
@@ -26,16 +25,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from nsnet_cli.fingerprint import Way
+from nsnet_cli.types import TagOptions
+
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 
 class StubTagger:
-    """Knows of each video only its fingerprint."""
+    """Knows how it would look at videos, and nothing else."""
 
-    def fingerprint(self, path: str | Path) -> str:
-        stat = Path(path).stat()
-        return hashlib.sha256(f"{stat.st_size}:{stat.st_mtime_ns}".encode()).hexdigest()[:16]
+    way = Way(TagOptions(), "stub", "cpu", "f32", None, False)
 
 
 def finished(tagging: Any, kill_after: int) -> Iterator[Any]:
@@ -47,7 +47,7 @@ def finished(tagging: Any, kill_after: int) -> Iterator[Any]:
     result, tagger = sample(count=30, jpegs=False), StubTagger()
     for number, job in enumerate(tagging.todo, 1):
         Path(job.path).read_bytes()
-        yield Finished(job, replace(result, path=job.path), tagger.fingerprint(job.path))
+        yield Finished(job, replace(result, path=job.path), tagger.way.fingerprint(job.path))
         if number == kill_after:
             os.kill(os.getpid(), signal.SIGKILL)
 

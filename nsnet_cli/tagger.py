@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
 import math
 import os
@@ -16,6 +14,7 @@ import numpy as np
 
 from nsnet_cli.answer import answer
 from nsnet_cli.errors import UsageError, VideoError
+from nsnet_cli.fingerprint import Way
 from nsnet_cli.kept import Kept
 from nsnet_cli.media import ReadOptions
 from nsnet_cli.nets.auto import Workload
@@ -31,9 +30,8 @@ from nsnet_cli.selection import Budget, confidence
 from nsnet_cli.stages import Choice, Looked, Preview, Scores
 from nsnet_cli.stopping import Stopping
 from nsnet_cli.stopwatch import stage
-from nsnet_cli.storage.identity import identity
 from nsnet_cli.storage.urls import Place, located
-from nsnet_cli.types import ALGORITHM_VERSION, SCHEMA_VERSION, ModelInfo, TagOptions, VideoResult
+from nsnet_cli.types import ModelInfo, TagOptions, VideoResult
 from nsnet_cli.video import open_video
 from nsnet_cli.video.reader import VideoReader
 from nsnet_cli.viewing import Views, worth_a_clip
@@ -164,20 +162,21 @@ class Tagger:
     def model(self) -> ModelInfo:
         return ModelInfo(self.checkpoint.name, self.checkpoint.hash)
 
-    def fingerprint(self, path: str | Place, engine: tuple[str, str] | None = None) -> str:
-        """Returns 16 hex digits, a hash of all that can change what is seen in a video.
+    @property
+    def way(self) -> Way:
+        """How it looks at videos."""
+        return Way(
+            self.options,
+            self.checkpoint.hash,
+            self.engine.name,
+            self.engine.precision,
+            self.projection.identity if self.projection else None,
+            self.embed_all,
+        )
 
-        These are the file, the checkpoint, the engine (`engine`: name and precision of another one), and the options
-        that decide how it is looked at. Options that only choose what is shown are not among them.
-        """
-        source = identity(located(path))
-        name, precision = engine or (self.engine.name, self.engine.precision)
-        how = [ALGORITHM_VERSION, name, precision, SCHEMA_VERSION]
-        reduced = self.projection.identity if self.projection else None
-        how += ["all frames"] if self.embed_all else []
-        version = source.etag or source.mtime_ns
-        parts = [source.size_bytes, version, self.checkpoint.hash, self.options.looked(), reduced, *how]
-        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
+    def fingerprint(self, path: str | Place) -> str:
+        """Returns 16 hex digits, a hash of all that can change what is seen in a video. See `Way.fingerprint`."""
+        return self.way.fingerprint(path)
 
     # ---- the stages, in order ----
 

@@ -16,7 +16,7 @@ LAYERS = (
     ("policies", "media"),
     ("types",),
     ("hierarchy", "looking", "lists", "kept", "spans", "storage"),
-    ("inputs", "weights", "why", "words", "manifests"),
+    ("inputs", "weights", "why", "words", "manifests", "fingerprint"),
     ("render",),
     ("reading", "video", "nets", "outputs"),
     ("startup", "stages"),

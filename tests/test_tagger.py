@@ -15,7 +15,7 @@ from checkpoint_files import SUM, with_calibration
 from conftest import noise, write_video
 from readers import Scripted, scripted
 
-from nsnet_cli import tagger as tagger_module
+from nsnet_cli import fingerprint
 from nsnet_cli.calibration import Calibration
 from nsnet_cli.errors import NsnetError, UsageError, VideoError
 from nsnet_cli.media import DecodeReport, FrameBatch, InputSpec, ReadOptions, VideoHeader
@@ -286,8 +286,8 @@ def test_the_fingerprint_follows_version_device_and_precision(
     assert first == with_options(tagger).fingerprint(cat_video)
     seen = {first}
     for owner, name, value in (
-        (tagger_module, "ALGORITHM_VERSION", -1),
-        (tagger_module, "SCHEMA_VERSION", -1),
+        (fingerprint, "ALGORITHM_VERSION", -1),
+        (fingerprint, "SCHEMA_VERSION", -1),
         (tagger.engine, "name", "torch-cuda"),
         (tagger.engine, "precision", "f16"),
     ):

@@ -27,9 +27,10 @@ from pathlib import Path
 from typing import Any
 
 from nsnet_cli.errors import NsnetError
+from nsnet_cli.fingerprint import Way
 from nsnet_cli.run.jobs import Finished, Job
 from nsnet_cli.run.opening import Asked
-from nsnet_cli.run.ray_actor import Looking, Setting, VideoActor
+from nsnet_cli.run.ray_actor import Ready, Setting, VideoActor
 from nsnet_cli.run.ray_cluster import Cluster
 from nsnet_cli.run.trials import Loss, Trials
 from nsnet_cli.storage.urls import Url, located
@@ -79,7 +80,7 @@ class Fleet:
         """Connects to a cluster, or starts one on this machine ('local'). Raises UsageError, WeightsError."""
         self._most, self._died, self._told = most, 0, time.monotonic()
         self._actors: list[_Actor] = []
-        self._looking: Looking | None = None
+        self._first: Ready | None = None
         self._cluster = Cluster(address)
         self._ray = self._cluster.ray
         try:
@@ -94,13 +95,13 @@ class Fleet:
             self.close()
             raise
 
-    def open(self) -> Looking:
-        """Waits until the first actor is ready. Raises what stops a run from starting."""
-        while self._looking is None:
+    def open(self) -> Way:
+        """Waits until the first actor is ready, and returns how it looks. Raises what stops a run from starting."""
+        while self._first is None:
             self._hire(1)
             self._answers(Trials())
             self._tell()
-        return self._looking
+        return self._first.way
 
     def finished(self, jobs: Sequence[Job]) -> Iterator[Finished]:
         """Yields the row of each job as it ends. Closing the iterator drops unfinished videos."""
@@ -214,18 +215,18 @@ class Fleet:
                 self._welcome(actor, answer)
         return rows
 
-    def _welcome(self, actor: _Actor, looking: Looking) -> None:
+    def _welcome(self, actor: _Actor, ready: Ready) -> None:
         """An actor is ready. All must look at videos in the same way, or rows would depend on where they came from."""
-        first = self._looking or looking
-        if looking != first:
+        first = self._first or ready
+        if ready != first:
+            hashes = [each.way.checkpoint_hash[:12] for each in (first, ready)]
             raise NsnetError(
-                f"the nodes {first.host} and {looking.host} would tag videos in different ways (nsnet"
-                f" {first.version} and {looking.version}, checkpoint {first.checkpoint_hash[:12]} and"
-                f" {looking.checkpoint_hash[:12]})",
+                f"the nodes {first.host} and {ready.host} would tag videos in different ways (nsnet {first.version}"
+                f" and {ready.version}, checkpoint {hashes[0]} and {hashes[1]})",
                 "install the same nsnet on all nodes, and give --device",
             )
-        self._looking, self._died = first, 0
-        actor.node = looking.node
+        self._first, self._died = first, 0
+        actor.node = ready.node
 
     def _bury(self, actor: _Actor, why: str, trials: Trials) -> None:
         """An actor has died, or cannot be reached: it is ended for good, and its videos are seen to."""

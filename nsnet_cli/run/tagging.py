@@ -31,8 +31,8 @@ from nsnet_cli.video.pool import DecodePool
 from nsnet_cli.weights.wordlist import words_named
 
 if TYPE_CHECKING:
+    from nsnet_cli.fingerprint import Way
     from nsnet_cli.run.on_ray import Fleet
-    from nsnet_cli.run.ray_actor import Looking
     from nsnet_cli.tagger import Tagger
 
 logger = logging.getLogger(__name__)
@@ -102,8 +102,10 @@ class TaggingRun:
         """The fingerprint of each of these, by path."""
         self.usable = 0
         """Number of videos without a known error."""
-        self._tagger: Tagger | Looking | None = None
+        self._tagger: Tagger | None = None
         self._fleet: Fleet | None = None
+        self._way: Way | None = None
+        """How videos are looked at. None: nothing has to be compared or looked at."""
 
     def find(self) -> list[Job]:
         """Finds the videos. Each gets a name from its own path, whatever else is given. Raises NoInputError."""
@@ -131,8 +133,11 @@ class TaggingRun:
         place = self.request.output_dir
         kept = isinstance(place, Url) or (place is not None and os.path.isdir(place))  # noqa: PTH112
         if self.usable and (kept or not self.request.dry):  # a dry run needs it only to compare fingerprints
-            on_ray = self.request.ray is not None
-            self._tagger = self._open_on_ray() if on_ray else batch.interruptible(self._open_tagger)
+            if self.request.ray is not None:
+                self._way = self._open_on_ray()
+            else:
+                self._tagger = batch.interruptible(self._open_tagger)
+                self._way = self._tagger.way
         self.todo = self._left_to_do()
         return self.todo
 
@@ -196,7 +201,7 @@ class TaggingRun:
             self.pool.open_ahead(usable[0].place, opening.read)
         return opening.tagger(len(usable))
 
-    def _open_on_ray(self) -> Looking:
+    def _open_on_ray(self) -> Way:
         """Starts actors on a cluster, and returns how they look at videos."""
         from nsnet_cli.run.on_ray import Fleet
 
@@ -215,11 +220,10 @@ class TaggingRun:
         return self._fleet.open()
 
     def _left_to_do(self) -> list[Job]:
-        tagger = self._tagger
-        if self.request.output_dir is None or self.request.overwrite or tagger is None:
+        if self.request.output_dir is None or self.request.overwrite or self._way is None:
             return self.jobs
         device = self.request.asked.device if self._fleet is None else ""
-        todo, given = [], [fingerprints(way, self.jobs, ahead=self.files.in_parts) for way in ways(tagger, device)]
+        todo, given = [], fingerprints(ways(self._way, device), self.jobs, ahead=self.files.in_parts)
         self.files.expect([job.name for job in self.jobs])
         for job in self.jobs:
             looks = (self.files.look(job.name, partial(of, job), job.source, job.path) for of in given)
@@ -240,7 +244,7 @@ class TaggingRun:
         return todo
 
     def _finished(self, watch: batch.Watch | None) -> Iterator[Finished]:
-        if self._tagger is None:
+        if self._way is None:
             for job in self.todo:
                 if job.error is not None:
                     yield Finished(job, VideoResult.failed(job.path, job.error.kind, job.error.message), None)
@@ -248,10 +252,11 @@ class TaggingRun:
         if self._fleet is not None:
             yield from self._fleet.finished(self.todo)
             return
+        assert self._tagger is not None
         processes = max(1, min(self._processes, len(self.todo)))
         self.pool.resize(processes)
         yield from batch.run(
-            self._tagger,  # type: ignore[arg-type]  # without a fleet it is a tagger
+            self._tagger,
             self.todo,
             pool=self.pool,
             threads=min(processes + 1, len(self.todo)),  # one more: the networks run while the next is decoded
