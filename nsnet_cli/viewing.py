@@ -107,8 +107,7 @@ def spread_times(at_s: np.ndarray, stretches_s: np.ndarray, frames: int) -> np.n
 
     Each equal part of a stretch has one frame. Views of one stretch are around different times, so they differ.
     """
-    start, end = stretches_s.T
-    part_s = np.maximum((end - start) / frames, 1e-9)
+    start, part_s = _parts(stretches_s, frames)
     place = (at_s - start) / part_s
     place -= np.clip(np.floor(place), 0, frames - 1)
     return np.asarray(start[:, None] + (np.arange(frames) + np.clip(place, 0, 1)[:, None]) * part_s[:, None])
@@ -121,9 +120,8 @@ def at_preview_frames(times_s: np.ndarray, stretches_s: np.ndarray, pts_s: np.nd
     spread over a long video cost little. Each is taken once: views of one stretch differ.
     pts_s (T,) of the preview frames.
     """
-    frames, moved, taken = times_s.shape[1], times_s.copy(), set[int]()
-    start, end = stretches_s.T
-    part_s = np.maximum((end - start) / frames, 1e-9)
+    moved, taken = times_s.copy(), set[int]()
+    start, part_s = _parts(stretches_s, times_s.shape[1])
     for view, part in np.ndindex(times_s.shape):
         first = start[view] + part * part_s[view]
         inside = np.flatnonzero((pts_s >= first) & (pts_s < first + part_s[view]))
@@ -133,3 +131,9 @@ def at_preview_frames(times_s: np.ndarray, stretches_s: np.ndarray, pts_s: np.nd
             taken.add(nearest)
             moved[view, part] = pts_s[nearest]
     return moved
+
+
+def _parts(stretches_s: np.ndarray, frames: int) -> tuple[np.ndarray, np.ndarray]:
+    """Stretches (K, 2) in equal parts: where the first part of each begins (K,), and how long one is (K,)."""
+    start, end = stretches_s.T
+    return start, np.maximum((end - start) / frames, 1e-9)

@@ -17,7 +17,7 @@ from typing import Any
 from nsnet_cli.errors import NoInputError, UsageError
 from nsnet_cli.labelled.labels import LabelledVideo, LabelSet, Split
 from nsnet_cli.labelled.listing import Media, class_file, found_set, is_class_file, read_classes, same
-from nsnet_cli.labelled.peers import Entry, looks_like_list, named, one_per_split, read_entries, split_of
+from nsnet_cli.labelled.peers import Entry, lists_in, named, one_per_split, read_entries, split_of
 from nsnet_cli.labelled.protocol import ACTIVITYNET
 
 log = logging.getLogger(__name__)
@@ -72,8 +72,7 @@ def read(source: Path, folder: Path, files: Sequence[Path], fold: str = "") -> L
         raise UsageError(f"{folder} has two annotation files: {jsons[0]} and {jsons[1]}", "keep one of them")
     if jsons:
         return found_set(source, ACTIVITYNET, Media.of(folder), _annotated(jsons[0]))
-    lists = [path for path in files if path.suffix in (".txt", ".csv") and split_of(path) and not is_class_file(path)]
-    lists = [path for path in lists if looks_like_list(path)]
+    lists = lists_in(files)
     if not lists:
         raise NoInputError(
             f"{folder} has neither ActivityNet's JSON nor a list of videos",

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from nsnet_cli.errors import NoInputError, UsageError
 from nsnet_cli.labelled.labels import SPLITS, LabelledVideo, LabelSet
-from nsnet_cli.labelled.listing import Media, class_file, found_set, is_class_file, lines_of, read_classes
-from nsnet_cli.labelled.peers import looks_like_list, named, one_per_split, read_entries, split_of
+from nsnet_cli.labelled.listing import Media, class_file, found_set, lines_of, read_classes
+from nsnet_cli.labelled.peers import lists_in, named, one_per_split, read_entries, split_of
 from nsnet_cli.labelled.protocol import FCVID
 
 log = logging.getLogger(__name__)
@@ -39,8 +39,7 @@ def read(source: Path, folder: Path, files: Sequence[Path], fold: str = "") -> L
         if LABELS not in by_name:
             raise NoInputError(f"{by_name[NAMES]} is there, but no {LABELS}", "expected it beside the names")
         return found_set(source, FCVID, Media.of(folder), _rows(by_name[NAMES], by_name[LABELS], classes))
-    lists = [path for path in files if path.suffix in (".txt", ".csv") and split_of(path) and not is_class_file(path)]
-    lists = [path for path in lists if looks_like_list(path)]
+    lists = lists_in(files)
     if not lists:
         raise NoInputError(
             f"{folder} has neither {NAMES} nor a list of videos",

@@ -89,6 +89,12 @@ def split_of(path: Path) -> Split | None:
     return None
 
 
+def lists_in(files: Sequence[Path]) -> list[Path]:
+    """Returns the lists of videos among files: those whose name says a split and whose lines are of a list."""
+    named_so = [path for path in files if path.suffix in (".txt", ".csv") and split_of(path)]
+    return [path for path in named_so if not is_class_file(path) and looks_like_list(path)]
+
+
 def one_per_split(lists: Sequence[Path]) -> None:
     """Raises UsageError if two lists are of one split."""
     first: dict[Split | None, Path] = {}

@@ -10,7 +10,7 @@ from nsnet_cli.search import Search, is_system
 from nsnet_cli.sniffing import OTHER_NAMES, SNIFF_BYTES, VIDEO_NAMES, sniff
 from nsnet_cli.storage import stores
 from nsnet_cli.storage.faults import Fault, fault_of
-from nsnet_cli.storage.stores import Stat
+from nsnet_cli.storage.stat import Stat
 from nsnet_cli.storage.urls import Url
 from nsnet_cli.types import ErrorInfo, Source
 
@@ -62,8 +62,7 @@ def _is_pattern(url: Url) -> bool:
 def _listed(url: Url, look: Stat | Fault | None, search: Search) -> Listing:
     out = Listing()
     if isinstance(look, Stat):
-        empty = ErrorInfo("empty_file", "is empty (0 bytes)") if look.size_bytes == 0 else None
-        out.videos.append(Listed(url, url.name, look.source(url), empty))
+        out.videos.append(Listed(url, url.name, look.source(url), _empty(look)))
     elif isinstance(look, Fault):
         out.videos.append(_failed(url, look))
     else:
@@ -80,7 +79,7 @@ def _failed(url: Url, fault: Fault) -> Listed:
 def _fill(out: Listing, url: Url, search: Search) -> None:
     """Lists what is under a prefix, or matches a pattern."""
     try:
-        entries = stores.run(stores.tried(lambda: stores.entries(url, _is_pattern(url)), 3600.0, 3600.0)).result()
+        entries = stores.listed(url, _is_pattern(url))
     except Fault as fault:
         out.videos.append(_failed(url, fault))
         return

@@ -10,8 +10,6 @@ from nsnet_cli.storage import stores
 from nsnet_cli.storage.faults import Fault
 from nsnet_cli.storage.urls import Url
 
-LIST_S = 3600.0
-"""Longest time to list a prefix with millions of objects."""
 UPLOAD_S = 120.0
 
 
@@ -25,7 +23,7 @@ def check_writable(root: Url) -> None:
 def sizes(root: Url) -> dict[str, int]:
     """The sizes of all objects below a URL, by their name below it. Raises Fault."""
     try:
-        found = stores.run(stores.tried(lambda: stores.entries(root), LIST_S, LIST_S)).result()
+        found = stores.listed(root)
     except Fault as fault:
         if fault.kind == "not_found":
             return {}

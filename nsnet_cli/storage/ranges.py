@@ -18,7 +18,7 @@ from nsnet_cli.errors import VideoError
 from nsnet_cli.storage import stores
 from nsnet_cli.storage.faults import Fault
 from nsnet_cli.storage.spool import Spool
-from nsnet_cli.storage.stores import Stat
+from nsnet_cli.storage.stat import Stat
 from nsnet_cli.storage.urls import Url
 
 T = TypeVar("T")

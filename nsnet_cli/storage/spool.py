@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from nsnet_cli.storage import stores
 from nsnet_cli.storage.faults import Fault
-from nsnet_cli.storage.stores import Stat
+from nsnet_cli.storage.stat import Stat
 from nsnet_cli.storage.urls import Url
 
 MOST_BYTES = 4 << 30

@@ -29,6 +29,8 @@ PAUSES_S = (0.2, 0.5, 1.0, 2.0, 4.0)
 """Before the second try, the third, and so on."""
 REQUEST_S = 30.0
 """Longest time for one try of a small request."""
+LIST_S = 3600.0
+"""Longest time to list a prefix with millions of files."""
 READ_S = 60.0
 """Longest time for one range, with all tries."""
 PIECE_BYTES = 8 << 20
@@ -276,6 +278,11 @@ async def _any_stream(fs: Any, url: Url, start: int, end: int | None, version: S
     now = await stat(url)
     if (now.size_bytes, now.etag) != (version.size_bytes, version.etag) or now.mtime_ns != version.mtime_ns:
         raise of_status(412)
+
+
+def listed(url: Url, pattern: bool = False) -> list[tuple[Url, str, Stat]]:
+    """As `entries`, waited for. Raises Fault."""
+    return run(tried(lambda: entries(url, pattern), LIST_S, LIST_S)).result()
 
 
 # ---- many files -----------------------------------------------------------------------------------------------------

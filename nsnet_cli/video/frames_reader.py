@@ -12,8 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import av
 import av.error
@@ -23,6 +22,7 @@ from nsnet_cli.errors import VideoError
 from nsnet_cli.media import DecodeReport, FrameBatch, InputSpec, PlannedFrame, PreviewPlan, ReadOptions, VideoInfo
 from nsnet_cli.video.container import check_memory, most_pixels
 from nsnet_cli.video.extracted import frame_files
+from nsnet_cli.video.reader import Closing
 from nsnet_cli.video.scaling import Scaler
 from nsnet_cli.video.source import BATCH_FRAMES
 from nsnet_cli.video.views import view_times
@@ -32,7 +32,7 @@ FRAMES_PER_S = 25.0
 CODECS = {".jpg": "mjpeg", ".jpeg": "mjpeg", ".png": "png"}
 
 
-class FramesReader:
+class FramesReader(Closing):
     """A VideoReader of a folder of extracted frames."""
 
     report: DecodeReport
@@ -128,11 +128,3 @@ class FramesReader:
 
     def close(self) -> None:
         """Does nothing: no file stays open between calls."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()

@@ -10,8 +10,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from types import TracebackType
-from typing import Self
 
 import av.error
 import numpy as np
@@ -29,13 +27,14 @@ from nsnet_cli.storage.urls import Place
 from nsnet_cli.video.opened import Stored, VideoPath, stored
 from nsnet_cli.video.plan import plan_preview
 from nsnet_cli.video.probe import Probe, probe_video
+from nsnet_cli.video.reader import Closing
 from nsnet_cli.video.source import Tally
 from nsnet_cli.video.views import view_times
 
 FrameSource = Callable[[VideoPath, Probe, PreviewPlan, ReadOptions, Tally], Iterator[FrameBatch]]
 
 
-class LocalReader:
+class LocalReader(Closing):
     """Reads a video in this process, without a deadline and without protection from crashes of a codec."""
 
     report: DecodeReport
@@ -101,14 +100,6 @@ class LocalReader:
         """Lets the bytes of a video in a store go. No file stays open between calls."""
         if isinstance(self.path, Stored):
             self.path.bytes.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 @contextmanager

@@ -16,6 +16,21 @@ if TYPE_CHECKING:
     from nsnet_cli.media import DecodeReport, FrameBatch, InputSpec, PreviewPlan, VideoInfo
 
 
+class Closing:
+    """A block that ends by calling `close`."""
+
+    def close(self) -> None:
+        raise NotImplementedError
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
 class VideoReader(Protocol):
     """One open video. Times count from the container's start. Use it in one thread, and close it."""
 

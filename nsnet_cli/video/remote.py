@@ -9,8 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator, Sequence
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol
 
 from nsnet_cli.bounded import bounded
 from nsnet_cli.errors import NsnetError, VideoError
@@ -27,6 +26,7 @@ from nsnet_cli.media import (
 from nsnet_cli.storage.urls import Place, Url
 from nsnet_cli.video import wire
 from nsnet_cli.video.process import START_TRIES, DecodeProcess
+from nsnet_cli.video.reader import Closing
 
 if TYPE_CHECKING:
     import numpy as np
@@ -63,7 +63,7 @@ class Lender(Protocol):
     def did_not_come_up(self, path: Place, how: str) -> NsnetError: ...
 
 
-class _Lent:
+class _Lent(Closing):
     """A process that is lent for one video: it is asked, waited for, and given back."""
 
     work, slow = "decoding", "raise --timeout"
@@ -105,14 +105,6 @@ class _Lent:
                 process = None
         finally:
             self._pool.give_back(process)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _ask(self) -> None:
         assert self._process is not None
