@@ -18,18 +18,7 @@ from pathlib import Path
 from statistics import median
 
 from kill_test import make_videos
-
-
-def family(pid: int) -> list[int]:
-    """A process and all its descendants."""
-    found = [pid]
-    for parent in found:
-        for task in Path(f"/proc/{parent}/task").glob("*"):
-            try:
-                found += [int(child) for child in (task / "children").read_text().split()]
-            except OSError:
-                continue
-    return found
+from processes import family
 
 
 def memory_mb(pid: int) -> tuple[float, float]:

@@ -23,6 +23,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from processes import family
+
 CORES = 1000
 SKIPPED_ROWS = 6
 """Rows of a run on a cluster that come before the clock starts."""
@@ -83,7 +85,7 @@ class _Reads(threading.Thread):
     def run(self) -> None:
         ticks = os.sysconf("SC_CLK_TCK")
         while Path(f"/proc/{self._pid}/stat").exists():
-            for pid in _family(self._pid):
+            for pid in family(self._pid):
                 try:
                     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
                     self._cores[pid] = (int(fields[11]) + int(fields[12])) / ticks
@@ -103,17 +105,6 @@ class _Reads(threading.Thread):
     @property
     def total(self) -> float:
         return float(sum(self._seen.values()))
-
-
-def _family(pid: int) -> list[int]:
-    found = [pid]
-    for parent in found:
-        for task in Path(f"/proc/{parent}/task").glob("*"):
-            try:
-                found += [int(child) for child in (task / "children").read_text().split()]
-            except OSError:
-                continue
-    return found
 
 
 def on_ray(videos: list[Path], checkpoint: str, actors: int) -> float:

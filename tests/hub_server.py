@@ -16,11 +16,12 @@ import json
 import os
 import socket
 import struct
-import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from urllib.parse import unquote
+
+from served import Served
 
 FAULTS = {
     "cut": "every body ends before its announced length, resumed ones too",
@@ -67,12 +68,9 @@ _reserved.bind(("127.0.0.1", 0))  # bound but never listened on: connections are
 CLOSED_PORT: int = _reserved.getsockname()[1]
 
 
-class HubServer(ThreadingHTTPServer):
-    daemon_threads = True
-    request_queue_size = 64
-
+class HubServer(Served):
     def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
+        super().__init__(Handler)
         self.repos: dict[str, dict[str, dict[str, bytes]]] = {}  # repo_id -> revision -> path -> bytes
         self.uploads: dict[str, bytes] = {}  # LFS objects by sha256
         self.fault: str | None = None
@@ -106,17 +104,6 @@ class HubServer(ThreadingHTTPServer):
     def environment(self, home: Path, **more: str) -> dict[str, str]:
         """The environment of a client of this server, with its cache, token and files under `home`."""
         return client_environment(home, HF_ENDPOINT=self.url, **more)
-
-    def __enter__(self) -> HubServer:
-        threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.shutdown()
-        self.server_close()
-
-    def handle_error(self, request: object, client_address: object) -> None:
-        """Ignored: tests make clients leave in the middle."""
 
 
 def client_environment(home: Path, **more: str) -> dict[str, str]:

@@ -7,25 +7,24 @@ import re
 import threading
 import time
 from collections.abc import Callable
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from urllib.parse import unquote
+
+from served import Served
 
 STATUSES = (401, 403, 404, 412, 416, 429, 500, 503)
 
 
-class StoreServer(ThreadingHTTPServer):
+class StoreServer(Served):
     """Serves the files of `folder`. `fault(path, start)` says what goes wrong with a request, or None.
 
     A fault is a status, "cut" (half of the body, then the end), "silent" (no answer), "slow" (bytes drip) or
     "no_ranges" (200 and the whole file).
     """
 
-    daemon_threads = True
-    request_queue_size = 64
-
     def __init__(self, folder: Path) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
+        super().__init__(Handler)
         self.folder = folder
         self.fault: Callable[[str, int], int | str | None] = lambda path, start: None
         self.log: list[tuple[str, int, int]] = []
@@ -54,17 +53,6 @@ class StoreServer(ThreadingHTTPServer):
         with self._lock:
             self.log.append((path, start, count))
             self.headers.append(headers)
-
-    def __enter__(self) -> StoreServer:
-        threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.shutdown()
-        self.server_close()
-
-    def handle_error(self, request: object, client_address: object) -> None:
-        """Ignored: clients leave in the middle."""
 
 
 class Handler(BaseHTTPRequestHandler):
