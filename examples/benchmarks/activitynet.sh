@@ -8,18 +8,10 @@
 # OUT gets the checkpoint, a table, the same as JSON, and a plot. Features are kept in your cache:
 # a second run trains only.
 #
-# CHECKPOINT  which networks preview and recognise (a light one, and ResNet-50 from the Hub)
-# EPOCHS      most epochs; training stops earlier if nothing improves. It has no option for the learning rate.
-# KS          numbers of recognised frames to compare
+# CHECKPOINT, EPOCHS and KS set more: see recipe.sh, which is sourced.
 set -euo pipefail
 
-data=${1:?usage: activitynet.sh DATA OUT [OPTIONS OF nsnet train]}
-out=${2:?usage: activitynet.sh DATA OUT [OPTIONS OF nsnet train]}
-shift 2
-mkdir -p "$out"
-
-nsnet train "activitynet:$data" -o "$out/checkpoint" \
-    --checkpoint "${CHECKPOINT:-imagenet-paper}" --epochs "${EPOCHS:-40}" "$@"
-measure=(nsnet evaluate "activitynet:$data" --checkpoint "$out/checkpoint" --frames "${KS:-1,2,5,10}")
-"${measure[@]}" --json --plot "$out/activitynet.png" >"$out/activitynet.json"
-"${measure[@]}" 2>&1 | tee "$out/activitynet.txt"   # once more for people, with the notes: features are there
+name=activitynet
+. "$(dirname "$0")/recipe.sh"
+train -o "$out/checkpoint" "$@"
+measure --checkpoint "$out/checkpoint"

@@ -8,20 +8,12 @@
 # OUT gets three checkpoints, a table, the same as JSON, and a plot. Features are kept in your cache:
 # the splits share them.
 #
-# CHECKPOINT  which networks preview and recognise (a light one, and ResNet-50 from the Hub)
-# EPOCHS      most epochs; training stops earlier if nothing improves. It has no option for the learning rate.
-# KS          numbers of recognised frames to compare
+# CHECKPOINT, EPOCHS and KS set more: see recipe.sh, which is sourced.
 set -euo pipefail
 
-data=${1:?usage: ucf101.sh DATA OUT [OPTIONS OF nsnet train]}
-out=${2:?usage: ucf101.sh DATA OUT [OPTIONS OF nsnet train]}
-shift 2
-mkdir -p "$out"
-
+name=ucf101
+. "$(dirname "$0")/recipe.sh"
 for split in 1 2 3; do
-    nsnet train "ucf101:$data" --split "$split" -o "$out/split-$split" \
-        --checkpoint "${CHECKPOINT:-imagenet-paper}" --epochs "${EPOCHS:-40}" "$@"
+    train --split "$split" -o "$out/split-$split" "$@"
 done
-measure=(nsnet evaluate "ucf101:$data" --split 1,2,3 --checkpoint "$out/split-{split}" --frames "${KS:-1,2,5,10}")
-"${measure[@]}" --json --plot "$out/ucf101.png" >"$out/ucf101.json"
-"${measure[@]}" 2>&1 | tee "$out/ucf101.txt"   # once more for people, with the notes: features are there
+measure --split 1,2,3 --checkpoint "$out/split-{split}"
