@@ -34,15 +34,17 @@ def actions() -> list[str]:
     return [row.name for row in load_registry().checkpoints.values() if row.recogniser.network.frames > 1]
 
 
-def row_text(checkpoint: str, source: Mapping[str, Any]) -> str:
-    """The shipped rows of a checkpoint and its recogniser as TOML, as `my-...` and with another source of weights."""
+def row_text(checkpoint: str, source: Mapping[str, Any], tokenizer: Mapping[str, Any] | None = None) -> str:
+    """The shipped rows of a checkpoint and its recogniser as TOML, as `my-...` and with other sources."""
     rows = tomllib.loads(registry_path().read_text("utf-8"))
     chosen = rows["checkpoints"][checkpoint]
     name = chosen["recogniser"]["network"]
-    network = {key: value for key, value in rows["networks"][name].items() if key != "sources"}
+    network = {key: value for key, value in rows["networks"][name].items() if key not in ("sources", "tokenizer")}
     chosen["recogniser"]["network"] = f"my-{name}"
     tables = {f"[networks.my-{name}]": network, f"[[networks.my-{name}.sources]]": source}
-    tables |= {f"[checkpoints.my-{checkpoint}]": chosen}
+    if tokenizer is not None:
+        tables[f"[[networks.my-{name}.tokenizer]]"] = tokenizer
+    tables[f"[checkpoints.my-{checkpoint}]"] = chosen
     lines = [[head, *(f"{key} = {_toml(value)}" for key, value in table.items())] for head, table in tables.items()]
     return "\n".join(line for table in lines for line in table) + "\n"
 
