@@ -248,7 +248,7 @@ def test_https_wants_a_certificate_that_is_trusted(folder: Path, tmp_path: Path)
     certificate = self_signed(tmp_path / "server.pem")
     command = [sys.executable, "-m", "nsnet_cli", "tag", "--json", "--policy", "uniform", "--frames", "1"]
     with StoreServer(folder, certificate) as store:
-        for trusted, code, kind in ((str(certificate), 0, None), ("", 1, "connection_cut")):
+        for trusted, code, kind in ((str(certificate), 0, None), ("", 4, "connection_cut")):
             environment = {key: value for key, value in os.environ.items() if key != "SSL_CERT_FILE"}
             environment |= {"SSL_CERT_FILE": trusted} if trusted else {}
             done = subprocess.run([*command, f"{store.url}/short.mp4"], env=environment, capture_output=True, text=True)
