@@ -35,6 +35,7 @@ NEED_TORCH = [
     "test_sampler_fit.py",
     "test_sampler_losses.py",
     "test_sampler_network.py",
+    "test_splice.py",
     "test_train_run.py",
 ]
 """Test files that import torch. Single tests that need it have the mark `torch`."""

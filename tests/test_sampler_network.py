@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from nsnet_cli.nets.sampler import Sampler, SamplerConfig, pool, recurrence
+from nsnet_cli.nets.sampler import Sampler, SamplerConfig, pool, recurrence, seen_elsewhere
 
 D, C = 12, 3
 
@@ -37,9 +37,9 @@ def test_shapes_and_ranges_at_any_length(frames, classes, outputs):
     assert out.salient_logits.shape == out.non_salient_logits.shape == (2, outputs)
 
 
-@pytest.mark.parametrize("classes", [C, 0])
-def test_padding_changes_nothing_and_is_never_salient(classes):
-    net = sampler(classes)
+@pytest.mark.parametrize(("classes", "more"), [(C, {}), (0, {}), (0, {"elsewhere": True, "standing": True})])
+def test_padding_changes_nothing_and_is_never_salient(classes, more):
+    net = sampler(classes, **more)
     features, logits, times, _ = inputs(1, 9)
     alone = net(features[:, :6], logits[:, :6], times[:, :6], torch.ones(1, 6, dtype=torch.bool))
     mask = torch.arange(9)[None] < 6
@@ -87,7 +87,7 @@ def test_pool_by_hand():
 
 def test_the_fixed_vocabulary_form_treats_classes_alike():
     """Unseen classes work too: a permuted vocabulary gives the same saliency."""
-    net = sampler(0)
+    net = sampler(0, elsewhere=True, standing=True)
     features, logits, times, mask = inputs(2, 10)
     other = net(features, logits[..., torch.randperm(7)], times, mask)
     out = net(features, logits, times, mask)
@@ -137,10 +137,10 @@ def test_cost_is_under_five_percent_of_the_preview_network():
     assert counter.get_total_flops() / 2 / frames < 0.05 * 0.13e9
 
 
-@pytest.mark.parametrize("classes", [C, 0])
-def test_openvino_runs_it_at_lengths_it_was_not_traced_with(classes):
+@pytest.mark.parametrize(("classes", "more"), [(C, {}), (0, {}), (0, {"elsewhere": True, "standing": True})])
+def test_openvino_runs_it_at_lengths_it_was_not_traced_with(classes, more):
     openvino = pytest.importorskip("openvino")
-    net = sampler(classes)
+    net = sampler(classes, **more)
 
     class OneVideo(torch.nn.Module):
         def __init__(self):
@@ -178,3 +178,16 @@ def test_recurrence_separates_scenery_from_what_is_shown_once() -> None:
 def test_in_a_very_short_video_nothing_is_far_away() -> None:
     *_, nearest, mean = recurrence(torch.eye(3)[None, :1], torch.tensor([[0.5]]), torch.ones(1, 1, 1))
     assert nearest.tolist() == [[-1.0]] and mean.tolist() == [[0.0]]
+
+
+def test_a_class_that_is_seen_in_the_whole_video_is_seen_elsewhere() -> None:
+    """Ten frames of a desk that looks like class 0 around two of class 1, which the network is less sure of."""
+    desk, thing = torch.tensor([9.0, 0, 0, 0]), torch.tensor([0, 5.0, 0, 0])
+    logits = torch.stack([desk] * 5 + [thing] * 2 + [desk] * 5).unsqueeze(0)
+    times = (torch.arange(12) + 0.5).unsqueeze(0) / 12
+    above_mean, above_far, highest, mean = (x[0] for x in seen_elsewhere(logits, times, torch.ones(1, 12, 1)))
+    assert above_mean[0] == pytest.approx(9 - 9 * 10 / 12) and above_mean[5] == pytest.approx(5 - 5 * 2 / 12)
+    assert above_far[0] == 0 and above_far[5] == 5
+    assert highest[0] == pytest.approx(1) and highest[5] == 0 and mean[0] > 0.7 > 0 > mean[5]
+    alone = seen_elsewhere(logits[:, :1], times[:, :1], torch.ones(1, 1, 1))
+    assert [number.item() for number in alone] == [0, 0, 0, 0]

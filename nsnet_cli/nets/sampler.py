@@ -17,7 +17,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from nsnet_cli.weights.schema import CONTEXT_STATISTICS, FRAME_STATISTICS, LOGIT_CONTEXT_STATISTICS
+from nsnet_cli.weights.schema import (
+    CONTEXT_STATISTICS,
+    ELSEWHERE_STATISTICS,
+    FRAME_STATISTICS,
+    LOGIT_CONTEXT_STATISTICS,
+)
 
 ALIKE = (0.5, 0.7, 0.85)
 """Cosines from which two frames count as alike: a similar scene, the same scene, nearly the same frame."""
@@ -44,6 +49,8 @@ class SamplerConfig:
     combination: Literal["log-odds", "product", "mean", "fsm", "vgm"] = "log-odds"
     standing: bool = False
     """Whether the classifier also sees how a frame stands out in its video (numbers that carry no label)."""
+    elsewhere: bool = False
+    """Whether the context also says how much of what a frame shows is seen elsewhere in its video, by the logits."""
 
     def __post_init__(self) -> None:
         wrong = self.features < 1 or self.classes < 0 or self.heads < 1 or self.hidden < 1
@@ -88,6 +95,7 @@ class Sampler(nn.Module):
         self.config = config
         h, fixed = config.hidden, config.classes == 0
         own, context = FRAME_STATISTICS * fixed, CONTEXT_STATISTICS + LOGIT_CONTEXT_STATISTICS * fixed
+        context += ELSEWHERE_STATISTICS * fixed * config.elsewhere
         self.norm = nn.LayerNorm(config.features, elementwise_affine=False)
         self.project = nn.Linear(config.features, h)
         told = own + context * config.standing
@@ -152,7 +160,10 @@ class Sampler(nn.Module):
 
     def statistics(self, x: Tensor, logits: Tensor | None, times: Tensor, valid: Tensor) -> Tensor:
         """x (B, T, D), logits (B, T, C), times (B, T), valid (B, T, 1) -> (B, T, S). With classes, ignores logits."""
-        return frame_statistics(x, None if self.config.classes else logits, times, valid)
+        found = frame_statistics(x, None if self.config.classes else logits, times, valid)
+        if logits is None or self.config.classes or not self.config.elsewhere:
+            return found
+        return torch.cat([found, torch.stack(seen_elsewhere(logits.float(), times, valid), -1)], -1)
 
     def standardised(self, statistics: Tensor) -> tuple[Tensor, Tensor]:
         """(B, T, S) -> a frame's own (B, T, S0), its context (B, T, S - S0).
@@ -243,7 +254,30 @@ def recurrence(unit: Tensor, times: Tensor, valid: Tensor) -> list[Tensor]:
     alike = unit @ unit.transpose(1, 2)  # (B, T, T)
     count = frames.sum(-1)  # (B, 1)
     shares = [(torch.sigmoid((alike - least) / 0.05) * frames).sum(-1) / count for least in ALIKE]
-    far = ((times.unsqueeze(2) - times.unsqueeze(1)).abs() > FAR).to(alike.dtype) * frames  # (B, T, T)
+    far = far_away(times, frames)
     nearest = (alike * far - (1 - far)).amax(-1)
     mean = (alike * far).sum(-1) / far.sum(-1).clamp_min(1.0)
     return [*(share.clamp_min(1e-3).log() for share in shares), nearest, mean]
+
+
+def far_away(times: Tensor, frames: Tensor) -> Tensor:
+    """Which frames are FAR from each frame. times (B, T), frames (B, 1, T) of 0 and 1 -> (B, T, T) of 0 and 1."""
+    return ((times.unsqueeze(2) - times.unsqueeze(1)).abs() > FAR).to(frames.dtype) * frames
+
+
+def seen_elsewhere(logits: Tensor, times: Tensor, valid: Tensor) -> list[Tensor]:
+    """Measures whether the classes of a frame are seen in the rest of its video: a desk is a desk in every frame.
+
+    logits (B, T, C), times (B, T), valid (B, T, 1) -> four of (B, T). How far the logit of a frame's best class is
+    above the video's mean of this class, and above its highest value FAR away; then the highest and the mean
+    likeness of the logits to those of frames FAR away. Without frames FAR away these are the first again, 0 and 0.
+    """
+    frames = valid.transpose(1, 2)  # (B, 1, T)
+    far = far_away(times, frames)  # (B, T, T)
+    high, best = logits.max(-1)  # (B, T)
+    there = logits.gather(2, best.unsqueeze(1).expand(-1, logits.shape[1], -1)).transpose(1, 2)  # (B, T, T)
+    mean = (there * frames).sum(-1) / frames.sum(-1)
+    most = torch.where(far.sum(-1) > 0, (there * far - (1 - far) * 1e4).amax(-1), mean)
+    unit = F.normalize(logits - logits.mean(-1, keepdim=True), dim=-1)
+    alike = unit @ unit.transpose(1, 2) * far  # (B, T, T)
+    return [high - mean, high - most, alike.amax(-1), alike.sum(-1) / far.sum(-1).clamp_min(1.0)]

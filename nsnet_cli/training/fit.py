@@ -128,18 +128,16 @@ def _begin(train: Sequences, config: SamplerConfig, options: FitOptions, resume:
     return state
 
 
-def _pseudo(sequences: Sequences, config: SamplerConfig) -> PseudoLabels:
-    return (
-        prototypes.label_frames(sequences, config.classes)
-        if config.classes
-        else prototypes.fixed_vocabulary_labels(sequences)
-    )
+def _pseudo(sequences: Sequences, config: SamplerConfig, options: FitOptions) -> PseudoLabels:
+    if config.classes:
+        return prototypes.label_frames(sequences, config.classes)
+    return prototypes.known_labels(sequences) if options.known else prototypes.fixed_vocabulary_labels(sequences)
 
 
 def _relabel(state: State, train: Sequences, config: SamplerConfig, options: FitOptions, fresh: bool) -> None:
     """Makes the first pseudo labels and those of fresh sequences, or refines them when a round is due."""
     if state.pseudo is None or fresh:
-        state.pseudo = _pseudo(train, config)
+        state.pseudo = _pseudo(train, config, options)
     elif config.classes and state.epoch in {round(share * options.epochs) for share in options.refine_at}:
         current = [found.combined for found in saliency(state.sampler, train)]
         state.pseudo = prototypes.refine(train, config.classes, current, state.pseudo)
@@ -150,7 +148,7 @@ def _held_out_batches(train: Sequences, held_out: Sequences, config: SamplerConf
     if config.classes:
         labels = prototypes.label_frames([*train, *held_out], config.classes).labels[len(train) :]
     else:
-        labels = prototypes.fixed_vocabulary_labels(held_out).labels
+        labels = _pseudo(held_out, config, options).labels
     classes, size = _classes(held_out, config), options.batch
     return [collate(held_out[i : i + size], classes, labels[i : i + size]) for i in range(0, len(held_out), size)]
 
@@ -222,7 +220,8 @@ def _thin(
 
 def _losses(sampler: Sampler, batch: Batch, config: SamplerConfig, options: FitOptions) -> Losses:
     output = sampler(batch.features, batch.logits, batch.times, batch.mask)
-    return sampler_loss(output, batch, options.video_weight, options.attention_weight if config.classes else 0.0)
+    attention_weight = options.attention_weight if config.classes or options.known else 0.0
+    return sampler_loss(output, batch, options.video_weight, attention_weight)
 
 
 @torch.no_grad()

@@ -20,7 +20,7 @@ from PIL import Image, ImageDraw, ImageEnhance, ImageFilter
 
 from nsnet_cli.video.container import METADATA
 
-VIDEO_SUFFIXES = {".mp4", ".mkv", ".avi", ".webm"}
+VIDEO_SUFFIXES = {".mp4", ".mkv", ".mov", ".avi", ".webm"}
 SIDES_PX = (120, 144, 180, 240, 240, 240, 288)
 
 
@@ -175,6 +175,83 @@ def degrade(frames: list[Image.Image], rng: random.Random) -> list[Image.Image]:
     if kind < 0.7:
         return h264_round_trip(frames, crf=rng.randint(20, 38))
     return [jpeg_round_trip(f, quality=rng.randint(15, 95)) for f in frames] if kind < 0.85 else frames
+
+
+def harden(frames: list[Image.Image], rng: random.Random) -> list[Image.Image]:
+    """What makes footage hard: night, a shaking hand, a fade, a title across, a picture in the picture's corner.
+
+    One or two of these, drawn per stretch. Takes and returns squares of one size. `degrade` comes after it.
+    """
+    for change in rng.sample((_darken, _shake, _fade, _title, _inset), rng.choice([1, 2])):
+        frames = change(frames, rng)
+    return frames
+
+
+def _darken(frames: list[Image.Image], rng: random.Random) -> list[Image.Image]:
+    """Little light: shadows close, and the sensor's grain shows."""
+    gamma, light, level = rng.uniform(1.2, 2.5), rng.uniform(0.25, 0.8), rng.uniform(0, 12)
+    noise = np.random.default_rng(rng.randrange(2**32))
+    dark = []
+    for frame in frames:
+        pixels = 255 * light * (np.asarray(frame, np.float32) / 255) ** gamma
+        grain = noise.normal(0, level, (*pixels.shape[:2], 1)).astype(np.float32)
+        dark.append(Image.fromarray(np.clip(pixels + grain, 0, 255).astype(np.uint8)))
+    return dark
+
+
+def _shake(frames: list[Image.Image], rng: random.Random) -> list[Image.Image]:
+    """A camera that is held badly: each frame is turned and moved a little, and smeared along one axis."""
+    side, shaken = frames[0].width, []
+    for frame in frames:
+        image = frame.rotate(rng.gauss(0, 5), Image.Resampling.BILINEAR)
+        smear = max(4, round(side * rng.uniform(0.04, 0.5)))
+        size = (smear, side) if rng.random() < 0.5 else (side, smear)
+        if rng.random() < 0.5:
+            image = image.resize(size, Image.Resampling.BOX).resize((side, side), Image.Resampling.BILINEAR)
+        shaken.append(square(image, side * rng.uniform(0.8, 0.88), rng.random(), rng.random(), side))
+    return shaken
+
+
+def _fade(frames: list[Image.Image], rng: random.Random) -> list[Image.Image]:
+    """From black or white, or to it."""
+    other = Image.new("RGB", frames[0].size, rng.choice(["black", "black", "white"]))
+    mixes = np.linspace(rng.uniform(0, 0.3), rng.uniform(0.5, 0.85), len(frames))
+    if rng.random() < 0.5:
+        mixes = mixes[::-1]
+    return [Image.blend(frame, other, float(mix)) for frame, mix in zip(frames, mixes, strict=True)]
+
+
+def _title(frames: list[Image.Image], rng: random.Random) -> list[Image.Image]:
+    """A caption, with or without a bar behind it."""
+    side = frames[0].width
+    words = "".join(rng.choice("abcdefghij klmnop rstuv ETAOIN") for _ in range(rng.randint(6, 24)))
+    top, size = side * rng.choice([0.05, 0.4, 0.78]), side * rng.uniform(0.06, 0.14)
+    dark, bar = rng.random() < 0.5, rng.random() < 0.5
+    titled = []
+    for frame in frames:
+        image = frame.copy()
+        draw = ImageDraw.Draw(image)
+        if bar:
+            draw.rectangle((0, top, side, top + 1.4 * size), fill=(0,) * 3 if dark else (255,) * 3)
+        draw.text((side * 0.05, top + 0.1 * size), words, fill=(255,) * 3 if dark else (0,) * 3, font_size=round(size))
+        titled.append(image)
+    return titled
+
+
+def _inset(frames: list[Image.Image], rng: random.Random) -> list[Image.Image]:
+    """A small picture in a corner: the stretch's own, mirrored, or a plain one."""
+    side = frames[0].width
+    small = round(side * rng.uniform(0.2, 0.35))
+    place = (rng.choice([4, side - small - 4]), rng.choice([4, side - small - 4]))
+    picture = frames[-1].transpose(Image.Transpose.FLIP_LEFT_RIGHT).resize((small, small), Image.Resampling.BILINEAR)
+    if rng.random() < 0.3:
+        picture = Image.new("RGB", (small, small), tuple(rng.randrange(256) for _ in range(3)))
+    out = []
+    for frame in frames:
+        image = frame.copy()
+        image.paste(picture, place)
+        out.append(image)
+    return out
 
 
 def h264_round_trip(frames: list[Image.Image], crf: int) -> list[Image.Image]:
