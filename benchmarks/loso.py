@@ -1,14 +1,14 @@
 """How good is a sampler on a source of footage that it never saw? Leave-one-source-out over five sources.
 
-    python benchmarks/loso.py --shared ../shared/data --work ../build/loso --extract --processes 2
-    python benchmarks/loso.py --work ../build/loso --part report --seeds 1,2 shipped 0.1 known+mixed
+    python ../shared/tools/make_composites.py ... (see docs/benchmarks.md)
+    python benchmarks/loso.py --shared ../shared --work ../build/loso --train ../build/composites-cal \\
+        --train ../build/calibration --judge ../build/composites-dev --part report --seeds 1,2 shipped 0.1 known
 
-For each source (traffic, hands, street, skate, dark) a sampler is trained on the footage of all others and on photos of
-folds 0 to 2, and judged on composites of photos of another fold in that source's clips: features of frames that were
-rendered as composites are, cut and previewed as composites are. Recipes are chosen with `--part choose` (photos of fold
-3, one half of the source's clips) and reported with `--part report` (photos of fold 4, the other half). `shipped` is
-the file of the package, which has seen part of traffic, hands and street. `--out` trains a recipe on all sources and on
-photos of folds 0 to 3, and writes the checkpoint.
+For each source (traffic, hands, street, skate, dark) a sampler is trained on all other footage and on photos of folds
+0 to 2, and judged on photos of another fold in that source's clips: features of real previews, cut and previewed as
+composites are. Recipes are chosen with `--part choose` (photos of fold 3, one half of the source's clips) and reported
+with `--part report` (photos of fold 4, the other half). `shipped` is the file of the package, which has seen part of
+traffic, hands and street. `--out` trains a recipe on all sources and on photos of folds 0 to 3.
 
 Samplers are kept in WORK/samplers, so a second run only judges.
 """
@@ -26,7 +26,7 @@ import numpy as np
 import torch
 from as_composites import Composer
 from composites import policies_table, scored
-from loso_bank import CHOICE_FOLD, REPORT_FOLD, SOURCES, TRAIN_FOLDS, Columns, make_parts, read_parts
+from loso_bank import SOURCES, Shown, bank, footage, photos
 from train_default import CONFIG, OPTIONS, SEQUENCES
 
 from nsnet_cli.nets.sampler import Sampler, SamplerConfig
@@ -36,11 +36,11 @@ from nsnet_cli.training.fit import FitResult, fit
 from nsnet_cli.training.sequences import FeatureSequence
 from nsnet_cli.training.splice import Splicer
 from nsnet_cli.weights.checkpoint import resolve_checkpoint
-from nsnet_cli.weights.registry import load_registry
 
 SHOWN = ("roc_auc nsnet", "top1 nsnet", "top1 confidence", "top1 oracle", "top1 uniform")
-JUDGED = 260
-PARTS = {"choose": (CHOICE_FOLD, 0), "report": (REPORT_FOLD, 1)}
+JUDGED = 240
+TRAIN_FOLDS = (0, 1, 2)
+PARTS = {"choose": (3, 0), "report": (4, 1)}
 """Fold of the photos, and which half of the source's clips."""
 
 
@@ -51,34 +51,28 @@ class Recipe:
     config: dict[str, Any] = field(default_factory=dict)
     options: dict[str, Any] = field(default_factory=dict)
     mixed: float = 0.0
-    hard: bool = False
 
 
 RECIPES = {
     "0.1": Recipe(),
-    "hard": Recipe(hard=True),
     "mixed": Recipe(mixed=0.7),
     "known": Recipe(options={"known": True, "attention_weight": 1.0}),
     "known+mixed": Recipe(options={"known": True, "attention_weight": 1.0}, mixed=0.7),
-    "known+mixed+hard": Recipe(options={"known": True, "attention_weight": 1.0}, mixed=0.7, hard=True),
 }
 
 
-def train(recipe: Recipe, columns: Columns, photos: np.ndarray, footage: np.ndarray, seed: int) -> FitResult:
-    """Trains on the photos and the footage of these rows (S,) of the bank."""
-    allowed = np.ones(len(photos), bool) if recipe.hard else ~columns.hard
-    bank = columns.bank
-    objects, scenery = bank.where(photos & allowed), bank.where(footage & allowed)
-    splicer = Splicer(objects, scenery, mixed=recipe.mixed)
+def train(recipe: Recipe, objects: list[Shown], scenery: list[Shown], seed: int) -> FitResult:
+    splicer = Splicer(bank(objects), bank(scenery), mixed=recipe.mixed)
     watched = splicer.sequences(32, [seed, 1_000_003])  # decides nothing: training runs to its end
-    options = replace(OPTIONS, seed=seed, **recipe.options)
     return fit(
         lambda epoch: splicer.sequences(SEQUENCES, [seed, epoch]),
-        SamplerConfig(**{**CONFIG.to_dict(), **recipe.config}), options, held_out=watched,
-    )  # fmt: skip
+        SamplerConfig(**{**CONFIG.to_dict(), **recipe.config}),
+        replace(OPTIONS, seed=seed, **recipe.options),
+        held_out=watched,
+    )
 
 
-def trained(name: str, source: str, seed: int, columns: Columns, work: Path) -> Sampler:
+def trained(name: str, source: str, seed: int, data: list[Shown], work: Path) -> Sampler:
     """The sampler of a recipe that never saw a source, from WORK/samplers or trained now."""
     if name == "shipped":
         return load_sampler(resolve_checkpoint("imagenet-lite"))
@@ -88,23 +82,20 @@ def trained(name: str, source: str, seed: int, columns: Columns, work: Path) -> 
         sampler.load_state_dict(torch.load(path, weights_only=True))
         return sampler.eval()
     started = time.perf_counter()
-    bank = columns.bank
-    footage = (bank.label < 0) & ~columns.left_out(source)
-    footage &= (bank.kind != "scrap") | np.isin(columns.fold, TRAIN_FOLDS)
-    photos = (bank.label >= 0) & np.isin(columns.fold, TRAIN_FOLDS)
-    sampler = train(recipe, columns, photos, footage, seed).sampler
+    objects = [shown for shown in data if shown.label >= 0 and shown.fold in TRAIN_FOLDS]
+    left_out = source.split("+")
+    scenery = [shown for shown in data if shown.label < 0 and not any(shown.is_of(s) for s in left_out)]
+    sampler = train(recipe, objects, scenery, seed).sampler
     path.parent.mkdir(exist_ok=True)
     torch.save(sampler.state_dict(), path)
     print(f"{name}, {source} left out, seed {seed}: {time.perf_counter() - started:.0f} s", flush=True)
     return sampler
 
 
-def judged_on(columns: Columns, source: str, part: str, count: int) -> list[FeatureSequence]:
+def judged_on(data: list[Shown], source: str, part: str, count: int) -> list[FeatureSequence]:
     fold, half = PARTS[part]
-    bank = columns.bank
-    clips = np.unique(bank.source[bank.kind == source])[half::2]
-    objects = bank.where((bank.label >= 0) & (columns.fold == fold))
-    return Composer(objects, bank.where((bank.kind == source) & np.isin(bank.source, clips))).sequences(count, [fold])
+    clips = sorted((shown for shown in data if shown.kind == source), key=lambda shown: shown.source)[half::2]
+    return Composer([s for s in data if s.label >= 0 and s.fold == fold], clips).sequences(count, [fold])
 
 
 def table(rows: dict[str, dict[str, float]]) -> str:
@@ -118,30 +109,26 @@ def table(rows: dict[str, dict[str, float]]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("recipe", nargs="*", help=f"of shipped, {', '.join(RECIPES)}")
-    parser.add_argument("--shared", type=Path, help="the folder with photos and footage")
-    parser.add_argument("--work", type=Path, required=True, help="features and samplers are kept here")
-    parser.add_argument("--extract", action="store_true", help="only make the features")
-    parser.add_argument("--processes", type=int, default=1, help="that render")
+    parser.add_argument("recipe", nargs="+", help=f"of shipped, {', '.join(RECIPES)}")
+    parser.add_argument("--shared", type=Path, required=True, help="the folder with data/")
+    parser.add_argument("--work", type=Path, required=True, help="samplers are kept here")
+    parser.add_argument("--composites", type=Path, action="append", required=True, help="folders with labels.csv")
     parser.add_argument("--part", choices=PARTS, default="choose")
     parser.add_argument("--seeds", default="0")
-    parser.add_argument("--sources", default=",".join(SOURCES))
+    parser.add_argument("--leave-out", default=",".join(SOURCES), help="a+b: both at once, to try a recipe quickly")
     parser.add_argument("--count", type=int, default=JUDGED, help="sequences per source")
-    parser.add_argument("--out", type=Path, help="train the recipe on all sources and write its checkpoint")
     args = parser.parse_args()
-    if args.extract:
-        make_parts(args.shared, args.work, load_registry().checkpoint("imagenet-lite"), args.processes)
-        return
-    train_columns, judge_columns = read_parts(args.work / "train"), read_parts(args.work / "judge")
+    data = [*footage(args.shared / "data"), *photos(args.composites, args.shared / "data")]
     with one_thread():
         for name in args.recipe:
             every: dict[str, dict[str, float]] = {}
             for seed in map(int, args.seeds.split(",")):
-                for source in args.sources.split(","):
-                    sampler = trained(name, source, seed, train_columns, args.work)
-                    found = policies_table(scored(sampler, judged_on(judge_columns, source, args.part, args.count)))
-                    every[f"{source}, seed {seed}"] = found
-                    print(json.dumps({"recipe": name, "source": source, "seed": seed, **found}), flush=True)
+                for left_out in args.leave_out.split(","):
+                    sampler = trained(name, left_out, seed, data, args.work)
+                    for source in left_out.split("+"):
+                        found = policies_table(scored(sampler, judged_on(data, source, args.part, args.count)))
+                        every[f"{source}, seed {seed}"] = found
+                        print(json.dumps({"recipe": name, "source": source, "seed": seed, **found}), flush=True)
             print(f"{name}, part {args.part}\n{table(every)}", flush=True)
 
 

@@ -1,31 +1,27 @@
-"""The features of the leave-one-source-out study, made once: stretches to train on, and stretches to judge on.
+"""What the leave-one-source-out study trains and judges on: previews of real clips, and of photos in composites.
 
-What trains is cropped and degraded at random and seen by the preview network alone. What judges is rendered as
-make_composites.py does it, and the recogniser sees it too. Each clip, photo and slate is one file in WORK/train or
-WORK/judge, so an interrupted run goes on where it stopped.
+Files are previewed as in `nsnet tag`, through both networks, once: features are cached. A clip of footage is used
+whole; of a composite, the frames of its photo. So every photo was rendered and encoded as make_composites.py does it.
 """
 
 from __future__ import annotations
 
-import io
-import multiprocessing
-import random
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
-import render
-from PIL import Image
-from render import Stretch, photo_stretches, slate_stretches
+from render import FOOTAGE, FRAMES
 
-from nsnet_cli.atomic import write_whole
+from nsnet_cli.cli.console import Console
+from nsnet_cli.cli.labelled import gather, read_label_file
 from nsnet_cli.labelled.folds import fold_of
-from nsnet_cli.training import synthetic
+from nsnet_cli.labelled.gather import ReadSettings
+from nsnet_cli.labelled.labels import LabelledVideo, LabelSet
+from nsnet_cli.labelled.metrics import inside
 from nsnet_cli.training.splice import Bank
-from nsnet_cli.weights.rows import CheckpointRow
-from nsnet_cli.weights.vocabulary import load_vocabulary
+from nsnet_cli.training.synthetic import VIDEO_SUFFIXES
+from nsnet_cli.weights.checkpoint import resolve_checkpoint
 
 SOURCES = ("traffic", "hands", "street", "skate", "dark")
 """Each was filmed by other people, elsewhere, with other cameras."""
@@ -33,139 +29,80 @@ KIN = {"street": ("fight",)}
 """Kinds that are left out with a source: both are of one data set."""
 KIN_CLIPS = {"street": ("car-detection", "bottle-detection")}
 """Clips in other folders that are of one data set with a source."""
-TRAIN_FOLDS, CHOICE_FOLD, REPORT_FOLD = (0, 1, 2), 3, 4
-"""Folds of photos: what trains, what recipes are chosen by, what is reported. All footage of a source is one fold."""
-CLIP_TURNS, HARD_TURNS, JUDGE_TURNS, JUDGE_FRAMES = 16, 8, 6, 6
-MANY_TURNS = {"fight": (8, 4)}  # 80 clips of one kind
-SIDE_PX, STEP_S = 360, 0.9
 
 
-class Columns(NamedTuple):
-    """A bank, and of each stretch: its fold, its turn, and whether it is one of the harder renderings."""
+@dataclass(frozen=True, slots=True, repr=False)
+class Shown:
+    """Consecutive preview frames of one clip, or of one photo in a composite."""
 
-    bank: Bank
-    fold: np.ndarray
-    turn: np.ndarray
-    hard: np.ndarray
+    source: str  # the clip, or the photo's WordNet id
+    kind: str
+    label: int  # -1: footage
+    fold: int
+    pts_s: np.ndarray  # (T,) from the first frame on
+    features: np.ndarray  # (T, D)
+    logits: np.ndarray  # (T, C)
+    recogniser: np.ndarray  # (T, C) logits, except for a constant
 
-    def where(self, rows: np.ndarray) -> Columns:
-        return Columns(self.bank.where(rows), self.fold[rows], self.turn[rows], self.hard[rows])
+    def __len__(self) -> int:
+        return len(self.pts_s)
 
-    def left_out(self, source: str) -> np.ndarray:
-        """Which stretches (S,) are of a source or of its data set."""
-        kinds = [source, *KIN.get(source, ())]
-        return np.isin(self.bank.kind, kinds) | np.isin(self.bank.source, KIN_CLIPS.get(source, ()))
-
-
-HARD = 1000
-"""Turns from this number on are the harder renderings."""
-
-
-def train_clip(kind: str, path: Path) -> Iterator[Stretch]:
-    clip = synthetic.clip_frames(path, 100, SIDE_PX)
-    turns, hard = MANY_TURNS.get(kind, (CLIP_TURNS, HARD_TURNS))
-    for turn in [*range(turns), *range(HARD, HARD + hard)]:
-        rng = random.Random(f"{path.stem} {turn}")
-        frames = synthetic.clip_stretch(clip, render.FRAMES, rng)
-        if turn >= HARD:
-            frames = synthetic.harden(frames, rng)
-        yield Stretch(synthetic.degrade(frames, rng) if turn else frames, kind, path.stem, fold_of(path), turn)
+    def is_of(self, source: str) -> bool:
+        """Whether it is of a source of footage or of its data set."""
+        return self.kind in (source, *KIN.get(source, ())) or self.source in KIN_CLIPS.get(source, ())
 
 
-def train_photo(path: Path) -> Iterator[Stretch]:
-    yield from photo_stretches(path)
-    index = {tag.id: i for i, tag in enumerate(load_vocabulary("imagenet-1k"))}
-    photo, wnid = Image.open(path).convert("RGB"), path.stem.split("_")[0]
-    for turn in (HARD, HARD + 1):
-        rng = random.Random(f"{path.stem} {turn}")
-        frames = synthetic.harden(synthetic.photo_stretch(photo, render.FRAMES, rng), rng)
-        yield Stretch(synthetic.degrade(frames, rng), "photo", wnid, fold_of(path), turn, index[wnid])
+def footage(data: Path, jobs: int = 1) -> list[Shown]:
+    """All clips of the shared data."""
+    paths = {
+        path: kind
+        for kind, folder in FOOTAGE.items()
+        for path in sorted((data / folder).rglob("*"))
+        if path.suffix.lower() in VIDEO_SUFFIXES
+    }
+    videos = tuple(LabelledVideo(path, (), str(path)) for path in paths)
+    return [
+        Shown(video.path.stem, paths[video.path], -1, fold_of(video.path), *rows)
+        for video, rows, _ in _previews(LabelSet(data, videos), jobs)
+    ]
 
 
-def judge_clip(kind: str, path: Path) -> Iterator[Stretch]:
-    """Stretches as a composite of 640 x 360 px shows them: scaled to cover it, and of that the square in the middle."""
-    frames, rate = synthetic.clip_frames(path, 240, SIDE_PX)
-    for turn in range(JUDGE_TURNS):
-        rng = random.Random(f"{path.stem} judged {turn}")
-        step = max(1.0, rate * STEP_S)
-        first = rng.uniform(0, max(0.0, len(frames) - step * JUDGE_FRAMES))
-        period = max(1, 2 * len(frames) - 2)
-        order = [round(first + step * i) % period for i in range(JUDGE_FRAMES)]
-        picked = [frames[i if i < len(frames) else period - i] for i in order]
-        side = 360 / max(640 / picked[0].width, 360 / picked[0].height)
-        shown = [synthetic.square(frame, side, 0.5, 0.5, 360) for frame in picked]
-        yield Stretch(synthetic.h264_round_trip(shown, crf=27), kind, path.stem, fold_of(path), turn)
+def photos(composites: Sequence[Path], data: Path, jobs: int = 1) -> list[Shown]:
+    """The stretches that show a photo in these folders of composites."""
+    files = {path.stem.split("_")[0]: path for path in (data / "photos").glob("*.JPEG")}
+    classes = {tag.id: index for index, tag in enumerate(resolve_checkpoint("imagenet-lite").vocabulary)}
+    found = []
+    for folder in composites:
+        for video, rows, at_s in _previews(read_label_file(folder / "labels.csv", Console()), jobs):
+            label = video.labels[0]
+            for segment in video.segments:
+                frames = inside(at_s, [segment])
+                if frames.any():
+                    cut = [column[frames] for column in rows]
+                    cut[0] = cut[0] - segment[0]
+                    found.append(Shown(label, "photo", classes[label], fold_of(files[label]), *cut))
+    return found
 
 
-def judge_photo(path: Path) -> Iterator[Stretch]:
-    index = {tag.id: i for i, tag in enumerate(load_vocabulary("imagenet-1k"))}
-    photo, wnid = Image.open(path).convert("RGB"), path.stem.split("_")[0]
-    for turn in range(2):
-        rng = random.Random(f"{path.stem} judged {turn}")
-        frames = synthetic.pan([photo] * JUDGE_FRAMES, rng, 360, (0.8, 1.0))
-        shown = synthetic.h264_round_trip(frames, crf=27)
-        yield Stretch(shown, "photo", wnid, fold_of(path), turn, index[wnid])
+def _previews(labels: LabelSet, jobs: int) -> list[tuple[LabelledVideo, list[np.ndarray], np.ndarray]]:
+    """Each video with the columns of `Shown` and its frames' times."""
+    base = resolve_checkpoint("imagenet-lite")
+    out = []
+    for video, of in gather(labels, base, ReadSettings(128, "auto", "auto", jobs), Console()):
+        assert of.recogniser is not None
+        recogniser = np.log(np.maximum(of.recogniser.outputs.astype(np.float32), 1e-9))
+        out.append((video, [of.pts_s, of.preview.features, of.preview.outputs, recogniser], of.pts_s))
+    return out
 
 
-class Task(NamedTuple):
-    name: str  # of its file: "train/hands~clip"
-    stretches: Callable[..., Iterator[Stretch]]
-    arguments: tuple[object, ...]
-
-
-def tasks(shared: Path) -> list[Task]:
-    due = []
-    for kind, folder in render.FOOTAGE.items():
-        for path in sorted((shared / folder).rglob("*")):
-            if path.suffix.lower() in synthetic.VIDEO_SUFFIXES:
-                due.append(Task(f"train/{kind}~{path.stem}", train_clip, (kind, path)))
-                if kind in SOURCES:
-                    due.append(Task(f"judge/{kind}~{path.stem}", judge_clip, (kind, path)))
-    for path in sorted((shared / "photos").glob("*.JPEG")):
-        if fold_of(path) != REPORT_FOLD:
-            due.append(Task(f"train/photo~{path.stem}", train_photo, (path,)))
-        if fold_of(path) in (CHOICE_FOLD, REPORT_FOLD):
-            due.append(Task(f"judge/photo~{path.stem}", judge_photo, (path,)))
-    return due + [Task(f"train/slate~{n}", slate_stretches, (n,)) for n in range(render.SLATES)]
-
-
-def make_part(task: Task, work: Path) -> None:
+def bank(shown: Sequence[Shown], frames: int = FRAMES) -> Bank:
+    """Stretches of `frames` to train on: consecutive ones, and where there are too few, back and forth."""
     rows = []
-    for s in task.stretches(*task.arguments):
-        images = synthetic.pixels(s.frames, render.SIZE_PX)
-        features, logits = render.PREVIEW(images)
-        recogniser = render.RECOGNISER(images)[1] if task.name.startswith("judge/") else logits[:, :0]
-        outputs = (a.astype(np.float16) for a in (features, logits, recogniser))
-        rows.append((*outputs, s.source, s.kind, s.label, s.fold, s.number))
-    columns = dict(zip([*render.COLUMNS, "turn"], map(np.array, zip(*rows, strict=True)), strict=True))
-    whole = io.BytesIO()
-    np.savez(whole, **columns)
-    write_whole(work / f"{task.name}.npz", whole.getvalue())
-
-
-def make_parts(shared: Path, work: Path, row: CheckpointRow, processes: int) -> None:
-    """Makes the files that are missing."""
-    for part in ("train", "judge"):
-        (work / part).mkdir(parents=True, exist_ok=True)
-    due = [task for task in tasks(shared) if not (work / f"{task.name}.npz").exists()]
-    if not due:
-        return
-    with multiprocessing.get_context("spawn").Pool(processes, render.start_engines, (row,)) as pool:
-        for done, _ in enumerate(pool.imap_unordered(_make, [(task, work) for task in due]), 1):
-            if done % 50 == 0 or done == len(due):
-                print(f"{done} of {len(due)} rendered", file=sys.stderr, flush=True)
-
-
-def _make(job: tuple[Task, Path]) -> None:
-    make_part(*job)
-
-
-def read_parts(folder: Path) -> Columns:
-    """All stretches of a folder, in the order of their files' names."""
-    names = [*render.COLUMNS, "turn"]
-    parts: list[list[np.ndarray]] = []
-    for path in sorted(folder.glob("*.npz")):
-        with np.load(path) as part:
-            parts.append([part[name] for name in names])
-    *bank, fold, turn = (np.concatenate(column) for column in zip(*parts, strict=True))
-    return Columns(Bank(*bank), fold, turn, turn >= HARD)
+    for each in shown:
+        period = max(1, 2 * len(each) - 2)
+        for first in range(0, len(each), frames):
+            steps = np.arange(first, first + frames) % period
+            order = np.minimum(steps, period - steps)
+            unseen = each.recogniser[order, :0]  # training does not need it
+            rows.append((each.features[order], each.logits[order], unseen, each.source, each.kind, each.label))
+    return Bank(*(np.array(column) for column in zip(*rows, strict=True)))
