@@ -26,7 +26,7 @@ import numpy as np
 import torch
 from as_composites import Composer
 from composites import policies_table, scored
-from loso_bank import SOURCES, Shown, bank, footage, photos
+from loso_bank import SOURCES, Shown, bank, covered, footage, photos
 from train_default import CONFIG, OPTIONS, SEQUENCES
 
 from nsnet_cli.nets.sampler import Sampler, SamplerConfig
@@ -92,9 +92,9 @@ def trained(name: str, source: str, seed: int, data: list[Shown], work: Path) ->
     return sampler
 
 
-def judged_on(data: list[Shown], source: str, part: str, count: int) -> list[FeatureSequence]:
+def judged_on(data: list[Shown], shots: list[Shown], source: str, part: str, count: int) -> list[FeatureSequence]:
     fold, half = PARTS[part]
-    clips = sorted((shown for shown in data if shown.kind == source), key=lambda shown: shown.source)[half::2]
+    clips = [clip for clip in shots if clip.kind == source][half::2]
     return Composer([s for s in data if s.label >= 0 and s.fold == fold], clips).sequences(count, [fold])
 
 
@@ -119,6 +119,8 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=JUDGED, help="sequences per source")
     args = parser.parse_args()
     data = [*footage(args.shared / "data"), *photos(args.composites, args.shared / "data")]
+    shots = covered(args.shared / "data", args.work)
+    data += shots
     with one_thread():
         for name in args.recipe:
             every: dict[str, dict[str, float]] = {}
@@ -126,7 +128,7 @@ def main() -> None:
                 for left_out in args.leave_out.split(","):
                     sampler = trained(name, left_out, seed, data, args.work)
                     for source in left_out.split("+"):
-                        found = policies_table(scored(sampler, judged_on(data, source, args.part, args.count)))
+                        found = policies_table(scored(sampler, judged_on(data, shots, source, args.part, args.count)))
                         every[f"{source}, seed {seed}"] = found
                         print(json.dumps({"recipe": name, "source": source, "seed": seed, **found}), flush=True)
             print(f"{name}, part {args.part}\n{table(every)}", flush=True)

@@ -6,6 +6,7 @@ whole; of a composite, the frames of its photo. So every photo was rendered and 
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,14 +14,18 @@ from pathlib import Path
 import numpy as np
 from render import FOOTAGE, FRAMES
 
+from nsnet_cli.atomic import write_whole
 from nsnet_cli.cli.console import Console
 from nsnet_cli.cli.labelled import gather, read_label_file
+from nsnet_cli.labelled.features import headless
 from nsnet_cli.labelled.folds import fold_of
 from nsnet_cli.labelled.gather import ReadSettings
 from nsnet_cli.labelled.labels import LabelledVideo, LabelSet
 from nsnet_cli.labelled.metrics import inside
+from nsnet_cli.nets.build import build_engine
+from nsnet_cli.nets.engine import Engine
 from nsnet_cli.training.splice import Bank
-from nsnet_cli.training.synthetic import VIDEO_SUFFIXES
+from nsnet_cli.training.synthetic import VIDEO_SUFFIXES, clip_frames, h264_round_trip, pixels, square
 from nsnet_cli.weights.checkpoint import resolve_checkpoint
 
 SOURCES = ("traffic", "hands", "street", "skate", "dark")
@@ -29,6 +34,9 @@ KIN = {"street": ("fight",)}
 """Kinds that are left out with a source: both are of one data set."""
 KIN_CLIPS = {"street": ("car-detection", "bottle-detection")}
 """Clips in other folders that are of one data set with a source."""
+
+
+COVERED_RATE, COVERED_FRAMES = 2, 24
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -65,6 +73,46 @@ def footage(data: Path, jobs: int = 1) -> list[Shown]:
         Shown(video.path.stem, paths[video.path], -1, fold_of(video.path), *rows)
         for video, rows, _ in _previews(LabelSet(data, videos), jobs)
     ]
+
+
+def covered(data: Path, work: Path) -> list[Shown]:
+    """The clips of the five sources as composites of 640 x 360 px show them, two frames per second.
+
+    make_composites.py scales a clip to cover that size, does not turn what was filmed sideways, and encodes anew. Each
+    clip is one file in WORK/covered, so an interrupted run goes on where it stopped.
+    """
+    made: list[Engine] = []
+    shown = []
+    for kind in SOURCES:
+        for path in sorted((data / FOOTAGE[kind]).rglob("*")):
+            if path.suffix.lower() not in VIDEO_SUFFIXES:
+                continue
+            kept = work / "covered" / f"{kind}~{path.stem}.npz"
+            if not kept.exists():
+                made = made or [build_engine(headless(resolve_checkpoint("imagenet-lite")), "auto")]
+                kept.parent.mkdir(parents=True, exist_ok=True)
+                buffer = io.BytesIO()
+                np.savez(buffer, **_cover(path, made[0]))
+                write_whole(kept, buffer.getvalue())
+            with np.load(kept) as columns:
+                rows = (columns[name] for name in ("pts_s", "features", "logits", "recogniser"))
+                shown.append(Shown(path.stem, kind, -1, fold_of(path), *rows))
+    return shown
+
+
+def _cover(path: Path, networks: Engine) -> dict[str, np.ndarray]:
+    frames, rate = clip_frames(path, 240, 480)
+    step = max(1, round(rate / COVERED_RATE))
+    picked = frames[::step][:COVERED_FRAMES]
+    width, height = picked[0].size
+    side = 360 / max(640 / width, 360 / height)  # the preview takes the middle of what covers 640 x 360
+    images = h264_round_trip([square(frame, side, 0.5, 0.5, 360) for frame in picked], crf=27)
+    seen = pixels(images, 256)
+    parts = [seen[i : i + 8] for i in range(0, len(seen), 8)]
+    features, logits = (np.concatenate(x) for x in zip(*(networks.preview(part) for part in parts), strict=True))
+    recogniser = np.concatenate([networks.recognise(part)[1] for part in parts])
+    half = {"features": features.astype(np.float16), "logits": logits.astype(np.float16)}
+    return {"pts_s": np.arange(len(seen)) * step / rate, **half, "recogniser": recogniser.astype(np.float16)}
 
 
 def photos(composites: Sequence[Path], data: Path, jobs: int = 1) -> list[Shown]:
