@@ -167,7 +167,7 @@ def test_known_answers_find_what_the_network_cannot_name():
             yield FeatureSequence(v.features, v.times, v.labels, rng.normal(0, 1, (len(v), 5)), v.salient, v.name)
 
     config = SamplerConfig(features=DIM, hidden=16, heads=2)
-    options = FitOptions(epochs=6, learning_rate=5e-3, known=True)
+    options = FitOptions(epochs=15, batch=16, learning_rate=5e-3, known=True)
     train, test = list(made(90)), list(made(31))
     found = known_answers(fit(train, config, options, held_out=test).sampler, test)
     assert found["roc_auc_fsm"] > 0.97 and found["roc_auc_vgm"] > 0.95

@@ -8,6 +8,7 @@ import torch
 from nsnet_cli.nets.sampler import Sampler, SamplerConfig, pool, recurrence, seen_elsewhere
 
 D, C = 12, 3
+BLIND = {"elsewhere": True, "standing": True, "appearance": False}
 
 
 def inputs(batch: int, frames: int, seed: int = 0, features: int = D, classes: int = 7):
@@ -37,7 +38,7 @@ def test_shapes_and_ranges_at_any_length(frames, classes, outputs):
     assert out.salient_logits.shape == out.non_salient_logits.shape == (2, outputs)
 
 
-@pytest.mark.parametrize(("classes", "more"), [(C, {}), (0, {}), (0, {"elsewhere": True, "standing": True})])
+@pytest.mark.parametrize(("classes", "more"), [(C, {}), (0, {}), (0, BLIND)])
 def test_padding_changes_nothing_and_is_never_salient(classes, more):
     net = sampler(classes, **more)
     features, logits, times, _ = inputs(1, 9)
@@ -87,7 +88,7 @@ def test_pool_by_hand():
 
 def test_the_fixed_vocabulary_form_treats_classes_alike():
     """Unseen classes work too: a permuted vocabulary gives the same saliency."""
-    net = sampler(0, elsewhere=True, standing=True)
+    net = sampler(0, **BLIND)
     features, logits, times, mask = inputs(2, 10)
     other = net(features, logits[..., torch.randperm(7)], times, mask)
     out = net(features, logits, times, mask)
@@ -99,6 +100,21 @@ def test_the_fixed_vocabulary_form_says_that_it_needs_logits():
     features, _, times, mask = inputs(1, 4)
     with pytest.raises(ValueError, match="logits"):
         sampler(0)(features, None, times, mask)
+
+
+def test_without_appearance_scenery_of_another_kind_is_told_apart_the_same_way():
+    """Rotated features are other pictures that are as like each other as before: nothing that it sees has changed."""
+    net = sampler(0, **BLIND)
+    features, logits, times, mask = inputs(1, 10)
+    unit = torch.nn.functional.layer_norm(features, (D,))
+    centre = torch.eye(D) - 1 / D  # a rotation that keeps the mean of the features, which the norm takes off
+    any_matrix = torch.randn(D, D, generator=torch.Generator().manual_seed(3))
+    turn = torch.linalg.matrix_exp(centre @ (any_matrix - any_matrix.T) @ centre)
+    out, other = net(unit, logits, times, mask), net(unit @ turn, logits, times, mask)
+    torch.testing.assert_close(out.combined, other.combined, atol=1e-4, rtol=1e-4)
+    seeing = sampler(0, standing=True)
+    plain, turned = seeing(unit, logits, times, mask), seeing(unit @ turn, logits, times, mask)
+    assert (plain.combined - turned.combined).abs().max() > 1e-3
 
 
 def test_uneven_times_matter():
@@ -122,6 +138,8 @@ def test_config_round_trip_and_refusals():
     assert SamplerConfig.from_dict(config.to_dict()) == config
     with pytest.raises(ValueError, match="'width'"):
         SamplerConfig.from_dict({"features": 5, "width": 3})
+    with pytest.raises(ValueError, match="without appearance"):
+        SamplerConfig(features=5, classes=2, appearance=False)
     with pytest.raises(ValueError, match="hidden"):
         SamplerConfig(features=5, hidden=30, heads=4)
 
@@ -137,7 +155,7 @@ def test_cost_is_under_five_percent_of_the_preview_network():
     assert counter.get_total_flops() / 2 / frames < 0.05 * 0.13e9
 
 
-@pytest.mark.parametrize(("classes", "more"), [(C, {}), (0, {}), (0, {"elsewhere": True, "standing": True})])
+@pytest.mark.parametrize(("classes", "more"), [(C, {}), (0, {}), (0, BLIND)])
 def test_openvino_runs_it_at_lengths_it_was_not_traced_with(classes, more):
     openvino = pytest.importorskip("openvino")
     net = sampler(classes, **more)

@@ -278,7 +278,8 @@ def test_the_fields_of_a_sampler_are_its_settings() -> None:
 def test_shapes_are_those_of_the_sampler(classes: int, standing: bool, layers: int, elsewhere: bool) -> None:
     from nsnet_cli.nets.sampler import Sampler, SamplerConfig
 
-    config = SamplerConfig(12, classes, 16, heads=2, layers=layers, standing=standing, elsewhere=elsewhere)
+    more = {"elsewhere": elsewhere, "appearance": bool(classes) or not (standing and elsewhere)}
+    config = SamplerConfig(12, classes, 16, heads=2, layers=layers, standing=standing, **more)
     state = Sampler(config).state_dict()
     assert sampler_shapes(config.to_dict()) == {key: tuple(value.shape) for key, value in state.items()}
 

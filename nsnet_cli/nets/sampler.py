@@ -49,11 +49,16 @@ class SamplerConfig:
     combination: Literal["log-odds", "product", "mean", "fsm", "vgm"] = "log-odds"
     standing: bool = False
     """Whether the classifier also sees how a frame stands out in its video (numbers that carry no label)."""
+    appearance: bool = True
+    """Whether the modules see what is in a frame. Without it they see numbers alone that mean the same for any footage:
+    they know fewer tricks, and all of them hold on footage that training never saw. Fixed vocabulary only."""
     elsewhere: bool = False
     """Whether the context also says how much of what a frame shows is seen elsewhere in its video, by the logits."""
 
     def __post_init__(self) -> None:
         wrong = self.features < 1 or self.classes < 0 or self.heads < 1 or self.hidden < 1
+        if not self.appearance and (self.classes or not self.standing):
+            raise ValueError(f"without appearance, a fixed vocabulary and standing are needed, got {self}")
         if wrong or self.hidden % (2 * self.heads):
             raise ValueError(f"features >= 1, classes >= 0 and hidden a multiple of 2 * heads are needed, got {self}")
 
@@ -97,7 +102,7 @@ class Sampler(nn.Module):
         own, context = FRAME_STATISTICS * fixed, CONTEXT_STATISTICS + LOGIT_CONTEXT_STATISTICS * fixed
         context += ELSEWHERE_STATISTICS * fixed * config.elsewhere
         self.norm = nn.LayerNorm(config.features, elementwise_affine=False)
-        self.project = nn.Linear(config.features, h)
+        self.project = nn.Linear(config.features, h) if config.appearance else None
         told = own + context * config.standing
         self.own_statistics = nn.Linear(told, h, bias=False) if told else None
         self.context_statistics = nn.Linear(context, h, bias=False)
@@ -115,12 +120,7 @@ class Sampler(nn.Module):
         x = self.norm(features.float())  # (B, T, D)
         valid = mask.unsqueeze(-1).to(x.dtype)  # (B, T, 1)
         own, context = self.standardised(self.statistics(x, logits, times, valid))
-        if self.training and self.config.feature_dropout:
-            x = x * F.dropout(torch.ones_like(x[:, :1]), self.config.feature_dropout)
-        frames = self.project(x)  # (B, T, H): each frame's own
-        if self.own_statistics is not None:
-            told = torch.cat([own, context], -1) if self.config.standing else own
-            frames = frames + self.own_statistics(told)
+        frames = self.frames(x, own, context)  # (B, T, H): each frame's own
         frame_logits = self.classify(frames, logits)  # (B, T, C+1)
 
         mixed = frames + self.context_statistics(context) + time_embedding(times, frames.shape[-1])  # (B, T, H)
@@ -137,6 +137,17 @@ class Sampler(nn.Module):
         fsm_log_odds = frame_logits[..., :-1].logsumexp(-1) - frame_logits[..., -1]  # (B, T)
         combined = self.combine(fsm, vgm, fsm_log_odds, attention[..., 0]) * valid[..., 0]
         return SamplerOutput(fsm, vgm, combined, frame_logits, salient, non_salient)
+
+    def frames(self, x: Tensor, own: Tensor, context: Tensor) -> Tensor:
+        """x (B, T, D), own (B, T, S0), context (B, T, S - S0) -> what the classifier sees of each frame (B, T, H)."""
+        parts = []
+        if self.project is not None:
+            if self.training and self.config.feature_dropout:
+                x = x * F.dropout(torch.ones_like(x[:, :1]), self.config.feature_dropout)
+            parts.append(self.project(x))
+        if self.own_statistics is not None:
+            parts.append(self.own_statistics(torch.cat([own, context], -1) if self.config.standing else own))
+        return sum(parts[1:], parts[0])
 
     def classify(self, frames: Tensor, logits: Tensor | None) -> Tensor:
         """(..., H), (..., C) -> (..., C+1).

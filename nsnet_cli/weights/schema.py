@@ -53,6 +53,7 @@ SAMPLER: Mapping[str, Field] = {
     "feature_dropout": number(0, 0.99, 0.1),
     "combination": text("log-odds", choices=COMBINATIONS),
     "standing": flag(False),
+    "appearance": flag(True),
     "elsewhere": flag(False),
 }
 """The fields of nets.sampler.SamplerConfig, which cannot be imported here because it needs torch."""
@@ -172,7 +173,7 @@ def sampler_shapes(settings: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
     context = CONTEXT_STATISTICS + LOGIT_CONTEXT_STATISTICS * fixed
     context += ELSEWHERE_STATISTICS * fixed * settings["elsewhere"]
     told = own + context * settings["standing"]
-    shapes: dict[str, tuple[int, ...]] = {"project.weight": (h, features), "project.bias": (h,)}
+    shapes: dict[str, tuple[int, ...]] = _linear("project", features, h) if settings["appearance"] else {}
     if told:
         shapes["own_statistics.weight"] = (h, told)
     shapes["context_statistics.weight"] = (h, context)
