@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from nsnet_cli.training.prototypes import known_labels
 from nsnet_cli.training.sequences import FeatureSequence
 from nsnet_cli.training.splice import Bank, Splicer
