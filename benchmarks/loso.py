@@ -1,14 +1,16 @@
 """How good is a sampler on a source of footage that it never saw? Leave-one-source-out over five sources.
 
-    python ../shared/tools/make_composites.py ... (see docs/benchmarks.md)
-    python benchmarks/loso.py --shared ../shared --work ../build/loso --train ../build/composites-cal \\
-        --train ../build/calibration --judge ../build/composites-dev --part report --seeds 1,2 shipped 0.1 known
+    python ../shared/tools/make_composites.py --photos ../shared/data/photos --backgrounds ../shared/data/backgrounds \\
+        --folds 5 --only 0,1,2,3 --count 400 --seed 1 --out ../build/composites-train
+    python benchmarks/loso.py --shared ../shared --work ../build/loso --composites ../build/composites-train \\
+        --composites ../build/composites-dev --part report --seeds 1,2 shipped 0.1-short numbers-mixed
 
 For each source (traffic, hands, street, skate, dark) a sampler is trained on all other footage and on photos of folds
-0 to 2, and judged on photos of another fold in that source's clips: features of real previews, cut and previewed as
+0 to 2. It is judged on photos of another fold in that source's clips: features of real previews, cut and previewed as
 composites are. Recipes are chosen with `--part choose` (photos of fold 3, one half of the source's clips) and reported
 with `--part report` (photos of fold 4, the other half). `shipped` is the file of the package, which has seen part of
-traffic, hands and street. `--out` trains a recipe on all sources and on photos of folds 0 to 3.
+traffic, hands and street. `--out` trains one recipe on all sources, photos and clips of folds 0 to 3, as
+train_default.py does, and writes its checkpoint.
 
 Samplers are kept in WORK/samplers, so a second run only judges.
 """
@@ -25,9 +27,10 @@ from typing import Any
 import numpy as np
 import torch
 from as_composites import Composer
+from checkpoint import write_checkpoint
 from composites import policies_table, scored
 from loso_bank import SOURCES, Shown, bank, covered, footage, photos
-from train_default import CONFIG, OPTIONS, SEQUENCES
+from train_default import CONFIG, OPTIONS, SEQUENCES, UNSEEN_FOLD
 
 from nsnet_cli.nets.sampler import Sampler, SamplerConfig
 from nsnet_cli.nets.threads import one_thread
@@ -36,6 +39,7 @@ from nsnet_cli.training.fit import FitResult, fit
 from nsnet_cli.training.sequences import FeatureSequence
 from nsnet_cli.training.splice import Splicer
 from nsnet_cli.weights.checkpoint import resolve_checkpoint
+from nsnet_cli.weights.registry import load_registry
 
 SHOWN = ("roc_auc nsnet", "top1 nsnet", "top1 confidence", "top1 oracle", "top1 uniform")
 JUDGED = 240
@@ -51,13 +55,19 @@ class Recipe:
     config: dict[str, Any] = field(default_factory=dict)
     options: dict[str, Any] = field(default_factory=dict)
     mixed: float = 0.0
+    sequences: int = SEQUENCES
+    """Per epoch."""
 
 
+SHORT = {"epochs": 10, "average": 0.97}
+KNOWN = {**SHORT, "known": True}
+NUMBERS = {"appearance": False, "elsewhere": True}
 RECIPES = {
     "0.1": Recipe(),
-    "mixed": Recipe(mixed=0.7),
-    "known": Recipe(options={"known": True, "attention_weight": 1.0}),
-    "known+mixed": Recipe(options={"known": True, "attention_weight": 1.0}, mixed=0.7),
+    "0.1-short": Recipe(options=SHORT, sequences=400),
+    "known": Recipe(options=KNOWN, sequences=400),
+    "numbers": Recipe(NUMBERS, KNOWN, sequences=400),
+    "numbers-mixed": Recipe(NUMBERS, KNOWN, mixed=0.7, sequences=400),
 }
 
 
@@ -65,7 +75,7 @@ def train(recipe: Recipe, objects: list[Shown], scenery: list[Shown], seed: int)
     splicer = Splicer(bank(objects), bank(scenery), mixed=recipe.mixed)
     watched = splicer.sequences(32, [seed, 1_000_003])  # decides nothing: training runs to its end
     return fit(
-        lambda epoch: splicer.sequences(SEQUENCES, [seed, epoch]),
+        lambda epoch: splicer.sequences(recipe.sequences, [seed, epoch]),
         SamplerConfig(**{**CONFIG.to_dict(), **recipe.config}),
         replace(OPTIONS, seed=seed, **recipe.options),
         held_out=watched,
@@ -117,11 +127,19 @@ def main() -> None:
     parser.add_argument("--seeds", default="0")
     parser.add_argument("--leave-out", default=",".join(SOURCES), help="a+b: both at once, to try a recipe quickly")
     parser.add_argument("--count", type=int, default=JUDGED, help="sequences per source")
+    parser.add_argument("--out", type=Path, help="train one recipe on all sources and write its checkpoint here")
     args = parser.parse_args()
     data = [*footage(args.shared / "data"), *photos(args.composites, args.shared / "data")]
     shots = covered(args.shared / "data", args.work)
     data += shots
     with one_thread():
+        if args.out:
+            known = [shown for shown in data if shown.fold != UNSEEN_FOLD]
+            objects, scenery = ([s for s in known if (s.label >= 0) == photo] for photo in (True, False))
+            result = train(RECIPES[args.recipe[0]], objects, scenery, int(args.seeds.split(",")[0]))
+            args.folds, args.measure_fold, args.seed = "0,1,2,3", UNSEEN_FOLD, int(args.seeds.split(",")[0])
+            write_checkpoint(args.out, load_registry().checkpoint("imagenet-lite"), result, {}, args)
+            return
         for name in args.recipe:
             every: dict[str, dict[str, float]] = {}
             for seed in map(int, args.seeds.split(",")):
