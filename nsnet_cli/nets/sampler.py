@@ -20,7 +20,12 @@ from torch.nn import functional as F
 from nsnet_cli.errors import WeightsError
 from nsnet_cli.nets.states import read_state
 from nsnet_cli.weights.checkpoint import MODEL_FILE, Checkpoint
-from nsnet_cli.weights.schema import CONTEXT_STATISTICS, FRAME_STATISTICS, LOGIT_CONTEXT_STATISTICS
+from nsnet_cli.weights.schema import (
+    CONTEXT_STATISTICS,
+    ELSEWHERE_STATISTICS,
+    FRAME_STATISTICS,
+    LOGIT_CONTEXT_STATISTICS,
+)
 
 ALIKE = (0.5, 0.7, 0.85)
 """Cosines from which two frames count as alike: a similar scene, the same scene, nearly the same frame."""
@@ -47,9 +52,16 @@ class SamplerConfig:
     combination: Literal["log-odds", "product", "mean", "fsm", "vgm"] = "log-odds"
     standing: bool = False
     """Whether the classifier also sees how a frame stands out in its video (numbers that carry no label)."""
+    appearance: bool = True
+    """Whether the modules see what is in a frame. Without it they see numbers alone that mean the same for any footage:
+    they know fewer tricks, and all of them hold on footage that training never saw. Fixed vocabulary only."""
+    elsewhere: bool = False
+    """Whether the context also says how much of what a frame shows is seen elsewhere in its video, by the logits."""
 
     def __post_init__(self) -> None:
         wrong = self.features < 1 or self.classes < 0 or self.heads < 1 or self.hidden < 1
+        if not self.appearance and (self.classes or not self.standing):
+            raise ValueError(f"without appearance, a fixed vocabulary and standing are needed, got {self}")
         if wrong or self.hidden % (2 * self.heads):
             raise ValueError(f"features >= 1, classes >= 0 and hidden a multiple of 2 * heads are needed, got {self}")
 
@@ -91,8 +103,9 @@ class Sampler(nn.Module):
         self.config = config
         h, fixed = config.hidden, config.classes == 0
         own, context = FRAME_STATISTICS * fixed, CONTEXT_STATISTICS + LOGIT_CONTEXT_STATISTICS * fixed
+        context += ELSEWHERE_STATISTICS * fixed * config.elsewhere
         self.norm = nn.LayerNorm(config.features, elementwise_affine=False)
-        self.project = nn.Linear(config.features, h)
+        self.project = nn.Linear(config.features, h) if config.appearance else None
         told = own + context * config.standing
         self.own_statistics = nn.Linear(told, h, bias=False) if told else None
         self.context_statistics = nn.Linear(context, h, bias=False)
@@ -110,12 +123,7 @@ class Sampler(nn.Module):
         x = self.norm(features.float())  # (B, T, D)
         valid = mask.unsqueeze(-1).to(x.dtype)  # (B, T, 1)
         own, context = self.standardised(self.statistics(x, logits, times, valid))
-        if self.training and self.config.feature_dropout:
-            x = x * F.dropout(torch.ones_like(x[:, :1]), self.config.feature_dropout)
-        frames = self.project(x)  # (B, T, H): each frame's own
-        if self.own_statistics is not None:
-            told = torch.cat([own, context], -1) if self.config.standing else own
-            frames = frames + self.own_statistics(told)
+        frames = self.frames(x, own, context)  # (B, T, H): each frame's own
         frame_logits = self.classify(frames, logits)  # (B, T, C+1)
 
         mixed = frames + self.context_statistics(context) + time_embedding(times, frames.shape[-1])  # (B, T, H)
@@ -132,6 +140,17 @@ class Sampler(nn.Module):
         fsm_log_odds = frame_logits[..., :-1].logsumexp(-1) - frame_logits[..., -1]  # (B, T)
         combined = self.combine(fsm, vgm, fsm_log_odds, attention[..., 0]) * valid[..., 0]
         return SamplerOutput(fsm, vgm, combined, frame_logits, salient, non_salient)
+
+    def frames(self, x: Tensor, own: Tensor, context: Tensor) -> Tensor:
+        """x (B, T, D), own (B, T, S0), context (B, T, S - S0) -> what the classifier sees of each frame (B, T, H)."""
+        parts = []
+        if self.project is not None:
+            if self.training and self.config.feature_dropout:
+                x = x * F.dropout(torch.ones_like(x[:, :1]), self.config.feature_dropout)
+            parts.append(self.project(x))
+        if self.own_statistics is not None:
+            parts.append(self.own_statistics(torch.cat([own, context], -1) if self.config.standing else own))
+        return sum(parts[1:], parts[0])
 
     def classify(self, frames: Tensor, logits: Tensor | None) -> Tensor:
         """(..., H), (..., C) -> (..., C+1).
@@ -155,7 +174,10 @@ class Sampler(nn.Module):
 
     def statistics(self, x: Tensor, logits: Tensor | None, times: Tensor, valid: Tensor) -> Tensor:
         """x (B, T, D), logits (B, T, C), times (B, T), valid (B, T, 1) -> (B, T, S). With classes, ignores logits."""
-        return frame_statistics(x, None if self.config.classes else logits, times, valid)
+        found = frame_statistics(x, None if self.config.classes else logits, times, valid)
+        if logits is None or self.config.classes or not self.config.elsewhere:
+            return found
+        return torch.cat([found, torch.stack(seen_elsewhere(logits.float(), times, valid), -1)], -1)
 
     def standardised(self, statistics: Tensor) -> tuple[Tensor, Tensor]:
         """(B, T, S) -> a frame's own (B, T, S0), its context (B, T, S - S0).
@@ -246,10 +268,33 @@ def recurrence(unit: Tensor, times: Tensor, valid: Tensor) -> list[Tensor]:
     alike = unit @ unit.transpose(1, 2)  # (B, T, T)
     count = frames.sum(-1)  # (B, 1)
     shares = [(torch.sigmoid((alike - least) / 0.05) * frames).sum(-1) / count for least in ALIKE]
-    far = ((times.unsqueeze(2) - times.unsqueeze(1)).abs() > FAR).to(alike.dtype) * frames  # (B, T, T)
+    far = far_away(times, frames)
     nearest = (alike * far - (1 - far)).amax(-1)
     mean = (alike * far).sum(-1) / far.sum(-1).clamp_min(1.0)
     return [*(share.clamp_min(1e-3).log() for share in shares), nearest, mean]
+
+
+def far_away(times: Tensor, frames: Tensor) -> Tensor:
+    """Which frames are FAR from each frame. times (B, T), frames (B, 1, T) of 0 and 1 -> (B, T, T) of 0 and 1."""
+    return ((times.unsqueeze(2) - times.unsqueeze(1)).abs() > FAR).to(frames.dtype) * frames
+
+
+def seen_elsewhere(logits: Tensor, times: Tensor, valid: Tensor) -> list[Tensor]:
+    """Measures whether the classes of a frame are seen in the rest of its video: a desk is a desk in every frame.
+
+    logits (B, T, C), times (B, T), valid (B, T, 1) -> four of (B, T). How far the logit of a frame's best class is
+    above the video's mean of this class, and above its highest value FAR away; then the highest and the mean
+    likeness of the logits to those of frames FAR away. Without frames FAR away these are the first again, 0 and 0.
+    """
+    frames = valid.transpose(1, 2)  # (B, 1, T)
+    far = far_away(times, frames)  # (B, T, T)
+    high, best = logits.max(-1)  # (B, T)
+    there = logits.gather(2, best.unsqueeze(1).expand(-1, logits.shape[1], -1)).transpose(1, 2)  # (B, T, T)
+    mean = (there * frames).sum(-1) / frames.sum(-1)
+    most = torch.where(far.sum(-1) > 0, (there * far - (1 - far) * 1e4).amax(-1), mean)
+    unit = F.normalize(logits - logits.mean(-1, keepdim=True), dim=-1)
+    alike = unit @ unit.transpose(1, 2) * far  # (B, T, T)
+    return [high - mean, high - most, alike.amax(-1), alike.sum(-1) / far.sum(-1).clamp_min(1.0)]
 
 
 # ---- of one video ---------------------------------------------------------------------------------------------------

@@ -54,6 +54,8 @@ SAMPLER: Mapping[str, Field] = {
     "feature_dropout": number(0, 0.99, 0.1),
     "combination": text("log-odds", choices=COMBINATIONS),
     "standing": flag(False),
+    "appearance": flag(True),
+    "elsewhere": flag(False),
 }
 """The fields of nets.sampler.SamplerConfig, which cannot be imported here because it needs torch."""
 CALIBRATION = table(
@@ -162,6 +164,7 @@ FRAME_STATISTICS = 5  # of one frame's logits: log-sum-exp, highest, lead over t
 # say how often it comes back (nets.sampler.recurrence).
 CONTEXT_STATISTICS = 3 + 5
 LOGIT_CONTEXT_STATISTICS = 2  # log-sum-exp and highest logit above the video's mean of each
+ELSEWHERE_STATISTICS = 4  # whether the frame's classes are seen elsewhere (nets.sampler.seen_elsewhere)
 
 
 def sampler_shapes(settings: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
@@ -169,8 +172,9 @@ def sampler_shapes(settings: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
     h, features, fixed = settings["hidden"], settings["features"], settings["classes"] == 0
     own = FRAME_STATISTICS * fixed
     context = CONTEXT_STATISTICS + LOGIT_CONTEXT_STATISTICS * fixed
+    context += ELSEWHERE_STATISTICS * fixed * settings["elsewhere"]
     told = own + context * settings["standing"]
-    shapes: dict[str, tuple[int, ...]] = {"project.weight": (h, features), "project.bias": (h,)}
+    shapes: dict[str, tuple[int, ...]] = _linear("project", features, h) if settings["appearance"] else {}
     if told:
         shapes["own_statistics.weight"] = (h, told)
     shapes["context_statistics.weight"] = (h, context)
