@@ -32,9 +32,8 @@ from composites import policies_table, scored
 from loso_bank import SOURCES, Shown, bank, covered, footage, photos
 from train_default import CONFIG, OPTIONS, SEQUENCES, UNSEEN_FOLD
 
-from nsnet_cli.nets.sampler import Sampler, SamplerConfig
+from nsnet_cli.nets.sampler import Sampler, SamplerConfig, load_sampler
 from nsnet_cli.nets.threads import one_thread
-from nsnet_cli.nets.torch_engine import load_sampler
 from nsnet_cli.training.fit import FitResult, fit
 from nsnet_cli.training.sequences import FeatureSequence
 from nsnet_cli.training.splice import Splicer
