@@ -3,7 +3,7 @@
     python ../shared/tools/make_composites.py --photos ../shared/data/photos --backgrounds ../shared/data/backgrounds \\
         --folds 5 --only 0,1,2,3 --count 400 --seed 1 --out ../build/composites-train
     python benchmarks/loso.py --shared ../shared --work ../build/loso --composites ../build/composites-train \\
-        --composites ../build/composites-dev --part report --seeds 1,2 shipped 0.1-short numbers-mixed
+        --composites ../build/composites-dev --part report --seeds 1,2 shipped 0.1-short numbers-mixed pair
 
 For each source (traffic, hands, street, skate, dark) a sampler is trained on all other footage and on photos of folds
 0 to 2. It is judged on photos of another fold in that source's clips: features of real previews, cut and previewed as
@@ -30,7 +30,7 @@ from as_composites import Composer
 from checkpoint import write_checkpoint
 from composites import policies_table, scored
 from loso_bank import SOURCES, Shown, bank, covered, footage, photos
-from train_default import CONFIG, OPTIONS, SEQUENCES, UNSEEN_FOLD
+from train_default import CONFIG, OPTIONS, SEQUENCES, UNSEEN_FOLD, paired
 
 from nsnet_cli.nets.sampler import Sampler, SamplerConfig, load_sampler
 from nsnet_cli.nets.threads import one_thread
@@ -68,6 +68,8 @@ RECIPES = {
     "numbers": Recipe(NUMBERS, KNOWN, sequences=400),
     "numbers-mixed": Recipe(NUMBERS, KNOWN, mixed=0.7, sequences=400),
 }
+PAIRS = {"pair": ("0.1-short", "numbers-mixed")}
+"""Two samplers in one (`SamplerConfig.second`)."""
 
 
 def train(recipe: Recipe, objects: list[Shown], scenery: list[Shown], seed: int) -> FitResult:
@@ -85,6 +87,8 @@ def trained(name: str, source: str, seed: int, data: list[Shown], work: Path) ->
     """The sampler of a recipe that never saw a source, from WORK/samplers or trained now."""
     if name == "shipped":
         return load_sampler(resolve_checkpoint("imagenet-lite"))
+    if name in PAIRS:
+        return paired(*(trained(member, source, seed, data, work) for member in PAIRS[name]))
     recipe, path = RECIPES[name], work / "samplers" / f"{name}~{source}~{seed}.pt"
     if path.exists():
         sampler = Sampler(SamplerConfig(**{**CONFIG.to_dict(), **recipe.config}))
@@ -118,7 +122,7 @@ def table(rows: dict[str, dict[str, float]]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("recipe", nargs="+", help=f"of shipped, {', '.join(RECIPES)}")
+    parser.add_argument("recipe", nargs="+", help=f"of shipped, {', '.join([*RECIPES, *PAIRS])}")
     parser.add_argument("--shared", type=Path, required=True, help="the folder with data/")
     parser.add_argument("--work", type=Path, required=True, help="samplers are kept here")
     parser.add_argument("--composites", type=Path, action="append", required=True, help="folders with labels.csv")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from nsnet_cli.nets.sampler import Sampler, SamplerConfig, pool, recurrence, seen_elsewhere
+from nsnet_cli.nets.sampler import Sampler, SamplerConfig
+from nsnet_cli.nets.sampler_statistics import pool, recurrence, seen_elsewhere
 
 D, C = 12, 3
 BLIND = {"elsewhere": True, "standing": True, "appearance": False}

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from nsnet_cli.errors import WeightsError
+from nsnet_cli.nets.sampler_statistics import frame_statistics, pool, seen_elsewhere
 from nsnet_cli.nets.states import read_state
 from nsnet_cli.weights.checkpoint import MODEL_FILE, Checkpoint
 from nsnet_cli.weights.schema import (
@@ -27,10 +28,6 @@ from nsnet_cli.weights.schema import (
     LOGIT_CONTEXT_STATISTICS,
 )
 
-ALIKE = (0.5, 0.7, 0.85)
-"""Cosines from which two frames count as alike: a similar scene, the same scene, nearly the same frame."""
-FAR = 0.12
-"""Frames further apart than this share of the video count as far away."""
 FSM_SHARE = 0.75
 """Weight of the FSM in the mean of log-odds: it learns from every frame, the VGM mostly from means over videos."""
 
@@ -57,13 +54,22 @@ class SamplerConfig:
     they know fewer tricks, and all of them hold on footage that training never saw. Fixed vocabulary only."""
     elsewhere: bool = False
     """Whether the context also says how much of what a frame shows is seen elsewhere in its video, by the logits."""
+    second: bool = False
+    """Whether a second sampler judges too, without appearance and with `elsewhere`: one that knows footage, and one for
+    footage that nobody has seen. The log-odds of both are averaged."""
 
     def __post_init__(self) -> None:
         wrong = self.features < 1 or self.classes < 0 or self.heads < 1 or self.hidden < 1
         if not self.appearance and (self.classes or not self.standing):
             raise ValueError(f"without appearance, a fixed vocabulary and standing are needed, got {self}")
+        if self.second and (self.classes or not self.standing or not self.appearance):
+            raise ValueError(f"a second sampler needs a fixed vocabulary, standing and appearance, got {self}")
         if wrong or self.hidden % (2 * self.heads):
             raise ValueError(f"features >= 1, classes >= 0 and hidden a multiple of 2 * heads are needed, got {self}")
+
+    def of_second(self) -> SamplerConfig:
+        """The settings of the second sampler."""
+        return replace(self, appearance=False, elsewhere=True, second=False)
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -116,10 +122,25 @@ class Sampler(nn.Module):
         )
         self.encoder = nn.ModuleList(EncoderLayer(h, config.heads, config.dropout) for _ in range(config.layers))
         self.attention = nn.Sequential(nn.LayerNorm(h), nn.Linear(h, 1))  # the VGM's lambda
+        self.second = Sampler(config.of_second()) if config.second else None
 
     def forward(self, features: Tensor, logits: Tensor | None, times: Tensor, mask: Tensor) -> SamplerOutput:
         if logits is None and not self.config.classes:
             raise ValueError("a sampler of a fixed vocabulary needs the preview network's logits")
+        alone = self.alone(features, logits, times, mask)
+        if self.second is None:
+            return alone
+        other = self.second(features, logits, times, mask)
+        if self.training:  # each sequence teaches one of the two: taught together, one would lean on the other
+            first = torch.rand(len(mask), device=mask.device) < 0.5
+            rows = zip(alone, other, strict=True)
+            return SamplerOutput(*(torch.where(first.view(-1, *[1] * (a.dim() - 1)), a, b) for a, b in rows))
+        means = SamplerOutput(*((a + b) / 2 for a, b in zip(alone, other, strict=True)))
+        attention = (log_odds(alone.vgm) + log_odds(other.vgm)) / 2
+        return self.output(means.frame_logits, attention, mask, means.salient_logits, means.non_salient_logits)
+
+    def alone(self, features: Tensor, logits: Tensor | None, times: Tensor, mask: Tensor) -> SamplerOutput:
+        """What this sampler says without its second."""
         x = self.norm(features.float())  # (B, T, D)
         valid = mask.unsqueeze(-1).to(x.dtype)  # (B, T, 1)
         own, context = self.standardised(self.statistics(x, logits, times, valid))
@@ -135,10 +156,17 @@ class Sampler(nn.Module):
         rest = valid - weight
         non_salient = self.classify(pool(frames, rest), None if logits is None else pool(logits, rest))
 
-        fsm = (1 - frame_logits.softmax(-1)[..., -1]) * valid[..., 0]  # (B, T)
-        vgm = weight[..., 0]  # (B, T)
+        return self.output(frame_logits, attention[..., 0], mask, salient, non_salient)
+
+    def output(
+        self, frame_logits: Tensor, attention: Tensor, mask: Tensor, salient: Tensor, non_salient: Tensor
+    ) -> SamplerOutput:
+        """frame_logits (B, T, C+1), attention (B, T): log-odds, mask (B, T), salient and non_salient (B, C+1)."""
+        valid = mask.float()  # (B, T)
+        fsm = (1 - frame_logits.softmax(-1)[..., -1]) * valid  # (B, T)
+        vgm = torch.sigmoid(attention) * valid  # (B, T)
         fsm_log_odds = frame_logits[..., :-1].logsumexp(-1) - frame_logits[..., -1]  # (B, T)
-        combined = self.combine(fsm, vgm, fsm_log_odds, attention[..., 0]) * valid[..., 0]
+        combined = self.combine(fsm, vgm, fsm_log_odds, attention) * valid
         return SamplerOutput(fsm, vgm, combined, frame_logits, salient, non_salient)
 
     def frames(self, x: Tensor, own: Tensor, context: Tensor) -> Tensor:
@@ -198,6 +226,8 @@ class Sampler(nn.Module):
             last = self.classifier[-1]
             assert isinstance(last, nn.Linear)
             last.bias.copy_(self.statistics_mean[:1])
+        if self.second is not None:
+            self.second.calibrate(features, logits, times, mask)
 
 
 class EncoderLayer(nn.Module):
@@ -221,9 +251,9 @@ class EncoderLayer(nn.Module):
         return x + self.dropout(self.mlp(self.norm2(x)))
 
 
-def pool(values: Tensor, weight: Tensor) -> Tensor:
-    """Weighted mean over time. values (B, T, N), weight (B, T, 1) -> (B, N)."""
-    return (values.float() * weight).sum(1) / weight.sum(1).clamp_min(1e-4)
+def log_odds(probability: Tensor) -> Tensor:
+    p = probability.clamp(1e-6, 1 - 1e-6)
+    return (p / (1 - p)).log()
 
 
 def time_embedding(times: Tensor, hidden: int) -> Tensor:
@@ -231,70 +261,6 @@ def time_embedding(times: Tensor, hidden: int) -> Tensor:
     bands = torch.exp(torch.linspace(0.0, math.log(256.0), hidden // 2, device=times.device)) * math.pi  # (H/2,)
     angles = times.unsqueeze(-1).float() * bands  # (B, T, H/2)
     return torch.cat([angles.sin(), angles.cos()], -1)
-
-
-def frame_statistics(x: Tensor, logits: Tensor | None, times: Tensor, valid: Tensor) -> Tensor:
-    """Returns numbers that mean the same for unseen classes.
-
-    x (B, T, D), logits (B, T, C), times (B, T), valid (B, T, 1) -> (B, T, S).
-    """
-    unit = F.normalize(x, dim=-1)
-    likeness = (unit * F.normalize(pool(unit, valid), dim=-1).unsqueeze(1)).sum(-1)  # (B, T)
-    near = (unit[:, 1:] * unit[:, :-1]).sum(-1) * valid[:, 1:, 0]  # (B, T-1)
-    before, after = F.pad(near, (1, 0), value=0.0), F.pad(near, (0, 1), value=0.0)
-    context = [likeness, before, after, *recurrence(unit, times, valid)]
-    if logits is None:
-        return torch.stack(context, -1)
-    z = logits.float()
-    energy = z.logsumexp(-1)  # (B, T)
-    log_p = z - energy.unsqueeze(-1)
-    entropy = -(log_p.exp() * log_p).sum(-1)
-    top = z.topk(2, -1).values  # (B, T, 2)
-    high = top[..., 0]
-    own = [energy, high, high - top[..., 1], entropy, (high - energy).exp()]
-    count = valid.sum((1, 2)).unsqueeze(-1)  # (B, 1)
-    above = [value - (value * valid[..., 0]).sum(1, keepdim=True) / count for value in (energy, high)]
-    return torch.stack([*own, *context, *above], -1)
-
-
-def recurrence(unit: Tensor, times: Tensor, valid: Tensor) -> list[Tensor]:
-    """Measures how much of a video is like each of its frames: scenery comes back, the subject mostly does not.
-
-    unit (B, T, D) of length 1, times (B, T), valid (B, T, 1) -> five of (B, T). Three are the log share of the video
-    that is alike, for each cosine in ALIKE. Two are the highest and the mean likeness to frames that are FAR away; the
-    highest is -1 if there are none.
-    """
-    frames = valid.transpose(1, 2)  # (B, 1, T)
-    alike = unit @ unit.transpose(1, 2)  # (B, T, T)
-    count = frames.sum(-1)  # (B, 1)
-    shares = [(torch.sigmoid((alike - least) / 0.05) * frames).sum(-1) / count for least in ALIKE]
-    far = far_away(times, frames)
-    nearest = (alike * far - (1 - far)).amax(-1)
-    mean = (alike * far).sum(-1) / far.sum(-1).clamp_min(1.0)
-    return [*(share.clamp_min(1e-3).log() for share in shares), nearest, mean]
-
-
-def far_away(times: Tensor, frames: Tensor) -> Tensor:
-    """Which frames are FAR from each frame. times (B, T), frames (B, 1, T) of 0 and 1 -> (B, T, T) of 0 and 1."""
-    return ((times.unsqueeze(2) - times.unsqueeze(1)).abs() > FAR).to(frames.dtype) * frames
-
-
-def seen_elsewhere(logits: Tensor, times: Tensor, valid: Tensor) -> list[Tensor]:
-    """Measures whether the classes of a frame are seen in the rest of its video: a desk is a desk in every frame.
-
-    logits (B, T, C), times (B, T), valid (B, T, 1) -> four of (B, T). How far the logit of a frame's best class is
-    above the video's mean of this class, and above its highest value FAR away; then the highest and the mean
-    likeness of the logits to those of frames FAR away. Without frames FAR away these are the first again, 0 and 0.
-    """
-    frames = valid.transpose(1, 2)  # (B, 1, T)
-    far = far_away(times, frames)  # (B, T, T)
-    high, best = logits.max(-1)  # (B, T)
-    there = logits.gather(2, best.unsqueeze(1).expand(-1, logits.shape[1], -1)).transpose(1, 2)  # (B, T, T)
-    mean = (there * frames).sum(-1) / frames.sum(-1)
-    most = torch.where(far.sum(-1) > 0, (there * far - (1 - far) * 1e4).amax(-1), mean)
-    unit = F.normalize(logits - logits.mean(-1, keepdim=True), dim=-1)
-    alike = unit @ unit.transpose(1, 2) * far  # (B, T, T)
-    return [high - mean, high - most, alike.amax(-1), alike.sum(-1) / far.sum(-1).clamp_min(1.0)]
 
 
 # ---- of one video ---------------------------------------------------------------------------------------------------

@@ -56,6 +56,7 @@ SAMPLER: Mapping[str, Field] = {
     "standing": flag(False),
     "appearance": flag(True),
     "elsewhere": flag(False),
+    "second": flag(False),
 }
 """The fields of nets.sampler.SamplerConfig, which cannot be imported here because it needs torch."""
 CALIBRATION = table(
@@ -161,10 +162,10 @@ REGISTRY = table(
 
 FRAME_STATISTICS = 5  # of one frame's logits: log-sum-exp, highest, lead over the second, entropy, highest probability
 # Of a frame among the others: likeness to the video's mean, to the frame before and to the frame after; then five that
-# say how often it comes back (nets.sampler.recurrence).
+# say how often it comes back (nets.sampler_statistics).
 CONTEXT_STATISTICS = 3 + 5
 LOGIT_CONTEXT_STATISTICS = 2  # log-sum-exp and highest logit above the video's mean of each
-ELSEWHERE_STATISTICS = 4  # whether the frame's classes are seen elsewhere (nets.sampler.seen_elsewhere)
+ELSEWHERE_STATISTICS = 4  # whether the frame's classes are seen elsewhere (nets.sampler_statistics)
 
 
 def sampler_shapes(settings: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
@@ -189,6 +190,9 @@ def sampler_shapes(settings: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
         shapes |= _linear(f"{layer}.mlp.0", h, 2 * h) | _linear(f"{layer}.mlp.2", 2 * h, h)
     for norm in norms:
         shapes |= {f"{norm}.weight": (h,), f"{norm}.bias": (h,)}
+    if settings["second"]:
+        second = sampler_shapes({**settings, "appearance": False, "elsewhere": True, "second": False})
+        shapes |= {f"second.{key}": shape for key, shape in second.items()}
     return shapes
 
 
