@@ -9,8 +9,12 @@ For each source (traffic, hands, street, skate, dark) a sampler is trained on al
 0 to 2. It is judged on photos of another fold in that source's clips: features of real previews, cut and previewed as
 composites are. Recipes are chosen with `--part choose` (photos of fold 3, one half of the source's clips) and reported
 with `--part report` (photos of fold 4, the other half). `shipped` is the file of the package, which has seen part of
-traffic, hands and street. `--out` trains one recipe on all sources, photos and clips of folds 0 to 3, as
-train_default.py does, and writes its checkpoint.
+traffic, hands and street. `pair` is the mean of a sampler with appearance and one without.
+
+`--out` trains one recipe on all sources, photos and clips of folds 0 to 3, as train_default.py does, and writes its
+checkpoint. With `--first` it becomes the second sampler of a checkpoint that train_default.py made:
+
+    python benchmarks/loso.py ... --sequences 600 --first FOLDER --out nsnet_cli/checkpoints/imagenet-lite numbers-mixed
 
 Samplers are kept in WORK/samplers, so a second run only judges.
 """
@@ -28,9 +32,9 @@ import numpy as np
 import torch
 from as_composites import Composer
 from checkpoint import write_checkpoint
-from composites import policies_table, scored
+from composites import policies_table, read_composites, scored
 from loso_bank import SOURCES, Shown, bank, covered, footage, photos
-from train_default import CONFIG, OPTIONS, SEQUENCES, UNSEEN_FOLD, paired
+from train_default import CONFIG, OPTIONS, SEQUENCES, UNSEEN_FOLD
 
 from nsnet_cli.nets.sampler import Sampler, SamplerConfig, load_sampler
 from nsnet_cli.nets.threads import one_thread
@@ -83,6 +87,14 @@ def train(recipe: Recipe, objects: list[Shown], scenery: list[Shown], seed: int)
     )
 
 
+def paired(first: Sampler, second: Sampler) -> Sampler:
+    """One sampler of two that were trained apart."""
+    sampler = Sampler(replace(first.config, second=True))
+    assert second.config == sampler.config.of_second(), f"no second sampler of {first.config}: {second.config}"
+    sampler.load_state_dict(first.state_dict() | {f"second.{k}": v for k, v in second.state_dict().items()})
+    return sampler.eval()
+
+
 def trained(name: str, source: str, seed: int, data: list[Shown], work: Path) -> Sampler:
     """The sampler of a recipe that never saw a source, from WORK/samplers or trained now."""
     if name == "shipped":
@@ -120,6 +132,22 @@ def table(rows: dict[str, dict[str, float]]) -> str:
     return "\n".join([*lines, f"least ROC-AUC {min(row[SHOWN[0]] for row in rows.values()):.4f}"])
 
 
+def write(args: argparse.Namespace, data: list[Shown]) -> None:
+    """Trains a recipe on all sources, pairs it if asked, measures it and writes its checkpoint."""
+    known = [shown for shown in data if shown.fold != UNSEEN_FOLD]
+    objects, scenery = ([s for s in known if (s.label >= 0) == photo] for photo in (True, False))
+    recipe, seed = RECIPES[args.recipe[0]], int(args.seeds.split(",")[0])
+    result = train(replace(recipe, sequences=args.sequences or recipe.sequences), objects, scenery, seed)
+    if args.first:
+        result = replace(result, sampler=paired(load_sampler(resolve_checkpoint(args.first)), result.sampler))
+    metrics = {
+        dev.name: policies_table(scored(result.sampler, read_composites(dev / "labels.csv"))) for dev in args.dev
+    }
+    print(json.dumps(metrics, indent=1))
+    args.folds, args.measure_fold, args.seed = "0,1,2,3", UNSEEN_FOLD, seed
+    write_checkpoint(args.out, load_registry().checkpoint("imagenet-lite"), result, metrics, args)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("recipe", nargs="+", help=f"of shipped, {', '.join([*RECIPES, *PAIRS])}")
@@ -131,17 +159,16 @@ def main() -> None:
     parser.add_argument("--leave-out", default=",".join(SOURCES), help="a+b: both at once, to try a recipe quickly")
     parser.add_argument("--count", type=int, default=JUDGED, help="sequences per source")
     parser.add_argument("--out", type=Path, help="train one recipe on all sources and write its checkpoint here")
+    parser.add_argument("--sequences", type=int, help="with --out: per epoch")
+    parser.add_argument("--first", help="with --out: the checkpoint whose second sampler it becomes")
+    parser.add_argument("--dev", type=Path, action="append", default=[], help="with --out: composites to measure on")
     args = parser.parse_args()
     data = [*footage(args.shared / "data"), *photos(args.composites, args.shared / "data")]
     shots = covered(args.shared / "data", args.work)
     data += shots
     with one_thread():
         if args.out:
-            known = [shown for shown in data if shown.fold != UNSEEN_FOLD]
-            objects, scenery = ([s for s in known if (s.label >= 0) == photo] for photo in (True, False))
-            result = train(RECIPES[args.recipe[0]], objects, scenery, int(args.seeds.split(",")[0]))
-            args.folds, args.measure_fold, args.seed = "0,1,2,3", UNSEEN_FOLD, int(args.seeds.split(",")[0])
-            write_checkpoint(args.out, load_registry().checkpoint("imagenet-lite"), result, {}, args)
+            write(args, data)
             return
         for name in args.recipe:
             every: dict[str, dict[str, float]] = {}

@@ -23,7 +23,7 @@ from composites import policies_table, read_composites, scored
 from render import make_bank
 from spliced import held_out
 
-from nsnet_cli.nets.sampler import Sampler, SamplerConfig
+from nsnet_cli.nets.sampler import SamplerConfig
 from nsnet_cli.nets.threads import one_thread
 from nsnet_cli.training.fit import EpochReport, FitOptions, FitResult, fit
 from nsnet_cli.training.splice import Bank, Splicer
@@ -33,17 +33,6 @@ UNSEEN_FOLD = 4
 CONFIG = SamplerConfig(features=1280, standing=True, feature_dropout=0.3, combination="product")
 OPTIONS = FitOptions(epochs=12, learning_rate=2e-3, patience=0, thin=0.3, average=0.995, seed=0)
 SEQUENCES = 800
-SECOND_OPTIONS = replace(OPTIONS, epochs=10, average=0.97, known=True)
-"""Of the second sampler, which sees numbers alone (`SamplerConfig.second`)."""
-SECOND_SEQUENCES, SECOND_MIXED = 600, 0.7
-
-
-def paired(first: Sampler, second: Sampler) -> Sampler:
-    """One sampler of two that were trained apart."""
-    sampler = Sampler(replace(first.config, second=True))
-    assert second.config == sampler.config.of_second(), f"no second sampler of {first.config}: {second.config}"
-    sampler.load_state_dict(first.state_dict() | {f"second.{k}": v for k, v in second.state_dict().items()})
-    return sampler.eval()
 
 
 def train(
@@ -63,27 +52,19 @@ def train(
     """
     learns = np.isin(folds, list(learn))
     footage = learns & (bank.label < 0) & ~np.isin(bank.kind, sorted(without))
-    seen = bank.where(learns & (bank.label >= 0)), bank.where(footage)
+    splicer = Splicer(bank.where(learns & (bank.label >= 0)), bank.where(footage))
     watched = held_out((bank, folds), watch, 200, seed)
 
     def show(report: EpochReport) -> None:
         print(json.dumps({k: round(v, 4) for k, v in asdict(report).items()}), flush=True)
 
-    def fitted(config: SamplerConfig, options: FitOptions, splicer: Splicer, count: int, name: str) -> FitResult:
-        started = time.perf_counter()
-        result = fit(
-            lambda epoch: splicer.sequences(count, [seed, epoch]), config, replace(options, seed=seed),
-            held_out=watched, progress=show,
-            resume=work / f"{name}-{'-'.join(map(str, [*learn, *sorted(without)]))}.state",
-        )  # fmt: skip
-        print(f"{name}: trained in {time.perf_counter() - started:.0f} s: {json.dumps(result.metrics)}", flush=True)
-        return result
-
-    first = fitted(CONFIG, replace(OPTIONS, epochs=epochs), Splicer(*seen), SEQUENCES, "fit")
-    second = replace(CONFIG, second=True).of_second()
-    mixing = Splicer(*seen, mixed=SECOND_MIXED)
-    other = fitted(second, SECOND_OPTIONS, mixing, SECOND_SEQUENCES, "fit-second")
-    return replace(first, sampler=paired(first.sampler, other.sampler))
+    started = time.perf_counter()
+    result = fit(
+        lambda epoch: splicer.sequences(SEQUENCES, [seed, epoch]), CONFIG, replace(OPTIONS, seed=seed, epochs=epochs),
+        held_out=watched, progress=show, resume=work / f"fit-{'-'.join(map(str, [*learn, *sorted(without)]))}.state",
+    )  # fmt: skip
+    print(f"trained in {time.perf_counter() - started:.0f} s: {json.dumps(result.metrics)}", flush=True)
+    return result
 
 
 def main() -> None:

@@ -10,6 +10,7 @@ from nsnet_cli.nets.sampler_statistics import pool, recurrence, seen_elsewhere
 
 D, C = 12, 3
 BLIND = {"elsewhere": True, "standing": True, "appearance": False}
+PAIR = {"standing": True, "second": True}
 
 
 def inputs(batch: int, frames: int, seed: int = 0, features: int = D, classes: int = 7):
@@ -39,7 +40,7 @@ def test_shapes_and_ranges_at_any_length(frames, classes, outputs):
     assert out.salient_logits.shape == out.non_salient_logits.shape == (2, outputs)
 
 
-@pytest.mark.parametrize(("classes", "more"), [(C, {}), (0, {}), (0, BLIND)])
+@pytest.mark.parametrize(("classes", "more"), [(C, {}), (0, {}), (0, BLIND), (0, PAIR)])
 def test_padding_changes_nothing_and_is_never_salient(classes, more):
     net = sampler(classes, **more)
     features, logits, times, _ = inputs(1, 9)
@@ -118,6 +119,29 @@ def test_without_appearance_scenery_of_another_kind_is_told_apart_the_same_way()
     assert (plain.combined - turned.combined).abs().max() > 1e-3
 
 
+def test_a_second_sampler_judges_with_equal_voice():
+    net = sampler(0, combination="product", **PAIR)
+    assert net.second is not None and net.second.config == net.config.of_second()
+    example = inputs(2, 9)
+    out, first, second = net(*example), net.alone(*example), net.second(*example)
+    torch.testing.assert_close(out.vgm.logit(), (first.vgm.logit() + second.vgm.logit()) / 2, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(out.fsm.logit(), (first.fsm.logit() + second.fsm.logit()) / 2, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(out.combined, (out.fsm * out.vgm).sqrt(), atol=1e-5, rtol=1e-5)
+    net.calibrate(*example)
+    assert net.second.statistics_mean.abs().max() > 0
+
+
+def test_in_training_each_sequence_teaches_one_of_the_two():
+    net = sampler(0, dropout=0.0, feature_dropout=0.0, **PAIR).train()
+    example = inputs(16, 9)
+    torch.manual_seed(0)
+    out, first, second = net(*example), net.alone(*example), net.second(*example)
+    by_first = (out.frame_logits == first.frame_logits).all(-1).all(-1)
+    assert 0 < by_first.sum() < 16
+    torch.testing.assert_close(out.vgm[by_first], first.vgm[by_first])
+    torch.testing.assert_close(out.salient_logits[~by_first], second.salient_logits[~by_first])
+
+
 def test_uneven_times_matter():
     net = sampler(C)
     features, logits, times, mask = inputs(1, 10)
@@ -141,6 +165,8 @@ def test_config_round_trip_and_refusals():
         SamplerConfig.from_dict({"features": 5, "width": 3})
     with pytest.raises(ValueError, match="without appearance"):
         SamplerConfig(features=5, classes=2, appearance=False)
+    with pytest.raises(ValueError, match="a second sampler"):
+        SamplerConfig(features=5, classes=2, standing=True, second=True)
     with pytest.raises(ValueError, match="hidden"):
         SamplerConfig(features=5, hidden=30, heads=4)
 
@@ -156,7 +182,7 @@ def test_cost_is_under_five_percent_of_the_preview_network():
     assert counter.get_total_flops() / 2 / frames < 0.05 * 0.13e9
 
 
-@pytest.mark.parametrize(("classes", "more"), [(C, {}), (0, {}), (0, BLIND)])
+@pytest.mark.parametrize(("classes", "more"), [(C, {}), (0, {}), (0, BLIND), (0, PAIR)])
 def test_openvino_runs_it_at_lengths_it_was_not_traced_with(classes, more):
     openvino = pytest.importorskip("openvino")
     net = sampler(classes, **more)
