@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
+from nsnet_cli.nets.sampler import Sampler, SamplerConfig
 from nsnet_cli.training.prototypes import known_labels
 from nsnet_cli.training.sequences import FeatureSequence
 from nsnet_cli.training.splice import Bank, Splicer
@@ -15,6 +18,7 @@ from nsnet_cli.training.splice import Bank, Splicer
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 
 from as_composites import Composer
+from loso import paired
 from loso_bank import Shown, bank
 
 DIM, CLASSES = 12, 9
@@ -90,3 +94,15 @@ def test_a_source_is_left_out_with_what_is_of_the_same_data_set() -> None:
     clips += [shown("mm_test", "clips"), shown("choque1", "traffic")]
     assert [clip.is_of("street") for clip in clips] == [True, True, True, False, False]
     assert [clip.is_of("traffic") for clip in clips] == [False, False, False, False, True]
+
+
+def test_two_samplers_become_one() -> None:
+    config = SamplerConfig(features=DIM, hidden=16, heads=2, standing=True, second=True)
+    first, second = Sampler(dataclasses.replace(config, second=False)).eval(), Sampler(config.of_second()).eval()
+    pair, example = paired(first, second), (torch.randn(1, 5, DIM), torch.randn(1, 5, CLASSES), torch.rand(1, 5))
+    mask = torch.ones(1, 5, dtype=torch.bool)
+    assert pair.config == config and pair.second is not None
+    torch.testing.assert_close(pair.alone(*example, mask).vgm, first(*example, mask).vgm)
+    torch.testing.assert_close(pair.second(*example, mask).vgm, second(*example, mask).vgm)
+    with pytest.raises(AssertionError, match="no second sampler"):
+        paired(first, first)

@@ -31,6 +31,9 @@ from nsnet_cli.weights.schema import (
 FSM_SHARE = 0.75
 """Weight of the FSM in the mean of log-odds: it learns from every frame, the VGM mostly from means over videos."""
 
+SECOND_SHARE = 0.6
+"""Weight of the second sampler in the mean of log-odds."""
+
 
 @dataclass(frozen=True, slots=True)
 class SamplerConfig:
@@ -56,7 +59,7 @@ class SamplerConfig:
     """Whether the context also says how much of what a frame shows is seen elsewhere in its video, by the logits."""
     second: bool = False
     """Whether a second sampler judges too, without appearance and with `elsewhere`: one that knows footage, and one for
-    footage that nobody has seen. The log-odds of both are averaged."""
+    footage that nobody has seen. The saliency is the mean of their log-odds."""
 
     def __post_init__(self) -> None:
         wrong = self.features < 1 or self.classes < 0 or self.heads < 1 or self.hidden < 1
@@ -135,8 +138,8 @@ class Sampler(nn.Module):
             first = torch.rand(len(mask), device=mask.device) < 0.5
             rows = zip(alone, other, strict=True)
             return SamplerOutput(*(torch.where(first.view(-1, *[1] * (a.dim() - 1)), a, b) for a, b in rows))
-        means = SamplerOutput(*((a + b) / 2 for a, b in zip(alone, other, strict=True)))
-        attention = (log_odds(alone.vgm) + log_odds(other.vgm)) / 2
+        means = SamplerOutput(*(between(a, b) for a, b in zip(alone, other, strict=True)))
+        attention = between(log_odds(alone.vgm), log_odds(other.vgm))
         return self.output(means.frame_logits, attention, mask, means.salient_logits, means.non_salient_logits)
 
     def alone(self, features: Tensor, logits: Tensor | None, times: Tensor, mask: Tensor) -> SamplerOutput:
@@ -249,6 +252,11 @@ class EncoderLayer(nn.Module):
         attended = (weights @ v).transpose(1, 2).flatten(2)  # (B, T, H)
         x = x + self.dropout(self.out(attended))
         return x + self.dropout(self.mlp(self.norm2(x)))
+
+
+def between(first: Tensor, second: Tensor) -> Tensor:
+    """The mean of what two samplers say."""
+    return (1 - SECOND_SHARE) * first + SECOND_SHARE * second
 
 
 def log_odds(probability: Tensor) -> Tensor:
