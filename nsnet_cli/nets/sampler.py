@@ -260,7 +260,7 @@ def between(first: Tensor, second: Tensor) -> Tensor:
 
 
 def log_odds(probability: Tensor) -> Tensor:
-    p = probability.clamp(1e-6, 1 - 1e-6)
+    p = probability.float().clamp(1e-6, 1 - 1e-6)
     return (p / (1 - p)).log()
 
 
