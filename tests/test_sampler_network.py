@@ -124,12 +124,8 @@ def test_a_second_sampler_judges_too():
     assert net.second is not None and net.second.config == net.config.of_second()
     example = inputs(2, 9)
     out, first, second = net(*example), net.alone(*example), net.second(*example)
-    torch.testing.assert_close(
-        out.vgm.logit(), 0.4 * first.vgm.logit() + 0.6 * second.vgm.logit(), atol=1e-4, rtol=1e-4
-    )
-    torch.testing.assert_close(
-        out.fsm.logit(), 0.4 * first.fsm.logit() + 0.6 * second.fsm.logit(), atol=1e-4, rtol=1e-4
-    )
+    for mean, one, other in zip(out[:2], first[:2], second[:2], strict=True):
+        torch.testing.assert_close(mean.logit(), 0.4 * one.logit() + 0.6 * other.logit(), atol=1e-4, rtol=1e-4)
     torch.testing.assert_close(out.combined, (out.fsm * out.vgm).sqrt(), atol=1e-5, rtol=1e-5)
     net.calibrate(*example)
     assert net.second.statistics_mean.abs().max() > 0
