@@ -125,7 +125,7 @@ def test_a_second_sampler_judges_too():
     example = inputs(2, 9)
     out, first, second = net(*example), net.alone(*example), net.second(*example)
     for mean, one, other in zip(out[:2], first[:2], second[:2], strict=True):
-        torch.testing.assert_close(mean.logit(), 0.4 * one.logit() + 0.6 * other.logit(), atol=1e-4, rtol=1e-4)
+        torch.testing.assert_close(mean.logit(), 0.4 * one.logit() + 0.6 * other.logit(), atol=1e-2, rtol=1e-3)
     torch.testing.assert_close(out.combined, (out.fsm * out.vgm).sqrt(), atol=1e-5, rtol=1e-5)
     net.calibrate(*example)
     assert net.second.statistics_mean.abs().max() > 0
