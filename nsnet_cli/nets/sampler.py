@@ -138,9 +138,9 @@ class Sampler(nn.Module):
             first = torch.rand(len(mask), device=mask.device) < 0.5
             rows = zip(alone, other, strict=True)
             return SamplerOutput(*(torch.where(first.view(-1, *[1] * (a.dim() - 1)), a, b) for a, b in rows))
-        means = SamplerOutput(*(between(a, b) for a, b in zip(alone, other, strict=True)))
+        mean = SamplerOutput(*(between(a, b) for a, b in zip(alone, other, strict=True)))
         attention = between(log_odds(alone.vgm), log_odds(other.vgm))
-        return self.output(means.frame_logits, attention, mask, means.salient_logits, means.non_salient_logits)
+        return self.judged(mean._replace(vgm=torch.sigmoid(attention) * mask.float()), attention, mask)
 
     def alone(self, features: Tensor, logits: Tensor | None, times: Tensor, mask: Tensor) -> SamplerOutput:
         """What this sampler says without its second."""
@@ -159,18 +159,17 @@ class Sampler(nn.Module):
         rest = valid - weight
         non_salient = self.classify(pool(frames, rest), None if logits is None else pool(logits, rest))
 
-        return self.output(frame_logits, attention[..., 0], mask, salient, non_salient)
+        nothing = weight.new_zeros(())
+        out = SamplerOutput(nothing, weight[..., 0], nothing, frame_logits, salient, non_salient)
+        return self.judged(out, attention[..., 0], mask)
 
-    def output(
-        self, frame_logits: Tensor, attention: Tensor, mask: Tensor, salient: Tensor, non_salient: Tensor
-    ) -> SamplerOutput:
-        """frame_logits (B, T, C+1), attention (B, T): log-odds, mask (B, T), salient and non_salient (B, C+1)."""
-        valid = mask.float()  # (B, T)
-        fsm = (1 - frame_logits.softmax(-1)[..., -1]) * valid  # (B, T)
-        vgm = torch.sigmoid(attention) * valid  # (B, T)
-        fsm_log_odds = frame_logits[..., :-1].logsumexp(-1) - frame_logits[..., -1]  # (B, T)
-        combined = self.combine(fsm, vgm, fsm_log_odds, attention) * valid
-        return SamplerOutput(fsm, vgm, combined, frame_logits, salient, non_salient)
+    def judged(self, out: SamplerOutput, attention: Tensor, mask: Tensor) -> SamplerOutput:
+        """With fsm and combined, which follow from the other parts. attention: log-odds, mask: both (B, T)."""
+        valid = mask.float()
+        fsm = (1 - out.frame_logits.softmax(-1)[..., -1]) * valid  # (B, T)
+        fsm_log_odds = out.frame_logits[..., :-1].logsumexp(-1) - out.frame_logits[..., -1]  # (B, T)
+        combined = self.combine(fsm, out.vgm, fsm_log_odds, attention) * valid
+        return out._replace(fsm=fsm, combined=combined)
 
     def frames(self, x: Tensor, own: Tensor, context: Tensor) -> Tensor:
         """x (B, T, D), own (B, T, S0), context (B, T, S - S0) -> what the classifier sees of each frame (B, T, H)."""
