@@ -12,7 +12,7 @@ from nsnet_cli.media import ReadOptions
 from nsnet_cli.video import open_video
 from nsnet_cli.video.cuts import BEFORE, cut_times
 from nsnet_cli.video.local import LocalReader
-from nsnet_cli.video.plan import BEHIND_CUT_S, HIDDEN_SHARE, QUIET_S, plan_preview
+from nsnet_cli.video.plan import BEHIND_CUT_S, CHEAP_S, HIDDEN_SHARE, QUIET_S, plan_preview
 
 OPTIONS = ReadOptions(size_px=64)
 FPS, GOP = 10, 50
@@ -48,10 +48,10 @@ def test_a_scene_between_two_key_frames_is_seen_and_little_is_decoded(video: Pat
         batches = list(reader.preview())
         times = np.concatenate([batch.pts_s for batch in batches])
         shades = np.concatenate([batch.pixels.mean((1, 2, 3)) for batch in batches])
-        assert reader.report.frames_decoded < 0.15 * FRAMES
-    assert len(times) == FRAMES / GOP + 1
-    (hidden,) = (i for i, time_s in enumerate(times) if round(time_s * FPS) % GOP)
-    assert 6.2 <= times[hidden] < 7.9 and shades[hidden] == pytest.approx(200, abs=15)
+        assert reader.report.frames_decoded < 0.6 * FRAMES
+    hidden = (times >= 6.2) & (times < 7.9)
+    assert hidden.any() and shades[hidden] == pytest.approx(200, abs=15)
+    assert max(np.diff(times)) <= GOP / FPS - CHEAP_S + 0.5
 
 
 def test_without_sizes_gaps_are_filled(video: Path, tmp_path: Path) -> None:
@@ -76,15 +76,14 @@ def test_hidden_scenes_cost_a_share_at_most() -> None:
     keys = [5.0 * i for i in range(24)]
     cuts = [key + at for key in keys for at in (1.0, 2.0, 4.0)]
     plan = plan_preview(keys, 0, 120, 25, OPTIONS, cuts)
-    fills = [frame.pts_s for frame in plan.frames if not frame.key]
-    last = {int(t // 5): t % 5 for t in fills}
-    assert 0 < sum(last.values()) <= HIDDEN_SHARE * 120
-    assert set(fills) <= {cut + BEHIND_CUT_S for cut in cuts}
+    deep = [frame.pts_s for frame in plan.frames if frame.pts_s % 5 > CHEAP_S]
+    assert 0 < sum(time_s % 5 for time_s in deep) <= HIDDEN_SHARE * 120
+    assert set(deep) <= {cut + BEHIND_CUT_S for cut in cuts}
     assert [frame.pts_s for frame in plan.frames if frame.key] == keys
 
 
 def test_what_follows_the_last_cut_is_seen() -> None:
     plan = plan_preview([0.0, 5.0, 20.0, 25.0], 0, 30, 25, OPTIONS, [2.0, 27.0])
     times = [frame.pts_s for frame in plan.frames]
-    assert 27.0 + BEHIND_CUT_S in times and not any(0 < time_s < 5 for time_s in times)
+    assert 27.0 + BEHIND_CUT_S in times and not any(CHEAP_S < time_s < 5 for time_s in times)
     assert max(np.diff(times)) <= QUIET_S

@@ -4,6 +4,9 @@ Key frames can be decoded alone, so they are taken wherever they are dense enoug
 something salient, the gap is filled with other frames. Each of these needs all frames since the last key frame
 decoded. So filling is limited to `max_frames * interval_s` seconds of decoded video, and the time stops growing with
 the length.
+
+Where the index tells when cuts are likely, less is filled: the first seconds behind each key frame, and one frame in
+each scene that lies between two key frames. The rest of a gap looks like what was seen.
 """
 
 from __future__ import annotations
@@ -19,8 +22,10 @@ GAP_SLACK = 1.25
 """A gap of up to this many intervals is not worth decoding for."""
 TOLERANCE = 0.25
 """Share of the interval by which a filling frame may be off, so that the decoder can skip unreferenced frames."""
-QUIET_S = 5.0
-"""Where cuts are known, gaps are filled to this: what lies in a gap without one looks like the frames around it."""
+CHEAP_S = 2.0
+"""Where cuts are known, gaps are filled this far behind their key frame, where a frame costs little."""
+QUIET_S = 8.0
+"""Then no gap stays longer than this (or four intervals): something may come and go without a cut."""
 BEHIND_CUT_S = 0.4
 """The frame that shows a hidden scene is this long behind the cut, or in the middle of the scene if that is nearer."""
 SHORTEST_SCENE_S = 0.5
@@ -93,7 +98,7 @@ def _keys_and_fill(
         if cuts_s is None:
             filled = _fill(kept, end_s, interval_s, budget_s)
         else:
-            filled = _fill(kept, end_s, max(interval_s, QUIET_S), budget_s)
+            filled = _fill(kept, end_s, interval_s, budget_s, CHEAP_S, QUIET_S)
             hidden = _hidden(kept, cuts_s, end_s, HIDDEN_SHARE * (end_s - start_s))
             filled = sorted({*filled, *hidden} - {*kept})
         if len(kept) + len(filled) <= options.max_frames or interval_s > end_s - start_s:
@@ -116,17 +121,27 @@ def thin(times_s: Sequence[float], interval_s: float) -> list[float]:
     return kept
 
 
-def _fill(keys: Sequence[float], end_s: float, interval_s: float, budget_s: float) -> list[float]:
-    """Returns times that break up the gaps after keys. Gaps share the budget of decoded seconds by their length."""
+def _fill(
+    keys: Sequence[float],
+    end_s: float,
+    interval_s: float,
+    budget_s: float,
+    deepest_s: float = math.inf,
+    longest_s: float = LONGEST_HOLE_S,
+) -> list[float]:
+    """Returns times that break up the gaps after keys. Gaps share the budget of decoded seconds by their length.
+
+    None is filled further than `deepest_s` behind its key, but for times that leave no hole longer than `longest_s`.
+    """
     gaps = [(a, b) for a, b in zip(keys, [*keys[1:], end_s], strict=True) if b - a > GAP_SLACK * interval_s]
     total_s = sum(b - a for a, b in gaps)
     share = min(1.0, budget_s / total_s) if total_s else 1.0
-    hole_s = max(LONGEST_HOLE_S, 4 * interval_s)
+    hole_s = max(longest_s, 4 * interval_s)
     times: list[float] = []
     for a, b in gaps:
         step_s = (b - a) / math.ceil((b - a) / interval_s)
         inside = [a + i * step_s for i in range(1, round((b - a) / step_s))]
-        affordable = bisect_right(inside, a + share * (b - a) + 1e-9)
+        affordable = bisect_right(inside, a + min(share * (b - a), deepest_s) + 1e-9)
         last_s = inside[affordable - 1] if affordable else a
         times += inside[:affordable]
         holes = math.ceil((b - last_s) / hole_s)
