@@ -24,6 +24,7 @@ import statistics
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -267,6 +268,7 @@ def nsnet(threads: int) -> Callable[[Path], Seconds]:
 
 def serve(shape: str, form: str, threads: int) -> None:
     """Answers each path on stdin with its seconds on stdout."""
+    warnings.simplefilter("ignore")  # the tracer behind the conversion is deprecated
     run = nsnet(threads) if shape == "nsnet" else research(shape, form, threads)
     for line in sys.stdin:
         print(json.dumps(run(Path(line.rstrip("\n")))), flush=True)
@@ -330,6 +332,7 @@ def main() -> None:
     parser.add_argument("--videos", type=Path, nargs="+", default=[], help="these files instead of made ones")
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--shapes", nargs="+", choices=SHAPES, default=SHAPES)
     parser.add_argument("--forms", nargs="+", choices=FORMS, default=FORMS)
     parser.add_argument("--serve", nargs=2, metavar=("SHAPE", "FORM"), help=argparse.SUPPRESS)
     args = parser.parse_args()
@@ -340,7 +343,7 @@ def main() -> None:
         from inputs import long_video
 
         videos = [long_video(minutes, args.clips, args.out) for minutes in args.minutes]
-    kinds = [("nsnet", ""), *((shape, form) for shape in SHAPES for form in args.forms)]
+    kinds = [("nsnet", ""), *((shape, form) for shape in args.shapes for form in args.forms)]
     shapes = {f"{shape} {form}".strip(): Served(shape, form, args.threads) for shape, form in kinds}
     results: dict[str, Any] = {}
     for video in videos:
