@@ -26,7 +26,7 @@ def cut_times(times_s: np.ndarray, sizes: np.ndarray, keys: np.ndarray) -> list[
     place = np.searchsorted(np.flatnonzero(keys), others) - 1  # of the key frame before each, -1: none
     around = np.minimum(key_sizes[np.maximum(place, 0)], key_sizes[np.minimum(place + 1, len(key_sizes) - 1)])
     small = sizes[others]
-    padded = np.concatenate([np.full(BEFORE, 0), small])[: len(small) + BEFORE - 1]
+    padded = np.concatenate([np.full(BEFORE, np.inf), small])[: len(small) + BEFORE - 1]  # the first are never cuts
     before = np.lib.stride_tricks.sliding_window_view(padded, BEFORE).max(1)
-    likely = (small >= KEY_SHARE * around) & (small >= LEAP * before) & (before > 0)
+    likely = (small >= KEY_SHARE * around) & (small >= LEAP * before)
     return sorted(times_s[others[likely]].tolist())
