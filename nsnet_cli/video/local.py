@@ -47,7 +47,7 @@ class LocalReader(Closing):
             self.probe = probe_video(self.path, options)
         probe = self.probe
         self.info = probe.info
-        self.plan = plan_preview(probe.key_times_s, probe.start_s, probe.end_s, probe.info.fps, options)
+        self.plan = plan_preview(probe.key_times_s, probe.start_s, probe.end_s, probe.info.fps, options, probe.cuts_s)
         self._probe_s = time.perf_counter() - started
 
     def preview(self) -> Iterator[FrameBatch]:
