@@ -120,7 +120,10 @@ def test_every_plan_is_sane(
     enough = (
         max_frames * interval_s > 2.5 * (end_s - start_s) and len(keys) + (end_s - start_s) / interval_s < max_frames
     )
-    if enough and not even and cuts is None and plan.kind == "keys+fill":
+    whole = plan_preview(keys, start_s, end_s, fps, options)
+    assert sorted([*plan.frames, *plan.later], key=lambda frame: frame.pts_s) == list(whole.frames)
+    assert plan == whole or plan.later
+    if enough and not even and plan.kind == "keys+fill":
         assert max(gaps(plan, start_s, end_s)) <= GAP_SLACK * interval_s + 1e-6
 
 

@@ -60,7 +60,7 @@ class Probe:
     """None for a video in a store, which gives only bytes of the version that was opened."""
     sample_aspect: Fraction | None = None
     cuts_s: tuple[float, ...] | None = None
-    """When cuts between key frames are likely. None: the index does not tell, or key frames are dense enough."""
+    """When cuts between key frames are likely. None: the index does not tell, or no plan needs to know."""
     first_frame: av.VideoFrame | None = field(default=None, repr=False, compare=False)
     """The frame that was decoded to learn the geometry: the one at key_times_s[0] if that decodes."""
 
@@ -128,7 +128,7 @@ def probe_open(video: OpenVideo, options: ReadOptions) -> Probe:
         false_keys,
         None if isinstance(video.path, Stored) else video.identity,
         aspect,
-        _cuts(video, first_key) if indexed and has_gaps(keys, end_s, options) else None,
+        _cuts(video, first_key) if indexed and options.in_rounds and has_gaps(keys, end_s, options) else None,
         frame,
     )
 
