@@ -104,6 +104,10 @@ class Later:
     def __init__(self, frames: Sequence[PlannedFrame]) -> None:
         self._left = list(frames)
 
+    @property
+    def count(self) -> int:
+        return len(self._left)
+
     def beside_salient(self, saliency: np.ndarray, pts_s: np.ndarray) -> list[PlannedFrame]:
         """Takes out and returns the frames in gaps beside the most salient ones of those seen so far.
 

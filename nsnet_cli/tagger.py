@@ -188,9 +188,10 @@ class Tagger:
         preview = previewing.read(video.preview())
         scores, later = self._saliency(preview), Later(video.plan.later)
         while wanted := later.beside_salient(scores.saliency, preview.pts_s):
-            preview = previewing.read(video.more(wanted))
+            preview, before_s = previewing.read(video.more(wanted)), scores.seconds
             scores = self._saliency(preview)
-        return preview, scores
+            scores = replace(scores, seconds=scores.seconds + before_s)
+        return replace(preview, left=later.count), scores
 
     def _look(self, pixels: np.ndarray) -> Looked:
         self.engine.load()
@@ -218,7 +219,8 @@ class Tagger:
         A budget in seconds is measured from `started`: decoding and preview overlap, so their seconds cannot be added.
         """
         start = time.perf_counter()
-        most = self.budget.most_frames(len(preview.pts_s)) if self.budget else self.options.frames
+        planned = len(preview.pts_s) + preview.left
+        most = self.budget.most_frames(planned) if self.budget else self.options.frames
         order = self._order(preview, scores, most)
         views = Views(preview, scores.saliency, order, self.engine.input, video)
         if self.budget is None:
