@@ -17,9 +17,6 @@ from nsnet_cli.video.reader import VideoReader
 LOOK_FRAMES = 8
 """Frames per call of the preview network. The CPU engine's graph takes as many, whatever it is given."""
 
-MOST_SALIENT = 8
-"""Gaps beside this many frames are filled: those that may be chosen, and that spans may begin or end beside."""
-
 
 class Looking:
     """The preview network's work on one video. Frames come in batches, in the order in which they were decoded."""
@@ -108,17 +105,14 @@ class Later:
     def count(self) -> int:
         return len(self._left)
 
-    def beside_salient(self, saliency: np.ndarray, pts_s: np.ndarray) -> list[PlannedFrame]:
-        """Takes out and returns the frames in gaps beside the most salient ones of those seen so far.
+    def beside(self, frames: np.ndarray, saliency: np.ndarray, pts_s: np.ndarray) -> list[PlannedFrame]:
+        """Takes out and returns what lies beside those of `frames` (K,) that are salient.
 
-        saliency (T,), pts_s (T,) ascending. Returns none if those frames have no gaps beside them.
+        saliency (T,), pts_s (T,) ascending, of the frames seen so far. Returns none if there are no gaps beside them.
         """
-        if not self._left:
-            return []
-        best = np.argsort(-saliency, kind="stable")[:MOST_SALIENT]
-        best = best[saliency[best] >= LEAST_SALIENCY]
-        after = np.searchsorted(pts_s, [frame.pts_s for frame in self._left])  # the frame seen after each
-        wanted = np.isin(after, best) | np.isin(after - 1, best)
+        after = np.searchsorted(pts_s, [frame.pts_s for frame in self._left])  # the frame seen next
+        salient = frames[saliency[frames] >= LEAST_SALIENCY]
+        wanted = np.isin(after, salient) | np.isin(after - 1, salient)
         asked = [frame for frame, now in zip(self._left, wanted, strict=True) if now]
         self._left = [frame for frame, now in zip(self._left, wanted, strict=True) if not now]
         return asked

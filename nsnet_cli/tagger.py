@@ -69,9 +69,7 @@ class Tagger:
         self.engine = engine
         self.options = options
         self.budget = Budget.parse(options.budget) if options.budget else None
-        self.read_options = read or read_options(
-            checkpoint, options, jpegs=False, threads=1, in_rounds=not embed_all
-        )
+        self.read_options = read or read_options(checkpoint, options, jpegs=False, threads=1, in_rounds=not embed_all)
         self.preview_vocabulary = load_vocabulary(checkpoint.preview.network.vocabulary)
         self.judge = Judge.of(checkpoint)
         self.projection = load_projection(checkpoint, engine.widths[0]) if keep else None
@@ -182,12 +180,17 @@ class Tagger:
     # ---- the stages, in order ----
 
     def _preview(self, path: Place, video: VideoReader) -> tuple[Preview, Scores]:
-        """Reads the planned frames and scores them, then those that were left out beside salient ones, if any."""
-        looks = POLICIES[self.options.policy].looks
-        previewing = Previewing(path, video, Looking(self._lanes, self._look) if looks else None)
+        """Reads and scores the planned frames; then also those beside the frames that would be chosen, if left out."""
+        policy = POLICIES[self.options.policy]
+        previewing = Previewing(path, video, Looking(self._lanes, self._look) if policy.looks else None)
         preview = previewing.read(video.preview())
         scores, later = self._saliency(preview), Later(video.plan.later)
-        while wanted := later.beside_salient(scores.saliency, preview.pts_s):
+        while later.count:
+            features = preview.features
+            best = select(policy.name, scores.saliency, preview.pts_s, self.options.frames, features=features)
+            wanted = later.beside(best, scores.saliency, preview.pts_s)
+            if not wanted:
+                break
             preview, before_s = previewing.read(video.more(wanted)), scores.seconds
             scores = self._saliency(preview)
             scores = replace(scores, seconds=scores.seconds + before_s)

@@ -98,12 +98,13 @@ def test_a_share_of_the_dense_cost_counts_frames_that_were_left_out(tagger: Tagg
 
 def test_gaps_beside_salient_frames_are_asked_for_once() -> None:
     later = Later([PlannedFrame(float(t), key=False) for t in (1, 2, 6, 7, 11, 12)])
-    pts_s = np.array([0.0, 5, 10])
-    assert [f.pts_s for f in later.beside_salient(np.array([0.9, 0.05, 0.0]), pts_s)] == [1, 2]
-    assert later.beside_salient(np.array([0.9, 0.05, 0.0]), pts_s) == []
-    pts_s, saliency = np.array([0.0, 1, 2, 5, 10]), np.array([0.9, 0.8, 0.8, 0.05, 0.6])
-    assert [f.pts_s for f in later.beside_salient(saliency, pts_s)] == [6, 7, 11, 12]
-    assert later.beside_salient(saliency, pts_s) == []
+
+    def asked(frames: list[int], saliency: list[float], pts_s: list[float]) -> list[float]:
+        return [frame.pts_s for frame in later.beside(np.array(frames), np.array(saliency), np.array(pts_s))]
+
+    assert asked([0, 1], [0.9, 0.05, 0.0], [0, 5, 10]) == [1, 2]
+    assert asked([0, 1], [0.9, 0.05, 0.0], [0, 5, 10]) == []
+    assert asked([4], [0.9, 0.8, 0.8, 0.05, 0.6], [0, 1, 2, 5, 10]) == [6, 7, 11, 12] and not later.count
 
 
 def test_reading_in_rounds_is_for_those_who_ask(video: Path) -> None:

@@ -5,8 +5,8 @@ something salient, the gap is filled with other frames. Each of these needs all 
 decoded. So filling is limited to `max_frames * interval_s` seconds of decoded video, and the time stops growing with
 the length.
 
-Where the index tells when cuts are likely, a plan in rounds first takes the key frames and one frame in each scene
-that lies between two of them. The others of a gap look like one of these, so they come later, where they matter.
+Where the index tells when cuts are likely, a plan in rounds first takes the key frames and one frame behind each cut.
+The others of a gap look like one of these, so they come later, where they matter.
 """
 
 from __future__ import annotations
@@ -23,8 +23,13 @@ GAP_SLACK = 1.25
 """A gap of up to this many intervals is not worth decoding for."""
 TOLERANCE = 0.25
 """Share of the interval by which a filling frame may be off, so that the decoder can skip unreferenced frames."""
-BEHIND_CUT_S = 0.3
-"""The frame that shows a scene is as near as possible to this time behind its cut."""
+BEHIND_CUT_S = 0.8
+"""The frame that shows a scene is as near as possible to this time behind its cut, or to the middle of a short scene.
+
+An index has decoding times, so a cut is known to within some frames.
+"""
+QUIET_S = 12.0
+"""The first round sees a frame after this long without one: something may come and go without a cut."""
 LONGEST_HOLE_S = 30.0
 """No gap stays longer than this (or four intervals), whatever filling costs: half a video is never ignored."""
 
@@ -72,24 +77,25 @@ def has_gaps(keys: Sequence[float], end_s: float, options: ReadOptions) -> bool:
 
 
 def _first_round(plan: PreviewPlan, cuts_s: Sequence[float], end_s: float) -> PreviewPlan:
-    """Leaves for later what the first round need not see: it sees the key frames, and a frame of each hidden scene.
-
-    A scene is hidden if it begins and ends between two key frames, or begins behind the last one.
-    """
+    """Leaves for later all but the key frames, a frame behind each cut, and one where nothing was seen for QUIET_S."""
     first, later = list[PlannedFrame](), list[PlannedFrame]()
     alone = [n for n, frame in enumerate(plan.frames) if frame.key or n == 0]
     for a, b in itertools.pairwise([*alone, len(plan.frames)]):
         first.append(plan.frames[a])
-        inside, last = plan.frames[a + 1 : b], b == len(plan.frames)
-        until_s = end_s if last else plan.frames[b].pts_s
-        marks = [*cuts_s[bisect_right(cuts_s, plan.frames[a].pts_s) : bisect_left(cuts_s, until_s)], *[end_s] * last]
-        seen = set[PlannedFrame]()
-        for x, y in itertools.pairwise(marks):
-            scene = [frame for frame in inside if x <= frame.pts_s < y]
-            seen.update(sorted(scene, key=lambda frame: abs(frame.pts_s - x - BEHIND_CUT_S))[:1])
-        first += [frame for frame in inside if frame in seen]
-        later += [frame for frame in inside if frame not in seen]
+        inside, until_s = plan.frames[a + 1 : b], end_s if b == len(plan.frames) else plan.frames[b].pts_s
+        starts = [*cuts_s[bisect_right(cuts_s, first[-1].pts_s) : bisect_left(cuts_s, until_s)], until_s]
+        seen = {frame for x, y in itertools.pairwise(starts) for frame in _behind(x, y, inside)}
+        for frame in inside:
+            wanted = frame in seen or frame.pts_s - first[-1].pts_s > QUIET_S
+            (first if wanted else later).append(frame)
     return replace(plan, kind="keys+salient", frames=tuple(first), later=tuple(later)) if later else plan
+
+
+def _behind(cut_s: float, end_s: float, frames: Sequence[PlannedFrame]) -> list[PlannedFrame]:
+    """Returns the frame that shows the scene from `cut_s` to `end_s` best, if any of them does."""
+    best_s = cut_s + min(BEHIND_CUT_S, (end_s - cut_s) / 2)
+    scene = [frame for frame in frames if cut_s <= frame.pts_s < end_s]
+    return sorted(scene, key=lambda frame: abs(frame.pts_s - best_s))[:1]
 
 
 def _evenly(start_s: float, span_s: float, count: int, tolerance_s: float, at: float = 0.5) -> tuple[PlannedFrame, ...]:
