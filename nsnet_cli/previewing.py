@@ -9,13 +9,15 @@ import numpy as np
 
 from nsnet_cli.errors import VideoError
 from nsnet_cli.media import FrameBatch, PlannedFrame
-from nsnet_cli.selection import LEAST_SALIENCY
+from nsnet_cli.selection import LEAST_SALIENCY, likeness
 from nsnet_cli.stages import Looked, Preview
 from nsnet_cli.storage.urls import Place
 from nsnet_cli.video.reader import VideoReader
 
 LOOK_FRAMES = 8
 """Frames per call of the preview network. The CPU engine's graph takes as many, whatever it is given."""
+ALIKE = 0.5
+"""Frames that are at least so like a chosen one count as the same scene."""
 
 
 class Looking:
@@ -105,14 +107,20 @@ class Later:
     def count(self) -> int:
         return len(self._left)
 
-    def beside(self, frames: np.ndarray, saliency: np.ndarray, pts_s: np.ndarray) -> list[PlannedFrame]:
-        """Takes out and returns what lies beside those of `frames` (K,) that are salient.
+    def beside(self, chosen: np.ndarray, saliency: np.ndarray, preview: Preview) -> list[PlannedFrame]:
+        """Takes out and returns what lies beside the salient ones of the frames `chosen` (K,) of a preview.
 
-        saliency (T,), pts_s (T,) ascending, of the frames seen so far. Returns none if there are no gaps beside them.
+        It also takes what lies where frames that look like these end, so that spans end where they should.
+        saliency (T,). Returns none if there are no such gaps.
         """
-        after = np.searchsorted(pts_s, [frame.pts_s for frame in self._left])  # the frame seen next
-        salient = frames[saliency[frames] >= LEAST_SALIENCY]
-        wanted = np.isin(after, salient) | np.isin(after - 1, salient)
+        salient = chosen[saliency[chosen] >= LEAST_SALIENCY]
+        if not len(salient) or preview.features is None:
+            return []
+        alike, near = np.zeros((2, len(saliency) + 1), bool)  # the last: what follows the last frame
+        alike[:-1] = likeness(preview.features, salient).max(1) >= ALIKE
+        near[salient] = True
+        after = np.searchsorted(preview.pts_s, [frame.pts_s for frame in self._left])  # the frame seen next
+        wanted = near[after] | near[after - 1] | (alike[after] != alike[after - 1])
         asked = [frame for frame, now in zip(self._left, wanted, strict=True) if now]
         self._left = [frame for frame, now in zip(self._left, wanted, strict=True) if not now]
         return asked

@@ -188,7 +188,7 @@ class Tagger:
         while later.count:
             features = preview.features
             best = select(policy.name, scores.saliency, preview.pts_s, self.options.frames, features=features)
-            wanted = later.beside(best, scores.saliency, preview.pts_s)
+            wanted = later.beside(best, scores.saliency, preview)
             if not wanted:
                 break
             preview, before_s = previewing.read(video.more(wanted)), scores.seconds

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from conftest import pan, write_video
 
-from nsnet_cli.media import PlannedFrame, ReadOptions
+from nsnet_cli.media import DecodeReport, PlannedFrame, PreviewPlan, ReadOptions, VideoInfo
 from nsnet_cli.outputs.kept_results import unpack
 from nsnet_cli.previewing import Later
 from nsnet_cli.render import render
+from nsnet_cli.stages import Preview
 from nsnet_cli.tagger import Tagger
 from nsnet_cli.types import VideoResult
 from nsnet_cli.video import open_video
@@ -37,10 +38,9 @@ def video(tmp_path_factory: pytest.TempPathFactory, photos: dict[str, np.ndarray
     return write_video(tmp_path_factory.mktemp("rounds") / "cat.mp4", frames, fps=FPS, options=OPTIONS)
 
 
-def whole(tagger: Tagger, **changes: object) -> Tagger:
+def whole(tagger: Tagger) -> Tagger:
     """The same tagger, but it sees all planned frames at once."""
-    read = replace(tagger.read_options, in_rounds=False)
-    return Tagger(tagger.checkpoint, tagger.engine, replace(tagger.options, **changes), read=read)  # type: ignore[arg-type]
+    return Tagger(tagger.checkpoint, tagger.engine, tagger.options, read=replace(tagger.read_options, in_rounds=False))
 
 
 def times(result: VideoResult) -> list[float]:
@@ -96,15 +96,23 @@ def test_a_share_of_the_dense_cost_counts_frames_that_were_left_out(tagger: Tagg
     assert found.sampling and found.sampling.salient_frames == 3
 
 
-def test_gaps_beside_salient_frames_are_asked_for_once() -> None:
-    later = Later([PlannedFrame(float(t), key=False) for t in (1, 2, 6, 7, 11, 12)])
+def test_gaps_beside_salient_frames_and_where_their_scene_ends_are_asked_for() -> None:
+    """Frames 0 and 3 are of one scene. Nothing is asked for twice."""
+    later = Later([PlannedFrame(float(t), key=False) for t in (1, 2, 6, 7, 11, 12, 16, 17, 21, 22)])
+    scene, other = np.eye(8, dtype=np.float32)[:2]
+    nothing = VideoInfo("", "mov", "h264", 64, 64, 0, 25.0, 10.0, 5)
+    report, plan = DecodeReport("pyav", 5, 0, 0.0), PreviewPlan("keys+salient", ())
 
-    def asked(frames: list[int], saliency: list[float], pts_s: list[float]) -> list[float]:
-        return [frame.pts_s for frame in later.beside(np.array(frames), np.array(saliency), np.array(pts_s))]
+    def asked(chosen: list[int], saliency: list[float], pts_s: list[float], scenes: str) -> list[float]:
+        features = np.stack([scene if each == "s" else other for each in scenes])
+        seen = Preview(Path(), nothing, plan, report, (), np.array(pts_s), (), features, None, 0.0)
+        return [frame.pts_s for frame in later.beside(np.array(chosen), np.array(saliency), seen)]
 
-    assert asked([0, 1], [0.9, 0.05, 0.0], [0, 5, 10]) == [1, 2]
-    assert asked([0, 1], [0.9, 0.05, 0.0], [0, 5, 10]) == []
-    assert asked([4], [0.9, 0.8, 0.8, 0.05, 0.6], [0, 1, 2, 5, 10]) == [6, 7, 11, 12] and not later.count
+    assert asked([0, 1], [0.01] * 5, [0, 5, 10, 15, 20], "sosso") == [], "nothing is salient"
+    assert asked([0, 1], [0.9, 0.05, 0, 0, 0], [0, 5, 10, 15, 20], "soooo") == [1, 2]
+    assert asked([0, 1], [0.9, 0.05, 0, 0, 0], [0, 5, 10, 15, 20], "soooo") == []
+    assert asked([0], [0.9, 0.05, 0, 0, 0], [0, 5, 10, 15, 20], "sooso") == [11, 12, 16, 17]
+    assert asked([4], [0.9, 0.05, 0, 0, 0.9], [0, 5, 10, 15, 20], "ooooo") == [21, 22] and later.count == 2
 
 
 def test_reading_in_rounds_is_for_those_who_ask(video: Path) -> None:
