@@ -107,6 +107,11 @@ class Later:
     def count(self) -> int:
         return len(self._left)
 
+    def rest(self) -> list[PlannedFrame]:
+        """Takes out and returns all."""
+        rest, self._left = self._left, []
+        return rest
+
     def beside(self, chosen: np.ndarray, saliency: np.ndarray, preview: Preview) -> list[PlannedFrame]:
         """Takes out and returns what lies beside the salient ones of the frames `chosen` (K,) of a preview.
 

@@ -189,12 +189,20 @@ class Tagger:
             features = preview.features
             best = select(policy.name, scores.saliency, preview.pts_s, self.options.frames, features=features)
             wanted = later.beside(best, scores.saliency, preview)
+            if not wanted and len(preview.pts_s) < self._asked(len(preview.pts_s) + later.count):
+                wanted = later.rest()
             if not wanted:
                 break
             preview, before_s = previewing.read(video.more(wanted)), scores.seconds
             scores = self._saliency(preview)
             scores = replace(scores, seconds=scores.seconds + before_s)
         return replace(preview, left=later.count), scores
+
+    def _asked(self, planned: int) -> int:
+        """Returns how many of the `planned` preview frames the recogniser is to see. A clock may allow more."""
+        if self.budget is None or self.budget.seconds:
+            return self.options.frames
+        return self.budget.most_frames(planned)
 
     def _look(self, pixels: np.ndarray) -> Looked:
         self.engine.load()
@@ -223,7 +231,7 @@ class Tagger:
         """
         start = time.perf_counter()
         planned = len(preview.pts_s) + preview.left
-        most = self.budget.most_frames(planned) if self.budget else self.options.frames
+        most = planned if self.budget and self.budget.seconds else self._asked(planned)
         order = self._order(preview, scores, most)
         views = Views(preview, scores.saliency, order, self.engine.input, video)
         if self.budget is None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from conftest import pan, write_video
 
+from nsnet_cli import stopping
 from nsnet_cli.media import DecodeReport, PlannedFrame, PreviewPlan, ReadOptions, VideoInfo
 from nsnet_cli.outputs.kept_results import unpack
 from nsnet_cli.previewing import Later
@@ -94,6 +96,15 @@ def test_a_share_of_the_dense_cost_counts_frames_that_were_left_out(tagger: Tagg
     options = replace(tagger.options, budget="5%", precision=0.0)
     found = Tagger(tagger.checkpoint, tagger.engine, options).tag(video)
     assert found.sampling and found.sampling.salient_frames == 3
+
+
+@pytest.mark.parametrize("asked", [{"frames": 45}, {"budget": "45", "precision": 0.0}])
+def test_as_many_frames_are_recognised_as_were_asked_for(
+    asked: dict[str, Any], tagger: Tagger, video: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stopping, "settled", lambda *_: False)
+    found = Tagger(tagger.checkpoint, tagger.engine, replace(tagger.options, **asked)).tag(video)
+    assert found.sampling and found.sampling.salient_frames == 45
 
 
 def test_gaps_beside_salient_frames_and_where_their_scene_ends_are_asked_for() -> None:
