@@ -9,7 +9,7 @@ import numpy as np
 
 from nsnet_cli.errors import VideoError
 from nsnet_cli.media import FrameBatch, PlannedFrame
-from nsnet_cli.selection import LEAST_SALIENCY, likeness
+from nsnet_cli.selection import LEAST_SALIENCY, SALIENT_SHARE, likeness
 from nsnet_cli.stages import Looked, Preview
 from nsnet_cli.storage.urls import Place
 from nsnet_cli.video.reader import VideoReader
@@ -113,14 +113,15 @@ class Later:
         return rest
 
     def beside(self, chosen: np.ndarray, saliency: np.ndarray, preview: Preview) -> list[PlannedFrame]:
-        """Takes out and returns what lies beside the salient ones of the frames `chosen` (K,) of a preview.
+        """Takes out and returns the frames in gaps beside the salient ones of the frames `chosen` (K,) of a preview.
 
-        It also takes what lies where frames that look like these end, so that spans end where they should.
-        saliency (T,). Returns none if there are no such gaps.
+        Also those in gaps where the scene of a salient frame ends, so that spans end where they should. If nothing is
+        salient, nothing tells where to look: it takes all. saliency (T,).
         """
-        salient = chosen[saliency[chosen] >= LEAST_SALIENCY]
-        if not len(salient) or preview.features is None:
-            return []
+        best = saliency[chosen].max()
+        if preview.features is None or best < LEAST_SALIENCY:
+            return self.rest()
+        salient = chosen[saliency[chosen] >= SALIENT_SHARE * best]
         alike, near = np.zeros((2, len(saliency) + 1), bool)  # the last: what follows the last frame
         alike[:-1] = likeness(preview.features, salient).max(1) >= ALIKE
         near[salient] = True

@@ -119,11 +119,11 @@ def test_gaps_beside_salient_frames_and_where_their_scene_ends_are_asked_for() -
         seen = Preview(Path(), nothing, plan, report, (), np.array(pts_s), (), features, None, 0.0)
         return [frame.pts_s for frame in later.beside(np.array(chosen), np.array(saliency), seen)]
 
-    assert asked([0, 1], [0.01] * 5, [0, 5, 10, 15, 20], "sosso") == [], "nothing is salient"
     assert asked([0, 1], [0.9, 0.05, 0, 0, 0], [0, 5, 10, 15, 20], "soooo") == [1, 2]
     assert asked([0, 1], [0.9, 0.05, 0, 0, 0], [0, 5, 10, 15, 20], "soooo") == []
     assert asked([0], [0.9, 0.05, 0, 0, 0], [0, 5, 10, 15, 20], "sooso") == [11, 12, 16, 17]
     assert asked([4], [0.9, 0.05, 0, 0, 0.9], [0, 5, 10, 15, 20], "ooooo") == [21, 22] and later.count == 2
+    assert asked([1, 2], [0.01] * 5, [0, 5, 10, 15, 20], "ooooo") == [6, 7], "nothing is salient: all is asked for"
 
 
 def test_reading_in_rounds_is_for_those_who_ask(video: Path) -> None:
