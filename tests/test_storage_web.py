@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +14,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from store_server import StoreServer
+from store_server import StoreServer, self_signed
 from video_files import make_video
 
 from nsnet_cli.errors import VideoError
@@ -253,6 +257,20 @@ def test_the_password_of_a_url_reaches_its_server_alone(folder: Path, store: Sto
         assert "sesame" not in video.info.path
         list(video.preview())
     assert all(headers["Authorization"].startswith("Basic ") for headers in store.headers)
+
+
+def test_https_wants_a_certificate_that_is_trusted(folder: Path, tmp_path: Path):
+    pytest.importorskip("cryptography", reason="makes the certificate")
+    certificate = self_signed(tmp_path / "server.pem")
+    command = [sys.executable, "-m", "nsnet_cli", "tag", "--json", "--policy", "uniform", "--frames", "1"]
+    with StoreServer(folder, certificate) as store:
+        for trusted, code, kind in ((str(certificate), 0, None), ("", 4, "connection_cut")):
+            environment = {key: value for key, value in os.environ.items() if key != "SSL_CERT_FILE"}
+            environment |= {"SSL_CERT_FILE": trusted} if trusted else {}
+            done = subprocess.run([*command, f"{store.url}/short.mp4"], env=environment, capture_output=True, text=True)
+            (row,) = map(json.loads, done.stdout.splitlines())
+            assert done.returncode == code and (row["error"] or {}).get("kind") == kind, done.stderr
+    assert "certificate" in row["error"]["message"] and "SSL_CERT_FILE" in done.stderr
 
 
 def test_near_ranges_become_one():
