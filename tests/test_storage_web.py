@@ -87,6 +87,22 @@ def test_a_video_is_read_in_place(
     assert len(store.log) <= requests
 
 
+def test_later_rounds_fetch_only_what_they_need(folder: Path, store: StoreServer, pool: DecodePool) -> None:
+    """The first round takes key frames; then one gap is asked for."""
+    options = ReadOptions(64, min_frames=4, in_rounds=True)
+    found, sent = [], []
+    for place in (located(f"{store.url}/front.mov"), folder / "front.mov"):
+        with pool.open(place, options) as video:
+            times = np.concatenate([batch.pts_s for batch in video.preview()])
+            sent.append(sum(count for _, _, count in store.log))
+            times = np.append(times, np.concatenate([b.pts_s for b in video.more(video.plan.later[:5])]))
+            sent.append(sum(count for _, _, count in store.log))
+        found.append(times)
+    np.testing.assert_array_equal(found[0], found[1])
+    size = (folder / "front.mov").stat().st_size
+    assert sent[0] < sent[1] < 0.4 * size and sent[1] == sent[-1]
+
+
 def test_a_short_video_is_one_request_if_it_was_listed(folder: Path, store: StoreServer, pool: DecodePool):
     size = (folder / "short.mp4").stat().st_size
     url = located(f"{store.url}/short.mp4").known(Source("x", size))  # type: ignore[union-attr]
