@@ -12,6 +12,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -31,6 +32,14 @@ logger = logging.getLogger(__name__)
 
 EXPORT_VERSION = 7
 """Increased whenever the graphs change: older exports are then made again."""
+
+FAST = "--fast"
+INSTEAD = {
+    "OpenVINO": "use --device torch-cpu, which needs no OpenVINO",
+    "torch": "use --device cpu",
+    FAST: "leave out --fast",
+}
+"""For each maker of exports, what a user can do without it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +63,7 @@ class Exports:
         self._openvino, self._torch = version("openvino"), _version("torch")
         self._held: dict[Path, IO[bytes] | None] = {}
 
-    def classifier(self, use: NetworkUse, batch: int) -> Export:
+    def classifier(self, use: NetworkUse, batch: int, *, int8: bool = False) -> Export:
         """Returns the export of a network, and makes it if it is missing. Raises WeightsError."""
 
         def make(folder: Path) -> None:
@@ -62,8 +71,21 @@ class Exports:
 
             export_classifier(use, folder, batch)
 
-        export = Export(use.network.name, self._classifier_folder(use, batch), make, batch)
+        def make_int8(folder: Path) -> None:
+            from nsnet_cli.nets.quantised import export_int8
+
+            if not intact.is_whole(plain):
+                make(plain)
+            export_int8(plain, folder, use.size_px, batch)
+
+        plain = self._classifier_folder(use, batch)
+        export = Export(use.network.name, plain, make, batch)
+        if int8:
+            folder = self._folder(f"{use.network.name}-int8", f"{network_identity(use)}:{batch}:int8")
+            export = Export(f"{use.network.name} in 8 bits", folder, make_int8, batch, FAST)
         if not (export.folder / intact.META_FILE).is_file():
+            if int8:
+                check_nncf()
             network_file(use.network)  # download outside the lock, and in this thread, where an interrupt ends it
         return self._found(export)
 
@@ -186,9 +208,7 @@ class Exports:
             raise self._unwritable(error) from error
         except Exception as error:
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-            hint = "use --device torch-cpu, which needs no OpenVINO; NSNET_DEBUG=1 shows where it failed"
-            if export.maker != "OpenVINO":
-                hint = "use --device cpu; NSNET_DEBUG=1 shows where it failed"
+            hint = f"{INSTEAD[export.maker]}; NSNET_DEBUG=1 shows where it failed"
             raise WeightsError(f"cannot export {export.name} for {export.maker}: {reason}", hint, "export") from error
 
     def _unwritable(self, error: OSError) -> WeightsError:
@@ -205,6 +225,13 @@ class Exports:
         return WeightsError(
             f"cannot write the exported networks to {self.root}{where}: {reason}", hint, "cache_not_writable"
         )
+
+
+def check_nncf() -> None:
+    """Raises WeightsError if NNCF is not installed, which makes graphs in 8 bits."""
+    if find_spec("nncf") is None:
+        message = "--fast needs the package nncf, which is not installed"
+        raise WeightsError(message, 'pip install "nsnet[fast]", or leave out --fast', "not_installed")
 
 
 def _version(package: str) -> str:
