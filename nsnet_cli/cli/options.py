@@ -149,7 +149,7 @@ OPTIONS: dict[str, OptionRow] = {
     "fast": OptionRow(
         ("--fast",),
         False,
-        "Compute with less precision on the CPU: in bf16 if it can, else in 8 bits, which needs nsnet[fast].",
+        "Compute with less precision on the CPU: in bf16 if it can, else in 8 bits if the networks allow it.",
         RUNNING,
         "NSNET_FAST",
     ),

@@ -51,9 +51,11 @@ def build_engine(
 
 def _engine(checkpoint: Checkpoint, device: str, fast: bool) -> Engine:
     if device == "cpu":
-        from nsnet_cli.nets.cpu_engine import CpuEngine
+        from nsnet_cli.nets.cpu_engine import CpuEngine, fast_precision
 
-        return CpuEngine(checkpoint, fast=fast)
+        if fast and (precision := fast_precision(checkpoint)) == "f32":
+            logger.info("--fast changes nothing: this CPU has no bf16, and %s cannot run in 8 bits", checkpoint.name)
+        return CpuEngine(checkpoint, precision if fast else "f32")
     from nsnet_cli.nets.torch_engine import TorchEngine
 
     return TorchEngine(checkpoint, "cpu" if device == "torch-cpu" else device)

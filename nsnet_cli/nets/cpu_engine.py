@@ -17,6 +17,7 @@ from nsnet_cli.errors import WeightsError
 from nsnet_cli.nets.cost import FrameCost
 from nsnet_cli.nets.engine import Saliency, fitting_views
 from nsnet_cli.nets.exports import Export, Exports
+from nsnet_cli.nets.quantised import ranges_of
 from nsnet_cli.nets.telemetry import no_telemetry
 from nsnet_cli.weights.checkpoint import Checkpoint
 
@@ -39,14 +40,14 @@ class CpuEngine:
 
     name = "cpu"
 
-    def __init__(self, checkpoint: Checkpoint, *, fast: bool = False) -> None:
-        """`fast`: with less precision, as `fast_precision` says."""
-        self.precision = fast_precision() if fast else "f32"
+    def __init__(self, checkpoint: Checkpoint, precision: str = "f32") -> None:
+        """`precision` of the image networks: 'f32', 'bf16' or 'int8'."""
+        self.precision = precision
         self.lanes = self.splits = usable_cores()
         self.input = checkpoint.recogniser.input
         self._preview_side = checkpoint.preview.size_px
         self._exports = exports = Exports(checkpoint)  # kept: while it lives, its graphs stay in the cache
-        int8 = self.precision == "int8"
+        int8 = precision == "int8"
         preview = exports.classifier(checkpoint.preview, PREVIEW_BATCH, int8=int8)
         recogniser = exports.classifier(checkpoint.recogniser, RECOGNISER_BATCH, int8=int8)
         sampler = exports.sampler() if checkpoint.sampler else None
@@ -56,7 +57,7 @@ class CpuEngine:
             metas[0]["gflops"], exports.meta(sampler)["gflops"] if sampler else 0.0, metas[1]["gflops"]
         )
         pool = ThreadPoolExecutor(1, thread_name_prefix="compile")  # in the order in which they are needed
-        hint = "bf16" if self.precision == "bf16" else "f32"
+        hint = "bf16" if precision == "bf16" else "f32"
         self._preview = pool.submit(loaded, exports, preview, hint)
         self._sampler = pool.submit(loaded, exports, sampler) if sampler else None
         self._recogniser = pool.submit(loaded, exports, recogniser, hint)
@@ -82,12 +83,14 @@ class CpuEngine:
         return Saliency(*(out[:count] for out in self._sampler.result()(*frames, padded_times)))
 
 
-def fast_precision() -> str:
-    """Returns 'bf16' where the CPU computes in it, else 'int8'."""
+def fast_precision(checkpoint: Checkpoint) -> str:
+    """Returns 'bf16' where the CPU computes in it, else 'int8', or 'f32' if that cannot be had for either network."""
     with no_telemetry():
         import openvino
 
-    return "bf16" if "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES") else "int8"
+    if "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        return "bf16"
+    return "int8" if any(map(ranges_of, (checkpoint.preview, checkpoint.recogniser))) else "f32"
 
 
 def shrink(pixels: np.ndarray, side_px: int) -> np.ndarray:

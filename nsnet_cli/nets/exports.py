@@ -12,12 +12,12 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
-from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from nsnet_cli.errors import NsnetError, WeightsError
 from nsnet_cli.nets import intact
+from nsnet_cli.nets.quantised import ranges_of
 from nsnet_cli.nets.telemetry import no_telemetry
 from nsnet_cli.weights.checkpoint import Checkpoint
 from nsnet_cli.weights.folders import CACHE_VARIABLE, cache_folder
@@ -64,7 +64,10 @@ class Exports:
         self._held: dict[Path, IO[bytes] | None] = {}
 
     def classifier(self, use: NetworkUse, batch: int, *, int8: bool = False) -> Export:
-        """Returns the export of a network, and makes it if it is missing. Raises WeightsError."""
+        """Returns the export of a network, and makes it if it is missing. Raises WeightsError.
+
+        `int8`: in 8 bits, if its ranges are known.
+        """
 
         def make(folder: Path) -> None:
             from nsnet_cli.nets.export import export_classifier
@@ -76,16 +79,14 @@ class Exports:
 
             if not intact.is_whole(plain):
                 make(plain)
-            export_int8(plain, folder, use.size_px, batch)
+            export_int8(plain, folder, ranges)
 
         plain = self._classifier_folder(use, batch)
         export = Export(use.network.name, plain, make, batch)
-        if int8:
-            folder = self._folder(f"{use.network.name}-int8", f"{network_identity(use)}:{batch}:int8")
+        if int8 and (ranges := ranges_of(use)):
+            folder = self._folder(f"{use.network.name}-int8", f"{network_identity(use)}:{batch}:{ranges}")
             export = Export(f"{use.network.name} in 8 bits", folder, make_int8, batch, FAST)
         if not (export.folder / intact.META_FILE).is_file():
-            if int8:
-                check_nncf()
             network_file(use.network)  # download outside the lock, and in this thread, where an interrupt ends it
         return self._found(export)
 
@@ -225,13 +226,6 @@ class Exports:
         return WeightsError(
             f"cannot write the exported networks to {self.root}{where}: {reason}", hint, "cache_not_writable"
         )
-
-
-def check_nncf() -> None:
-    """Raises WeightsError if NNCF is not installed, which makes graphs in 8 bits."""
-    if find_spec("nncf") is None:
-        message = "--fast needs the package nncf, which is not installed"
-        raise WeightsError(message, 'pip install "nsnet[fast]", or leave out --fast', "not_installed")
 
 
 def _version(package: str) -> str:
