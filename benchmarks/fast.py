@@ -1,8 +1,8 @@
-"""What `--fast` gives and costs, in 8 bits: core time per frame, top-1 on photos, changed answers, and on composites.
+"""What 8 bits give and cost: core time per frame, top-1 on photos, changed answers; first tags of composites.
 
     python benchmarks/fast.py ../shared/data --composites ../build/composites-dev
 
-Half of the photos are judged, which the ranges have not seen. Times are of one core, f32 and 8 bits in turn: the
+`--fast` uses them for the preview network only. Half of the photos are judged, which the ranges have not seen. Times are of one core, f32 and 8 bits in turn: the
 processor's own, which other programs hardly change. `--fit` measures the ranges anew, by NNCF (pip install nncf) on the
 other half of the photos and on footage, and writes nsnet_cli/data/int8_ranges.json.
 """
@@ -144,13 +144,19 @@ def judge_photos(checkpoint: Checkpoint, data: Path) -> None:
 
 
 def judge_composites(checkpoint: Checkpoint, folder: Path, most: int) -> None:
-    """The whole way of a video but for its decoding, which both share."""
-    engines = {kind: CpuEngine(checkpoint, kind) for kind in ("f32", "int8")}
+    """The whole way of a video but for its decoding, which all share. `--fast` leaves the recogniser as it is."""
+    plain, fast, exports = CpuEngine(checkpoint), CpuEngine(checkpoint, "int8"), Exports(checkpoint)
+    recogniser = loaded(exports, exports.classifier(checkpoint.recogniser, RECOGNISER_BATCH, int8=True))
+    ways = {
+        "f32": (plain, plain.recognise),
+        "preview in int8 (--fast)": (fast, plain.recognise),
+        "recogniser in int8": (plain, recogniser),
+    }
     options = TagOptions(frames=checkpoint.frames, preview=checkpoint.preview_frames)
     reading = read_options(checkpoint, options, jpegs=False, threads=1)
-    right: dict[str, list[bool]] = {kind: [] for kind in engines}
-    saliency: dict[str, list[np.ndarray]] = {kind: [] for kind in engines}
-    truth, same = [], []
+    saliency: dict[str, list[np.ndarray]] = {way: [] for way in ways}
+    first: dict[str, list[str]] = {way: [] for way in ways}
+    truth = []
     with (folder / "labels.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))[:most]
     for row in rows:
@@ -161,20 +167,18 @@ def judge_composites(checkpoint: Checkpoint, folder: Path, most: int) -> None:
         pixels, pts_s = pixels[order], pts_s[order]
         segments = [tuple(map(float, each.split("-"))) for each in row["segments"].split(";")]
         truth.append(inside(pts_s, segments))  # type: ignore[arg-type]
-        first = []
-        for kind, engine in engines.items():
+        for way, (engine, recognise) in ways.items():
             features, logits = engine.preview(pixels)
             found = engine.saliency(features, logits, pts_s / video.info.duration_s).combined
             chosen = select("nsnet", found, pts_s, options.frames, features=features, seed=0)
-            scores = checkpoint.head.scores(*engine.recognise(pixels[chosen]))
-            first.append(checkpoint.vocabulary[int(aggregate(scores, found[chosen]).argmax())].id)
-            saliency[kind].append(found)
-            right[kind].append(first[-1] in row["label"].split(";"))
-        same.append(first[0] == first[1])
-    for kind in engines:
-        area = roc_auc(np.concatenate(saliency[kind]), np.concatenate(truth))
-        print(f"{len(rows)} composites, {kind}: top-1 {100 * np.mean(right[kind]):.1f} %, ROC-AUC {area:.4f}")
-    print(f"first tags equal: {100 * np.mean(same):.1f} %")
+            scores = checkpoint.head.scores(*recognise(pixels[chosen]))
+            first[way].append(checkpoint.vocabulary[int(aggregate(scores, found[chosen]).argmax())].id)
+            saliency[way].append(found)
+    for way, tags in first.items():
+        area = roc_auc(np.concatenate(saliency[way]), np.concatenate(truth))
+        right = np.mean([tag in row["label"].split(";") for tag, row in zip(tags, rows, strict=True)])
+        same = np.mean([ours == plain for ours, plain in zip(tags, first["f32"], strict=True)])
+        print(f"{len(rows)} composites, {way}: top-1 {100 * right:.1f} %, ROC-AUC {area:.4f}, same {100 * same:.1f} %")
 
 
 def main() -> None:

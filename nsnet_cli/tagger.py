@@ -101,7 +101,7 @@ class Tagger:
             keep: Whether results carry what is kept of a look (`VideoResult.kept`), for later questions.
             embed_all: Whether an image-text checkpoint embeds all preview frames for these, not only the salient ones.
             videos: How many videos it will tag, for `auto`: a GPU takes seconds to start. None: some, not known.
-            fast: Whether the CPU computes with less precision: in bf16 if it can, else in 8 bits.
+            fast: Whether the CPU computes with less precision: in bf16 if it can, else the preview in 8 bits.
 
         Raises:
             UsageError: The options contradict each other.

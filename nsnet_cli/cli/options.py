@@ -149,7 +149,7 @@ OPTIONS: dict[str, OptionRow] = {
     "fast": OptionRow(
         ("--fast",),
         False,
-        "Compute with less precision on the CPU: in bf16 if it can, else in 8 bits if the networks allow it.",
+        "Compute with less precision on the CPU: in bf16 if it can, else the preview in 8 bits.",
         RUNNING,
         "NSNET_FAST",
     ),

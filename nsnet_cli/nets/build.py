@@ -54,7 +54,8 @@ def _engine(checkpoint: Checkpoint, device: str, fast: bool) -> Engine:
         from nsnet_cli.nets.cpu_engine import CpuEngine, fast_precision
 
         if fast and (precision := fast_precision(checkpoint)) == "f32":
-            logger.info("--fast changes nothing: this CPU has no bf16, and %s cannot run in 8 bits", checkpoint.name)
+            name = checkpoint.preview.network.name
+            logger.info("--fast changes nothing: this CPU has no bf16, and %s has no ranges for 8 bits", name)
         return CpuEngine(checkpoint, precision if fast else "f32")
     from nsnet_cli.nets.torch_engine import TorchEngine
 

@@ -77,13 +77,15 @@ class Exports:
         def make_int8(folder: Path) -> None:
             from nsnet_cli.nets.quantised import export_int8
 
+            assert ranges is not None
             if not intact.is_whole(plain):
                 make(plain)
             export_int8(plain, folder, ranges)
 
         plain = self._classifier_folder(use, batch)
         export = Export(use.network.name, plain, make, batch)
-        if int8 and (ranges := ranges_of(use)):
+        ranges = ranges_of(use) if int8 else None
+        if ranges is not None:
             folder = self._folder(f"{use.network.name}-int8", f"{network_identity(use)}:{batch}:{ranges}")
             export = Export(f"{use.network.name} in 8 bits", folder, make_int8, batch, FAST)
         if not (export.folder / intact.META_FILE).is_file():

@@ -24,8 +24,10 @@ if TYPE_CHECKING:
     import openvino
 
 RANGES_FILE = Path(__file__).parents[1] / "data" / "int8_ranges.json"
-LAYERS = {"Convolution": (0,), "GroupConvolution": (0, 1), "MatMul": (0,)}
-"""Layers that compute in 8 bits, and which axes of their weights are the outputs: each output has its own scale."""
+LAYERS = ("Convolution", "MatMul")
+"""Layers that compute in 8 bits. Those that work on each channel alone stay in f32: they take a tenth of the time that
+is saved, and make half of the error.
+"""
 SPARE = 127 / 64
 """A CPU without VNNI adds two products in 16 bits, where they only fit if weights use 7 bits of the 8."""
 
@@ -78,11 +80,11 @@ def quantise(graph: openvino.Model, ranges: list[Range | None]) -> None:
         source = place.get_source_output()
         key = (source.get_node().get_friendly_name(), source.get_index(), limits)
         if key not in rounded:
-            rounded[key] = _rounded(source, *(np.float32(limit) for limit in limits), levels=256)
+            rounded[key] = _rounded(source, limits[0], limits[1], 256)
         weights = layer.input_value(1)
-        most = _most(weights, LAYERS[layer.get_type_name()]) * np.float32(SPARE)
+        most = _most(weights) * np.float32(SPARE)
         place.replace_source_output(rounded[key].output(0))
-        layer.input(1).replace_source_output(_rounded(weights, -most, most, levels=255).output(0))
+        layer.input(1).replace_source_output(_rounded(weights, -most, most, 255).output(0))
 
 
 def _input(layer: openvino.Node) -> openvino.Input:
@@ -93,18 +95,18 @@ def _input(layer: openvino.Node) -> openvino.Input:
     return node.input(0)
 
 
-def _rounded(source: openvino.Output, low: np.ndarray, high: np.ndarray, levels: int) -> openvino.Node:
+def _rounded(source: openvino.Output, low: float | np.ndarray, high: float | np.ndarray, levels: int) -> openvino.Node:
     from openvino import opset13 as ops
 
     ends = [ops.constant(np.asarray(end, np.float32)) for end in (low, high)]
     return ops.fake_quantize(source, *ends, *ends, levels)
 
 
-def _most(weights: openvino.Output, outputs: tuple[int, ...]) -> np.ndarray:
-    """The largest weight of each output, without its sign."""
+def _most(weights: openvino.Output) -> np.ndarray:
+    """The largest weight of each output, without its sign. Each output has its own scale."""
     node = weights.get_node()
     while node.get_type_name() != "Constant":
         node = node.input_value(0).get_node()
     values = np.abs(node.data.reshape(tuple(weights.get_shape())))
-    most = values.max(axis=tuple(axis for axis in range(values.ndim) if axis not in outputs), keepdims=True)
+    most = values.max(axis=tuple(range(1, values.ndim)), keepdims=True)
     return np.maximum(most, np.float32(1e-9))
