@@ -2,9 +2,10 @@
 
     python benchmarks/fast.py ../shared/data --composites ../build/composites-dev
 
-`--fast` uses them for the preview network only. Half of the photos are judged, which the ranges have not seen. Times are of one core, f32 and 8 bits in turn: the
-processor's own, which other programs hardly change. `--fit` measures the ranges anew, by NNCF (pip install nncf) on the
-other half of the photos and on footage, and writes nsnet_cli/data/int8_ranges.json.
+`--fast` uses them for the preview network only. Half of the photos are judged, which the ranges have not seen. Times
+are of one core, f32 and 8 bits in turn: the processor's own, which other programs hardly change. `--fit` measures the
+ranges anew, by NNCF (pip install nncf) on the other half of the photos and on footage, and writes
+nsnet_cli/data/int8_ranges.json.
 """
 
 from __future__ import annotations
@@ -96,6 +97,7 @@ def fitted(checkpoint: Checkpoint, data: Path) -> dict[str, Any]:
             advanced_parameters=settings,
         )
         inputs = [input_range(layer) for layer in layers(found)]
+        inputs[0] = inputs[-2] = inputs[-1] = None  # what the pixels and the features go through
         networks[key_of(use)] = {"network": use.network.name, "size_px": use.size_px, "inputs": inputs}
     return networks
 

@@ -79,7 +79,7 @@ def test_both_embedded_networks_have_ranges(tagger: Tagger) -> None:
     for use, batch in ((checkpoint.preview, PREVIEW_BATCH), (checkpoint.recogniser, RECOGNISER_BATCH)):
         ranges = ranges_of(use)
         graph = openvino.Core().read_model(exports.classifier(use, batch).folder / "graph.xml")
-        assert ranges is not None and len(ranges) == len(layers(graph)) and None not in ranges
+        assert ranges is not None and len(ranges) == len(layers(graph)) and ranges.count(None) == 3
         assert ranges_of(NetworkUse(use.network, use.size_px // 2)) is None  # measured at one size
         assert ranges_of(replace(use, network=replace(use.network, mean=(0.0, 0.0, 0.0)))) is None
 
@@ -127,7 +127,9 @@ def test_ranges_of_another_network_are_refused(tagger: Tagger, tmp_path: Path, m
     monkeypatch.setattr(quantised, "RANGES_FILE", tmp_path / "ranges.json")
     quantised._known.cache_clear()
     try:
-        with pytest.raises(WeightsError, match=r"efficientnet-lite0 in 8 bits for --fast: it has 50 layers") as error:
+        with pytest.raises(
+            WeightsError, match=r"efficientnet-lite0 in 8 bits for --fast: it has 34 layers, and ranges are known of 1"
+        ) as error:
             Exports(tagger.checkpoint).classifier(use, PREVIEW_BATCH, int8=True)
         assert error.value.hint is not None and error.value.hint.startswith("leave out --fast")
     finally:

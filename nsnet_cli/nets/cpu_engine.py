@@ -86,7 +86,7 @@ class CpuEngine:
 
 
 def fast_precision(checkpoint: Checkpoint) -> str:
-    """Returns 'bf16' where the CPU computes in it, else 'int8', or 'f32' if the preview network has no ranges for it."""
+    """Returns 'bf16' where the CPU computes in it, else 'int8', or 'f32' if the preview network has no ranges."""
     with no_telemetry():
         import openvino
 
