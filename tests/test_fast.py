@@ -136,11 +136,19 @@ def test_ranges_of_another_network_are_refused(tagger: Tagger, tmp_path: Path, m
         quantised._known.cache_clear()
 
 
-def test_fast_is_what_the_cpu_can_do(tagger: Tagger, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fast_is_what_the_cpu_can_do(
+    tagger: Tagger, monkeypatch: pytest.MonkeyPatch, heard: pytest.LogCaptureFixture
+) -> None:
     checkpoint, found = tagger.checkpoint, ["FP32", "INT8"]
     monkeypatch.setattr(openvino.Core, "get_property", lambda self, device, name: found)
     unknown = replace(checkpoint, preview=replace(checkpoint.preview, size_px=112))
     assert (fast_precision(checkpoint), fast_precision(unknown)) == ("int8", "f32")
+    heard.set_level(logging.INFO, "nsnet_cli")
+    monkeypatch.setattr("nsnet_cli.nets.cpu_engine.ranges_of", lambda use: None)
+    assert build_engine(checkpoint, "cpu", fast=True).precision == "f32"
+    assert any("and cannot run efficientnet-lite0 in 8 bits" in message for message in heard.messages)
+    monkeypatch.undo()
+    monkeypatch.setattr(openvino.Core, "get_property", lambda self, device, name: found)
     found.append("BF16")
     assert (fast_precision(checkpoint), fast_precision(unknown)) == ("bf16", "bf16")
 

@@ -55,7 +55,7 @@ def _engine(checkpoint: Checkpoint, device: str, fast: bool) -> Engine:
 
         if fast and (precision := fast_precision(checkpoint)) == "f32":
             name = checkpoint.preview.network.name
-            logger.info("--fast changes nothing: this CPU has no bf16, and %s has no ranges for 8 bits", name)
+            logger.info("--fast changes nothing: this CPU has no bf16, and cannot run %s in 8 bits", name)
         return CpuEngine(checkpoint, precision if fast else "f32")
     from nsnet_cli.nets.torch_engine import TorchEngine
 

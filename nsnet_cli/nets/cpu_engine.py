@@ -90,9 +90,10 @@ def fast_precision(checkpoint: Checkpoint) -> str:
     with no_telemetry():
         import openvino
 
-    if "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+    can = openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    if "BF16" in can:
         return "bf16"
-    return "int8" if ranges_of(checkpoint.preview) else "f32"
+    return "int8" if "INT8" in can and ranges_of(checkpoint.preview) else "f32"
 
 
 def shrink(pixels: np.ndarray, side_px: int) -> np.ndarray:
