@@ -89,42 +89,49 @@ def placed(part: Path, cache: Path) -> dict[str, str]:
 
 def dense(checkpoint: str, paths: list[Path]) -> None:
     """The plain script: 10 clips at even times, three crops along the longer side, the mean of all answers."""
-    import decord
-    import numpy as np
     import torch
-    from torch.nn import functional as F
 
     from nsnet_cli.nets.families import load_network
     from nsnet_cli.weights.checkpoint import resolve_checkpoint
 
     found = resolve_checkpoint(checkpoint)
-    network, spec = load_network(found.recogniser), found.recogniser.input
-    side = round(spec.size_px / spec.crop)
+    network = load_network(found.recogniser)
     for path in paths:
-        reader = decord.VideoReader(str(path))
-        count, fps = len(reader), reader.get_avg_fps()
-        stride = 0.13 if spec.stride_s == "spread" else float(spec.stride_s)
-        reach = round(spec.frames * stride * fps)
-        starts = np.linspace(0, max(0, count - reach), CLIPS)
-        total: torch.Tensor | float = 0.0
         with torch.inference_mode():
-            for start in starts:
-                wanted = (start + np.arange(spec.frames) * stride * fps).round().astype(int).clip(0, count - 1)
-                pixels = torch.from_numpy(reader.get_batch(wanted).asnumpy()).permute(0, 3, 1, 2).float()
-                height, width = pixels.shape[-2:]
-                scale = side / min(height, width)
-                size = (max(side, round(height * scale)), max(side, round(width * scale)))
-                pixels = F.interpolate(pixels, size, mode="bilinear", antialias=False)
-                longer = max(size) - spec.size_px
-                views = []
-                for n in range(CROPS):
-                    at, middle = longer * n // (CROPS - 1), (min(size) - spec.size_px) // 2
-                    top, left = (middle, at) if size[1] >= size[0] else (at, middle)
-                    views.append(pixels[..., top : top + spec.size_px, left : left + spec.size_px])
-                clips = torch.stack(views).round().to(torch.uint8).permute(0, 1, 3, 4, 2)
-                total = total + network(clips)[1].softmax(1).sum(0)
+            total = sum(network(crops)[1].softmax(1).sum(0) for crops in read_crops(path, found.recogniser.input))
         assert isinstance(total, torch.Tensor)
         print(f"{found.vocabulary[int(total.argmax())].name}\t{path}")
+
+
+def read_crops(path: Path, spec: Any) -> list[Any]:
+    """The crops of each clip of a video, (CROPS, F, S, S, 3) uint8.
+
+    All are read before a network runs: meanwhile decord would decode on, and fill the memory with it.
+    """
+    import decord
+    import numpy as np
+    import torch
+    from torch.nn import functional as F
+
+    side = round(spec.size_px / spec.crop)
+    reader = decord.VideoReader(str(path))
+    count, fps = len(reader), reader.get_avg_fps()
+    stride = 0.13 if spec.stride_s == "spread" else float(spec.stride_s)
+    found = []
+    for start in np.linspace(0, max(0, count - round(spec.frames * stride * fps)), CLIPS):
+        wanted = (start + np.arange(spec.frames) * stride * fps).round().astype(int).clip(0, count - 1)
+        pixels = torch.from_numpy(reader.get_batch(wanted).asnumpy()).permute(0, 3, 1, 2).float()
+        height, width = pixels.shape[-2:]
+        scale = side / min(height, width)
+        size = (max(side, round(height * scale)), max(side, round(width * scale)))
+        pixels = F.interpolate(pixels, size, mode="bilinear", antialias=False)
+        longer, middle = max(size) - spec.size_px, (min(size) - spec.size_px) // 2
+        views = []
+        for at in (longer * n // (CROPS - 1) for n in range(CROPS)):
+            top, left = (middle, at) if size[1] >= size[0] else (at, middle)
+            views.append(pixels[..., top : top + spec.size_px, left : left + spec.size_px])
+        found.append(torch.stack(views).round().to(torch.uint8).permute(0, 1, 3, 4, 2))
+    return found
 
 
 def main() -> None:

@@ -11,6 +11,7 @@ from string import Template
 from safetensors.torch import save_file
 
 from nsnet_cli.training.fit import FitResult
+from nsnet_cli.weights.memory import sha256_of
 from nsnet_cli.weights.rows import CheckpointRow
 
 CARD = Path(__file__).with_name("imagenet-lite-card.md")
@@ -43,6 +44,9 @@ def write_checkpoint(
         },
         "metrics": metrics,
     }
+    index = out / "index.safetensors"  # of the preview network: a new sampler changes nothing in it
+    if index.exists():
+        config["index_sha256"] = sha256_of(index)
     (out / "config.json").write_text(json.dumps(config, indent=2) + "\n")
     rows = "\n".join(
         f"| {name} | {value} |" + "".join(f" {other.get(name, '')} |" for other in list(metrics.values())[1:])

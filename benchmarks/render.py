@@ -22,8 +22,9 @@ from nsnet_cli.weights.rows import CheckpointRow, NetworkUse
 from nsnet_cli.weights.vocabulary import load_vocabulary
 
 FOOTAGE = {
-    "hands": "backgrounds/hands", "street": "backgrounds/street", "traffic": "backgrounds/traffic", "fight": "fight",
-    "workout": "workout", "ucf": "ucf101-mini", "clips": "clips",
+    "hands": "backgrounds/hands", "street": "backgrounds/street", "traffic": "backgrounds/traffic",
+    "skate": "backgrounds/skate", "dark": "backgrounds/dark", "fight": "fight", "workout": "workout",
+    "ucf": "ucf101-mini", "clips": "clips",
 }  # fmt: skip
 FRAMES, SLATES = 4, 40
 PHOTO_TURNS, CLIP_TURNS = 6, 24

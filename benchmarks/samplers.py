@@ -253,7 +253,7 @@ def nsnet(threads: int) -> Callable[[Path], Seconds]:
 
     checkpoint = resolve_checkpoint("imagenet-lite")
     options = TagOptions(frames=checkpoint.frames, preview=checkpoint.preview_frames)
-    read = read_options(checkpoint, options, jpegs=False, threads=threads)
+    read = read_options(checkpoint, options, jpegs=False, threads=threads, in_rounds=True)
     tagger = Tagger.from_checkpoint(checkpoint, options, device="cpu", read=read)
     pool = DecodePool(1)
     pool.start()

@@ -3,7 +3,7 @@
     python benchmarks/speed.py --clips ../shared/data --out build/bench        everything (about an hour on two cores)
     python benchmarks/speed.py --parts peers --runs 5                          15 min of 720p against the peers
     python benchmarks/speed.py --parts folder startup length memory --plot speed.png
-    python benchmarks/speed.py --parts jobs devices                            clips per second by jobs, by device
+    python benchmarks/speed.py --parts jobs cores devices                      clips per second by jobs, cores, device
 
 Whole processes are timed in turn: ours, peer, ours, peer ... They are warm: each has run once before, and modules are
 compiled, as after an install. Figures are medians; quote the ratios. Peer (d) needs `pip install transformers` and is
@@ -114,6 +114,22 @@ def by_jobs(clips: list[Path], runs: int) -> dict[str, object]:
     return {"files": len(clips), "clips_per_s": rates, "limit_per_s": best, "share_of_limit": shares}
 
 
+def by_cores(clips: list[Path], runs: int) -> dict[str, object]:
+    """Clips per second when pinned to 1, 2, 4 ... cores, what a start takes taken off, and times one core's rate."""
+    cores = sorted(os.sched_getaffinity(0))
+    numbers = [*(1 << n for n in range(len(cores).bit_length()) if 1 << n < len(cores)), len(cores)]
+    timed([*TAG, *map(str, clips)])
+    rates: dict[int, list[float]] = {number: [] for number in numbers}
+    for _ in range(runs):
+        for number in numbers:
+            os.sched_setaffinity(0, cores[:number])
+            start_s, whole_s = (timed([*TAG, *map(str, some)])[0] for some in (clips[:1], clips))
+            rates[number].append((len(clips) - 1) / (whole_s - start_s))
+        os.sched_setaffinity(0, cores)
+    found = {number: statistics.median(each) for number, each in rates.items()}
+    return {"clips_per_s": found, "times_one_core": {number: rate / found[1] for number, rate in found.items()}}
+
+
 def by_device(files: dict[str, list[Path]], runs: int) -> dict[str, object]:
     """Seconds on each device, and which one `auto` takes. gpu_speed.py measures more where there is a GPU."""
     from nsnet_cli.nets.auto import no_cuda
@@ -204,7 +220,7 @@ def plot(results: dict[str, dict], path: Path) -> None:
 def main() -> None:
     for folder_name in ("nsnet_cli", "benchmarks"):
         compileall.compile_dir(HERE.parent / folder_name, quiet=1)
-    parts = ["peers", "folder", "jobs", "devices", "startup", "length", "memory"]
+    parts = ["peers", "folder", "jobs", "cores", "devices", "startup", "length", "memory"]
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--clips", type=Path, default=Path("../shared/data"))
     parser.add_argument("--out", type=Path, default=Path("build/bench"))
@@ -224,6 +240,8 @@ def main() -> None:
             results[part] = folder(mixed, args.runs)
         elif part == "jobs":
             results[part] = by_jobs(mixed, args.runs)
+        elif part == "cores":
+            results[part] = by_cores(mixed, args.runs)
         elif part == "devices":
             files = {"one clip": [short], "50 clips": mixed, "15 min": [long_video(15, args.clips, args.out)]}
             results[part] = by_device(files, args.runs)

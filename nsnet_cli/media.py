@@ -48,8 +48,10 @@ class PlannedFrame:
 class PreviewPlan:
     """Which frames to preview. Plain data, so that it can be printed, tested and reported in the result."""
 
-    kind: Literal["keys", "keys+fill", "even", "all", "views"]
+    kind: Literal["keys", "keys+fill", "keys+salient", "even", "all", "views"]
     frames: tuple[PlannedFrame, ...]
+    later: tuple[PlannedFrame, ...] = ()
+    """Frames in gaps that were left out. A reader is asked for those beside salient frames (`VideoReader.more`)."""
 
     def __len__(self) -> int:
         return len(self.frames)
@@ -107,6 +109,8 @@ class ReadOptions:
     """Longest gap between preview frames, while max_frames allows it."""
     even: bool = False
     """Take max_frames evenly spaced exact frames, or all if the video has fewer (policy `uniform`)."""
+    in_rounds: bool = False
+    """Leave out frames between key frames at first, where the index tells in which gaps a scene is hidden."""
     decoder: Decoder = "auto"
     threads: int = 1
     """Decoder contexts that work on one file at the same time."""

@@ -20,8 +20,13 @@ def preview_view(checkpoint: Checkpoint) -> InputSpec:
     return view if view.frames == 1 else replace(checkpoint.preview.input, size_px=2 * checkpoint.preview.size_px)
 
 
-def read_options(checkpoint: Checkpoint, options: TagOptions, *, jpegs: bool, threads: int) -> ReadOptions:
-    """Returns how to read videos for this checkpoint and these options."""
+def read_options(
+    checkpoint: Checkpoint, options: TagOptions, *, jpegs: bool, threads: int, in_rounds: bool = False
+) -> ReadOptions:
+    """Returns how to read videos for this checkpoint and these options.
+
+    `in_rounds`: look closely only where something is salient, if the policy tells where that is.
+    """
     alone = POLICIES[options.policy].known_ahead and options.budget is None
     most = options.frames if alone else options.preview
     found = ReadOptions.of(
@@ -31,5 +36,6 @@ def read_options(checkpoint: Checkpoint, options: TagOptions, *, jpegs: bool, th
         decoder=options.decoder,
         threads=threads,
         jpegs=jpegs,
+        in_rounds=in_rounds and POLICIES[options.policy].looks,
     )
     return replace(found, min_frames=min(found.min_frames, most))

@@ -17,6 +17,8 @@ from nsnet_cli.errors import UsageError
 
 LEAST_SALIENCY = 0.1
 """Saliencies below this count as equal: such a frame is not salient, and smaller values say nothing about its tags."""
+SALIENT_SHARE = 0.5
+"""A frame with at least this share of another's saliency is about as salient."""
 SAMENESS_COST = 0.1
 """Share of its saliency that a frame loses if it looks exactly like a chosen frame."""
 LIKENESS_POWER = 4

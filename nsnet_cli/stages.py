@@ -36,6 +36,8 @@ class Preview:
     seconds: float
     repeated: int = 0
     """Frames that equal the one before them: the preview network did not look at them again."""
+    left: int = 0
+    """Planned frames that were left out, far from what is salient."""
 
     def times(self) -> np.ndarray:
         """pts_s / duration, (T,) in [0, 1]."""

@@ -23,7 +23,7 @@ from nsnet_cli.nets.engine import Engine, check_not_forked
 from nsnet_cli.outputs.kept_results import pack
 from nsnet_cli.policies import POLICIES, Seen, select
 from nsnet_cli.presence import Judge
-from nsnet_cli.previewing import Looking, distinct
+from nsnet_cli.previewing import Later, Looking, Previewing, distinct
 from nsnet_cli.reading import read_options
 from nsnet_cli.render import render
 from nsnet_cli.selection import Budget, confidence
@@ -69,7 +69,7 @@ class Tagger:
         self.engine = engine
         self.options = options
         self.budget = Budget.parse(options.budget) if options.budget else None
-        self.read_options = read or read_options(checkpoint, options, jpegs=False, threads=1)
+        self.read_options = read or read_options(checkpoint, options, jpegs=False, threads=1, in_rounds=not embed_all)
         self.preview_vocabulary = load_vocabulary(checkpoint.preview.network.vocabulary)
         self.judge = Judge.of(checkpoint)
         self.projection = load_projection(checkpoint, engine.widths[0]) if keep else None
@@ -141,10 +141,9 @@ class Tagger:
         check_not_forked(self._made_by)
         started = time.perf_counter()
         with open(located(path), self.read_options) as video:
-            preview = self._preview(located(path), video)
+            preview, saliency = self._preview(located(path), video)
             if self.engine.input.frames == 1:
                 video.close()  # all pixels are read: its process can go on to the next video
-            saliency = self._saliency(preview)
             chosen = self._choose(preview, saliency, video, started)
         with stage("answers"):
             how = self.options, self.model, self.judge, self.preview_vocabulary, self.engine.cost
@@ -182,34 +181,30 @@ class Tagger:
 
     # ---- the stages, in order ----
 
-    def _preview(self, path: Place, video: VideoReader) -> Preview:
-        """Reads the planned frames. The preview network runs on each batch while the next ones are decoded."""
-        looks = POLICIES[self.options.policy].looks
-        batches, looking = [], Looking(self._lanes, self._look)
-        for batch in video.preview():
-            batches.append(batch)
-            if looks:
-                looking.add(batch.pixels)
-        if not batches:
-            raise VideoError(f"{path}: no frame could be decoded", "is the file whole?", kind="no_frames")
-        pts_s = np.concatenate([batch.pts_s for batch in batches])
-        order = np.argsort(pts_s, kind="stable")
-        looked = looking.result() if looks else None
-        frames = [frame for batch in batches for frame in batch.pixels]
-        jpegs = [jpeg for batch in batches for jpeg in batch.jpegs]
-        return Preview(
-            path=path,
-            info=video.info,
-            plan=video.plan,
-            report=video.report,
-            pixels=tuple(frames[i] for i in order),
-            pts_s=pts_s[order],
-            jpegs=tuple(jpegs[i] for i in order) if jpegs else (),
-            features=looked.features[order] if looked else None,
-            logits=looked.logits[order] if looked else None,
-            seconds=looked.seconds if looked else 0.0,
-            repeated=len(looking.of) - looking.different,
-        )
+    def _preview(self, path: Place, video: VideoReader) -> tuple[Preview, Scores]:
+        """Reads and scores the planned frames; then also those beside the frames that would be chosen, if left out."""
+        policy = POLICIES[self.options.policy]
+        previewing = Previewing(path, video, Looking(self._lanes, self._look) if policy.looks else None)
+        preview = previewing.read(video.preview())
+        scores, later = self._saliency(preview), Later(video.plan.later)
+        while later.count:
+            features = preview.features
+            best = select(policy.name, scores.saliency, preview.pts_s, self.options.frames, features=features)
+            wanted = later.beside(best, scores.saliency, preview)
+            if not wanted and len(preview.pts_s) < self._asked(len(preview.pts_s) + later.count):
+                wanted = later.rest()
+            if not wanted:
+                break
+            preview, before_s = previewing.read(video.more(wanted)), scores.seconds
+            scores = self._saliency(preview)
+            scores = replace(scores, seconds=scores.seconds + before_s)
+        return replace(preview, left=later.count), scores
+
+    def _asked(self, planned: int) -> int:
+        """Returns how many of the `planned` preview frames the recogniser is to see. A clock may allow more."""
+        if self.budget is None or self.budget.seconds:
+            return self.options.frames
+        return self.budget.most_frames(planned)
 
     def _look(self, pixels: np.ndarray) -> Looked:
         self.engine.load()
@@ -237,7 +232,8 @@ class Tagger:
         A budget in seconds is measured from `started`: decoding and preview overlap, so their seconds cannot be added.
         """
         start = time.perf_counter()
-        most = self.budget.most_frames(len(preview.pts_s)) if self.budget else self.options.frames
+        planned = len(preview.pts_s) + preview.left
+        most = planned if self.budget and self.budget.seconds else self._asked(planned)
         order = self._order(preview, scores, most)
         views = Views(preview, scores.saliency, order, self.engine.input, video)
         if self.budget is None:

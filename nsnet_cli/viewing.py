@@ -5,13 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from nsnet_cli.media import InputSpec
-from nsnet_cli.selection import LEAST_SALIENCY
+from nsnet_cli.selection import LEAST_SALIENCY, SALIENT_SHARE
 from nsnet_cli.stages import Preview
 from nsnet_cli.video.reader import VideoReader
 from nsnet_cli.video.views import view_times
 
-SALIENT_SHARE = 0.5
-"""The stretch around a frame goes on while saliency is at least this share of the frame's own."""
 SAME = 0.5
 """Clips that share more than this of the shorter one look at the same thing."""
 SHORTEST_S = 2.0

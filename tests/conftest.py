@@ -38,6 +38,7 @@ NEED_TORCH = [
     "test_sampler_fit.py",
     "test_sampler_losses.py",
     "test_sampler_network.py",
+    "test_splice.py",
     "test_torch_engine.py",
     "test_train_hard.py",
     "test_train_run.py",

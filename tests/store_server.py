@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import re
+import ssl
 import threading
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from urllib.parse import unquote
@@ -23,9 +25,14 @@ class StoreServer(Served):
     "no_ranges" (200 and the whole file).
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, certificate: Path | None = None) -> None:
+        """`certificate`: a PEM file with its key, for https."""
         super().__init__(Handler)
-        self.folder = folder
+        self.folder, self.certificate = folder, certificate
+        if certificate:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificate)
+            self.socket = context.wrap_socket(self.socket, server_side=True)
         self.fault: Callable[[str, int], int | str | None] = lambda path, start: None
         self.log: list[tuple[str, int, int]] = []
         """(path, start, bytes sent) of each request."""
@@ -38,7 +45,8 @@ class StoreServer(Served):
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}"
+        host = "https://localhost" if self.certificate else "http://127.0.0.1"
+        return f"{host}:{self.server_address[1]}"
 
     def file(self, path: Path) -> tuple[bytes, str]:
         """Bytes and ETag of a file."""
@@ -125,3 +133,21 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(data)
+
+
+def self_signed(path: Path) -> Path:
+    """Writes a certificate for localhost, with its key."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC)
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+    new = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+    new = new.not_valid_before(now - timedelta(days=1)).not_valid_after(now + timedelta(days=1))
+    new = new.add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+    secret = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    path.write_bytes(secret + new.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
+    return path

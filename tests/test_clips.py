@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from clip_rows import SMALL, TAGS, Small
+from clip_rows import SMALL, TAGS, Small, torchvisions_own
 from conftest import noise, pan, write_video
 from torch import nn
 
@@ -119,7 +119,7 @@ def test_features_and_logits_are_torchvisions(name: str, registry: Path) -> None
     net.load_state_dict(load(small.file()))
     views = torch.from_numpy(random_views(small.use.input, 2))
     with torch.inference_mode():
-        wanted = net.eval()((views.permute(0, 4, 1, 2, 3) / 255 - 0.45) / 0.225)
+        wanted = torchvisions_own(net).eval()((views.permute(0, 4, 1, 2, 3) / 255 - 0.45) / 0.225)
         features, logits = load_network(resolve_checkpoint(f"{name}-actions").recogniser)(views)
     torch.testing.assert_close(logits, wanted, atol=1e-4, rtol=0)
     assert features.shape == (2, load_network(resolve_checkpoint(f"{name}-actions").recogniser).width)

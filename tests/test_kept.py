@@ -103,7 +103,9 @@ def test_sixty_frames_take_at_most_40_kb(
 ) -> None:
     shots = [shot for name in photos for shot in pan(photos[name], 20)]
     video = write_video(tmp_path / "clip.mp4", [*shots, *noise(60)], fps=2)
-    result = keeping(tagger, preview=60, frames=frames).tag(video)
+    all_at_once = keeping(tagger, preview=60, frames=frames)
+    all_at_once.read_options = replace(all_at_once.read_options, in_rounds=False)
+    result = all_at_once.tag(video)
     kept = unpack(result.kept)
     assert kept.features is not None and kept.features.shape == (60, 192) and kept.features.dtype == np.float16
     assert len(result.kept) <= 40_000

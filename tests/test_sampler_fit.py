@@ -158,6 +158,24 @@ def test_the_fixed_vocabulary_works_on_unseen_classes():
     assert known_answers(result.sampler, test)["roc_auc_combined"] > 0.97
 
 
+def test_known_answers_find_what_the_network_cannot_name():
+    """Logits are noise, so pseudo labels say nothing. Known answers and features do."""
+    rng = np.random.default_rng(1)
+
+    def made(count):
+        for v in videos(count, seed=count):
+            yield FeatureSequence(v.features, v.times, v.labels, rng.normal(0, 1, (len(v), 5)), v.salient, v.name)
+
+    config = SamplerConfig(features=DIM, hidden=16, heads=2)
+    options = FitOptions(epochs=15, batch=16, learning_rate=5e-3, known=True)
+    train, test = list(made(90)), list(made(31))
+    found = known_answers(fit(train, config, options, held_out=test).sampler, test)
+    assert found["roc_auc_fsm"] > 0.97 and found["roc_auc_vgm"] > 0.95
+    blank = [FeatureSequence(v.features, v.times, v.labels, v.logits, name=v.name) for v in train]
+    with pytest.raises(ValueError, match="v0 has no known answers"):
+        fit(blank, config, options, held_out=test)
+
+
 def test_the_mean_of_the_weights_is_kept_and_resumes(tmp_path):
     """`average` gives weights other than the last step's, `patience` 0 those of the last epoch, also after a resume."""
     options, state = FitOptions(epochs=3, patience=0, average=0.9, seed=3), tmp_path / "fit.state"

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +14,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from store_server import StoreServer
+from store_server import StoreServer, self_signed
 from video_files import make_video
 
 from nsnet_cli.errors import VideoError
@@ -81,6 +85,22 @@ def test_a_video_is_read_in_place(
     assert same(found, preview(folder / name, pool))
     assert sum(sent for _, _, sent in store.log) < share * (folder / name).stat().st_size
     assert len(store.log) <= requests
+
+
+def test_later_rounds_fetch_only_what_they_need(folder: Path, store: StoreServer, pool: DecodePool) -> None:
+    """The first round takes key frames; then one gap is asked for."""
+    options = ReadOptions(64, min_frames=4, in_rounds=True)
+    found, sent = [], []
+    for place in (located(f"{store.url}/front.mov"), folder / "front.mov"):
+        with pool.open(place, options) as video:
+            times = np.concatenate([batch.pts_s for batch in video.preview()])
+            sent.append(sum(count for _, _, count in store.log))
+            times = np.append(times, np.concatenate([b.pts_s for b in video.more(video.plan.later[:5])]))
+            sent.append(sum(count for _, _, count in store.log))
+        found.append(times)
+    np.testing.assert_array_equal(found[0], found[1])
+    size = (folder / "front.mov").stat().st_size
+    assert sent[0] < sent[1] < 0.4 * size and sent[1] == sent[-1]
 
 
 def test_a_short_video_is_one_request_if_it_was_listed(folder: Path, store: StoreServer, pool: DecodePool):
@@ -237,6 +257,20 @@ def test_the_password_of_a_url_reaches_its_server_alone(folder: Path, store: Sto
         assert "sesame" not in video.info.path
         list(video.preview())
     assert all(headers["Authorization"].startswith("Basic ") for headers in store.headers)
+
+
+def test_https_wants_a_certificate_that_is_trusted(folder: Path, tmp_path: Path):
+    pytest.importorskip("cryptography", reason="makes the certificate")
+    certificate = self_signed(tmp_path / "server.pem")
+    command = [sys.executable, "-m", "nsnet_cli", "tag", "--json", "--policy", "uniform", "--frames", "1"]
+    with StoreServer(folder, certificate) as store:
+        for trusted, code, kind in ((str(certificate), 0, None), ("", 4, "connection_cut")):
+            environment = {key: value for key, value in os.environ.items() if key != "SSL_CERT_FILE"}
+            environment |= {"SSL_CERT_FILE": trusted} if trusted else {}
+            done = subprocess.run([*command, f"{store.url}/short.mp4"], env=environment, capture_output=True, text=True)
+            (row,) = map(json.loads, done.stdout.splitlines())
+            assert done.returncode == code and (row["error"] or {}).get("kind") == kind, done.stderr
+    assert "certificate" in row["error"]["message"] and "SSL_CERT_FILE" in done.stderr
 
 
 def test_near_ranges_become_one():

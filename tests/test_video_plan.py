@@ -94,6 +94,7 @@ def test_what_filling_decodes_stops_growing_with_length(gop_s: float) -> None:
     min_frames=st.integers(1, 40),
     interval_s=st.floats(0.1, 5),
     even=st.booleans(),
+    cuts=st.one_of(st.none(), st.lists(st.floats(0, 2000), max_size=100).map(sorted)),
 )
 def test_every_plan_is_sane(
     steps: list[float],
@@ -104,20 +105,24 @@ def test_every_plan_is_sane(
     min_frames: int,
     interval_s: float,
     even: bool,
+    cuts: list[float] | None,
 ) -> None:
     keys = list(itertools.accumulate(steps, initial=start_s))
     end_s = keys[-1] + tail_s
     options = ReadOptions(8, max_frames=max_frames, min_frames=min_frames, interval_s=interval_s, even=even)
-    plan = plan_preview(keys, start_s, end_s, fps, options)
+    plan = plan_preview(keys, start_s, end_s, fps, options, cuts)
     times = [frame.pts_s for frame in plan.frames]
     assert 1 <= len(plan) <= max_frames
     assert times == sorted(set(times))
     assert all(start_s <= t <= end_s for t in times)
     assert {frame.pts_s for frame in plan.frames if frame.key} <= set(keys)
-    assert plan == plan_preview(keys, start_s, end_s, fps, options), "a pure function"
+    assert plan == plan_preview(keys, start_s, end_s, fps, options, cuts), "a pure function"
     enough = (
         max_frames * interval_s > 2.5 * (end_s - start_s) and len(keys) + (end_s - start_s) / interval_s < max_frames
     )
+    whole = plan_preview(keys, start_s, end_s, fps, options)
+    assert sorted([*plan.frames, *plan.later], key=lambda frame: frame.pts_s) == list(whole.frames)
+    assert plan == whole or plan.later
     if enough and not even and plan.kind == "keys+fill":
         assert max(gaps(plan, start_s, end_s)) <= GAP_SLACK * interval_s + 1e-6
 

@@ -275,11 +275,14 @@ def test_the_fields_of_a_sampler_are_its_settings() -> None:
 @pytest.mark.torch
 @pytest.mark.parametrize("classes", [0, 3])
 @pytest.mark.parametrize("standing", [False, True])
-@pytest.mark.parametrize("layers", [0, 2])
-def test_shapes_are_those_of_the_sampler(classes: int, standing: bool, layers: int) -> None:
+@pytest.mark.parametrize(("layers", "elsewhere"), [(0, False), (2, False), (2, True)])
+def test_shapes_are_those_of_the_sampler(classes: int, standing: bool, layers: int, elsewhere: bool) -> None:
     from nsnet_cli.nets.sampler import Sampler, SamplerConfig
 
-    config = SamplerConfig(features=12, classes=classes, hidden=16, heads=2, layers=layers, standing=standing)
+    more = {"elsewhere": elsewhere, "appearance": bool(classes) or not (standing and elsewhere)}
+    config = SamplerConfig(12, classes, 16, heads=2, layers=layers, standing=standing, **more)
+    if standing and not classes and config.appearance:
+        config = dataclasses.replace(config, second=True)
     state = Sampler(config).state_dict()
     assert sampler_shapes(config.to_dict()) == {key: tuple(value.shape) for key, value in state.items()}
 

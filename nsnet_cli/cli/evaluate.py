@@ -192,7 +192,7 @@ def _run(
     indices = dict(
         zip((v.path for v in labels.videos), label_indices(labels.videos, checkpoint.vocabulary), strict=True)
     )
-    found: list[tuple[LabelledVideo, VideoFeatures]] = gather(labels, checkpoint, settings, console)
+    found: list[tuple[LabelledVideo, VideoFeatures]] = gather(labels, checkpoint, settings, console, mapped=True)
     engine = build_engine(checkpoint, settings.device, Workload(len(labels.videos)), fast=settings.fast)
     if checkpoint.sampler is None:
         console.warn(f"{checkpoint.name} has no trained sampler: nsnet, nsnet-fsm and nsnet-vgm are left out")

@@ -107,8 +107,9 @@ def _judged(video: ScoredVideo, policy: str, k: int, judge: Judge, precision: fl
         chosen, pts_s = np.arange(len(chosen)), pts_s[chosen]
     preview = fsm = features = None
     if row.looks:
-        saliency, features = video.saliency[policy][chosen], video.features
-        preview = preview_scores(judge, video.logits)
+        saliency = video.saliency[policy][chosen]
+        features = None if video.features is None else np.asarray(video.features)
+        preview = None if video.logits is None else preview_scores(judge, np.asarray(video.logits))
         fsm = video.fsm if row.sampler else None
     present = judge.look(scores, saliency, chosen, preview, fsm, features)
     if present.probabilities is None:

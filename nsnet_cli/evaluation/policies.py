@@ -26,7 +26,10 @@ EVALUATED = {**POLICIES, ORACLE: Policy(ORACLE, "k of the frames inside the segm
 
 @dataclass(frozen=True, slots=True, repr=False)
 class ScoredVideo:
-    """One video as all policies see it. `labels` are positions in the vocabulary."""
+    """One video as all policies see it. `labels` are positions in the vocabulary.
+
+    The three large arrays may be mapped (labelled/mapped.py): a whole benchmark would not fit into memory.
+    """
 
     name: str
     labels: tuple[int, ...]
@@ -55,7 +58,8 @@ def policies_for(videos: Sequence[ScoredVideo]) -> tuple[str, ...]:
 def choose(video: ScoredVideo, policy: str, k: int, seed: int = 0) -> np.ndarray:
     """Indices of the frames that the recogniser sees."""
     saliency = video.saliency.get(policy, np.ones(len(video)))
-    return EVALUATED[policy].choose(Candidates(saliency, video.pts_s, video.features, seed, video.salient), k)
+    features = np.asarray(video.features) if video.features is not None and EVALUATED[policy].looks else None
+    return EVALUATED[policy].choose(Candidates(saliency, video.pts_s, features, seed, video.salient), k)
 
 
 def video_scores(video: ScoredVideo, policy: str, k: int, seed: int = 0) -> np.ndarray:

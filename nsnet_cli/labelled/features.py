@@ -125,6 +125,7 @@ def entry_key(content: str, read: ReadOptions, use: NetworkUse, role: str) -> st
     both preview and recogniser, and keeps logits as the one and scores as the other.
     """
     same = {"jpegs", "jpeg_side_px", "max_side_px", "max_duration_s", "max_streams", "threads"}
+    same |= set() if read.in_rounds else {"in_rounds"}  # so that whole previews keep the names that they had
     options = {f.name: getattr(read, f.name) for f in dataclasses.fields(read) if f.name not in same}
     what = [network_identity(use), *(["scores"] if role == "recogniser" else [])]
     text = json.dumps([CACHE_SCHEMA, content, options, *what], sort_keys=True)
@@ -290,7 +291,6 @@ def extract_all(paths: Sequence[Path], extractor: Extractor, *, threads: int = 1
     """Extracts the features of many videos. The errors of unreadable ones are kept in `failed`.
 
     An interrupt drops unfinished videos; finished ones stay in the cache.
-
     Raises NoInputError if no video can be read. Raises LostVideosError if more than MOST_LOST of them were lost to
     timeouts, crashes, lack of memory or bugs of nsnet: the rest would not be a fair sample.
     """

@@ -16,15 +16,16 @@ from nsnet_cli.weights.heads import Head, OwnClassifier
 
 def seen(found: VideoFeatures, checkpoint: Checkpoint, engine: Engine) -> Seen:
     """Returns what is known about the T preview frames; of the sampler only if the checkpoint has one."""
-    known = Seen(confidence(found.preview.outputs))
+    logits = np.asarray(found.preview.outputs)
+    known = Seen(confidence(logits))
     if checkpoint.sampler is None:
         return known
-    of = engine.saliency(found.preview.features, found.preview.outputs, found.times)
+    of = engine.saliency(np.asarray(found.preview.features), logits, found.times)
     return replace(known, fsm=of.fsm, vgm=of.vgm, combined=of.combined)
 
 
 def tag_scores(found: VideoFeatures, head: Head) -> np.ndarray:
-    """Returns the recogniser's scores of the tags (T, C)."""
+    """Returns the recogniser's scores of the tags (T, C), mapped if the features are and have these scores."""
     assert found.recogniser is not None
     own = isinstance(head, OwnClassifier)  # the features have its scores; any other head takes the features themselves
-    return found.recogniser.outputs if own else head.scores(found.recogniser.features, np.empty(0))
+    return found.recogniser.outputs if own else head.scores(np.asarray(found.recogniser.features), np.empty(0))

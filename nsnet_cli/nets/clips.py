@@ -146,6 +146,12 @@ def _torchvision(use: NetworkUse, classes: int) -> nn.Module:
     return net
 
 
+def _mvit(use: NetworkUse, classes: int) -> nn.Module:
+    from nsnet_cli.nets.mvit import with_plain_attention
+
+    return with_plain_attention(_torchvision(use, classes))
+
+
 def _small_swin(use: NetworkUse, classes: int) -> nn.Module:
     from torchvision.models.video.swin_transformer import SwinTransformer3d
 
@@ -156,22 +162,25 @@ def _small_swin(use: NetworkUse, classes: int) -> nn.Module:
 def _small_mvit(use: NetworkUse, classes: int) -> nn.Module:
     from torchvision.models.video.mvit import MSBlockConfig, MViT
 
+    from nsnet_cli.nets.mvit import with_plain_attention
+
     q, kv = [1, 2, 2], [1, 1, 1]
     blocks = [
         MSBlockConfig(2, 16, 32, [3, 3, 3], [3, 3, 3], q, kv),
         MSBlockConfig(2, 32, 32, [3, 3, 3], [3, 3, 3], kv, kv),
     ]
-    return MViT(
+    net = MViT(
         (32, 32), use.network.frames, blocks, residual_pool=True, residual_with_cls_embed=False, rel_pos_embed=True,
         proj_after_attn=True, num_classes=classes,
-    )  # type: ignore[no-any-return]  # fmt: skip
+    )  # fmt: skip
+    return with_plain_attention(net)
 
 
 ARCHITECTURES: Mapping[str, Mapping[str, Build]] = {
     "uniformer": {"uniformer_xxs": _uniformer, "uniformer_small": _small_uniformer},
     "videomae2": {"videomae2_vit_s": _videomae(384, 12, 6), "videomae2_small": _videomae(24, 2, 2)},
     "torchvision": {
-        "mvit_v2_s": _torchvision,
+        "mvit_v2_s": _mvit,
         "swin3d_t": _torchvision,
         "s3d": _torchvision,
         "swin3d_small": _small_swin,

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -18,16 +18,21 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from nsnet_cli.errors import WeightsError
+from nsnet_cli.nets.sampler_statistics import frame_statistics, pool, seen_elsewhere
 from nsnet_cli.nets.states import read_state
 from nsnet_cli.weights.checkpoint import MODEL_FILE, Checkpoint
-from nsnet_cli.weights.schema import CONTEXT_STATISTICS, FRAME_STATISTICS, LOGIT_CONTEXT_STATISTICS
+from nsnet_cli.weights.schema import (
+    CONTEXT_STATISTICS,
+    ELSEWHERE_STATISTICS,
+    FRAME_STATISTICS,
+    LOGIT_CONTEXT_STATISTICS,
+)
 
-ALIKE = (0.5, 0.7, 0.85)
-"""Cosines from which two frames count as alike: a similar scene, the same scene, nearly the same frame."""
-FAR = 0.12
-"""Frames further apart than this share of the video count as far away."""
 FSM_SHARE = 0.75
 """Weight of the FSM in the mean of log-odds: it learns from every frame, the VGM mostly from means over videos."""
+
+SECOND_SHARE = 0.6
+"""Weight of the second sampler in the mean of log-odds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +52,27 @@ class SamplerConfig:
     combination: Literal["log-odds", "product", "mean", "fsm", "vgm"] = "log-odds"
     standing: bool = False
     """Whether the classifier also sees how a frame stands out in its video (numbers that carry no label)."""
+    appearance: bool = True
+    """Whether the modules see what is in a frame. Without it they see numbers alone that mean the same for any footage:
+    they know fewer tricks, and all of them hold on footage that training never saw. Fixed vocabulary only."""
+    elsewhere: bool = False
+    """Whether the context also says how much of what a frame shows is seen elsewhere in its video, by the logits."""
+    second: bool = False
+    """Whether a second sampler judges too, without appearance and with `elsewhere`: one that knows footage, and one for
+    footage that nobody has seen. The saliency is the mean of their log-odds."""
 
     def __post_init__(self) -> None:
         wrong = self.features < 1 or self.classes < 0 or self.heads < 1 or self.hidden < 1
+        if not self.appearance and (self.classes or not self.standing):
+            raise ValueError(f"without appearance, a fixed vocabulary and standing are needed, got {self}")
+        if self.second and (self.classes or not self.standing or not self.appearance):
+            raise ValueError(f"a second sampler needs a fixed vocabulary, standing and appearance, got {self}")
         if wrong or self.hidden % (2 * self.heads):
             raise ValueError(f"features >= 1, classes >= 0 and hidden a multiple of 2 * heads are needed, got {self}")
+
+    def of_second(self) -> SamplerConfig:
+        """The settings of the second sampler."""
+        return replace(self, appearance=False, elsewhere=True, second=False)
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -91,8 +112,9 @@ class Sampler(nn.Module):
         self.config = config
         h, fixed = config.hidden, config.classes == 0
         own, context = FRAME_STATISTICS * fixed, CONTEXT_STATISTICS + LOGIT_CONTEXT_STATISTICS * fixed
+        context += ELSEWHERE_STATISTICS * fixed * config.elsewhere
         self.norm = nn.LayerNorm(config.features, elementwise_affine=False)
-        self.project = nn.Linear(config.features, h)
+        self.project = nn.Linear(config.features, h) if config.appearance else None
         told = own + context * config.standing
         self.own_statistics = nn.Linear(told, h, bias=False) if told else None
         self.context_statistics = nn.Linear(context, h, bias=False)
@@ -103,19 +125,29 @@ class Sampler(nn.Module):
         )
         self.encoder = nn.ModuleList(EncoderLayer(h, config.heads, config.dropout) for _ in range(config.layers))
         self.attention = nn.Sequential(nn.LayerNorm(h), nn.Linear(h, 1))  # the VGM's lambda
+        self.second = Sampler(config.of_second()) if config.second else None
 
     def forward(self, features: Tensor, logits: Tensor | None, times: Tensor, mask: Tensor) -> SamplerOutput:
         if logits is None and not self.config.classes:
             raise ValueError("a sampler of a fixed vocabulary needs the preview network's logits")
+        alone = self.alone(features, logits, times, mask)
+        if self.second is None:
+            return alone
+        other = self.second(features, logits, times, mask)
+        if self.training:  # each sequence teaches one of the two: taught together, one would lean on the other
+            first = torch.rand(len(mask), device=mask.device) < 0.5
+            rows = zip(alone, other, strict=True)
+            return SamplerOutput(*(torch.where(first.view(-1, *[1] * (a.dim() - 1)), a, b) for a, b in rows))
+        mean = SamplerOutput(*(between(a, b) for a, b in zip(alone, other, strict=True)))
+        attention = between(log_odds(alone.vgm), log_odds(other.vgm))
+        return self.judged(mean._replace(vgm=torch.sigmoid(attention) * mask.float()), attention, mask)
+
+    def alone(self, features: Tensor, logits: Tensor | None, times: Tensor, mask: Tensor) -> SamplerOutput:
+        """What this sampler says without its second."""
         x = self.norm(features.float())  # (B, T, D)
         valid = mask.unsqueeze(-1).to(x.dtype)  # (B, T, 1)
         own, context = self.standardised(self.statistics(x, logits, times, valid))
-        if self.training and self.config.feature_dropout:
-            x = x * F.dropout(torch.ones_like(x[:, :1]), self.config.feature_dropout)
-        frames = self.project(x)  # (B, T, H): each frame's own
-        if self.own_statistics is not None:
-            told = torch.cat([own, context], -1) if self.config.standing else own
-            frames = frames + self.own_statistics(told)
+        frames = self.frames(x, own, context)  # (B, T, H): each frame's own
         frame_logits = self.classify(frames, logits)  # (B, T, C+1)
 
         mixed = frames + self.context_statistics(context) + time_embedding(times, frames.shape[-1])  # (B, T, H)
@@ -127,11 +159,28 @@ class Sampler(nn.Module):
         rest = valid - weight
         non_salient = self.classify(pool(frames, rest), None if logits is None else pool(logits, rest))
 
-        fsm = (1 - frame_logits.softmax(-1)[..., -1]) * valid[..., 0]  # (B, T)
-        vgm = weight[..., 0]  # (B, T)
-        fsm_log_odds = frame_logits[..., :-1].logsumexp(-1) - frame_logits[..., -1]  # (B, T)
-        combined = self.combine(fsm, vgm, fsm_log_odds, attention[..., 0]) * valid[..., 0]
-        return SamplerOutput(fsm, vgm, combined, frame_logits, salient, non_salient)
+        nothing = weight.new_zeros(())
+        out = SamplerOutput(nothing, weight[..., 0], nothing, frame_logits, salient, non_salient)
+        return self.judged(out, attention[..., 0], mask)
+
+    def judged(self, out: SamplerOutput, attention: Tensor, mask: Tensor) -> SamplerOutput:
+        """With fsm and combined, which follow from the other parts. attention: log-odds, mask: both (B, T)."""
+        valid = mask.float()
+        fsm = (1 - out.frame_logits.softmax(-1)[..., -1]) * valid  # (B, T)
+        fsm_log_odds = out.frame_logits[..., :-1].logsumexp(-1) - out.frame_logits[..., -1]  # (B, T)
+        combined = self.combine(fsm, out.vgm, fsm_log_odds, attention) * valid
+        return out._replace(fsm=fsm, combined=combined)
+
+    def frames(self, x: Tensor, own: Tensor, context: Tensor) -> Tensor:
+        """x (B, T, D), own (B, T, S0), context (B, T, S - S0) -> what the classifier sees of each frame (B, T, H)."""
+        parts = []
+        if self.project is not None:
+            if self.training and self.config.feature_dropout:
+                x = x * F.dropout(torch.ones_like(x[:, :1]), self.config.feature_dropout)
+            parts.append(self.project(x))
+        if self.own_statistics is not None:
+            parts.append(self.own_statistics(torch.cat([own, context], -1) if self.config.standing else own))
+        return sum(parts[1:], parts[0])
 
     def classify(self, frames: Tensor, logits: Tensor | None) -> Tensor:
         """(..., H), (..., C) -> (..., C+1).
@@ -155,7 +204,10 @@ class Sampler(nn.Module):
 
     def statistics(self, x: Tensor, logits: Tensor | None, times: Tensor, valid: Tensor) -> Tensor:
         """x (B, T, D), logits (B, T, C), times (B, T), valid (B, T, 1) -> (B, T, S). With classes, ignores logits."""
-        return frame_statistics(x, None if self.config.classes else logits, times, valid)
+        found = frame_statistics(x, None if self.config.classes else logits, times, valid)
+        if logits is None or self.config.classes or not self.config.elsewhere:
+            return found
+        return torch.cat([found, torch.stack(seen_elsewhere(logits.float(), times, valid), -1)], -1)
 
     def standardised(self, statistics: Tensor) -> tuple[Tensor, Tensor]:
         """(B, T, S) -> a frame's own (B, T, S0), its context (B, T, S - S0).
@@ -176,6 +228,8 @@ class Sampler(nn.Module):
             last = self.classifier[-1]
             assert isinstance(last, nn.Linear)
             last.bias.copy_(self.statistics_mean[:1])
+        if self.second is not None:
+            self.second.calibrate(features, logits, times, mask)
 
 
 class EncoderLayer(nn.Module):
@@ -199,9 +253,14 @@ class EncoderLayer(nn.Module):
         return x + self.dropout(self.mlp(self.norm2(x)))
 
 
-def pool(values: Tensor, weight: Tensor) -> Tensor:
-    """Weighted mean over time. values (B, T, N), weight (B, T, 1) -> (B, N)."""
-    return (values.float() * weight).sum(1) / weight.sum(1).clamp_min(1e-4)
+def between(first: Tensor, second: Tensor) -> Tensor:
+    """The mean of what two samplers say."""
+    return (1 - SECOND_SHARE) * first + SECOND_SHARE * second
+
+
+def log_odds(probability: Tensor) -> Tensor:
+    p = probability.float().clamp(1e-6, 1 - 1e-6)
+    return (p / (1 - p)).log()
 
 
 def time_embedding(times: Tensor, hidden: int) -> Tensor:
@@ -209,47 +268,6 @@ def time_embedding(times: Tensor, hidden: int) -> Tensor:
     bands = torch.exp(torch.linspace(0.0, math.log(256.0), hidden // 2, device=times.device)) * math.pi  # (H/2,)
     angles = times.unsqueeze(-1).float() * bands  # (B, T, H/2)
     return torch.cat([angles.sin(), angles.cos()], -1)
-
-
-def frame_statistics(x: Tensor, logits: Tensor | None, times: Tensor, valid: Tensor) -> Tensor:
-    """Returns numbers that mean the same for unseen classes.
-
-    x (B, T, D), logits (B, T, C), times (B, T), valid (B, T, 1) -> (B, T, S).
-    """
-    unit = F.normalize(x, dim=-1)
-    likeness = (unit * F.normalize(pool(unit, valid), dim=-1).unsqueeze(1)).sum(-1)  # (B, T)
-    near = (unit[:, 1:] * unit[:, :-1]).sum(-1) * valid[:, 1:, 0]  # (B, T-1)
-    before, after = F.pad(near, (1, 0), value=0.0), F.pad(near, (0, 1), value=0.0)
-    context = [likeness, before, after, *recurrence(unit, times, valid)]
-    if logits is None:
-        return torch.stack(context, -1)
-    z = logits.float()
-    energy = z.logsumexp(-1)  # (B, T)
-    log_p = z - energy.unsqueeze(-1)
-    entropy = -(log_p.exp() * log_p).sum(-1)
-    top = z.topk(2, -1).values  # (B, T, 2)
-    high = top[..., 0]
-    own = [energy, high, high - top[..., 1], entropy, (high - energy).exp()]
-    count = valid.sum((1, 2)).unsqueeze(-1)  # (B, 1)
-    above = [value - (value * valid[..., 0]).sum(1, keepdim=True) / count for value in (energy, high)]
-    return torch.stack([*own, *context, *above], -1)
-
-
-def recurrence(unit: Tensor, times: Tensor, valid: Tensor) -> list[Tensor]:
-    """Measures how much of a video is like each of its frames: scenery comes back, the subject mostly does not.
-
-    unit (B, T, D) of length 1, times (B, T), valid (B, T, 1) -> five of (B, T). Three are the log share of the video
-    that is alike, for each cosine in ALIKE. Two are the highest and the mean likeness to frames that are FAR away; the
-    highest is -1 if there are none.
-    """
-    frames = valid.transpose(1, 2)  # (B, 1, T)
-    alike = unit @ unit.transpose(1, 2)  # (B, T, T)
-    count = frames.sum(-1)  # (B, 1)
-    shares = [(torch.sigmoid((alike - least) / 0.05) * frames).sum(-1) / count for least in ALIKE]
-    far = ((times.unsqueeze(2) - times.unsqueeze(1)).abs() > FAR).to(alike.dtype) * frames  # (B, T, T)
-    nearest = (alike * far - (1 - far)).amax(-1)
-    mean = (alike * far).sum(-1) / far.sum(-1).clamp_min(1.0)
-    return [*(share.clamp_min(1e-3).log() for share in shares), nearest, mean]
 
 
 # ---- of one video ---------------------------------------------------------------------------------------------------

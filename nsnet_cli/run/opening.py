@@ -114,8 +114,8 @@ def prepare(asked: Asked, *, jpegs: bool = False, threads: int = 1, keep: bool =
     """
     checkpoint = resolve_checkpoint(asked.checkpoint, words=asked.words)
     options = asked.options(checkpoint)
-    read = read_options(checkpoint, options, jpegs=jpegs, threads=threads)
     embed_all = asked.index_frames == "all"
+    read = read_options(checkpoint, options, jpegs=jpegs, threads=threads, in_rounds=not embed_all)
     if embed_all and not isinstance(checkpoint.head, TextHead):
         raise UsageError(f"--index-frames all needs a checkpoint for any words; {asked.checkpoint} is none", ANY_WORDS)
     return Opening(checkpoint, options, read, asked.device, keep, embed_all, asked.fast)

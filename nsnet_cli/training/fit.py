@@ -67,7 +67,7 @@ def fit(
     _check([*train, *held_out], config)
     with torch.random.fork_rng():
         state = _begin(train, config, options, resume, start)
-        watched = _held_out_labels(train, held_out, config)
+        watched = _held_out_labels(train, held_out, config, options)
         while state.epoch < options.epochs and (not options.patience or state.stale < options.patience):
             torch.manual_seed(options.seed * 100_003 + state.epoch + 1)
             if fresh is not None and state.epoch:
@@ -142,28 +142,28 @@ def _begin(
     return state
 
 
-def _pseudo(sequences: Sequences, config: SamplerConfig) -> PseudoLabels:
-    return (
-        prototypes.label_frames(sequences, config.classes)
-        if config.classes
-        else prototypes.fixed_vocabulary_labels(sequences)
-    )
+def _pseudo(sequences: Sequences, config: SamplerConfig, options: FitOptions) -> PseudoLabels:
+    if config.classes:
+        return prototypes.label_frames(sequences, config.classes)
+    return prototypes.known_labels(sequences) if options.known else prototypes.fixed_vocabulary_labels(sequences)
 
 
 def _relabel(state: State, train: Sequences, config: SamplerConfig, options: FitOptions, fresh: bool) -> None:
     """Makes the first pseudo labels and those of fresh sequences, or refines them when a round is due."""
     if state.pseudo is None or fresh:
-        state.pseudo = _pseudo(train, config)
+        state.pseudo = _pseudo(train, config, options)
     elif config.classes and state.epoch in {round(share * options.epochs) for share in options.refine_at}:
         current = [found.combined for found in saliency(state.sampler, train)]
         state.pseudo = prototypes.refine(train, config.classes, current, state.pseudo)
 
 
-def _held_out_labels(train: Sequences, held_out: Sequences, config: SamplerConfig) -> tuple[np.ndarray, ...]:
+def _held_out_labels(
+    train: Sequences, held_out: Sequences, config: SamplerConfig, options: FitOptions
+) -> tuple[np.ndarray, ...]:
     """Pseudo labels of held-out videos, from prototypes of the training videos and of each other."""
     if config.classes:
         return prototypes.label_frames([*train, *held_out], config.classes).labels[len(train) :]
-    return prototypes.fixed_vocabulary_labels(held_out).labels
+    return _pseudo(held_out, config, options).labels
 
 
 def _epoch(
@@ -258,7 +258,8 @@ def _losses(sampler: Sampler, batch: Batch, config: SamplerConfig, options: FitO
     with torch.autocast("cuda", torch.bfloat16, enabled=options.device == "cuda"):
         output = sampler(batch.features, batch.logits, batch.times, batch.mask)
     output = SamplerOutput(*(values.float() for values in output))
-    return sampler_loss(output, batch, options.video_weight, options.attention_weight if config.classes else 0.0)
+    attention_weight = options.attention_weight if config.classes or options.known else 0.0
+    return sampler_loss(output, batch, options.video_weight, attention_weight)
 
 
 @torch.no_grad()

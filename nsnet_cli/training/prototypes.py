@@ -277,3 +277,16 @@ def fixed_vocabulary_labels(sequences: Sequence[FeatureSequence]) -> PseudoLabel
     classes = np.asarray(sequences[0].logits).shape[1]
     labels = tuple(np.where(k == 1, b, np.where(k == 0, classes, IGNORED)) for k, b in zip(kinds, best, strict=True))
     return PseudoLabels(labels, 0.0, 0)
+
+
+def known_labels(sequences: Sequence[FeatureSequence]) -> PseudoLabels:
+    """Labels of made sequences, whose salient frames are known and show their first label.
+
+    A salient frame that the preview network cannot name is salient all the same: the recogniser may name it.
+    """
+    labels = []
+    for sequence in sequences:
+        if sequence.salient is None or sequence.logits is None:
+            raise ValueError(f"{sequence.name or 'a sequence'} has no known answers to learn from")
+        labels.append(np.where(sequence.salient, sequence.labels[0], sequence.logits.shape[1]))
+    return PseudoLabels(tuple(labels), 0.0, 0)

@@ -34,8 +34,9 @@ class Bank:
 class Splicer:
     """Makes labelled sequences of `objects` inside `footage`. The same rng state gives the same sequence."""
 
-    def __init__(self, objects: Bank, footage: Bank) -> None:
-        self.objects, self.footage = objects, footage
+    def __init__(self, objects: Bank, footage: Bank, *, mixed: float = 0.0) -> None:
+        """`mixed`: share of the sequences that show scenes which nobody filmed (see `_mix`)."""
+        self.objects, self.footage, self.mixed = objects, footage, mixed
         self.object_rows = [np.flatnonzero(objects.source == name) for name in np.unique(objects.source)]
         self.clip_rows = {
             kind: [np.flatnonzero(footage.source == name) for name in np.unique(footage.source[footage.kind == kind])]
@@ -71,12 +72,37 @@ class Splicer:
         frames += background[cuts[-1] :]
         features = np.stack([bank.features[row, i] for bank, row, i in frames])
         logits = np.stack([bank.logits[row, i] for bank, row, i in frames])
+        if self.mixed and rng.random() < self.mixed:
+            features, logits = self._mix(frames, features, logits, rng)
         salient = np.array([bank is self.objects for bank, _, _ in frames])
         gaps = np.exp(rng.normal(0, rng.choice([0.0, 0.3, 0.8]), total))
         times = (np.cumsum(gaps) - gaps / 2) / gaps.sum()
         label, name = int(self.objects.label[rows[0]]), str(self.objects.source[rows[0]])
         recogniser = np.stack([bank.recogniser[row, i] for bank, row, i in frames])
         return FeatureSequence(features, times.astype(np.float32), (label,), logits, salient, name, recogniser)
+
+    def _mix(
+        self, frames: list[tuple[Bank, int, int]], features: np.ndarray, logits: np.ndarray, rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Scenes that nobody filmed: each clip's frames are mixed with those of another clip or another photo.
+
+        A few hundred clips are few kinds of footage, and a sampler learns these kinds by heart. The mixture is exact:
+        features are means over the picture, so those of two pictures side by side are the mean of both, and the
+        classifier is linear. Part of the scenery so looks like objects that the network knows. What is salient is mixed
+        too, with less: or whatever is pure would be salient.
+        """
+        partners: dict[str, tuple[Bank, int, float]] = {}
+        mixed_features, mixed_logits = features.astype(np.float32), logits.astype(np.float32)
+        for at, (bank, row, i) in enumerate(frames):
+            source = str(bank.source[row])
+            if source not in partners:
+                other = self.objects if bank is self.footage and rng.random() < 0.5 else self.footage
+                share = float(rng.uniform(0.1, 0.6) if bank is self.footage else rng.uniform(0.0, 0.4))
+                partners[source] = other, int(rng.integers(len(other))), share
+            other, of, share = partners[source]
+            for made, columns in ((mixed_features, other.features), (mixed_logits, other.logits)):
+                made[at] += share * (columns[of, i % columns.shape[1]] - made[at])
+        return mixed_features, mixed_logits
 
     def background(self, count: int, rng: np.random.Generator) -> list[tuple[Bank, int, int]]:
         """Stretches of clips of one to three kinds: 2 to 12 frames each, 1 to 4 of slates and scraps."""

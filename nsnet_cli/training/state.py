@@ -28,7 +28,9 @@ class FitOptions:
     video_weight: float = 1.0
     """Weight of the video-level losses relative to the frame-level one."""
     attention_weight: float = 1.0
-    """Weight of the attention's own loss on the pseudo labels. Own vocabulary only."""
+    """Weight of the attention's own loss on the frames' labels. Own vocabulary, or `known`, only."""
+    known: bool = False
+    """Made sequences: the frames' labels are the known answers, not pseudo labels. Fixed vocabulary only."""
     patience: int = 10
     """Training stops after this many epochs without a better held-out loss and keeps the best. 0: keeps the last."""
     held_out: float = 0.2

@@ -20,7 +20,7 @@ from PIL import Image, ImageDraw, ImageEnhance, ImageFilter
 
 from nsnet_cli.video.container import METADATA
 
-VIDEO_SUFFIXES = {".mp4", ".mkv", ".avi", ".webm"}
+VIDEO_SUFFIXES = {".mp4", ".mkv", ".mov", ".avi", ".webm"}
 SIDES_PX = (120, 144, 180, 240, 240, 240, 288)
 
 

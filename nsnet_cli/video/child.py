@@ -2,6 +2,7 @@
 
     request                   answer
     ("open", path, options)   header, batches of the preview, report; the video stays open
+    ("more", frames)          batches of more frames of the open video, report
     ("views", at_s, spec)     a FrameBatch of the open video
     ("copy", path, target, start_s, end_s, options)     Copied, or the OSError that writing `target` gave
 
@@ -30,7 +31,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nsnet_cli.errors import VideoError
-from nsnet_cli.media import ReadOptions, VideoHeader
+from nsnet_cli.media import PlannedFrame, ReadOptions, VideoHeader
 from nsnet_cli.storage.urls import Url
 from nsnet_cli.video import wire
 from nsnet_cli.video.opened import Stored, VideoPath
@@ -124,9 +125,16 @@ def serve(sock: socket.socket, open_video: OpenVideo) -> None:
             answer(sending, path, opened())
         elif request == "copy":
             answer(Sending(sock), Path(os.fsdecode(details[0])), copied(*details))
+        elif video is not None and request == "more":
+            answer(sending, path, more(video, *details))
         elif video is not None:
             at_s, spec = details
             answer(sending, path, (video.views(at_s, spec) for _ in (None,)))
+
+
+def more(video: VideoReader, frames: Sequence[PlannedFrame]) -> Iterator[object]:
+    yield from video.more(frames)
+    yield video.report
 
 
 def copied(path: bytes, target: bytes, start_s: float, end_s: float, options: ReadOptions) -> Iterator[object]:

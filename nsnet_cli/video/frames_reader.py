@@ -68,6 +68,10 @@ class FramesReader(Closing):
             return self._numbers
         return [self._numbers[(2 * i + 1) * have // (2 * most)] for i in range(most)]
 
+    def more(self, frames: Sequence[PlannedFrame]) -> Iterator[FrameBatch]:
+        """Yields nothing: its plan leaves no frame for later."""
+        return iter(())
+
     def preview(self) -> Iterator[FrameBatch]:
         lost, working_s, options = 0, 0.0, self.options
         for start in range(0, len(self._planned), BATCH_FRAMES):

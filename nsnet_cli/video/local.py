@@ -47,31 +47,44 @@ class LocalReader(Closing):
             self.probe = probe_video(self.path, options)
         probe = self.probe
         self.info = probe.info
-        self.plan = plan_preview(probe.key_times_s, probe.start_s, probe.end_s, probe.info.fps, options)
-        self._probe_s = time.perf_counter() - started
+        self.plan = plan_preview(probe.key_times_s, probe.start_s, probe.end_s, probe.info.fps, options, probe.cuts_s)
+        self._tally, self._given = Tally(), set[float]()
+        self._working_s = time.perf_counter() - started
 
     def preview(self) -> Iterator[FrameBatch]:
         with told_as_video_errors(self.path):
-            yield from self._preview()
-
-    def _preview(self) -> Iterator[FrameBatch]:
-        name, read_frames = _source(self.options.decoder)
-        tally, given, working_s = Tally(), 0, self._probe_s
-        batches = read_frames(self.path, self.probe, self.plan, self.options, tally)
-        while True:
-            started = time.perf_counter()
-            batch = next(batches, None)
-            working_s += time.perf_counter() - started
-            if batch is None:
-                break
-            given += len(batch)
-            yield batch
-        self._check_unchanged()
-        if not given:
+            yield from self._frames(self.plan)
+        if not self._given:
             raise VideoError(
                 f"{self.path}: none of its frames could be decoded", "it is damaged or cut short", "no_frames"
             )
-        self.report = DecodeReport(name, tally.frames_decoded, tally.frames_lost, working_s)
+
+    def more(self, frames: Sequence[PlannedFrame]) -> Iterator[FrameBatch]:
+        with told_as_video_errors(self.path):
+            yield from self._frames(replace(self.plan, frames=tuple(frames)))
+
+    def _frames(self, plan: PreviewPlan) -> Iterator[FrameBatch]:
+        """Yields the plan's frames, none that was given before, and then renews the report."""
+        name, read_frames = _source(self.options.decoder)
+        batches = read_frames(self.path, self.probe, plan, self.options, self._tally)
+        while True:
+            started = time.perf_counter()
+            batch = next(batches, None)
+            self._working_s += time.perf_counter() - started
+            if batch is None:
+                break
+            if len(new := self._new(batch)):
+                yield new
+        self._check_unchanged()
+        self.report = DecodeReport(name, self._tally.frames_decoded, self._tally.frames_lost, self._working_s)
+
+    def _new(self, batch: FrameBatch) -> FrameBatch:
+        """Returns the frames that were not given before: one frame can be the nearest to two planned times."""
+        new = [n for n, pts_s in enumerate(batch.pts_s.tolist()) if pts_s not in self._given]
+        self._given.update(batch.pts_s.tolist())
+        if len(new) == len(batch):
+            return batch
+        return FrameBatch(batch.pixels[new], batch.pts_s[new], tuple(batch.jpegs[n] for n in new if batch.jpegs))
 
     def views(self, at_s: Sequence[float] | np.ndarray, spec: InputSpec) -> FrameBatch:
         with told_as_video_errors(self.path):

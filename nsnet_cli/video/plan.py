@@ -4,13 +4,18 @@ Key frames can be decoded alone, so they are taken wherever they are dense enoug
 something salient, the gap is filled with other frames. Each of these needs all frames since the last key frame
 decoded. So filling is limited to `max_frames * interval_s` seconds of decoded video, and the time stops growing with
 the length.
+
+Where the index tells when cuts are likely, a plan in rounds first takes the key frames and one frame behind each cut.
+The others of a gap look like one of these, so they come later, where they matter.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
+from dataclasses import replace
 
 from nsnet_cli.media import PlannedFrame, PreviewPlan, ReadOptions
 
@@ -18,18 +23,31 @@ GAP_SLACK = 1.25
 """A gap of up to this many intervals is not worth decoding for."""
 TOLERANCE = 0.25
 """Share of the interval by which a filling frame may be off, so that the decoder can skip unreferenced frames."""
+BEHIND_CUT_S = 0.8
+"""The frame that shows a scene is as near as possible to this time behind its cut, or to the middle of a short scene.
+
+An index has decoding times, so a cut is known to within some frames.
+"""
+QUIET_S = 12.0
+"""The first round sees a frame after this long without one: something may come and go without a cut."""
 LONGEST_HOLE_S = 30.0
 """No gap stays longer than this (or four intervals), whatever filling costs: half a video is never ignored."""
 
 
 def plan_preview(
-    key_times_s: Sequence[float], start_s: float, end_s: float, fps: float | None, options: ReadOptions
+    key_times_s: Sequence[float],
+    start_s: float,
+    end_s: float,
+    fps: float | None,
+    options: ReadOptions,
+    cuts_s: Sequence[float] | None = None,
 ) -> PreviewPlan:
     """Plans the preview of a video whose first frame is at `start_s` and whose last one ends at `end_s`.
 
     `key_times_s`: presentation times of the key frames, ascending. They may be empty or incomplete. They may begin
-    before the first frame that is shown, which is then not a key frame. The plan has at least one frame and at most
-    `options.max_frames`. Its times ascend and lie in [start_s, end_s].
+    before the first frame that is shown, which is then not a key frame. `cuts_s`: times of likely cuts between key
+    frames, ascending; None if nothing is known of cuts, and then no frame is left for later. The plan has at least one
+    frame and at most `options.max_frames`, those for later included. Its times ascend and lie in [start_s, end_s].
     """
     span_s = end_s - start_s
     frame_s = 1.0 / fps if fps and fps > 0 else 0.0
@@ -45,7 +63,39 @@ def plan_preview(
     if span_s <= options.min_frames * interval_s:
         count = min(options.min_frames, options.max_frames)
         return PreviewPlan("even", _evenly(start_s, span_s, count, max(TOLERANCE * span_s / count, 1.05 * frame_s)))
-    return _keys_and_fill(key_times_s, start_s, end_s, interval_s, options)
+    plan = _keys_and_fill(key_times_s, start_s, end_s, interval_s, options)
+    return plan if cuts_s is None else _first_round(plan, cuts_s, end_s)
+
+
+def has_gaps(keys: Sequence[float], end_s: float, options: ReadOptions) -> bool:
+    """Whether key frames leave a gap that a plan would fill, so that it is worth knowing the cuts in it."""
+    span_s = end_s - keys[0] if keys else 0.0
+    interval_s = max(options.interval_s, span_s / options.max_frames)
+    if options.even or span_s <= options.min_frames * interval_s:
+        return False
+    return max(b - a for a, b in itertools.pairwise([*keys, end_s])) > GAP_SLACK * interval_s
+
+
+def _first_round(plan: PreviewPlan, cuts_s: Sequence[float], end_s: float) -> PreviewPlan:
+    """Leaves for later all but the key frames, a frame behind each cut, and one where nothing was seen for QUIET_S."""
+    first, later = list[PlannedFrame](), list[PlannedFrame]()
+    alone = [n for n, frame in enumerate(plan.frames) if frame.key or n == 0]
+    for a, b in itertools.pairwise([*alone, len(plan.frames)]):
+        first.append(plan.frames[a])
+        inside, until_s = plan.frames[a + 1 : b], end_s if b == len(plan.frames) else plan.frames[b].pts_s
+        starts = [*cuts_s[bisect_right(cuts_s, first[-1].pts_s) : bisect_left(cuts_s, until_s)], until_s]
+        seen = {frame for x, y in itertools.pairwise(starts) for frame in _behind(x, y, inside)}
+        for frame in inside:
+            wanted = frame in seen or frame.pts_s - first[-1].pts_s > QUIET_S
+            (first if wanted else later).append(frame)
+    return replace(plan, kind="keys+salient", frames=tuple(first), later=tuple(later)) if later else plan
+
+
+def _behind(cut_s: float, end_s: float, frames: Sequence[PlannedFrame]) -> list[PlannedFrame]:
+    """Returns the frame that shows the scene from `cut_s` to `end_s` best, if any of them does."""
+    best_s = cut_s + min(BEHIND_CUT_S, (end_s - cut_s) / 2)
+    scene = [frame for frame in frames if cut_s <= frame.pts_s < end_s]
+    return sorted(scene, key=lambda frame: abs(frame.pts_s - best_s))[:1]
 
 
 def _evenly(start_s: float, span_s: float, count: int, tolerance_s: float, at: float = 0.5) -> tuple[PlannedFrame, ...]:

@@ -22,12 +22,16 @@ from nsnet_cli.video.container import (
     open_video,
     refused_size,
 )
+from nsnet_cli.video.cuts import cut_times
 from nsnet_cli.video.opened import FileIdentity, Stored, VideoPath, file_identity
 from nsnet_cli.video.packets import clocked_packets, packet_ticks, packets
+from nsnet_cli.video.plan import has_gaps
 from nsnet_cli.video.scaling import orientation
 
 SAMPLE_INDEXES = ("mov,mp4,m4a,3gp,3g2,mj2", "avi")
 """Containers whose index lists every frame, not only key frames."""
+EVEN = ("h264", "hevc", "mpeg4", "msmpeg4v3", "mpeg2video", "h263")
+"""Codecs whose pictures take many bytes where something is new. Others write a large picture now and then as a rule."""
 INDEXED_FORMATS = (*SAMPLE_INDEXES, "matroska,webm")
 MAX_KEY_TIMES = 8192
 """Key frames closer together than the length divided by this are not listed: no plan can use them."""
@@ -55,6 +59,8 @@ class Probe:
     identity: FileIdentity | None
     """None for a video in a store, which gives only bytes of the version that was opened."""
     sample_aspect: Fraction | None = None
+    cuts_s: tuple[float, ...] | None = None
+    """When cuts between key frames are likely. None: the index does not tell, or no plan needs to know."""
     first_frame: av.VideoFrame | None = field(default=None, repr=False, compare=False)
     """The frame that was decoded to learn the geometry: the one at key_times_s[0] if that decodes."""
 
@@ -122,6 +128,7 @@ def probe_open(video: OpenVideo, options: ReadOptions) -> Probe:
         false_keys,
         None if isinstance(video.path, Stored) else video.identity,
         aspect,
+        _cuts(video, first_key) if indexed and options.in_rounds and has_gaps(keys, end_s, options) else None,
         frame,
     )
 
@@ -210,10 +217,7 @@ def _indexed_keys(video: OpenVideo, first_key: av.Packet) -> list[float]:
     index = stream.index_entries
     if not len(index):
         return []
-    # Some indexes hold decode times (MP4). All key frames are shown later by the same reordering delay.
-    shift = first - (
-        first_key.dts if first_key.dts is not None and video.container.format.name.startswith("mov") else first
-    )
+    shift = _reordering(video, first_key)
     length = index[len(index) - 1].timestamp - index[0].timestamp
     step = max(1, length // MAX_KEY_TIMES)
     keys: list[float] = []
@@ -232,6 +236,25 @@ def _indexed_keys(video: OpenVideo, first_key: av.Packet) -> list[float]:
     if not known_s or last_s < reaches * known_s:
         return []
     return keys
+
+
+def _reordering(video: OpenVideo, first_key: av.Packet) -> int:
+    """Returns how much later than in the index key frames are shown: some indexes hold decode times (MP4)."""
+    late = first_key.pts is not None and first_key.dts is not None and video.container.format.name.startswith("mov")
+    return first_key.pts - first_key.dts if late else 0  # type: ignore[operator]
+
+
+def _cuts(video: OpenVideo, first_key: av.Packet) -> tuple[float, ...] | None:
+    """Returns when cuts are likely, if the index has the size of every packet."""
+    if video.container.format.name not in SAMPLE_INDEXES or video.stream.codec_context.codec.canonical_name not in EVEN:
+        return None
+    import numpy as np
+
+    shift = _reordering(video, first_key)
+    entries = [(entry.timestamp, entry.size, entry.is_keyframe) for entry in video.stream.index_entries]
+    ticks, sizes, keys = (np.array(column) for column in zip(*entries, strict=True))
+    times_s = (ticks + shift) * float(video.time_base) - video.origin_s
+    return tuple(cut_times(times_s, sizes, keys))
 
 
 def _demuxed_keys(video: OpenVideo, false_keys: bool) -> tuple[list[float], bool, float]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol, Self
 if TYPE_CHECKING:
     import numpy as np
 
-    from nsnet_cli.media import DecodeReport, FrameBatch, InputSpec, PreviewPlan, VideoInfo
+    from nsnet_cli.media import DecodeReport, FrameBatch, InputSpec, PlannedFrame, PreviewPlan, VideoInfo
 
 
 class Closing:
@@ -42,11 +42,15 @@ class VideoReader(Protocol):
 
     @property
     def report(self) -> DecodeReport:
-        """What the preview took. Available once the preview is read to its end."""
+        """What the preview took, with what was read by `more`. Available once the preview is read to its end."""
         ...
 
     def preview(self) -> Iterator[FrameBatch]:
         """Yields the planned frames (N, S, S, 3) in batches, as they are decoded. Can be read once."""
+        ...
+
+    def more(self, frames: Sequence[PlannedFrame]) -> Iterator[FrameBatch]:
+        """Yields these frames of `plan.later` as `preview` yields its own. Call it after the preview."""
         ...
 
     def views(self, at_s: Sequence[float] | np.ndarray, spec: InputSpec) -> FrameBatch:

@@ -18,6 +18,7 @@ from nsnet_cli.media import (
     DecodeReport,
     FrameBatch,
     InputSpec,
+    PlannedFrame,
     PreviewPlan,
     ReadOptions,
     VideoHeader,
@@ -189,22 +190,30 @@ class RemoteReader(_Lent):
 
     def preview(self) -> Iterator[FrameBatch]:
         self._begin()
-        while True:
-            message = self._receive()
-            if isinstance(message, DecodeReport):
-                self.report, self._sound = message, True
-                return
-            yield message
+        yield from self._until_reported()
+
+    def more(self, frames: Sequence[PlannedFrame]) -> Iterator[FrameBatch]:
+        self._ask_again("more", frames)
+        yield from self._until_reported()
 
     def views(self, at_s: Sequence[float] | np.ndarray, spec: InputSpec) -> FrameBatch:
+        self._ask_again("views", at_s, spec)
+        views: FrameBatch = self._receive()
+        self._sound = True
+        return views
+
+    def _until_reported(self) -> Iterator[FrameBatch]:
+        while not isinstance(message := self._receive(), DecodeReport):
+            yield message
+        self.report, self._sound = message, True
+
+    def _ask_again(self, *request: object) -> None:
+        """Sends a request about the open video. It has a time limit of its own."""
         assert self._process is not None
         self._deadline = self._new_deadline()
         self._sound = False
         with contextlib.suppress(OSError):  # it died since the preview: `_receive` says so
-            wire.send(self._process.socket, ("views", at_s, spec))
-        views: FrameBatch = self._receive()
-        self._sound = True
-        return views
+            wire.send(self._process.socket, request)
 
     def _begin(self) -> VideoHeader:
         """Returns the header. Replaces a process that died while idle or starting: the video is not at fault."""

@@ -54,6 +54,9 @@ SAMPLER: Mapping[str, Field] = {
     "feature_dropout": number(0, 0.99, 0.1),
     "combination": text("log-odds", choices=COMBINATIONS),
     "standing": flag(False),
+    "appearance": flag(True),
+    "elsewhere": flag(False),
+    "second": flag(False),
 }
 """The fields of nets.sampler.SamplerConfig, which cannot be imported here because it needs torch."""
 CALIBRATION = table(
@@ -159,9 +162,10 @@ REGISTRY = table(
 
 FRAME_STATISTICS = 5  # of one frame's logits: log-sum-exp, highest, lead over the second, entropy, highest probability
 # Of a frame among the others: likeness to the video's mean, to the frame before and to the frame after; then five that
-# say how often it comes back (nets.sampler.recurrence).
+# say how often it comes back (nets.sampler_statistics).
 CONTEXT_STATISTICS = 3 + 5
 LOGIT_CONTEXT_STATISTICS = 2  # log-sum-exp and highest logit above the video's mean of each
+ELSEWHERE_STATISTICS = 4  # whether the frame's classes are seen elsewhere (nets.sampler_statistics)
 
 
 def sampler_shapes(settings: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
@@ -169,8 +173,9 @@ def sampler_shapes(settings: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
     h, features, fixed = settings["hidden"], settings["features"], settings["classes"] == 0
     own = FRAME_STATISTICS * fixed
     context = CONTEXT_STATISTICS + LOGIT_CONTEXT_STATISTICS * fixed
+    context += ELSEWHERE_STATISTICS * fixed * settings["elsewhere"]
     told = own + context * settings["standing"]
-    shapes: dict[str, tuple[int, ...]] = {"project.weight": (h, features), "project.bias": (h,)}
+    shapes: dict[str, tuple[int, ...]] = _linear("project", features, h) if settings["appearance"] else {}
     if told:
         shapes["own_statistics.weight"] = (h, told)
     shapes["context_statistics.weight"] = (h, context)
@@ -185,6 +190,9 @@ def sampler_shapes(settings: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
         shapes |= _linear(f"{layer}.mlp.0", h, 2 * h) | _linear(f"{layer}.mlp.2", 2 * h, h)
     for norm in norms:
         shapes |= {f"{norm}.weight": (h,), f"{norm}.bias": (h,)}
+    if settings["second"]:
+        second = sampler_shapes({**settings, "appearance": False, "elsewhere": True, "second": False})
+        shapes |= {f"second.{key}": shape for key, shape in second.items()}
     return shapes
 
 
