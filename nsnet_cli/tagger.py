@@ -89,6 +89,7 @@ class Tagger:
         keep: bool = False,
         embed_all: bool = False,
         videos: int | None = None,
+        fast: bool = False,
     ) -> Tagger:
         """Returns a tagger for a checkpoint. Downloads and exports its networks on first use.
 
@@ -100,6 +101,7 @@ class Tagger:
             keep: Whether results carry what is kept of a look (`VideoResult.kept`), for later questions.
             embed_all: Whether an image-text checkpoint embeds all preview frames for these, not only the salient ones.
             videos: How many videos it will tag, for `auto`: a GPU takes seconds to start. None: some, not known.
+            fast: Whether the CPU computes with less precision: in bf16 if it can, else the preview in 8 bits.
 
         Raises:
             UsageError: The options contradict each other.
@@ -116,7 +118,7 @@ class Tagger:
             why = checkpoint.sampler_note or "no sampler is trained"
             logger.info("%s: %s; using --policy confidence", checkpoint.name, why)
             options = replace(options, policy="confidence")
-        engine = build_engine(checkpoint, device, Workload.of(options, videos, embed_all=embed_all))
+        engine = build_engine(checkpoint, device, Workload.of(options, videos, embed_all=embed_all), fast=fast)
         tagger = cls(checkpoint, engine, options, read=read, keep=keep, embed_all=embed_all)
         if options.precision and (reason := tagger.judge.never_certain(checkpoint, options.policy)):
             logger.info("%s: %s", checkpoint.name, reason)

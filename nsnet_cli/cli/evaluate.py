@@ -57,7 +57,7 @@ Plot = Annotated[
 
 
 @app.command(cls=Command)
-@shared("checkpoint", *WORDS, "preview", "seed", "precision", "device", "decoder", "jobs", *TALKING)
+@shared("checkpoint", *WORDS, "preview", "seed", "precision", "device", "fast", "decoder", "jobs", *TALKING)
 def evaluate(
     labels: Labels,
     frames: Budgets = "1,2,4,8",
@@ -126,7 +126,8 @@ def _of_fold(
     chosen = known_to(chosen, row.vocabulary)
     if _saw(str(row.training.get("data")), source, fold, chosen):
         console.warn(f"{row.name} was trained on {row.training['data']}: these numbers will be too good")
-    settings = ReadSettings(shared.preview or row.preview_frames, shared.device, shared.decoder, shared.jobs)
+    preview = shared.preview or row.preview_frames
+    settings = ReadSettings(preview, shared.device, shared.decoder, shared.jobs, shared.fast)
     return _run(chosen, row, settings, ks, shared, console)
 
 
@@ -192,7 +193,7 @@ def _run(
         zip((v.path for v in labels.videos), label_indices(labels.videos, checkpoint.vocabulary), strict=True)
     )
     found: list[tuple[LabelledVideo, VideoFeatures]] = gather(labels, checkpoint, settings, console, mapped=True)
-    engine = build_engine(checkpoint, settings.device, Workload(len(labels.videos)))
+    engine = build_engine(checkpoint, settings.device, Workload(len(labels.videos)), fast=settings.fast)
     if checkpoint.sampler is None:
         console.warn(f"{checkpoint.name} has no trained sampler: nsnet, nsnet-fsm and nsnet-vgm are left out")
     videos = [score_video(v, indices[v.path], f, checkpoint, engine) for v, f in found]

@@ -146,6 +146,13 @@ OPTIONS: dict[str, OptionRow] = {
         "NSNET_DEVICE",
         metavar="NAME",
     ),
+    "fast": OptionRow(
+        ("--fast",),
+        False,
+        "Compute with less precision on the CPU: in bf16 if it can, else the preview in 8 bits.",
+        RUNNING,
+        "NSNET_FAST",
+    ),
     "decoder": OptionRow(("--decoder",), _TAG.decoder, "The library that decodes videos.", RUNNING, "NSNET_DECODER"),
     "jobs": OptionRow(
         ("--jobs", "-j"), 0, "Videos to work on at the same time; 0: one per core.", RUNNING, "NSNET_JOBS", 0, 256, "N"
@@ -204,6 +211,7 @@ class Shared:
     threshold: float = OPTIONS["threshold"].default
     precision: float = OPTIONS["precision"].default
     device: str = OPTIONS["device"].default
+    fast: bool = OPTIONS["fast"].default
     decoder: Decoder = OPTIONS["decoder"].default
     jobs: int = OPTIONS["jobs"].default
     timeout: float = OPTIONS["timeout"].default
@@ -231,7 +239,7 @@ class Shared:
         return Asked(**{**values, "budget": check_budget(self.budget), "words": self.words()})
 
 
-TAGGING = ("checkpoint", "policy", "frames", "preview", "budget", "seed", "device", "decoder", "timeout")
+TAGGING = ("checkpoint", "policy", "frames", "preview", "budget", "seed", "device", "fast", "decoder", "timeout")
 """The options of every command that tags videos."""
 WORDS = ("tags", "tags_file", "prompts")
 """What a checkpoint for any words looks for."""

@@ -37,6 +37,8 @@ class ReadSettings:
     device: str
     decoder: str
     jobs: int
+    fast: bool = False
+    """As `--fast`. Its features are kept apart."""
 
     def options(self, checkpoint: Checkpoint) -> ReadOptions:
         options = TagOptions(preview=self.preview, decoder=self.decoder)  # type: ignore[arg-type]
@@ -68,9 +70,11 @@ def gather(
         extractor = (MappedExtractor if mapped else Extractor)(
             checkpoint=base,
             read=settings.options(checkpoint),
-            networks=once(partial(build_engine, base, settings.device, Workload(len(labels.videos)))),
+            networks=once(
+                partial(build_engine, base, settings.device, Workload(len(labels.videos)), fast=settings.fast)
+            ),
             open=pool.open,
-            cache=FeatureCache(default_cache_dir()),
+            cache=FeatureCache(default_cache_dir() / ("fast" if settings.fast else "")),
             recogniser=recogniser,
         )
         found = extract_all([video.path for video in labels.videos], extractor, threads=jobs)

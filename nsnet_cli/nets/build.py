@@ -18,36 +18,45 @@ logger = logging.getLogger(__name__)
 DEVICES = ("auto", "cpu", "torch-cpu", "cuda", "mps")
 
 
-def build_engine(checkpoint: Checkpoint, device: str = "auto", work: Workload | None = None) -> Engine:
+def build_engine(
+    checkpoint: Checkpoint, device: str = "auto", work: Workload | None = None, *, fast: bool = False
+) -> Engine:
     """The engine for a device: 'cpu' runs exported networks without torch, 'cuda' / 'mps' / 'torch-cpu' run torch.
 
-    'auto' is what is faster for the work, see `nets/auto.py`. A first run has to export, which takes seconds. Raises
-    DeviceError, WeightsError.
+    'auto' is what is faster for the work, see `nets/auto.py`. A first run has to export, which takes seconds. `fast`:
+    with less precision on the CPU, as `cpu_engine.fast_precision` says. Raises DeviceError, WeightsError.
     """
     if device not in DEVICES:
         raise DeviceError(f"no device named {device!r}", f"known: {', '.join(DEVICES)}")
+    if fast and device not in ("auto", "cpu"):
+        raise DeviceError(f"--fast is for the CPU engine, not for --device {device}", "leave out one of them")
     if device == "auto":
         choice = _chosen(checkpoint, work or Workload())
         device = choice.device
         logger.debug("device: %s: %s", device, choice.why)
+        if fast and device != "cpu":
+            logger.info("--fast changes nothing on a GPU, which computes in half precision anyway")
     if device == "cuda" and (why := no_cuda()):
         raise DeviceError(f"--device cuda: {why}", "use --device cpu")
     if isinstance(checkpoint.head, TextHead):
         from nsnet_cli.nets.text import prepare_references, prepare_words
 
         prepare_words(checkpoint.head)  # first: a word that is too long is told before networks are made
-    engine = _engine(checkpoint, device)
+    engine = _engine(checkpoint, device, fast)
     if isinstance(checkpoint.head, TextHead):
         prepare_references(checkpoint.head, engine.recognise)
     check_widths(checkpoint, *engine.widths)
     return engine
 
 
-def _engine(checkpoint: Checkpoint, device: str) -> Engine:
+def _engine(checkpoint: Checkpoint, device: str, fast: bool) -> Engine:
     if device == "cpu":
-        from nsnet_cli.nets.cpu_engine import CpuEngine
+        from nsnet_cli.nets.cpu_engine import CpuEngine, fast_precision
 
-        return CpuEngine(checkpoint)
+        if fast and (precision := fast_precision(checkpoint)) == "f32":
+            name = checkpoint.preview.network.name
+            logger.info("--fast changes nothing: this CPU has no bf16, and cannot run %s in 8 bits", name)
+        return CpuEngine(checkpoint, precision if fast else "f32")
     from nsnet_cli.nets.torch_engine import TorchEngine
 
     return TorchEngine(checkpoint, "cpu" if device == "torch-cpu" else device)
@@ -67,7 +76,8 @@ def _chosen(checkpoint: Checkpoint, work: Workload) -> Choice:
 def other_engines(device: str) -> tuple[tuple[str, str], ...]:
     """Names and precisions of the engines that 'auto' chooses from here. None for another device.
 
-    A run with fewer videos may get another engine than the last one. What that one found is as good.
+    A run with fewer videos may get another engine than the last one. What that one found is as good. What `--fast`
+    found on the CPU is not.
     """
     return (("cpu", "f32"), ("torch-cuda", "f16")) if device == "auto" and driver_is_installed() else ()
 

@@ -17,6 +17,7 @@ from nsnet_cli.errors import WeightsError
 from nsnet_cli.nets.cost import FrameCost
 from nsnet_cli.nets.engine import Saliency, fitting_views
 from nsnet_cli.nets.exports import Export, Exports
+from nsnet_cli.nets.quantised import ranges_of
 from nsnet_cli.nets.telemetry import no_telemetry
 from nsnet_cli.weights.checkpoint import Checkpoint
 
@@ -38,14 +39,18 @@ class CpuEngine:
     """Runs a checkpoint on the CPU."""
 
     name = "cpu"
-    precision = "f32"
 
-    def __init__(self, checkpoint: Checkpoint) -> None:
+    def __init__(self, checkpoint: Checkpoint, precision: str = "f32") -> None:
+        """`precision`: 'f32', 'bf16' of both image networks, or 'int8' of the preview network.
+
+        The recogniser in 8 bits would be 1.4 times as fast, but its first tags are wrong more often.
+        """
+        self.precision = precision
         self.lanes = self.splits = usable_cores()
         self.input = checkpoint.recogniser.input
         self._preview_side = checkpoint.preview.size_px
         self._exports = exports = Exports(checkpoint)  # kept: while it lives, its graphs stay in the cache
-        preview = exports.classifier(checkpoint.preview, PREVIEW_BATCH)
+        preview = exports.classifier(checkpoint.preview, PREVIEW_BATCH, int8=precision == "int8")
         recogniser = exports.classifier(checkpoint.recogniser, RECOGNISER_BATCH)
         sampler = exports.sampler() if checkpoint.sampler else None
         metas = [exports.meta(preview), exports.meta(recogniser)]
@@ -54,9 +59,10 @@ class CpuEngine:
             metas[0]["gflops"], exports.meta(sampler)["gflops"] if sampler else 0.0, metas[1]["gflops"]
         )
         pool = ThreadPoolExecutor(1, thread_name_prefix="compile")  # in the order in which they are needed
-        self._preview = pool.submit(loaded, exports, preview)
+        hint = "bf16" if precision == "bf16" else "f32"
+        self._preview = pool.submit(loaded, exports, preview, hint)
         self._sampler = pool.submit(loaded, exports, sampler) if sampler else None
-        self._recogniser = pool.submit(loaded, exports, recogniser)
+        self._recogniser = pool.submit(loaded, exports, recogniser, hint)
         pool.shutdown(wait=False)
 
     def load(self) -> None:
@@ -77,6 +83,17 @@ class CpuEngine:
         frames = (np.pad(np.asarray(a, np.float32), ((0, padding), (0, 0))) for a in (features, logits))
         padded_times = np.pad(np.asarray(times, np.float32), (0, padding), constant_values=-1)
         return Saliency(*(out[:count] for out in self._sampler.result()(*frames, padded_times)))
+
+
+def fast_precision(checkpoint: Checkpoint) -> str:
+    """Returns 'bf16' where the CPU computes in it, else 'int8', or 'f32' if the preview network has no ranges."""
+    with no_telemetry():
+        import openvino
+
+    can = openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    if "BF16" in can:
+        return "bf16"
+    return "int8" if "INT8" in can and ranges_of(checkpoint.preview) else "f32"
 
 
 def shrink(pixels: np.ndarray, side_px: int) -> np.ndarray:
@@ -130,8 +147,8 @@ class Graph:
         return [np.array(outputs[i]) for i in range(self._outputs)]  # copies: the request reuses its buffers
 
 
-def loaded(exports: Exports, export: Export) -> Graph:
-    """Returns the graph of an export, ready to run. Raises WeightsError."""
+def loaded(exports: Exports, export: Export, precision: str = "f32") -> Graph:
+    """Returns the graph of an export, ready to run in a precision of floats. Raises WeightsError."""
     with no_telemetry():
         import openvino
 
@@ -143,6 +160,6 @@ def loaded(exports: Exports, export: Export) -> Graph:
         # one thread per request, one request per core: cheaper than several threads that wait for each other
         "NUM_STREAMS": lanes,
         "INFERENCE_NUM_THREADS": lanes,
-        "INFERENCE_PRECISION_HINT": CpuEngine.precision,
+        "INFERENCE_PRECISION_HINT": precision,
     }
     return Graph(exports.compile(export, settings), export.batch)

@@ -34,7 +34,7 @@ class Engine(Protocol):
     name: str
     """The engine and its device. Results depend on it, because another one rounds differently."""
     precision: str
-    """Precision of the networks: 'f32' or 'f16'."""
+    """Precision of the image networks: 'f32', 'f16' or 'bf16'; 'int8' of the preview network."""
     cost: FrameCost
     lanes: int
     """Calls that it can take at the same time."""

@@ -17,6 +17,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from nsnet_cli.errors import NsnetError, WeightsError
 from nsnet_cli.nets import intact
+from nsnet_cli.nets.quantised import ranges_of
 from nsnet_cli.nets.telemetry import no_telemetry
 from nsnet_cli.weights.checkpoint import Checkpoint
 from nsnet_cli.weights.folders import CACHE_VARIABLE, cache_folder
@@ -31,6 +32,14 @@ logger = logging.getLogger(__name__)
 
 EXPORT_VERSION = 7
 """Increased whenever the graphs change: older exports are then made again."""
+
+FAST = "--fast"
+INSTEAD = {
+    "OpenVINO": "use --device torch-cpu, which needs no OpenVINO",
+    "torch": "use --device cpu",
+    FAST: "leave out --fast",
+}
+"""For each maker of exports, what a user can do without it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,15 +63,31 @@ class Exports:
         self._openvino, self._torch = version("openvino"), _version("torch")
         self._held: dict[Path, IO[bytes] | None] = {}
 
-    def classifier(self, use: NetworkUse, batch: int) -> Export:
-        """Returns the export of a network, and makes it if it is missing. Raises WeightsError."""
+    def classifier(self, use: NetworkUse, batch: int, *, int8: bool = False) -> Export:
+        """Returns the export of a network, and makes it if it is missing. Raises WeightsError.
+
+        `int8`: in 8 bits, if its ranges are known.
+        """
 
         def make(folder: Path) -> None:
             from nsnet_cli.nets.export import export_classifier
 
             export_classifier(use, folder, batch)
 
-        export = Export(use.network.name, self._classifier_folder(use, batch), make, batch)
+        def make_int8(folder: Path) -> None:
+            from nsnet_cli.nets.quantised import export_int8
+
+            assert ranges is not None
+            if not intact.is_whole(plain):
+                make(plain)
+            export_int8(plain, folder, ranges)
+
+        plain = self._classifier_folder(use, batch)
+        export = Export(use.network.name, plain, make, batch)
+        ranges = ranges_of(use) if int8 else None
+        if ranges is not None:
+            folder = self._folder(f"{use.network.name}-int8", f"{network_identity(use)}:{batch}:{ranges}")
+            export = Export(f"{use.network.name} in 8 bits", folder, make_int8, batch, FAST)
         if not (export.folder / intact.META_FILE).is_file():
             network_file(use.network)  # download outside the lock, and in this thread, where an interrupt ends it
         return self._found(export)
@@ -186,9 +211,7 @@ class Exports:
             raise self._unwritable(error) from error
         except Exception as error:
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-            hint = "use --device torch-cpu, which needs no OpenVINO; NSNET_DEBUG=1 shows where it failed"
-            if export.maker != "OpenVINO":
-                hint = "use --device cpu; NSNET_DEBUG=1 shows where it failed"
+            hint = f"{INSTEAD[export.maker]}; NSNET_DEBUG=1 shows where it failed"
             raise WeightsError(f"cannot export {export.name} for {export.maker}: {reason}", hint, "export") from error
 
     def _unwritable(self, error: OSError) -> WeightsError:

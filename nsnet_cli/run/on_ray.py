@@ -89,7 +89,8 @@ class Fleet:
             cores = min(CORES_WITH_GPU if self._gpus else CORES, self._cluster.most_cores() or CORES, most or CORES)
             folder = Path(asked.checkpoint)
             checkpoint = str(folder.absolute()) if folder.is_dir() else asked.checkpoint
-            asked = replace(asked, checkpoint=checkpoint, device=device)
+            fast = asked.fast and (device == "cpu" or asked.device != "auto")  # a GPU that was not asked for ignores it
+            asked = replace(asked, checkpoint=checkpoint, device=device, fast=fast)
             self._setting = Setting(asked, cores, reader, jpegs, keep, timeout_s)
         except BaseException:
             self.close()

@@ -39,6 +39,8 @@ class Asked:
     words: WordList | None = None
     """What a checkpoint for any words looks for."""
     index_frames: IndexFrames = "salient"
+    fast: bool = False
+    """Whether the CPU computes with less precision."""
 
     def shown(self) -> TagOptions:
         """Returns options of which only those count that choose what is shown. Raises UsageError for a wrong one."""
@@ -71,6 +73,7 @@ class Opening:
     """Whether results carry what is kept of a look."""
     embed_all: bool = False
     """Whether an image-text checkpoint embeds all preview frames for these."""
+    fast: bool = False
 
     def tagger(self, videos: int | None = None) -> Tagger:
         """Makes the tagger. `videos`: how many it will tag. Raises UsageError, WeightsError, DeviceError."""
@@ -84,6 +87,7 @@ class Opening:
             keep=self.keep,
             embed_all=self.embed_all,
             videos=videos,
+            fast=self.fast,
         )
 
     def one_by_one(self, jobs: Sequence[Job], timeout_s: float | None) -> Iterator[Finished]:
@@ -114,4 +118,4 @@ def prepare(asked: Asked, *, jpegs: bool = False, threads: int = 1, keep: bool =
     read = read_options(checkpoint, options, jpegs=jpegs, threads=threads, in_rounds=not embed_all)
     if embed_all and not isinstance(checkpoint.head, TextHead):
         raise UsageError(f"--index-frames all needs a checkpoint for any words; {asked.checkpoint} is none", ANY_WORDS)
-    return Opening(checkpoint, options, read, asked.device, keep, embed_all)
+    return Opening(checkpoint, options, read, asked.device, keep, embed_all, asked.fast)

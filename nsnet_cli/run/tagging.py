@@ -222,7 +222,7 @@ class TaggingRun:
     def _left_to_do(self) -> list[Job]:
         if self.request.output_dir is None or self.request.overwrite or self._way is None:
             return self.jobs
-        device = self.request.asked.device if self._fleet is None else ""
+        device = self.request.asked.device if self._fleet is None and not self.request.asked.fast else ""
         todo, given = [], fingerprints(ways(self._way, device), self.jobs, ahead=self.files.in_parts)
         self.files.expect([job.name for job in self.jobs])
         for job in self.jobs:
@@ -279,6 +279,7 @@ def tag_videos(
     seed: int = 0,
     decoder: Decoder = "auto",
     device: str = "auto",
+    fast: bool = False,
     tags: Sequence[str] | None = None,
     output_dir: str | os.PathLike[str] | None = None,
     jobs: int = 0,
@@ -290,7 +291,7 @@ def tag_videos(
     Args:
         paths: What to tag, paths or URLs. Folders are searched; a video that is given twice is tagged once.
         checkpoint: A name of `nsnet models list`, a checkpoint folder, or hub:owner/name@revision.
-        policy, frames, preview, budget, top_k, threshold, precision, seed, decoder, device: As the options of
+        policy, frames, preview, budget, top_k, threshold, precision, seed, decoder, device, fast: As the options of
             `nsnet tag`; None is the checkpoint's default.
         tags: Words to look for, with a checkpoint for any words. None: its own.
         output_dir: Keep results here, a folder or a URL. Videos with a result there are skipped and not yielded; if
@@ -312,7 +313,9 @@ def tag_videos(
             print(result.path, [tag.name for tag in result.tags])
     """
     own = None if tags is None else words_named(tags, "tags")
-    asked = Asked(checkpoint, policy, frames, preview, budget, seed, top_k, threshold, precision, decoder, device, own)
+    asked = Asked(
+        checkpoint, policy, frames, preview, budget, seed, top_k, threshold, precision, decoder, device, own, fast=fast
+    )
     given = tuple(os.fspath(path) for path in paths)
     place = located(output_dir) if output_dir is not None else None
     run = TaggingRun(Request(given, asked, output_dir=place, jobs=jobs, timeout_s=timeout_s, ray=ray))
