@@ -53,10 +53,11 @@ def _engine(checkpoint: Checkpoint, device: str, fast: bool) -> Engine:
     if device == "cpu":
         from nsnet_cli.nets.cpu_engine import CpuEngine, fast_precision
 
-        if fast and (precision := fast_precision(checkpoint)) == "f32":
+        precision = fast_precision(checkpoint) if fast else "f32"
+        if fast and precision == "f32":
             name = checkpoint.preview.network.name
             logger.info("--fast changes nothing: this CPU has no bf16, and cannot run %s in 8 bits", name)
-        return CpuEngine(checkpoint, precision if fast else "f32")
+        return CpuEngine(checkpoint, precision)
     from nsnet_cli.nets.torch_engine import TorchEngine
 
     return TorchEngine(checkpoint, "cpu" if device == "torch-cpu" else device)

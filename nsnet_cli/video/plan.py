@@ -59,8 +59,8 @@ def plan_preview(
         return PreviewPlan("all", _evenly(start_s, span_s, max(1, round(frames)), frame_s / 2, at=0.0))
     if options.even:
         return PreviewPlan("even", _evenly(start_s, span_s, options.max_frames, 0.0))
-    interval_s = max(options.interval_s, span_s / options.max_frames)
-    if span_s <= options.min_frames * interval_s:
+    interval_s = _between_keys(span_s, options)
+    if interval_s is None:
         count = min(options.min_frames, options.max_frames)
         return PreviewPlan("even", _evenly(start_s, span_s, count, max(TOLERANCE * span_s / count, 1.05 * frame_s)))
     plan = _keys_and_fill(key_times_s, start_s, end_s, interval_s, options)
@@ -69,11 +69,16 @@ def plan_preview(
 
 def has_gaps(keys: Sequence[float], end_s: float, options: ReadOptions) -> bool:
     """Whether key frames leave a gap that a plan would fill, so that it is worth knowing the cuts in it."""
-    span_s = end_s - keys[0] if keys else 0.0
-    interval_s = max(options.interval_s, span_s / options.max_frames)
-    if options.even or span_s <= options.min_frames * interval_s:
+    interval_s = _between_keys(end_s - keys[0] if keys else 0.0, options)
+    if options.even or interval_s is None:
         return False
     return max(b - a for a, b in itertools.pairwise([*keys, end_s])) > GAP_SLACK * interval_s
+
+
+def _between_keys(span_s: float, options: ReadOptions) -> float | None:
+    """Returns how far apart frames may be in a plan by key frames. None: for that the video is too short."""
+    interval_s = max(options.interval_s, span_s / options.max_frames)
+    return None if span_s <= options.min_frames * interval_s else interval_s
 
 
 def _first_round(plan: PreviewPlan, cuts_s: Sequence[float], end_s: float) -> PreviewPlan:

@@ -10,10 +10,10 @@ import os
 import signal
 import threading
 from contextlib import suppress
-from types import TracebackType
 
 from nsnet_cli.errors import NsnetError, VideoError
 from nsnet_cli.video.process import DEFAULT_MEMORY_BYTES, DEFAULT_READER, START_TRIES, DecodeProcess
+from nsnet_cli.video.reader import Closing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ _came_up: set[str] = set()
 """Readers with which a process has started once. If one fails to start later, the installation is not at fault."""
 
 
-class DecodePool:
+class DecodePool(Closing):
     """At most `size` decode processes. Safe to use from several threads.
 
     `memory_bytes`: what decoding may allocate. `reader`: where a process finds `open_video` ("module:function").
@@ -119,14 +119,6 @@ class DecodePool:
             ahead.close()
         while self._idle:
             self.discard(self._idle.pop())
-
-    def __enter__(self) -> DecodePool:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     # ---- for its readers ----
 
