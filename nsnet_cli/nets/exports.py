@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-EXPORT_VERSION = 7
+EXPORT_VERSION = 8
 """Increased whenever the graphs change: older exports are then made again."""
 
 FAST = "--fast"
