@@ -23,11 +23,12 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 from kill_test import make_videos
+from ray_faults import plain
+from ray_nodes import one_core_nodes
 from s3_server import s3_server
 
 NGINX = """
@@ -43,7 +44,6 @@ http {{
   }}
 }}
 """
-STORE = {"object_store_memory": 200 << 20}
 
 
 def rows(arguments: list[str], front: str) -> tuple[dict[str, str], int, float]:
@@ -52,25 +52,9 @@ def rows(arguments: list[str], front: str) -> tuple[dict[str, str], int, float]:
     command = [sys.executable, "-m", "nsnet_cli", "tag", "--json", "--quiet", "--device", "cpu", *arguments]
     done = subprocess.run(command, stdout=subprocess.PIPE, encoding="utf-8", check=True)
     found = [json.loads(line) for line in done.stdout.splitlines()]
-    return {row["path"].removeprefix(front): plain(row, front) for row in found}, len(found), time.monotonic() - began
-
-
-def plain(row: dict[str, Any], front: str) -> str:
-    left = {key: value for key, value in row.items() if key not in ("timings", "kept")}
-    return json.dumps(left | {"path": row["path"].removeprefix(front)}, sort_keys=True)
-
-
-@contextmanager
-def nodes() -> Iterator[str]:
-    """The address of a cluster of two nodes with one core each."""
-    from ray.cluster_utils import Cluster
-
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False, **STORE})
-    cluster.add_node(num_cpus=1, **STORE)
-    try:
-        yield cluster.address
-    finally:
-        cluster.shutdown()
+    names = [row["path"].removeprefix(front) for row in found]
+    by_name = {name: plain(row | {"path": name}) for name, row in zip(names, found, strict=True)}
+    return by_name, len(found), time.monotonic() - began
 
 
 @contextmanager
@@ -94,19 +78,6 @@ def https(root: Path, folder: Path) -> Iterator[str]:
         process.wait()
 
 
-@contextmanager
-def bucket(videos: list[Path]) -> Iterator[str]:
-    with s3_server() as server:
-        import boto3
-
-        os.environ |= server.environment
-        client = boto3.client("s3")
-        client.create_bucket(Bucket="bucket")
-        for video in videos:
-            client.put_object(Bucket="bucket", Key=f"videos/{video.name}", Body=video.read_bytes())
-        yield "s3://bucket/videos/"
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--videos", type=int, default=200)
@@ -128,13 +99,15 @@ def main() -> int:
             "| place | rows | equal | missing | doubled | different | s |\n| --- | --- | --- | --- | --- | --- | --- |"
         )
         print(f"| a folder | {len(expected)} | | | | | {first_s:.0f} |", flush=True)
-        s3 = stack.enter_context(bucket(videos))
+        store = stack.enter_context(s3_server())
+        os.environ |= store.environment
+        s3 = store.fill(videos)
         web = stack.enter_context(https(root, Path(place) / "nginx"))
         listed.write_text("".join(f"{web}{video.name}\n" for video in videos))
         here = f"{root}/"
         for name, arguments, front in (
             ("`--ray local`", [here, "--ray", "local"], here),
-            ("two nodes", [here, "--ray", stack.enter_context(nodes())], here),
+            ("two nodes", [here, "--ray", stack.enter_context(one_core_nodes(2)).address], here),
             ("S3", [s3], s3),
             ("https", ["--from", str(listed)], web),
         ):

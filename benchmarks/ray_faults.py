@@ -26,18 +26,12 @@ from typing import Any
 
 from kill_test import make_videos
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+
+from ray_nodes import DEADLY, NODE, one_core_nodes
+
 ROOT = Path(__file__).resolve().parents[1]
 TESTS = ROOT / "tests"
-STORE = {"object_store_memory": 200 << 20}
-DEADLY = f"""
-import sys
-sys.path.insert(0, {str(TESTS)!r})
-from nsnet_cli import startup
-from nsnet_cli.cli.app import run
-from nsnet_cli.video.pool import DecodePool
-startup._pool = DecodePool(reader="ray_readers:deadly")
-sys.exit(run(sys.argv[1:]))
-"""
 
 
 def start(*args: str | Path) -> subprocess.Popen[str]:
@@ -69,7 +63,7 @@ def printed(process: subprocess.Popen[str]) -> list[dict[str, Any]]:
 def node_killed(cluster: Any, folder: Path, out: Path) -> list[dict[str, Any]]:
     import psutil  # Ray brings it
 
-    node = cluster.add_node(num_cpus=1, **STORE)
+    node = cluster.add_node(**NODE)
     raylet = psutil.Process(node.all_processes["raylet"][0].process.pid)
     process = start(folder, "--json", "--ray", cluster.address)
 
@@ -117,8 +111,6 @@ def main() -> int:
     parser.add_argument("--times", type=int, default=5)
     options = parser.parse_args()
     os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "PYTHONPATH": f"{TESTS}{os.pathsep}{ROOT}"}
-    from ray.cluster_utils import Cluster
-
     wrong = 0
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place) / "videos"
@@ -127,9 +119,7 @@ def main() -> int:
         deadly = first.with_name("deadly.mp4")
         expected = {row["path"]: plain(row) for row in printed(start(folder, "--json"))}
         deadly.write_bytes(first.read_bytes())
-        cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False, **STORE})
-        cluster.add_node(num_cpus=1, **STORE)
-        try:
+        with one_core_nodes(2) as cluster:
             print("| fault | run | rows | missing | doubled | different | s |")
             print("| --- | --- | --- | --- | --- | --- | --- |")
             for name, fault in FAULTS.items():
@@ -140,8 +130,6 @@ def main() -> int:
                     wrong += sum(faults)
                     cells = [name, number, len(found), *faults, round(time.monotonic() - began)]
                     print("| " + " | ".join(map(str, cells)) + " |", flush=True)
-        finally:
-            cluster.shutdown()
     return 1 if wrong else 0
 
 

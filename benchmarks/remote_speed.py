@@ -31,13 +31,8 @@ def serve(clips: list[Path], delay_s: float, pipe: Connection) -> None:
     from s3_server import s3_server
 
     with s3_server() as server:
-        import boto3
-
         os.environ |= server.environment
-        s3 = boto3.client("s3")
-        s3.create_bucket(Bucket="bucket")
-        for clip in clips:
-            s3.put_object(Bucket="bucket", Key=f"videos/{clip.name}", Body=clip.read_bytes())
+        server.fill(clips)
         server.fault = lambda method, path: time.sleep(delay_s)
         server.log.clear()
         pipe.send(server.environment)

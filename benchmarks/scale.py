@@ -25,6 +25,10 @@ from typing import Any
 
 from processes import family
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+
+from ray_nodes import one_core_nodes
+
 CORES = 1000
 SKIPPED_ROWS = 6
 """Rows of a run on a cluster that come before the clock starts."""
@@ -109,16 +113,8 @@ class _Reads(threading.Thread):
 
 def on_ray(videos: list[Path], checkpoint: str, actors: int) -> float:
     """Videos per second on a cluster of `actors` nodes with one core each."""
-    from ray.cluster_utils import Cluster
-
-    store = {"object_store_memory": 200 << 20}
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False, **store})
-    try:
-        for _ in range(actors - 1):
-            cluster.add_node(num_cpus=1, **store)
+    with one_core_nodes(actors) as cluster:
         return rate(videos, checkpoint, actors, "--ray", cluster.address)
-    finally:
-        cluster.shutdown()
 
 
 def rate(videos: list[Path], checkpoint: str, actors: int, *more: str) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import subprocess
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -94,6 +95,14 @@ def photos() -> dict[str, np.ndarray]:
     folder = Path(spec.submodule_search_locations[0]) / "data"
     files = {"cat": "chelsea.png", "espresso": "coffee.png", "rocket": "rocket.jpg"}
     return {name: np.asarray(Image.open(folder / file).convert("RGB")) for name, file in files.items()}
+
+
+def loads_any(code: str, *modules: str) -> bool:
+    """Whether a Python of its own that runs this code then has one of these modules. The code must not fail."""
+    code += f"\nimport sys; sys.exit(9 if sys.modules.keys() & {set(modules)} else 0)"
+    status = subprocess.run([sys.executable, "-c", code], check=False).returncode
+    assert status in (0, 9), status
+    return status == 9
 
 
 @pytest.fixture(scope="session")

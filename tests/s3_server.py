@@ -6,6 +6,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "nsnet", "AWS_SECRET_ACCESS_KEY": "sesame", "AWS_DEFAULT_REGION": "us-east-1"}
@@ -36,6 +37,16 @@ class S3Server:
     @property
     def environment(self) -> dict[str, str]:
         return {**CREDENTIALS, "AWS_ENDPOINT_URL": self.url}
+
+    def fill(self, videos: Iterable[Path]) -> str:
+        """Puts videos into a bucket, and returns where they are. It needs the environment above."""
+        import boto3
+
+        client = boto3.client("s3")
+        client.create_bucket(Bucket="bucket")
+        for video in videos:
+            client.put_object(Bucket="bucket", Key=f"videos/{video.name}", Body=video.read_bytes())
+        return "s3://bucket/videos/"
 
     def close(self) -> None:
         self._server.shutdown()

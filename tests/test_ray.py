@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import pan, write_video
+from ray_nodes import DEADLY, NODE, one_core_nodes
 
 ray = pytest.importorskip("ray", reason="needs ray: pip install 'nsnet[ray]'")
 pytestmark = pytest.mark.slow
@@ -26,32 +27,18 @@ pytestmark = pytest.mark.slow
 TESTS = Path(__file__).parent
 COUNT = 16
 CHEAP = ("--policy", "uniform", "--frames", "1", "--top-k", "1")
-DEADLY = f"""
-import sys
-sys.path.insert(0, {str(TESTS)!r})
-from nsnet_cli import startup
-from nsnet_cli.cli.app import run
-from nsnet_cli.video.pool import DecodePool
-startup._pool = DecodePool(reader="ray_readers:deadly")
-sys.exit(run(sys.argv[1:]))
-"""
 Out = subprocess.CompletedProcess[str]
 
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Any]:
     """Two nodes with one core each. Others can be added."""
-    from ray.cluster_utils import Cluster
-
     before = dict(os.environ)
     os.environ |= {"PYTHONPATH": str(TESTS), "RAY_USAGE_STATS_ENABLED": "0"}
-    store = {"object_store_memory": 100 << 20}
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False, **store})
-    cluster.add_node(num_cpus=1, **store)
     try:
-        yield cluster
+        with one_core_nodes(2) as cluster:
+            yield cluster
     finally:
-        cluster.shutdown()
         os.environ.clear()
         os.environ.update(before)
 
@@ -106,7 +93,7 @@ def test_rows_are_those_of_a_local_run(cluster: Any, folder: Path, monkeypatch: 
 def test_a_node_that_is_killed_costs_no_row(cluster: Any, folder: Path, tmp_path: Path) -> None:
     import psutil
 
-    node = cluster.add_node(num_cpus=1, object_store_memory=100 << 20)
+    node = cluster.add_node(**NODE)
     processes: list[Any] = []
     raylet = psutil.Process(node.all_processes["raylet"][0].process.pid)
     clips = [tmp_path / f"{number:03d}.mp4" for number in range(60)]
