@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import io
 import itertools
+import os
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -13,6 +15,7 @@ from typing import Any
 import av
 import numpy as np
 import pytest
+import video_files
 from PIL import Image
 from video_files import make_video, number_of, numbered
 
@@ -254,6 +257,21 @@ def test_a_cut_off_recording_counts_what_is_lost(video: Callable[[str], Path], t
     assert header.info.duration_s == pytest.approx(10)
     assert report.frames_lost == len(header.plan) - len(frames) > 0
     assert [number_of(pixels) for _, pixels in frames] == [round(time * 25) for time, _ in frames]
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="needs Linux's /proc")
+def test_making_a_video_takes_no_core_from_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    policies, stored = set[int](), video_files._stored
+
+    def watched(*args: Any) -> np.ndarray:
+        for thread in Path("/proc/self/task").iterdir():
+            with contextlib.suppress(ProcessLookupError):
+                policies.add(os.sched_getscheduler(int(thread.name)))
+        return stored(*args)
+
+    monkeypatch.setattr(video_files, "_stored", watched)
+    make_video(tmp_path / "av1.mp4", "libsvtav1", options=SVT)
+    assert policies == {os.SCHED_OTHER}
 
 
 @pytest.mark.parametrize("name", ["h264.mp4", "hevc.mp4", "vp9.webm", "mpeg4.avi"])

@@ -6,7 +6,9 @@ cells between are the bits of the frame number. So a decoded picture shows which
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import contextlib
+import os
+from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -85,6 +87,9 @@ def make_video(
             stream.time_base = stream.codec_context.time_base = Fraction(1, 1000)
         if rotation:
             stream.set_display_rotation(rotation)
+        if codec == "libsvtav1":
+            with without_real_time():
+                stream.codec_context.open()
         sound = None
         if audio_start_s is not None:
             sound = container.add_stream("aac" if codec != "libvpx-vp9" else "libopus", rate=48000, layout="mono")
@@ -103,6 +108,22 @@ def make_video(
         if sound is not None:
             _sound(container, sound, audio_start_s or 0.0, audio_s or frames / fps, 0.0 if noise is None else 0.3)
     return path
+
+
+@contextlib.contextmanager
+def without_real_time() -> Iterator[None]:
+    """Keeps SVT-AV1, when root opens it, from giving its 38 threads real-time priority.
+
+    These spin, and then nothing else gets a core: whole test runs stood still for minutes.
+    """
+    root = os.geteuid() == 0
+    if root:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        if root:
+            os.seteuid(0)
 
 
 def copy_packets(
