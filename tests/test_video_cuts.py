@@ -10,7 +10,7 @@ from conftest import write_video
 
 from nsnet_cli.media import ReadOptions
 from nsnet_cli.video import open_video
-from nsnet_cli.video.cuts import BEFORE, cut_times
+from nsnet_cli.video.cuts import NEAR, cut_times
 from nsnet_cli.video.local import LocalReader
 from nsnet_cli.video.plan import plan_preview
 from nsnet_cli.video.pool import DecodePool
@@ -96,7 +96,17 @@ def test_sizes_that_swing_are_no_cuts() -> None:
     assert cut_times(times_s, sizes, keys) == []
     sizes[60] = 3000
     assert cut_times(times_s, sizes, keys) == [times_s[60]]
-    assert cut_times(times_s[:1], sizes[:1], keys[:1]) == [] and BEFORE >= 8
+    assert cut_times(times_s[:1], sizes[:1], keys[:1]) == [] and NEAR >= 8
+
+
+def test_a_cut_from_a_busy_scene_to_a_calm_one_is_found() -> None:
+    sizes = np.concatenate([np.tile([1900, 1200], 30), np.tile([90, 40], 70)]).astype(float)
+    keys = np.zeros(len(sizes), bool)
+    keys[[0, 100]], sizes[[0, 100]] = True, 4000
+    times_s = np.arange(len(sizes)) / 25
+    assert cut_times(times_s, sizes, keys) == [], "the last busy picture is no larger than the others"
+    sizes[60] = 2000
+    assert cut_times(times_s, sizes, keys) == [times_s[60]]
 
 
 def test_a_frame_behind_each_cut_is_seen_and_the_rest_is_left_for_later() -> None:

@@ -10,8 +10,10 @@ import numpy as np
 KEY_SHARE = 0.2
 """A picture behind a cut has at least this share of the bytes of the smaller key frame around it."""
 LEAP = 2.0
-"""It has at least this many times the bytes of each of the BEFORE pictures stored before it, key frames aside."""
-BEFORE = 8
+"""It has at least this many times the bytes of each of the NEAR pictures stored before it, key frames aside; or of each
+of those stored after it, where a busy scene gives way to a calm one: then it need only be as large as any before.
+"""
+NEAR = 8
 
 
 def cut_times(times_s: np.ndarray, sizes: np.ndarray, keys: np.ndarray) -> list[float]:
@@ -26,7 +28,9 @@ def cut_times(times_s: np.ndarray, sizes: np.ndarray, keys: np.ndarray) -> list[
     place = np.searchsorted(np.flatnonzero(keys), others) - 1  # of the key frame before each, -1: none
     around = np.minimum(key_sizes[np.maximum(place, 0)], key_sizes[np.minimum(place + 1, len(key_sizes) - 1)])
     small = sizes[others]
-    padded = np.concatenate([np.full(BEFORE, np.inf), small])[: len(small) + BEFORE - 1]  # the first are never cuts
-    before = np.lib.stride_tricks.sliding_window_view(padded, BEFORE).max(1)
-    likely = (small >= KEY_SHARE * around) & (small >= LEAP * before)
+    beyond = np.full(NEAR, np.inf)  # nothing leaps beside what is not there
+    most = np.lib.stride_tricks.sliding_window_view(np.concatenate([beyond, small, beyond]), NEAR).max(1)
+    before, after = most[: len(small)], most[NEAR + 1 :]
+    leaps = (small >= LEAP * before) | ((small >= before) & (small >= LEAP * after))
+    likely = leaps & (small >= KEY_SHARE * around)
     return sorted(times_s[others[likely]].tolist())
