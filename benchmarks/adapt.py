@@ -3,10 +3,10 @@
     python benchmarks/adapt.py --shared ../shared/data --work ../build/adapt [--with-objects] [--seeds 0,1]
 
 Clips are previewed as in `nsnet tag`. The sampler is judged by the ROC-AUC of its saliency on sequences that splice
-photos of fold 4 into the clips that it did not see. The shipped sampler never saw `skate` and `dark`; of the other
-sources it saw most clips. `--checkpoint '../build/loso/{source}'` takes one sampler per source, trained without it.
-With `--with-objects` half of the clips that adapt show a photo for a while, as a user's footage shows things; nothing
-says where. Where the new sampler is refused, "kept" is the figure of the old one.
+photos of fold 4 into the clips that it did not see. The shipped sampler saw most clips of all sources: `--checkpoint
+'DIR/{source}-1'` takes one sampler per source instead, trained without it (`loso.py --folders DIR`). With
+`--with-objects` half of the clips that adapt show a photo for a while, as a user's footage shows things; nothing says
+where. Where the new sampler is refused, "kept" is the figure of the old one.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from string import Template
 
 from safetensors.torch import save_file
 
-from nsnet_cli.training.fit import FitResult
+from nsnet_cli.nets.sampler import Sampler
 from nsnet_cli.weights.memory import sha256_of
 from nsnet_cli.weights.rows import CheckpointRow
 
@@ -18,10 +18,16 @@ CARD = Path(__file__).with_name("imagenet-lite-card.md")
 
 
 def write_checkpoint(
-    out: Path, row: CheckpointRow, result: FitResult, metrics: dict[str, dict[str, float]], args: argparse.Namespace
+    out: Path,
+    row: CheckpointRow,
+    sampler: Sampler,
+    epochs: int | None,
+    metrics: dict[str, dict[str, float]],
+    args: argparse.Namespace,
 ) -> None:
+    """`epochs`: None if the sampler was trained in an earlier run."""
     out.mkdir(parents=True, exist_ok=True)
-    state = {f"sampler.{name}": value.contiguous() for name, value in result.sampler.state_dict().items()}
+    state = {f"sampler.{name}": value.contiguous() for name, value in sampler.state_dict().items()}
     save_file(state, out / "model.safetensors", metadata={"format": "pt"})
     (out / "model.safetensors").chmod(0o644)  # save_file makes it private
     config = {
@@ -31,7 +37,7 @@ def write_checkpoint(
         "license": row.license,
         "preview": {"network": row.preview.network.name, "size_px": row.preview.size_px},
         "recogniser": {"network": row.recogniser.network.name, "size_px": row.recogniser.size_px},
-        "sampler": result.sampler.config.to_dict(),
+        "sampler": sampler.config.to_dict(),
         "vocabulary": "imagenet-1k",
         "multi_label": False,
         "sampling": {"frames": row.frames, "preview": 128},
@@ -40,7 +46,7 @@ def write_checkpoint(
             f"{args.folds}, fold {args.measure_fold} only measured on",
             "seed": args.seed,
             "command": "python benchmarks/" + " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
-            "epochs": len(result.history),
+            "epochs": epochs,
         },
         "metrics": metrics,
     }

@@ -16,7 +16,8 @@ checkpoint. With `--first` it becomes the second sampler of a checkpoint that tr
 
     python benchmarks/loso.py ... --sequences 600 --first FOLDER --out nsnet_cli/checkpoints/imagenet-lite numbers-mixed
 
-Samplers are kept in WORK/samplers, so a second run only judges.
+Samplers are kept in WORK/samplers, so a second run only judges. `--folders DIR` writes them as checkpoints, which
+`adapt.py --checkpoint 'DIR/{source}-1'` goes on from.
 """
 
 from __future__ import annotations
@@ -145,7 +146,15 @@ def write(args: argparse.Namespace, data: list[Shown]) -> None:
     }
     print(json.dumps(metrics, indent=1))
     args.folds, args.measure_fold, args.seed = "0,1,2,3", UNSEEN_FOLD, seed
-    write_checkpoint(args.out, load_registry().checkpoint("imagenet-lite"), result, metrics, args)
+    row = load_registry().checkpoint("imagenet-lite")
+    write_checkpoint(args.out, row, result.sampler, len(result.history), metrics, args)
+
+
+def write_left_out(args: argparse.Namespace, sampler: Sampler, source: str, seed: int) -> None:
+    """Writes the checkpoint of a sampler that never saw a source."""
+    args.folds, args.measure_fold, args.seed = f"0,1,2 without {source}", UNSEEN_FOLD, seed
+    row = load_registry().checkpoint("imagenet-lite")
+    write_checkpoint(args.folders / f"{source}-{seed}", row, sampler, None, {}, args)
 
 
 def main() -> None:
@@ -158,6 +167,7 @@ def main() -> None:
     parser.add_argument("--seeds", default="0")
     parser.add_argument("--leave-out", default=",".join(SOURCES), help="a+b: both at once, to try a recipe quickly")
     parser.add_argument("--count", type=int, default=JUDGED, help="sequences per source")
+    parser.add_argument("--folders", type=Path, help="write SOURCE-SEED, a checkpoint of each sampler, here")
     parser.add_argument("--out", type=Path, help="train one recipe on all sources and write its checkpoint here")
     parser.add_argument("--sequences", type=int, help="with --out: per epoch")
     parser.add_argument("--first", help="with --out: the checkpoint whose second sampler it becomes")
@@ -175,6 +185,8 @@ def main() -> None:
             for seed in map(int, args.seeds.split(",")):
                 for left_out in args.leave_out.split(","):
                     sampler = trained(name, left_out, seed, data, args.work)
+                    if args.folders:
+                        write_left_out(args, sampler, left_out, seed)
                     for source in left_out.split("+"):
                         found = policies_table(scored(sampler, judged_on(data, shots, source, args.part, args.count)))
                         every[f"{source}, seed {seed}"] = found

@@ -103,7 +103,7 @@ def main() -> None:
     if args.out:
         from checkpoint import write_checkpoint
 
-        write_checkpoint(args.out, row, result, metrics, args)
+        write_checkpoint(args.out, row, result.sampler, len(result.history), metrics, args)
 
 
 if __name__ == "__main__":

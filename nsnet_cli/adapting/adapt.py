@@ -30,10 +30,10 @@ LEAST_GAIN = 0.03
 """The agreement rises if what is missing to a ROC-AUC of 1, in the mean of both halves, shrinks by this share."""
 MOST_LOSS = 0.002
 """What the ROC-AUC of one half, or of the memory, may fall by."""
-OPTIONS = FitOptions(epochs=3, learning_rate=1e-3, patience=0, thin=0.3, average=0.98)
+OPTIONS = FitOptions(epochs=10, learning_rate=2e-3, patience=0, thin=0.3, average=0.98)
 SHARES = (1.0, 0.5, 0.25)
 """Shares of the new weights that are tried, the rest being the old ones: the first that forgets nothing is taken."""
-SEQUENCES = 192
+SEQUENCES = 400
 """Sequences per epoch, as many in the user's scenery as in kept footage."""
 JUDGED = 200
 """Sequences that a sampler is judged on."""
