@@ -42,9 +42,11 @@ def promise(sampler: Sampler, sequences: Sequence[FeatureSequence], judge: Judge
 
 
 def holds(before: Promise | None, after: Promise | None) -> bool:
-    """Whether certain tags are right as often as is promised, or at least as often as before."""
+    """Whether certain tags are right as often as is promised, or as often as before: within one standard error."""
     if before is None or after is None or before.tag_precision is None or after.tag_precision is None:
         return False
-    if after.tags_right + after.tags_wrong < LEAST_TAGS:
+    count = after.tags_right + after.tags_wrong
+    if count < LEAST_TAGS:
         return False
-    return after.tag_precision >= min(PRECISION, before.tag_precision)
+    error = (after.tag_precision * (1 - after.tag_precision) / count) ** 0.5
+    return after.tag_precision + error >= min(PRECISION, before.tag_precision)
