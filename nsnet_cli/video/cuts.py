@@ -10,8 +10,10 @@ import numpy as np
 KEY_SHARE = 0.2
 """A picture behind a cut has at least this share of the bytes of the smaller key frame around it."""
 LEAP = 2.0
-"""It has at least this many times the bytes of each of the NEAR pictures stored before it, key frames aside; or of each
-of those stored after it, where a busy scene gives way to a calm one: then it need only be as large as any before.
+"""It has at least this many times the bytes of each of the NEAR pictures stored before it, key frames aside."""
+DROP = 3.0
+"""Or it is as large as these, and has at least this many times the bytes of each of the NEAR pictures stored after it:
+a busy scene gives way to a calm one.
 """
 NEAR = 8
 
@@ -31,6 +33,6 @@ def cut_times(times_s: np.ndarray, sizes: np.ndarray, keys: np.ndarray) -> list[
     beyond = np.full(NEAR, np.inf)  # nothing leaps beside what is not there
     most = np.lib.stride_tricks.sliding_window_view(np.concatenate([beyond, small, beyond]), NEAR).max(1)
     before, after = most[: len(small)], most[NEAR + 1 :]
-    leaps = (small >= LEAP * before) | ((small >= before) & (small >= LEAP * after))
+    leaps = (small >= LEAP * before) | ((small >= before) & (small >= DROP * after))
     likely = leaps & (small >= KEY_SHARE * around)
     return sorted(times_s[others[likely]].tolist())
