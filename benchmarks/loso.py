@@ -145,16 +145,20 @@ def write(args: argparse.Namespace, data: list[Shown]) -> None:
         dev.name: policies_table(scored(result.sampler, read_composites(dev / "labels.csv"))) for dev in args.dev
     }
     print(json.dumps(metrics, indent=1))
-    args.folds, args.measure_fold, args.seed = "0,1,2,3", UNSEEN_FOLD, seed
-    row = load_registry().checkpoint("imagenet-lite")
-    write_checkpoint(args.out, row, result.sampler, len(result.history), metrics, args)
+    save(args.out, result.sampler, "0,1,2,3", seed, len(result.history), metrics)
 
 
-def write_left_out(args: argparse.Namespace, sampler: Sampler, source: str, seed: int) -> None:
-    """Writes the checkpoint of a sampler that never saw a source."""
-    args.folds, args.measure_fold, args.seed = f"0,1,2 without {source}", UNSEEN_FOLD, seed
-    row = load_registry().checkpoint("imagenet-lite")
-    write_checkpoint(args.folders / f"{source}-{seed}", row, sampler, None, {}, args)
+def save(
+    out: Path,
+    sampler: Sampler,
+    folds: str,
+    seed: int,
+    epochs: int | None = None,
+    metrics: dict[str, dict[str, float]] | None = None,
+) -> None:
+    """Writes a checkpoint. `folds`: what the sampler was trained on."""
+    said = argparse.Namespace(folds=folds, measure_fold=UNSEEN_FOLD, seed=seed)
+    write_checkpoint(out, load_registry().checkpoint("imagenet-lite"), sampler, epochs, metrics or {}, said)
 
 
 def main() -> None:
@@ -173,6 +177,8 @@ def main() -> None:
     parser.add_argument("--first", help="with --out: the checkpoint whose second sampler it becomes")
     parser.add_argument("--dev", type=Path, action="append", default=[], help="with --out: composites to measure on")
     args = parser.parse_args()
+    if args.folders and len(args.recipe) > 1:
+        parser.error("--folders is for one recipe: the next would replace its checkpoints")
     data = [*footage(args.shared / "data"), *photos(args.composites, args.shared / "data")]
     shots = covered(args.shared / "data", args.work)
     data += shots
@@ -186,7 +192,7 @@ def main() -> None:
                 for left_out in args.leave_out.split(","):
                     sampler = trained(name, left_out, seed, data, args.work)
                     if args.folders:
-                        write_left_out(args, sampler, left_out, seed)
+                        save(args.folders / f"{left_out}-{seed}", sampler, f"0,1,2 without {left_out}", seed)
                     for source in left_out.split("+"):
                         found = policies_table(scored(sampler, judged_on(data, shots, source, args.part, args.count)))
                         every[f"{source}, seed {seed}"] = found
