@@ -8,8 +8,8 @@
 For each source (traffic, hands, street, skate, dark) a sampler is trained on all other footage and on photos of folds
 0 to 2. It is judged on photos of another fold in that source's clips: features of real previews, cut and previewed as
 composites are. Recipes are chosen with `--part choose` (photos of fold 3, one half of the source's clips) and reported
-with `--part report` (photos of fold 4, the other half). `shipped` is the file of the package, which has seen part of
-traffic, hands and street. `pair` is the mean of a sampler with appearance and one without.
+with `--part report` (photos of fold 4, the other half). `shipped` is the file of the package, which has seen
+clips of all sources. `pair` is the mean of a sampler with appearance and one without.
 
 `--out` trains one recipe on all sources, photos and clips of folds 0 to 3, as train_default.py does, and writes its
 checkpoint. With `--first` it becomes the second sampler of a checkpoint that train_default.py made:

@@ -10,7 +10,6 @@ from typing import Any
 NODE = {"num_cpus": 1, "object_store_memory": 200 << 20}
 """What a node has, also one that is added later."""
 
-
 DEADLY = f"""
 import sys
 sys.path.insert(0, {str(Path(__file__).parent)!r})
