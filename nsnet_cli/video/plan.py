@@ -28,6 +28,10 @@ BEHIND_CUT_S = 0.8
 
 An index has decoding times, so a cut is known to within some frames.
 """
+REGULAR = 0.98
+"""A key frame that comes after this share of the longest time between two is where it is because that time was over.
+So it shows the scene before it. One that comes earlier may be a cut.
+"""
 QUIET_S = 12.0
 """The first round sees a frame after this long without one: something may come and go without a cut."""
 LONGEST_HOLE_S = 30.0
@@ -64,7 +68,7 @@ def plan_preview(
         count = min(options.min_frames, options.max_frames)
         return PreviewPlan("even", _evenly(start_s, span_s, count, max(TOLERANCE * span_s / count, 1.05 * frame_s)))
     plan = _keys_and_fill(key_times_s, start_s, end_s, interval_s, options)
-    return plan if cuts_s is None else _first_round(plan, cuts_s, end_s)
+    return plan if cuts_s is None else _first_round(plan, key_times_s, cuts_s, end_s)
 
 
 def has_gaps(keys: Sequence[float], end_s: float, options: ReadOptions) -> bool:
@@ -81,14 +85,20 @@ def _between_keys(span_s: float, options: ReadOptions) -> float | None:
     return None if span_s <= options.min_frames * interval_s else interval_s
 
 
-def _first_round(plan: PreviewPlan, cuts_s: Sequence[float], end_s: float) -> PreviewPlan:
+def _first_round(
+    plan: PreviewPlan, key_times_s: Sequence[float], cuts_s: Sequence[float], end_s: float
+) -> PreviewPlan:
     """Leaves for later all but the key frames, a frame behind each cut, and one where nothing was seen for QUIET_S."""
     first, later = list[PlannedFrame](), list[PlannedFrame]()
+    longest_s = max((b - a for a, b in itertools.pairwise(key_times_s)), default=0.0)
+    shown = {b for a, b in itertools.pairwise(key_times_s) if b - a > REGULAR * longest_s}
     alone = [n for n, frame in enumerate(plan.frames) if frame.key or n == 0]
     for a, b in itertools.pairwise([*alone, len(plan.frames)]):
         first.append(plan.frames[a])
         inside, until_s = plan.frames[a + 1 : b], end_s if b == len(plan.frames) else plan.frames[b].pts_s
-        starts = [*cuts_s[bisect_right(cuts_s, first[-1].pts_s) : bisect_left(cuts_s, until_s)], until_s]
+        starts = list(cuts_s[bisect_right(cuts_s, first[-1].pts_s) : bisect_left(cuts_s, until_s)])
+        if until_s not in shown:
+            starts.append(until_s)
         seen = {frame for x, y in itertools.pairwise(starts) for frame in _behind(x, y, inside)}
         for frame in inside:
             wanted = frame in seen or frame.pts_s - first[-1].pts_s > QUIET_S

@@ -17,7 +17,7 @@ LEAST_KEY_BYTES, KEY_BYTES, KEY_SHARE = 32 << 10, 128 << 10, 0.1
 """How long a key frame is taken to be if the index does not tell: all of them at most this share of the video."""
 SKIPPING_FRAMES = 1.5
 """If the tolerance is more than this many frames, every unreferenced frame may be skipped."""
-SKIPPING_B_FRAMES = 3.0
+SKIPPING_B_FRAMES = 2.0
 """If it is more than this many, every B picture: mostly one picture in four is none."""
 
 
