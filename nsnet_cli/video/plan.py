@@ -23,7 +23,7 @@ GAP_SLACK = 1.25
 """A gap of up to this many intervals is not worth decoding for."""
 TOLERANCE = 0.25
 """Share of the interval by which a filling frame may be off, so that the decoder can skip unreferenced frames."""
-BEHIND_CUT_S = 0.8
+BEHIND_CUT_S = 0.5
 """The frame that shows a scene is as near as possible to this time behind its cut, or to the middle of a short scene.
 
 An index has decoding times, so a cut is known to within some frames.
@@ -99,18 +99,24 @@ def _first_round(
         starts = list(cuts_s[bisect_right(cuts_s, first[-1].pts_s) : bisect_left(cuts_s, until_s)])
         if until_s not in shown:
             starts.append(until_s)
-        seen = {frame for x, y in itertools.pairwise(starts) for frame in _behind(x, y, inside)}
+        seen = dict(pair for x, y in itertools.pairwise(starts) for pair in _behind(x, y, inside))
         for frame in inside:
-            wanted = frame in seen or frame.pts_s - first[-1].pts_s > QUIET_S
-            (first if wanted else later).append(frame)
+            if frame in seen or frame.pts_s - first[-1].pts_s > QUIET_S:
+                first.append(seen.get(frame, frame))
+            else:
+                later.append(frame)
     return replace(plan, kind="keys+salient", frames=tuple(first), later=tuple(later)) if later else plan
 
 
-def _behind(cut_s: float, end_s: float, frames: Sequence[PlannedFrame]) -> list[PlannedFrame]:
-    """Returns the frame that shows the scene from `cut_s` to `end_s` best, if any of them does."""
+def _behind(cut_s: float, end_s: float, frames: Sequence[PlannedFrame]) -> list[tuple[PlannedFrame, PlannedFrame]]:
+    """Returns the frame that shows the scene from `cut_s` to `end_s` best, and one for it right behind the cut.
+
+    The latter costs less. If no frame shows the scene, returns neither.
+    """
     best_s = cut_s + min(BEHIND_CUT_S, (end_s - cut_s) / 2)
     scene = [frame for frame in frames if cut_s <= frame.pts_s < end_s]
-    return sorted(scene, key=lambda frame: abs(frame.pts_s - best_s))[:1]
+    nearest = sorted(scene, key=lambda frame: abs(frame.pts_s - best_s))[:1]
+    return [(frame, replace(frame, pts_s=min(frame.pts_s, best_s))) for frame in nearest]
 
 
 def _evenly(start_s: float, span_s: float, count: int, tolerance_s: float, at: float = 0.5) -> tuple[PlannedFrame, ...]:
