@@ -9,6 +9,8 @@ import av
 
 PictureTest = Callable[[memoryview], bool]
 H264_SLICE, H264_IDR, H264_SEI = 1, 5, 6
+P_SLICE, B_SLICE, I_SLICE = 0, 1, 2
+"""Slice types of H.264; 5 more: all slices of the picture are such."""
 H264_INTRA = (2, 4, 7, 9)
 """Slice types I and SI, alone and for the whole picture."""
 HEVC_RANDOM_ACCESS = range(16, 22)

@@ -85,9 +85,7 @@ def _between_keys(span_s: float, options: ReadOptions) -> float | None:
     return None if span_s <= options.min_frames * interval_s else interval_s
 
 
-def _first_round(
-    plan: PreviewPlan, key_times_s: Sequence[float], cuts_s: Sequence[float], end_s: float
-) -> PreviewPlan:
+def _first_round(plan: PreviewPlan, key_times_s: Sequence[float], cuts_s: Sequence[float], end_s: float) -> PreviewPlan:
     """Leaves for later all but the key frames, a frame behind each cut, and one where nothing was seen for QUIET_S."""
     first, later = list[PlannedFrame](), list[PlannedFrame]()
     longest_s = max((b - a for a, b in itertools.pairwise(key_times_s)), default=0.0)

@@ -20,10 +20,10 @@ import numpy as np
 
 from nsnet_cli.media import FrameBatch, PreviewPlan, ReadOptions
 from nsnet_cli.video.container import check_memory, open_video
+from nsnet_cli.video.leaving_out import LeavingOut
 from nsnet_cli.video.opened import StoreFile, VideoPath
 from nsnet_cli.video.packets import clocked_packets, packet_ticks, sized_packets
 from nsnet_cli.video.probe import Probe
-from nsnet_cli.video.references import LeavingOut
 from nsnet_cli.video.scaling import Scaler
 from nsnet_cli.video.source import BATCH_FRAMES, Tally
 from nsnet_cli.video.stretches import Clock, Decoded, Run, Stretch, even_cuts, nearest, stretches, wanted_ranges
@@ -111,6 +111,7 @@ class _Decoder:
                 self.video.file.want(wanted_ranges(self.video, parts, self.probe.info.key_frames))
             context = self.video.stream.codec_context
             self.leaving_out = LeavingOut(self.probe.info.codec, context.extradata)
+            self.frame_s = 1 / (self.probe.info.fps or 25.0)
             self.scaler = Scaler(self.options, self.video.stream.sample_aspect_ratio)
             pixels: list[np.ndarray] = []
             times: list[float] = []
@@ -167,10 +168,10 @@ class _Decoder:
         skipping = self.probe.indexed and self.leaving_out.possible
         run = Run(part)
         yield from self._run(run, itertools.chain([key], packets), pushed_back, skipping)
-        if run.stopped:
-            missing = run.missing
-            run = yield from self._run_again(Stretch(part.key_s, run.key_due, tuple(run.targets)), skipping)
-            run.missing += missing
+        if run.stopped or (run.missing and self.leaving_out.pyramids and run.sparse(self.frame_s)):
+            self.leaving_out.pyramids = None
+            left = (*run.missing, *run.targets)
+            run = yield from self._run_again(Stretch(part.key_s, run.key_due, left), skipping)
         if run.missing and self.probe.indexed:
             # Skipped, or shown before the key frame but stored after it (open GOP): decode from one key frame earlier.
             keys = self.probe.key_times_s
@@ -248,10 +249,9 @@ class _Decoder:
         context = self.video.stream.codec_context
         context.flush_buffers()
         context.skip_frame = "DEFAULT"
-        frame_s = 1 / (self.probe.info.fps or 25.0)
         self.clock.restart()
         shown = 0
-        for count, packet in enumerate(self._fed(run, packets, skipping, frame_s)):
+        for count, packet in enumerate(self._fed(run, packets, skipping)):
             if packet is not None:
                 if packet.is_keyframe and count:
                     pushed_back.clear()
@@ -265,21 +265,21 @@ class _Decoder:
             for frame in frames:
                 self.tally.frames_decoded += 1
                 ticks = None if self.probe.clockless else self.clock.ticks(frame.pts, frame.dts)
-                time_s = self.video.seconds(ticks) if ticks is not None else run.part.key_s + shown * frame_s
+                time_s = self.video.seconds(ticks) if ticks is not None else run.part.key_s + shown * self.frame_s
                 shown += 1
                 if not frame.is_corrupt:
                     yield Decoded(time_s, frame)
 
-    def _fed(self, run: Run, packets: Iterator[av.Packet], skipping: bool, frame_s: float) -> Iterator[av.Packet | None]:
-        """Yields what the decoder gets, and sets what it leaves out. The None at the end makes it give its last frames."""
+    def _fed(self, run: Run, packets: Iterator[av.Packet], skipping: bool) -> Iterator[av.Packet | None]:
+        """Yields what the decoder gets, and sets what it leaves out. None at the end: it gives its last frames."""
         context, leaving_out = self.video.stream.codec_context, self.leaving_out
         leaving_out.restart()
         for packet in packets:
             if skipping:
                 if run.reached and leaving_out.begins_anew(memoryview(packet)):
                     break
-                wanted = packet.pts is None or run.needs(self.video.seconds(packet.pts), frame_s)
-                least = leaving_out.least(memoryview(packet), wanted, run.sparse(frame_s))
+                wanted = packet.pts is None or run.needs(self.video.seconds(packet.pts), self.frame_s)
+                least = leaving_out.least(memoryview(packet), wanted, run.sparse(self.frame_s))
                 if least is None:
                     run.stopped = True
                     return

@@ -119,7 +119,7 @@ class Run:
         return None
 
     def sparse(self, frame_s: float) -> bool:
-        """Whether the tolerance spans so many frames that B pictures may be skipped, also those that are referred to."""
+        """Whether the tolerance spans so many frames that every B picture may be skipped."""
         return self.leeway_s > SKIPPING_B_FRAMES * frame_s
 
     def needs(self, time_s: float, frame_s: float) -> bool:

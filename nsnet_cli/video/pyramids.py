@@ -1,8 +1,7 @@
-"""Tells which pictures a decoder may leave out: those to which no picture refers that is decoded.
+"""Tells whether B pictures of an H.264 stream can be left out although others refer to them.
 
-Codecs say of each picture whether others refer to it. Encoders of H.264 also build pyramids: the middle one of several
-B pictures is referred to, but mostly by its neighbours alone. Whether P pictures refer to it, too, their slices tell
-(ITU-T H.264, 7.3.3). In HEVC a picture that has no reference in its own temporal layer may have some in a higher one.
+Encoders build pyramids: the middle one of several B pictures is referred to, but often by its neighbours alone.
+Whether P pictures refer to it, too, the headers of their slices tell (ITU-T H.264, 7.3.3).
 """
 
 from __future__ import annotations
@@ -10,19 +9,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Self
 
-from nsnet_cli.video.bitstream import H264_IDR, H264_SLICE, h264_slice_type, length_bytes, units
+from nsnet_cli.video.bitstream import B_SLICE, H264_IDR, H264_SLICE, I_SLICE, P_SLICE, length_bytes, units
 
-UNREFERENCED = ("h264", "mpeg1video", "mpeg2video", "mpeg4")
-"""Codecs in which a picture without references in the stream has none at all."""
 H264_SPS, H264_PPS = 7, 8
-P_SLICE, B_SLICE, I_SLICE = 0, 1, 2
 CHROMA_PROFILES = (44, 83, 86, 100, 110, 118, 122, 128, 134, 138, 139, 244)
 """H.264 profiles whose parameters say how colours are stored."""
 HARMLESS = (6, 9, 10, 11, 12)
 """Units that change nothing: messages, delimiters, ends and filling."""
 HEADER_BYTES = 64
 """The part of a slice that is read is shorter than this."""
-HEVC_SLICES = range(32)
 
 
 class Bits:
@@ -147,16 +142,16 @@ class Pyramids:
     def fits(self, packet: memoryview) -> bool:
         """Whether this picture needs none of those left out, or is a B picture and is left out itself."""
         try:
-            kinds = [self._slice(unit) for unit in units(packet, self.length_bytes) if unit[0] & 31 not in HARMLESS]
+            slices = [self._slice(unit) for unit in units(packet, self.length_bytes) if unit[0] & 31 not in HARMLESS]
         except (ValueError, KeyError):
             return False
-        for frame_num, slice_type, referred in kinds[-1:]:
-            if not referred:
-                continue
-            self.last_left_out = slice_type == B_SLICE
-            self.left_out |= self.last_left_out
-            if slice_type != B_SLICE:
-                self.kept = frame_num
+        if not slices:
+            return True
+        frame_num, slice_type, referred = slices[-1]
+        if referred and slice_type == B_SLICE:
+            self.left_out = self.last_left_out = True
+        elif referred:
+            self.kept, self.last_left_out = frame_num, False
         return True
 
     def _slice(self, unit: memoryview) -> tuple[int, int, int]:
@@ -204,58 +199,3 @@ def _parameter_sets(extradata: bytes) -> list[memoryview]:
             at = start + int.from_bytes(extradata[at:start], "big")
             found.append(memoryview(extradata)[start:at])
     return found
-
-
-@dataclass(frozen=True, slots=True)
-class Layers:
-    """Says which pictures of an HEVC stream no other may refer to, in any temporal layer."""
-
-    length_bytes: int
-    top: int
-    """The highest temporal layer, from 1."""
-
-    @classmethod
-    def of(cls, extradata: bytes | None) -> Self | None:
-        """`extradata` as MP4 and Matroska have it. None if it does not tell the number of layers."""
-        length = length_bytes("hevc", extradata)
-        top = extradata[21] >> 3 & 7 if extradata and length else 0
-        return cls(length, top) if top else None
-
-    def on_top(self, packet: memoryview) -> bool:
-        """Whether a picture belongs to the highest layer."""
-        layers = (unit[1] & 7 for unit in units(packet, self.length_bytes) if unit[0] >> 1 & 63 in HEVC_SLICES)
-        return next(layers, 0) >= self.top
-
-
-class LeavingOut:
-    """What the decoder of one stream may leave out without changing any other picture."""
-
-    def __init__(self, codec: str, extradata: bytes | None) -> None:
-        self.codec, self.length_bytes = codec, length_bytes(codec, extradata)
-        self.layers = Layers.of(extradata) if codec == "hevc" else None
-        self.pyramids = Pyramids.of(extradata) if codec == "h264" else None
-        """None: P pictures refer to B pictures, or it is not known."""
-        self.possible = codec in UNREFERENCED or self.layers is not None
-
-    def restart(self) -> None:
-        """At a key frame."""
-        if self.pyramids:
-            self.pyramids.restart()
-
-    def begins_anew(self, packet: memoryview) -> bool:
-        """Whether this picture and all stored after it are shown after those before it: it is no B picture."""
-        return self.codec == "h264" and h264_slice_type(packet, self.length_bytes) in (P_SLICE, I_SLICE)
-
-    def least(self, packet: memoryview, wanted: bool, sparse: bool) -> str | None:
-        """Returns the `skip_frame` with which the decoder gets a picture. None: it needs one that was left out.
-
-        `wanted`: the picture may be the one for a planned frame. `sparse`: no B picture is, in this stretch.
-        """
-        if sparse and self.pyramids:
-            if self.pyramids.fits(packet):
-                return "BIDIR"
-            self.pyramids = None
-            return None
-        if wanted or (self.layers and not self.layers.on_top(packet)):
-            return "DEFAULT"
-        return "NONREF"
