@@ -34,7 +34,7 @@ STREAMS = {
     "no B pictures": ("libx264", GOP | {"preset": "veryfast", "bf": "0"}, 1.0),
     "interlaced": ("libx264", GOP | {"preset": "veryfast", "bf": "3", "flags": "+ildct+ilme"}, 0.7),
     "hevc": ("libx265", {"preset": "fast", "x265-params": X265}, 0.55),
-    "hevc in layers": ("libx265", {"preset": "fast", "x265-params": X265 + ":temporal-layers=1"}, 0.55),
+    "hevc in layers": ("libx265", {"preset": "fast", "x265-params": X265 + ":temporal-layers=2"}, 0.55),
 }
 
 
