@@ -43,7 +43,7 @@ def compare(before: Path, videos: list[str], pairs: int) -> None:
     for checkout in (
         before,
         HERE,
-    ):  # compiles modules, also where Python may not; exports networks; fills the disk cache
+    ):  # exports networks, fills the disk cache
         compileall.compile_dir(checkout / "nsnet_cli", quiet=1)
         seconds(checkout, videos)
     found = []
