@@ -9,6 +9,8 @@ import av
 
 PictureTest = Callable[[memoryview], bool]
 H264_SLICE, H264_IDR, H264_SEI = 1, 5, 6
+P_SLICE, B_SLICE, I_SLICE = 0, 1, 2
+"""Slice types of H.264; 5 more: all slices of the picture are such."""
 H264_INTRA = (2, 4, 7, 9)
 """Slice types I and SI, alone and for the whole picture."""
 HEVC_RANDOM_ACCESS = range(16, 22)
@@ -19,11 +21,11 @@ FOLLOWING = 8
 
 def key_test(codec: str, extradata: bytes | None) -> PictureTest | None:
     """Returns a test whether a packet can be decoded alone. None for codecs whose bits are not read here."""
-    length_bytes = _length_bytes(codec, extradata)
+    length = length_bytes(codec, extradata)
     if codec == "h264":
-        return lambda data: _h264_key(_units(data, length_bytes))
+        return lambda data: _h264_key(units(data, length))
     if codec == "hevc":
-        return lambda data: any(unit[0] >> 1 & 63 in HEVC_RANDOM_ACCESS for unit in _units(data, length_bytes))
+        return lambda data: any(unit[0] >> 1 & 63 in HEVC_RANDOM_ACCESS for unit in units(data, length))
     return _mpeg4_key if codec == "mpeg4" else None
 
 
@@ -31,11 +33,11 @@ def intra_test(codec: str, extradata: bytes | None) -> PictureTest | None:
     """Returns a test whether a packet refers to no other: a key frame, or a picture of an intra-only stream."""
     if codec != "h264":
         return key_test(codec, extradata)
-    length_bytes = _length_bytes(codec, extradata)
-    return lambda data: all(_slice_type(unit) in H264_INTRA for unit in _slices(_units(data, length_bytes)))
+    length = length_bytes(codec, extradata)
+    return lambda data: all(_slice_type(unit) in H264_INTRA for unit in _slices(units(data, length)))
 
 
-def _length_bytes(codec: str, extradata: bytes | None) -> int:
+def length_bytes(codec: str, extradata: bytes | None) -> int:
     """Returns the size of the length before each unit (MP4, Matroska), or 0 if start codes separate the units."""
     at = {"h264": 4, "hevc": 21}.get(codec)
     if at is None or not extradata or len(extradata) <= at or extradata[:3] in (b"\0\0\0", b"\0\0\1"):
@@ -43,7 +45,7 @@ def _length_bytes(codec: str, extradata: bytes | None) -> int:
     return (extradata[at] & 3) + 1
 
 
-def _units(data: memoryview, length_bytes: int) -> Iterator[memoryview]:
+def units(data: memoryview, length_bytes: int) -> Iterator[memoryview]:
     """Yields the NAL units of a packet."""
     if length_bytes:
         at = 0
@@ -64,6 +66,11 @@ def _units(data: memoryview, length_bytes: int) -> Iterator[memoryview]:
 
 def _slices(units: Iterator[memoryview]) -> Iterator[memoryview]:
     return (unit for unit in units if unit[0] & 31 in (H264_SLICE, H264_IDR))
+
+
+def h264_slice_type(data: memoryview, length_bytes: int) -> int:
+    """Returns the type of a packet's first slice, 0 to 4 (P, B, I, SP, SI), or -1 if there is none."""
+    return next((_slice_type(unit) % 5 for unit in _slices(units(data, length_bytes))), -1)
 
 
 def _h264_key(units: Iterator[memoryview]) -> bool:

@@ -5,8 +5,8 @@ something salient, the gap is filled with other frames. Each of these needs all 
 decoded. So filling is limited to `max_frames * interval_s` seconds of decoded video, and the time stops growing with
 the length.
 
-Where the index tells when cuts are likely, a plan in rounds first takes the key frames and one frame behind each cut.
-The others of a gap look like one of these, so they come later, where they matter.
+Where the index tells when cuts are likely, a plan in rounds first takes the key frames, and one frame behind each cut
+to a scene that no key frame shows. The others of a gap look like one of these, so they come later, where they matter.
 """
 
 from __future__ import annotations
@@ -23,10 +23,14 @@ GAP_SLACK = 1.25
 """A gap of up to this many intervals is not worth decoding for."""
 TOLERANCE = 0.25
 """Share of the interval by which a filling frame may be off, so that the decoder can skip unreferenced frames."""
-BEHIND_CUT_S = 0.8
-"""The frame that shows a scene is as near as possible to this time behind its cut, or to the middle of a short scene.
+BEHIND_CUT_S, BEHIND_CUT_FRAMES = 0.5, 6
+"""The frame that shows a scene is this long behind its cut, whichever is longer, or in the middle of a short scene.
 
 An index has decoding times, so a cut is known to within some frames.
+"""
+REGULAR = 0.98
+"""A key frame that comes after this share of the longest time between two is where it is because that time was over.
+So it shows the scene before it. One that comes earlier may be a cut.
 """
 QUIET_S = 12.0
 """The first round sees a frame after this long without one: something may come and go without a cut."""
@@ -64,7 +68,9 @@ def plan_preview(
         count = min(options.min_frames, options.max_frames)
         return PreviewPlan("even", _evenly(start_s, span_s, count, max(TOLERANCE * span_s / count, 1.05 * frame_s)))
     plan = _keys_and_fill(key_times_s, start_s, end_s, interval_s, options)
-    return plan if cuts_s is None else _first_round(plan, cuts_s, end_s)
+    if cuts_s is None:
+        return plan
+    return _first_round(plan, key_times_s, cuts_s, end_s, max(BEHIND_CUT_S, BEHIND_CUT_FRAMES * frame_s))
 
 
 def has_gaps(keys: Sequence[float], end_s: float, options: ReadOptions) -> bool:
@@ -81,26 +87,43 @@ def _between_keys(span_s: float, options: ReadOptions) -> float | None:
     return None if span_s <= options.min_frames * interval_s else interval_s
 
 
-def _first_round(plan: PreviewPlan, cuts_s: Sequence[float], end_s: float) -> PreviewPlan:
+def _first_round(
+    plan: PreviewPlan, key_times_s: Sequence[float], cuts_s: Sequence[float], end_s: float, behind_s: float
+) -> PreviewPlan:
     """Leaves for later all but the key frames, a frame behind each cut, and one where nothing was seen for QUIET_S."""
     first, later = list[PlannedFrame](), list[PlannedFrame]()
+    longest_s = max((b - a for a, b in itertools.pairwise(key_times_s)), default=0.0)
+    shown = {b for a, b in itertools.pairwise(key_times_s) if b - a > REGULAR * longest_s}
     alone = [n for n, frame in enumerate(plan.frames) if frame.key or n == 0]
     for a, b in itertools.pairwise([*alone, len(plan.frames)]):
         first.append(plan.frames[a])
         inside, until_s = plan.frames[a + 1 : b], end_s if b == len(plan.frames) else plan.frames[b].pts_s
-        starts = [*cuts_s[bisect_right(cuts_s, first[-1].pts_s) : bisect_left(cuts_s, until_s)], until_s]
-        seen = {frame for x, y in itertools.pairwise(starts) for frame in _behind(x, y, inside)}
+        starts = list(cuts_s[bisect_right(cuts_s, first[-1].pts_s) : bisect_left(cuts_s, until_s)])
+        if until_s not in shown:
+            starts.append(until_s)
+        seen = dict(pair for x, y in itertools.pairwise(starts) for pair in _behind(x, y, behind_s, inside))
         for frame in inside:
-            wanted = frame in seen or frame.pts_s - first[-1].pts_s > QUIET_S
-            (first if wanted else later).append(frame)
-    return replace(plan, kind="keys+salient", frames=tuple(first), later=tuple(later)) if later else plan
+            if frame in seen or frame.pts_s - first[-1].pts_s > QUIET_S:
+                first.append(seen.get(frame, frame))
+            else:
+                later.append(frame)
+    if not later:
+        return plan
+    first.sort(key=lambda frame: frame.pts_s)
+    return replace(plan, kind="keys+salient", frames=tuple(first), later=tuple(later))
 
 
-def _behind(cut_s: float, end_s: float, frames: Sequence[PlannedFrame]) -> list[PlannedFrame]:
-    """Returns the frame that shows the scene from `cut_s` to `end_s` best, if any of them does."""
-    best_s = cut_s + min(BEHIND_CUT_S, (end_s - cut_s) / 2)
+def _behind(
+    cut_s: float, end_s: float, behind_s: float, frames: Sequence[PlannedFrame]
+) -> list[tuple[PlannedFrame, PlannedFrame]]:
+    """Returns the planned frame that shows the scene from `cut_s` to `end_s` best, and one right behind the cut for it.
+
+    That costs less: all frames up to it are decoded. If no planned frame shows the scene, returns none.
+    """
+    best_s = cut_s + min(behind_s, (end_s - cut_s) / 2)
     scene = [frame for frame in frames if cut_s <= frame.pts_s < end_s]
-    return sorted(scene, key=lambda frame: abs(frame.pts_s - best_s))[:1]
+    nearest = sorted(scene, key=lambda frame: abs(frame.pts_s - best_s))[:1]
+    return [(frame, replace(frame, pts_s=best_s)) for frame in nearest]
 
 
 def _evenly(start_s: float, span_s: float, count: int, tolerance_s: float, at: float = 0.5) -> tuple[PlannedFrame, ...]:

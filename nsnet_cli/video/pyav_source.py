@@ -20,6 +20,7 @@ import numpy as np
 
 from nsnet_cli.media import FrameBatch, PreviewPlan, ReadOptions
 from nsnet_cli.video.container import check_memory, open_video
+from nsnet_cli.video.leaving_out import LeavingOut
 from nsnet_cli.video.opened import StoreFile, VideoPath
 from nsnet_cli.video.packets import clocked_packets, packet_ticks, sized_packets
 from nsnet_cli.video.probe import Probe
@@ -27,11 +28,6 @@ from nsnet_cli.video.scaling import Scaler
 from nsnet_cli.video.source import BATCH_FRAMES, Tally
 from nsnet_cli.video.stretches import Clock, Decoded, Run, Stretch, even_cuts, nearest, stretches, wanted_ranges
 
-SKIPPABLE = ("h264", "mpeg1video", "mpeg2video", "mpeg4")
-"""Codecs whose decoders can skip unreferenced frames without changing the others.
-
-Not HEVC: another temporal layer may still refer to such a frame.
-"""
 PACKETS_TO_KEY = 1000
 """Most packets read after a seek to find the key frame."""
 
@@ -113,6 +109,9 @@ class _Decoder:
         try:
             if self.probe.indexed and isinstance(self.video.file, StoreFile):
                 self.video.file.want(wanted_ranges(self.video, parts, self.probe.info.key_frames))
+            context = self.video.stream.codec_context
+            self.leaving_out = LeavingOut(self.probe.info.codec, context.extradata)
+            self.frame_s = 1 / (self.probe.info.fps or 25.0)
             self.scaler = Scaler(self.options, self.video.stream.sample_aspect_ratio)
             pixels: list[np.ndarray] = []
             times: list[float] = []
@@ -166,19 +165,30 @@ class _Decoder:
         if not part.fills:
             yield from self._key_alone(part, key)
             return
-        skipping = self.probe.indexed and self.probe.info.codec in SKIPPABLE
+        skipping = self.probe.indexed and self.leaving_out.possible
         run = Run(part)
         yield from self._run(run, itertools.chain([key], packets), pushed_back, skipping)
+        if run.stopped or (run.missing and self.leaving_out.pyramids and run.sparse(self.frame_s)):
+            self.leaving_out.pyramids = None
+            left = (*run.missing, *run.targets)
+            run = yield from self._run_again(Stretch(part.key_s, run.key_due, left), skipping)
         if run.missing and self.probe.indexed:
             # Skipped, or shown before the key frame but stored after it (open GOP): decode from one key frame earlier.
             keys = self.probe.key_times_s
-            again = keys[max(0, bisect_right(keys, part.key_s) - 2)]
-            packets = self._seek(again)
-            key = self._key_packet(again, packets)
-            if key is not None:
-                run = Run(Stretch(again, False, tuple(run.missing)))
-                yield from self._run(run, itertools.chain([key], packets), [], skipping=False)
+            before_s = keys[max(0, bisect_right(keys, part.key_s) - 2)]
+            run = yield from self._run_again(Stretch(before_s, False, tuple(run.missing)), skipping=False)
         self.tally.frames_lost += len(run.missing)
+
+    def _run_again(self, part: Stretch, skipping: bool) -> Generator[Decoded, None, Run]:
+        packets = self._seek(part.key_s)
+        key = self._key_packet(part.key_s, packets)
+        run = Run(part)
+        if key is None:
+            run.missing = run.targets
+            self.tally.frames_lost += run.key_due
+        else:
+            yield from self._run(run, itertools.chain([key], packets), [], skipping)
+        return run
 
     def _key_packet(self, key_s: float, packets: Iterator[av.Packet]) -> av.Packet | None:
         """Returns the next key packet. Without an index, it is the one that begins the stretch."""
@@ -215,11 +225,10 @@ class _Decoder:
         `pushed_back` gets the packets from the last key frame on: they belong to the next stretch.
         """
         before: Decoded | None = None
-        key_due = run.part.wants_key
         for decoded in self._decoding(run, packets, pushed_back, skipping):
-            if key_due:
+            if run.key_due:
                 yield decoded
-                key_due = False
+                run.key_due = False
             while run.targets and decoded.pts_s >= run.targets[0].pts_s:
                 chosen = run.settle(nearest(run.targets[0].pts_s, before, decoded))
                 if chosen is not None:
@@ -227,11 +236,12 @@ class _Decoder:
             if not run.targets:
                 break
             before = decoded
-        while run.targets:
+        while run.targets and not run.stopped:
             chosen = run.settle(before)
             if chosen is not None:
                 yield chosen
-        self.tally.frames_lost += key_due
+        if not run.stopped:
+            self.tally.frames_lost += run.key_due
 
     def _decoding(
         self, run: Run, packets: Iterator[av.Packet], pushed_back: list[av.Packet], skipping: bool
@@ -239,15 +249,10 @@ class _Decoder:
         context = self.video.stream.codec_context
         context.flush_buffers()
         context.skip_frame = "DEFAULT"
-        frame_s = 1 / (self.probe.info.fps or 25.0)
         self.clock.restart()
         shown = 0
-        for count, packet in enumerate(itertools.chain(packets, [None])):
+        for count, packet in enumerate(self._fed(run, packets, skipping)):
             if packet is not None:
-                if packet.pts is not None and not packet.is_discard:
-                    run.seen.append(self.video.seconds(packet.pts))
-                    if skipping:
-                        context.skip_frame = "DEFAULT" if run.needs(run.seen[-1], frame_s) else "NONREF"
                 if packet.is_keyframe and count:
                     pushed_back.clear()
                 if pushed_back or (packet.is_keyframe and count):
@@ -260,7 +265,26 @@ class _Decoder:
             for frame in frames:
                 self.tally.frames_decoded += 1
                 ticks = None if self.probe.clockless else self.clock.ticks(frame.pts, frame.dts)
-                time_s = self.video.seconds(ticks) if ticks is not None else run.part.key_s + shown * frame_s
+                time_s = self.video.seconds(ticks) if ticks is not None else run.part.key_s + shown * self.frame_s
                 shown += 1
                 if not frame.is_corrupt:
                     yield Decoded(time_s, frame)
+
+    def _fed(self, run: Run, packets: Iterator[av.Packet], skipping: bool) -> Iterator[av.Packet | None]:
+        """Yields what the decoder gets, and sets what it leaves out. None at the end: it gives its last frames."""
+        context, leaving_out = self.video.stream.codec_context, self.leaving_out
+        leaving_out.restart()
+        for packet in packets:
+            if skipping:
+                if run.reached and leaving_out.begins_anew(memoryview(packet)):
+                    break
+                wanted = packet.pts is None or run.needs(self.video.seconds(packet.pts), self.frame_s)
+                least = leaving_out.least(memoryview(packet), wanted, run.sparse(self.frame_s))
+                if least is None:
+                    run.stopped = True
+                    return
+                context.skip_frame = least
+            if packet.pts is not None and not packet.is_discard:
+                run.see(self.video.seconds(packet.pts))
+            yield packet
+        yield None

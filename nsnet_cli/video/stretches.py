@@ -17,6 +17,8 @@ LEAST_KEY_BYTES, KEY_BYTES, KEY_SHARE = 32 << 10, 128 << 10, 0.1
 """How long a key frame is taken to be if the index does not tell: all of them at most this share of the video."""
 SKIPPING_FRAMES = 1.5
 """If the tolerance is more than this many frames, every unreferenced frame may be skipped."""
+SKIPPING_B_FRAMES = 2.0
+"""If it is more than this many, every B picture: mostly one picture in four is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +91,20 @@ class Run:
         self.part = part
         self.targets = list(part.fills)
         self.missing: list[PlannedFrame] = []
+        self.key_due = part.wants_key
+        self.stopped = False
+        """Whether it ended early, because a picture needs one that was left out."""
         self.seen: list[float] = []
         """Times of all packets that went into the decoder."""
+        self.reached = False
+        """Whether one of them is as late as the last planned frame."""
         self.times = [fill.pts_s for fill in part.fills]
         self.leeway_s = min((fill.tolerance_s for fill in part.fills), default=0.0)
+
+    def see(self, time_s: float) -> None:
+        """Takes note of a packet for the decoder."""
+        self.seen.append(time_s)
+        self.reached |= not self.times or time_s >= self.times[-1]
 
     def settle(self, found: Decoded | None) -> Decoded | None:
         """Returns the frame for the next target if it is near enough, or as near as any packet seen; else None."""
@@ -105,6 +117,10 @@ class Run:
                 return found
         self.missing.append(target)
         return None
+
+    def sparse(self, frame_s: float) -> bool:
+        """Whether the tolerance spans so many frames that every B picture may be skipped."""
+        return self.leeway_s > SKIPPING_B_FRAMES * frame_s
 
     def needs(self, time_s: float, frame_s: float) -> bool:
         """Whether an unreferenced frame at this time may be the one for a planned frame."""
