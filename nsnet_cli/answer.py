@@ -100,7 +100,9 @@ def worth_keeping(judge: Judge, present: Present, least: int) -> tuple[np.ndarra
     strength = present.scores if present.probabilities is None else present.probabilities
     order = np.argsort(-strength, kind="stable")[:MOST_LIKELY]
     likely = np.sort(order[strength[order] >= LEAST_KEPT])
-    return np.union1d(best, likely), likely
+    kept = np.zeros(len(strength), bool)
+    kept[best] = kept[likely] = True
+    return np.flatnonzero(kept), likely
 
 
 def judged(judge: Judge, present: Present, positions: np.ndarray, least: int) -> Judged:

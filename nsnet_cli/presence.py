@@ -134,8 +134,9 @@ class Judge:
         """
         sums = self.hierarchy.sums(scores, np.arange(len(self.ids)), highest=self.independent)
         weights = frame_weights(scores, saliency)
-        best = np.argsort(-(weights @ scores), kind="stable")[:least]  # so that a run has --top-k tags
-        rows = np.union1d(np.flatnonzero(sums.max(0) >= LEAST_SUM), best)
+        wanted = sums.max(0) >= LEAST_SUM
+        wanted[np.argsort(-(weights @ scores), kind="stable")[:least]] = True  # so that a run has --top-k tags
+        rows = np.flatnonzero(wanted)
         seen = self.hierarchy.sums(preview, rows) if preview is not None and self.previews else None
         fsm = None if fsm is None else fsm[chosen]
         like = likeness(features, chosen) if features is not None else None

@@ -61,7 +61,7 @@ def stretches(series: np.ndarray, anchors: np.ndarray, pts_s: np.ndarray) -> lis
     `series` (T,) is how strongly it is seen at pts_s (T,); `anchors` are the frames where the recogniser saw it, at
     least one. Their median is the node's level. A stretch holds an anchor or a frame above HIGH times the level.
     """
-    level = max(float(np.median(series[anchors])), 1e-9)
+    level = max(_median(series[anchors]), 1e-9)
     inside, strong = series >= LOW * level, series >= HIGH * level
     inside[anchors] = strong[anchors] = True
     runs: list[tuple[int, int]] = []
@@ -117,4 +117,10 @@ def spans(
 
 def interval_s(pts_s: np.ndarray) -> float | None:
     """Returns the median seconds between preview frames, None for a single one."""
-    return float(np.median(np.diff(pts_s))) if len(pts_s) > 1 else None
+    return _median(np.diff(pts_s)) if len(pts_s) > 1 else None
+
+
+def _median(values: np.ndarray) -> float:
+    """The median of values (n,). NumPy's own first loads its masked arrays, which takes 10 ms of a single clip."""
+    ascending = np.sort(values)
+    return float((ascending[(len(values) - 1) // 2] + ascending[len(values) // 2]) / 2)

@@ -558,6 +558,7 @@ def test_a_single_file_loads_nothing_that_it_does_not_need(clip: Path, tmp_path:
         "rich",
         "pydantic",
         "matplotlib",
+        "numpy.ma",
         "openvino.tools.ovc.convert",
         "pathspec",
         "fsspec",
