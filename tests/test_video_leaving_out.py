@@ -110,6 +110,27 @@ def test_whether_p_pictures_refer_to_b_pictures_is_known(footage: list[np.ndarra
         assert all(pyramids.fits(memoryview(packet)) for packet in packets) == follows
 
 
+def test_what_stands_in_a_packet_beside_its_slices(footage: list[np.ndarray], tmp_path: Path) -> None:
+    _, options, _ = STREAMS["pyramid"]
+    extradata, packets = packets_of(write_video(tmp_path / "p.mp4", footage[:30], fps=FPS, options=options))
+    pyramids = Pyramids.of(extradata)
+    assert pyramids is not None
+    repeated = b"".join(len(each).to_bytes(4, "big") + each for each in pyramids.sets)
+    other = b"\0\0\0\4" + bytes([103, 100, 0, 31])
+    assert pyramids.fits(memoryview(repeated + packets[0])), "known parameters"
+    assert not pyramids.fits(memoryview(other + packets[0])), "others"
+    p_picture, b_picture = packets[1], packets[2]
+    assert pyramids.fits(memoryview(p_picture)) and pyramids.fits(memoryview(b_picture))
+    assert not pyramids.fits(memoryview(p_picture + b_picture)), "a picture of which only some slices would be left out"
+
+
+def test_fields_are_not_told_apart_from_frames(footage: list[np.ndarray], tmp_path: Path) -> None:
+    for name in ("pyramid", "interlaced"):
+        _, options, _ = STREAMS[name]
+        extradata, packets = packets_of(write_video(tmp_path / f"{name}.mp4", footage[:30], fps=FPS, options=options))
+        assert LeavingOut("h264", extradata).begins_anew(memoryview(packets[1])) == (name == "pyramid")
+
+
 def test_a_picture_of_a_lower_layer_stays_although_its_own_layer_does_not_need_it(
     footage: list[np.ndarray], tmp_path: Path
 ) -> None:

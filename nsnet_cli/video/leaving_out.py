@@ -45,11 +45,13 @@ class LeavingOut:
     """What the decoder of one stream may leave out without changing any other picture."""
 
     def __init__(self, codec: str, extradata: bytes | None) -> None:
-        self.codec, self.length_bytes = codec, length_bytes(codec, extradata)
+        self.length_bytes = length_bytes(codec, extradata)
         self.layers = Layers.of(extradata) if codec == "hevc" else None
         self.pyramids = Pyramids.of(extradata) if codec == "h264" else None
         """None: P pictures refer to B pictures, or it is not known."""
         self.possible = codec in UNREFERENCED or self.layers is not None
+        self.follows = self.pyramids is not None
+        """Whether it is an H.264 stream of whole frames. A packet may have one of two fields."""
 
     def restart(self) -> None:
         """At a key frame."""
@@ -58,7 +60,7 @@ class LeavingOut:
 
     def begins_anew(self, packet: memoryview) -> bool:
         """Whether this picture and all stored after it are shown after those before it: it is no B picture."""
-        return self.codec == "h264" and h264_slice_type(packet, self.length_bytes) in (P_SLICE, I_SLICE)
+        return self.follows and h264_slice_type(packet, self.length_bytes) in (P_SLICE, I_SLICE)
 
     def least(self, packet: memoryview, wanted: bool, sparse: bool) -> SkipFrame | None:
         """Returns the `skip_frame` with which the decoder gets a picture. None: it needs one that was left out.

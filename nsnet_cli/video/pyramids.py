@@ -110,6 +110,8 @@ class Pyramids:
     length_bytes: int
     sequence: SequenceParameters
     pictures: dict[int, PictureParameters] = field(default_factory=dict)
+    sets: frozenset[bytes] = frozenset()
+    """The parameter sets, which some files repeat at key frames."""
     kept: int = -1
     """The frame number of the last picture that was decoded and may be referred to."""
     left_out: bool = False
@@ -131,6 +133,7 @@ class Pyramids:
                     bits = Bits(unit[1:])
                     name = bits.number()
                     found.pictures[name] = PictureParameters.read(bits)
+            found.sets = frozenset(map(bytes, sets))
         except (ValueError, IndexError, StopIteration):
             return None
         return found
@@ -142,17 +145,23 @@ class Pyramids:
     def fits(self, packet: memoryview) -> bool:
         """Whether this picture needs none of those left out, or is a B picture and is left out itself."""
         try:
-            slices = [self._slice(unit) for unit in units(packet, self.length_bytes) if unit[0] & 31 not in HARMLESS]
+            slices = [self._slice(unit) for unit in units(packet, self.length_bytes) if not self._harmless(unit)]
         except (ValueError, KeyError):
             return False
         if not slices:
             return True
+        if len({slice_type == B_SLICE for _, slice_type, _ in slices}) > 1:
+            return False  # a picture of several kinds of slices would lose some of them
         frame_num, slice_type, referred = slices[-1]
         if referred and slice_type == B_SLICE:
             self.left_out = self.last_left_out = True
         elif referred:
             self.kept, self.last_left_out = frame_num, False
         return True
+
+    def _harmless(self, unit: memoryview) -> bool:
+        kind = unit[0] & 31
+        return kind in HARMLESS or (kind in (H264_SPS, H264_PPS) and bytes(unit) in self.sets)
 
     def _slice(self, unit: memoryview) -> tuple[int, int, int]:
         """Returns its frame number, its type and whether it is referred to. Raises ValueError if it does not fit."""
