@@ -9,7 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nsnet_cli.media import PreviewPlan, ReadOptions
-from nsnet_cli.video.plan import GAP_SLACK, LONGEST_HOLE_S, plan_preview, thin
+from nsnet_cli.video.plan import (
+    BEHIND_CUT_FRAMES,
+    BEHIND_CUT_S,
+    GAP_SLACK,
+    LONGEST_HOLE_S,
+    plan_preview,
+    thin,
+)
 
 OPTIONS = ReadOptions(size_px=256)
 
@@ -121,7 +128,11 @@ def test_every_plan_is_sane(
         max_frames * interval_s > 2.5 * (end_s - start_s) and len(keys) + (end_s - start_s) / interval_s < max_frames
     )
     whole = plan_preview(keys, start_s, end_s, fps, options)
-    assert sorted([*plan.frames, *plan.later], key=lambda frame: frame.pts_s) == list(whole.frames)
+    moved = set(plan.frames) - set(whole.frames)
+    assert len(plan.frames) + len(plan.later) == len(whole.frames) and set(plan.later) <= set(whole.frames)
+    behind_s = max(BEHIND_CUT_S, BEHIND_CUT_FRAMES / fps if fps else 0)
+    assert all(any(0 <= frame.pts_s - cut_s <= behind_s + 1e-6 for cut_s in cuts or ()) for frame in moved)
+    assert not any(frame.key for frame in moved)
     assert plan == whole or plan.later
     if enough and not even and plan.kind == "keys+fill":
         assert max(gaps(plan, start_s, end_s)) <= GAP_SLACK * interval_s + 1e-6
