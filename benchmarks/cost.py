@@ -40,10 +40,7 @@ def seconds(checkout: Path, videos: list[str]) -> tuple[float, float]:
 
 def compare(before: Path, videos: list[str], pairs: int) -> None:
     """Tags the videos in turn with both checkouts, and prints the ratios."""
-    for checkout in (
-        before,
-        HERE,
-    ):  # exports networks, fills the disk cache
+    for checkout in (before, HERE):  # the run exports networks and fills the disk cache
         compileall.compile_dir(checkout / "nsnet_cli", quiet=1)
         seconds(checkout, videos)
     found = []

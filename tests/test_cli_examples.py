@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -33,8 +32,7 @@ def test_the_example_videos_get_right_tags(videos: Path) -> None:
     best = {Path(line.split(":")[0]).stem: line for line in out.splitlines() if not line.startswith(" ")}
     assert set(best) == {"bikes", "camera", "carphone", "cat", "espresso-among-bikes", "grass"}
     assert ": cat (" in best["cat"] and ": tripod (" in best["camera"]
-    seen = re.search(r": espresso \(.*seen from ([\d.]+) to ([\d.]+) s$", best["espresso-among-bikes"])
-    assert seen is not None and [float(time_s) for time_s in seen.groups()] == pytest.approx([6, 8], abs=0.3)
+    assert ": espresso (" in best["espresso-among-bikes"] and "seen from 6.1 to 8.0 s" in best["espresso-among-bikes"]
     assert ": nothing certain" in best["grass"]
 
 

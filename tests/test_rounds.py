@@ -60,7 +60,8 @@ def test_only_what_lies_beside_salient_frames_is_looked_at_closely(where: str, t
     moved = sorted(set(times(found)) - set(times(once)))
     assert moved == [pytest.approx(26.6, abs=0.3)], "behind the cut to the only scene that no key frame shows"
     near = {t for t in times(once) if CAT_S[0] - 1.5 <= t <= CAT_S[1] + 1.5}
-    assert all(abs(t - moved[0]) < 1 for t in near - set(times(found))), "no other frame beside the cat is left out"
+    left_out = near - set(times(found))
+    assert len(left_out) <= 1 and all(abs(t - moved[0]) < 1 for t in left_out), "but for the one that it stands for"
     assert found.tags[0].name == once.tags[0].name and found.tags[0].certain
     assert found.tags[0].spans[0].start_s == pytest.approx(CAT_S[0], abs=0.6)
     assert found.tags[0].spans[-1].end_s == pytest.approx(CAT_S[1], abs=0.6)

@@ -20,6 +20,7 @@ from nsnet_cli.index.like import Owned, owned
 from nsnet_cli.index.vectors import embeddings
 from nsnet_cli.outputs.words import clock
 from nsnet_cli.progress import progress
+from nsnet_cli.spans import interval_s
 from nsnet_cli.text import printable
 
 SAME_SCENE = 0.85
@@ -179,7 +180,7 @@ def in_step(
     """
     cosines = shorter @ longer.T
     shifts = longer_s[None] - shorter_s[:, None]
-    slack = SLACK_S + _interval(longer_s) / 2
+    slack = SLACK_S + (interval_s(longer_s) or 0.0) / 2
     likely = np.round(shifts[cosines >= ALIKE], 1)
     best: tuple[float, float, float] | None = None
     for shift in (0.0, *_peaks(likely, slack)):  # in doubt, they begin together
@@ -188,10 +189,6 @@ def in_step(
         if share >= LEAST_SHARE and (best is None or share > best[1]):
             best = float(np.median(near)), share, float(shift)
     return best
-
-
-def _interval(pts_s: np.ndarray) -> float:
-    return float(np.median(np.diff(pts_s))) if len(pts_s) > 1 else 0.0
 
 
 def _peaks(shifts: np.ndarray, slack: float, most: int = 5) -> list[float]:

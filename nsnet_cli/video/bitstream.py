@@ -1,4 +1,4 @@
-"""Reads picture types from coded packets, for containers that call every packet a key frame."""
+"""Reads coded packets: their NAL units, and which pictures are key frames where a container lies about it."""
 
 from __future__ import annotations
 
@@ -19,13 +19,39 @@ FOLLOWING = 8
 """Packets after a key frame that are checked to see whether the container marks key frames wrongly."""
 
 
+class Bits:
+    """Reads numbers from the bits of a NAL unit. Raises ValueError at its end."""
+
+    def __init__(self, unit: memoryview | bytes) -> None:
+        data = bytes(unit).replace(b"\0\0\3", b"\0\0")
+        self._value, self._left = int.from_bytes(data, "big"), 8 * len(data)
+
+    def fixed(self, count: int) -> int:
+        self._left -= count
+        if self._left < 0:
+            raise ValueError("no bits left")
+        found = self._value >> self._left
+        self._value &= (1 << self._left) - 1
+        return found
+
+    def number(self) -> int:
+        """An Exp-Golomb number."""
+        zeros = self._left - self._value.bit_length()
+        self.fixed(min(zeros, self._left))
+        return self.fixed(zeros + 1) - 1
+
+    def skip_numbers(self, count: int) -> None:
+        for _ in range(count):
+            self.number()
+
+
 def key_test(codec: str, extradata: bytes | None) -> PictureTest | None:
     """Returns a test whether a packet can be decoded alone. None for codecs whose bits are not read here."""
-    length = length_bytes(codec, extradata)
+    length_bytes = nal_length_bytes(codec, extradata)
     if codec == "h264":
-        return lambda data: _h264_key(units(data, length))
+        return lambda data: _h264_key(nal_units(data, length_bytes))
     if codec == "hevc":
-        return lambda data: any(unit[0] >> 1 & 63 in HEVC_RANDOM_ACCESS for unit in units(data, length))
+        return lambda data: any(unit[0] >> 1 & 63 in HEVC_RANDOM_ACCESS for unit in nal_units(data, length_bytes))
     return _mpeg4_key if codec == "mpeg4" else None
 
 
@@ -33,11 +59,11 @@ def intra_test(codec: str, extradata: bytes | None) -> PictureTest | None:
     """Returns a test whether a packet refers to no other: a key frame, or a picture of an intra-only stream."""
     if codec != "h264":
         return key_test(codec, extradata)
-    length = length_bytes(codec, extradata)
-    return lambda data: all(_slice_type(unit) in H264_INTRA for unit in _slices(units(data, length)))
+    length_bytes = nal_length_bytes(codec, extradata)
+    return lambda data: all(_slice_type(unit) in H264_INTRA for unit in _slices(nal_units(data, length_bytes)))
 
 
-def length_bytes(codec: str, extradata: bytes | None) -> int:
+def nal_length_bytes(codec: str, extradata: bytes | None) -> int:
     """Returns the size of the length before each unit (MP4, Matroska), or 0 if start codes separate the units."""
     at = {"h264": 4, "hevc": 21}.get(codec)
     if at is None or not extradata or len(extradata) <= at or extradata[:3] in (b"\0\0\0", b"\0\0\1"):
@@ -45,7 +71,7 @@ def length_bytes(codec: str, extradata: bytes | None) -> int:
     return (extradata[at] & 3) + 1
 
 
-def units(data: memoryview, length_bytes: int) -> Iterator[memoryview]:
+def nal_units(data: memoryview, length_bytes: int) -> Iterator[memoryview]:
     """Yields the NAL units of a packet."""
     if length_bytes:
         at = 0
@@ -70,7 +96,7 @@ def _slices(units: Iterator[memoryview]) -> Iterator[memoryview]:
 
 def h264_slice_type(data: memoryview, length_bytes: int) -> int:
     """Returns the type of a packet's first slice, 0 to 4 (P, B, I, SP, SI), or -1 if there is none."""
-    return next((_slice_type(unit) % 5 for unit in _slices(units(data, length_bytes))), -1)
+    return next((_slice_type(unit) % 5 for unit in _slices(nal_units(data, length_bytes))), -1)
 
 
 def _h264_key(units: Iterator[memoryview]) -> bool:
@@ -101,18 +127,13 @@ def _sei_types(unit: memoryview) -> Iterator[int]:
 
 
 def _slice_type(unit: memoryview) -> int:
-    """Returns the second Exp-Golomb number after the unit's first byte. The first is where the slice begins."""
-    bits = int.from_bytes(unit[1:13], "big")
-    left = 8 * len(unit[1:13])
-    value = -1
-    for _ in range(2):
-        zeros = left - bits.bit_length()
-        left -= 2 * zeros + 1
-        if left < 0:
-            return -1
-        value = (bits >> left) - 1
-        bits &= (1 << left) - 1
-    return value
+    """Returns the second number of a slice, or -1 if that is cut off. The first is where the slice begins."""
+    bits = Bits(unit[1:13])
+    try:
+        bits.number()
+        return bits.number()
+    except ValueError:
+        return -1
 
 
 def _mpeg4_key(data: memoryview) -> bool:

@@ -10,7 +10,7 @@ import itertools
 from dataclasses import dataclass
 from typing import Literal, Self
 
-from nsnet_cli.video.bitstream import I_SLICE, P_SLICE, h264_slice_type, length_bytes, units
+from nsnet_cli.video.bitstream import I_SLICE, P_SLICE, h264_slice_type, nal_length_bytes, nal_units
 from nsnet_cli.video.pyramids import Pyramids
 
 UNREFERENCED = ("h264", "mpeg1video", "mpeg2video", "mpeg4")
@@ -31,13 +31,13 @@ class Layers:
     @classmethod
     def of(cls, extradata: bytes | None) -> Self | None:
         """`extradata` as MP4 and Matroska have it. None if it does not tell the number of layers."""
-        length = length_bytes("hevc", extradata)
+        length = nal_length_bytes("hevc", extradata)
         top = extradata[21] >> 3 & 7 if extradata and length else 0
         return cls(length, top) if top else None
 
     def on_top(self, packet: memoryview) -> bool:
         """Whether a picture belongs to the highest layer."""
-        headers = (unit[:2] for unit in units(packet, self.length_bytes) if unit[0] >> 1 & 63 in HEVC_SLICES)
+        headers = (unit[:2] for unit in nal_units(packet, self.length_bytes) if unit[0] >> 1 & 63 in HEVC_SLICES)
         return any(header[-1] & 7 >= self.top for header in itertools.islice(headers, 1))
 
 
@@ -45,7 +45,7 @@ class LeavingOut:
     """What the decoder of one stream may leave out without changing any other picture."""
 
     def __init__(self, codec: str, extradata: bytes | None) -> None:
-        self.length_bytes = length_bytes(codec, extradata)
+        self.length_bytes = nal_length_bytes(codec, extradata)
         self.layers = Layers.of(extradata) if codec == "hevc" else None
         self.pyramids = Pyramids.of(extradata) if codec == "h264" else None
         """None: P pictures refer to B pictures, or it is not known."""

@@ -109,8 +109,7 @@ class _Decoder:
         try:
             if self.probe.indexed and isinstance(self.video.file, StoreFile):
                 self.video.file.want(wanted_ranges(self.video, parts, self.probe.info.key_frames))
-            context = self.video.stream.codec_context
-            self.leaving_out = LeavingOut(self.probe.info.codec, context.extradata)
+            self.leaving_out = LeavingOut(self.probe.info.codec, self.video.stream.codec_context.extradata)
             self.frame_s = 1 / (self.probe.info.fps or 25.0)
             self.scaler = Scaler(self.options, self.video.stream.sample_aspect_ratio)
             pixels: list[np.ndarray] = []

@@ -6,10 +6,19 @@ Whether P pictures refer to it, too, the headers of their slices tell (ITU-T H.2
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Self
 
-from nsnet_cli.video.bitstream import B_SLICE, H264_IDR, H264_SLICE, I_SLICE, P_SLICE, length_bytes, units
+from nsnet_cli.video.bitstream import (
+    B_SLICE,
+    H264_IDR,
+    H264_SLICE,
+    I_SLICE,
+    P_SLICE,
+    Bits,
+    nal_length_bytes,
+    nal_units,
+)
 
 H264_SPS, H264_PPS = 7, 8
 CHROMA_PROFILES = (44, 83, 86, 100, 110, 118, 122, 128, 134, 138, 139, 244)
@@ -18,32 +27,6 @@ HARMLESS = (6, 9, 10, 11, 12)
 """Units that change nothing: messages, delimiters, ends and filling."""
 HEADER_BYTES = 64
 """The part of a slice that is read is shorter than this."""
-
-
-class Bits:
-    """Reads numbers from the bits of a NAL unit. Raises ValueError at its end."""
-
-    def __init__(self, unit: memoryview | bytes) -> None:
-        data = bytes(unit).replace(b"\0\0\3", b"\0\0")
-        self._value, self._left = int.from_bytes(data, "big"), 8 * len(data)
-
-    def fixed(self, count: int) -> int:
-        self._left -= count
-        if self._left < 0:
-            raise ValueError("no bits left")
-        found = self._value >> self._left
-        self._value &= (1 << self._left) - 1
-        return found
-
-    def number(self) -> int:
-        """An Exp-Golomb number."""
-        zeros = self._left - self._value.bit_length()
-        self.fixed(min(zeros, self._left))
-        return self.fixed(zeros + 1) - 1
-
-    def skip_numbers(self, count: int) -> None:
-        for _ in range(count):
-            self.number()
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,13 +67,16 @@ class SequenceParameters:
 class PictureParameters:
     """What the slices of an H.264 stream need from its picture parameters."""
 
+    name: int
     bottom_order: bool
     references: int
     redundant: bool
 
     @classmethod
-    def read(cls, bits: Bits) -> Self:
-        """Reads on behind the identifier. Raises ValueError for what is rare and not read here."""
+    def read(cls, unit: memoryview) -> Self:
+        """Raises ValueError for what is rare and not read here."""
+        bits = Bits(unit[1:])
+        name = bits.number()
         bits.number()
         bits.fixed(1)
         bottom_order = bits.fixed(1)
@@ -100,7 +86,7 @@ class PictureParameters:
         bits.number()
         bits.fixed(3)
         bits.skip_numbers(3)
-        return cls(bool(bottom_order), references, bool(bits.fixed(3) & 1))
+        return cls(name, bool(bottom_order), references, bool(bits.fixed(3) & 1))
 
 
 @dataclass(slots=True)
@@ -109,8 +95,8 @@ class Pyramids:
 
     length_bytes: int
     sequence: SequenceParameters
-    pictures: dict[int, PictureParameters] = field(default_factory=dict)
-    sets: frozenset[bytes] = frozenset()
+    pictures: dict[int, PictureParameters]
+    sets: frozenset[bytes]
     """The parameter sets, which some files repeat at key frames."""
     kept: int = -1
     """The frame number of the last picture that was decoded and may be referred to."""
@@ -122,21 +108,16 @@ class Pyramids:
     @classmethod
     def of(cls, extradata: bytes | None) -> Self | None:
         """`extradata` as MP4 and Matroska have it. None if the stream cannot be followed."""
-        length = length_bytes("h264", extradata)
+        length = nal_length_bytes("h264", extradata)
         if not extradata or not length:
             return None
         try:
             sets = _parameter_sets(extradata)
-            found = cls(length, SequenceParameters.read(next(unit for unit in sets if unit[0] & 31 == H264_SPS)))
-            for unit in sets:
-                if unit[0] & 31 == H264_PPS:
-                    bits = Bits(unit[1:])
-                    name = bits.number()
-                    found.pictures[name] = PictureParameters.read(bits)
-            found.sets = frozenset(map(bytes, sets))
-        except (ValueError, IndexError, StopIteration):
+            (sequence,) = (SequenceParameters.read(unit) for unit in sets if unit[0] & 31 == H264_SPS)
+            pictures = [PictureParameters.read(unit) for unit in sets if unit[0] & 31 == H264_PPS]
+        except (ValueError, IndexError):
             return None
-        return found
+        return cls(length, sequence, {each.name: each for each in pictures}, frozenset(map(bytes, sets)))
 
     def restart(self) -> None:
         """At a key frame."""
@@ -145,7 +126,7 @@ class Pyramids:
     def fits(self, packet: memoryview) -> bool:
         """Whether this picture needs none of those left out, or is a B picture and is left out itself."""
         try:
-            slices = [self._slice(unit) for unit in units(packet, self.length_bytes) if not self._harmless(unit)]
+            slices = [self._slice(unit) for unit in nal_units(packet, self.length_bytes) if not self._harmless(unit)]
         except (ValueError, KeyError):
             return False
         if not slices:
