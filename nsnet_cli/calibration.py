@@ -7,8 +7,10 @@ with it. `nsnet calibrate` fits it, config.json keeps it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any
+
+from nsnet_cli.records import dataclass
 
 if TYPE_CHECKING:
     import numpy as np  # not at run time: a checkpoint is read before there is time to import it

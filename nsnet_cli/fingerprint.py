@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
 
+from nsnet_cli.records import dataclass
 from nsnet_cli.storage.identity import identity
 from nsnet_cli.storage.urls import Place, located
 from nsnet_cli.types import ALGORITHM_VERSION, SCHEMA_VERSION, Source, TagOptions

@@ -14,12 +14,13 @@ import re
 import stat
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
 from nsnet_cli.bounded import bounded
 from nsnet_cli.errors import UsageError
 from nsnet_cli.looking import look_at_each
+from nsnet_cli.records import dataclass
 from nsnet_cli.search import Search, is_system
 from nsnet_cli.sniffing import OTHER_NAMES, SNIFF_BYTES, VIDEO_NAMES, sniff
 from nsnet_cli.storage.urls import Place, Url, is_url, located

@@ -6,10 +6,11 @@ both give the same. `nsnet_cli.outputs.kept_results` writes and reads it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from nsnet_cli.media import VideoInfo
+from nsnet_cli.records import dataclass
 from nsnet_cli.types import Cost, ModelInfo, TagName, Timings
 
 if TYPE_CHECKING:

@@ -9,10 +9,10 @@ import codecs
 import os
 import re
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 from nsnet_cli.errors import UsageError
+from nsnet_cli.records import dataclass
 from nsnet_cli.sniffing import describe
 
 HEAD_BYTES = 1 << 16

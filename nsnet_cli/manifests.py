@@ -10,12 +10,13 @@ import io
 import json
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import date, time, timedelta
 from pathlib import Path
 from typing import Any
 
 from nsnet_cli.errors import UsageError
+from nsnet_cli.records import dataclass
 
 WHERE = ("path", "url")
 """The columns that may say where a video is. The first that a row has counts."""

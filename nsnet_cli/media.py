@@ -7,8 +7,9 @@ Shapes are written (N, S, S, 3).
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, get_args
+
+from nsnet_cli.records import dataclass
 
 if TYPE_CHECKING:
     import numpy as np  # not at run time: the first video is requested before numpy is loaded

@@ -6,8 +6,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from nsnet_cli.records import dataclass
 
 if TYPE_CHECKING:
     import numpy as np  # not at run time: the command line needs the names before numpy is loaded

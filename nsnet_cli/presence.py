@@ -7,13 +7,14 @@ recogniser calls by two names, do not compete. Pure functions over numpy; `tag` 
 from __future__ import annotations
 
 import shlex
-from dataclasses import dataclass, field
+from dataclasses import field
 
 import numpy as np
 
 from nsnet_cli.calibration import LEAST_SEEN, LIKENESS_SIGNS, PREVIEW_SIGNS, SAMPLER_SIGNS, Calibration
 from nsnet_cli.hierarchy import Hierarchy
 from nsnet_cli.policies import POLICIES
+from nsnet_cli.records import dataclass
 from nsnet_cli.render import most_specific
 from nsnet_cli.selection import frame_weights, likeness
 from nsnet_cli.weights.checkpoint import Checkpoint

@@ -6,12 +6,13 @@ One look gives results for every `--top-k`, `--precision` and `--threshold`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from nsnet_cli.calibration import LIKELY
 from nsnet_cli.kept import Judged, Kept
+from nsnet_cli.records import dataclass
 from nsnet_cli.spans import anchors, between, interval_s, shows, spans
 from nsnet_cli.types import (
     Evidence,

@@ -8,12 +8,12 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
 from nsnet_cli.errors import UsageError
+from nsnet_cli.records import dataclass
 
 LEAST_SALIENCY = 0.1
 """Saliencies below this count as equal: such a frame is not salient, and smaller values say nothing about its tags."""

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
+from nsnet_cli.records import dataclass
 from nsnet_cli.types import Span
 
 ANCHOR = 0.5

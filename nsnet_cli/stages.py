@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from nsnet_cli.media import DecodeReport, PreviewPlan, VideoInfo
 from nsnet_cli.nets.engine import Saliency
+from nsnet_cli.records import dataclass
 from nsnet_cli.storage.urls import Place
 
 

@@ -6,12 +6,13 @@ Times are presentation times in seconds (`pts_s`), counted from the container's 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, field
 from typing import Any, Literal
 
 from nsnet_cli.errors import UsageError
 from nsnet_cli.media import DECODERS, Decoder, VideoInfo
 from nsnet_cli.policies import POLICIES
+from nsnet_cli.records import dataclass
 
 IndexFrames = Literal["salient", "all"]
 """Which frames an image-text checkpoint embeds for later questions, if results are kept."""

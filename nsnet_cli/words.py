@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cache, cached_property
 from pathlib import Path
 
 from nsnet_cli.hierarchy import imagenet_table
+from nsnet_cli.records import dataclass
 
 _DATA = Path(__file__).parent / "data" / "imagenet_words.tsv"
 MOST_OFFERED = 3

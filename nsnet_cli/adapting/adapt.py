@@ -9,7 +9,7 @@ is judged on is never learned.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -17,6 +17,7 @@ import numpy as np
 from nsnet_cli.adapting.footage import OwnVideo, footage, scenery
 from nsnet_cli.adapting.kept import Kept, Side
 from nsnet_cli.nets.sampler import Sampler
+from nsnet_cli.records import dataclass
 from nsnet_cli.training.fit import EpochReport, FitOptions, fit
 from nsnet_cli.training.measure import known_answers
 from nsnet_cli.training.sequences import FeatureSequence

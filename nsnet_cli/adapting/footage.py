@@ -8,11 +8,11 @@ its whole scene shows, not by itself.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from nsnet_cli.labelled.features import VideoFeatures
+from nsnet_cli.records import dataclass
 from nsnet_cli.selection import unit_rows
 from nsnet_cli.training.splice import Bank
 from nsnet_cli.weights.heads import softmax

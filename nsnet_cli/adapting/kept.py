@@ -9,13 +9,13 @@ recogniser's scores the highest five are kept.
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from nsnet_cli.errors import UsageError, WeightsError
 from nsnet_cli.nets.families import load_network
+from nsnet_cli.records import dataclass
 from nsnet_cli.training.splice import Bank, Splicer
 from nsnet_cli.weights.checkpoint import CONFIG_FILE, Checkpoint
 from nsnet_cli.weights.fields import read_json

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from nsnet_cli.adapting.adapt import OPTIONS, Adapted, adapt
@@ -16,6 +15,7 @@ from nsnet_cli.nets.sampler import load_sampler
 from nsnet_cli.nets.threads import one_thread
 from nsnet_cli.presence import Judge
 from nsnet_cli.progress import progress
+from nsnet_cli.records import dataclass
 from nsnet_cli.training.fit import FitOptions
 from nsnet_cli.weights.checkpoint import Checkpoint
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,7 @@ from nsnet_cli.calibrating.reliability import (
 from nsnet_cli.calibration import Calibration
 from nsnet_cli.errors import NoInputError
 from nsnet_cli.presence import Judge, Present
+from nsnet_cli.records import dataclass
 
 PRECISIONS = (0.6, 0.7, 0.8, 0.9, 0.95)
 """The promises that are measured."""

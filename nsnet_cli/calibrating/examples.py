@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from nsnet_cli.calibration import FRAME_SIGNS, LIKENESS_SIGNS, PREVIEW_SIGNS, SAMPLER_SIGNS
 from nsnet_cli.hierarchy import Hierarchy
 from nsnet_cli.presence import Judge, Present
+from nsnet_cli.records import dataclass
 
 UNKNOWN_WEIGHT = 0.5
 """Weight of a look at a made video as if its own tags were unknown. With it a promise of 0.8 holds for such looks."""

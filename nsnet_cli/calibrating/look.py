@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -13,6 +12,7 @@ from nsnet_cli.labelled.scored import seen, tag_scores
 from nsnet_cli.nets.engine import Engine
 from nsnet_cli.policies import POLICIES, select
 from nsnet_cli.presence import Judge, Present
+from nsnet_cli.records import dataclass
 from nsnet_cli.weights.checkpoint import Checkpoint
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence, Set
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
 
 import numpy as np
+
+from nsnet_cli.records import dataclass
 
 Verdict = Literal["right", "wrong", "unjudged"]
 LOOKED_AT = 0.05

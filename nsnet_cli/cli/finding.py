@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,6 +15,7 @@ from nsnet_cli.errors import EXIT_OK
 from nsnet_cli.looking import look_at_each
 from nsnet_cli.outputs.formats import FORMATS
 from nsnet_cli.outputs.names import apart
+from nsnet_cli.records import dataclass
 from nsnet_cli.text import json_text, printable
 
 if TYPE_CHECKING:

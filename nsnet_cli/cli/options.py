@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 
 import typer
@@ -20,6 +20,7 @@ from typer.core import TyperCommand
 from nsnet_cli.cli.console import Console
 from nsnet_cli.media import Decoder
 from nsnet_cli.policies import POLICIES
+from nsnet_cli.records import dataclass
 from nsnet_cli.types import IndexFrames, TagOptions
 
 if TYPE_CHECKING:

@@ -8,7 +8,6 @@ wrong here can be true.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
@@ -18,6 +17,7 @@ from nsnet_cli.calibrating.examples import closed
 from nsnet_cli.calibrating.reliability import LOOKED_AT, Promise, expected_calibration_error, promise
 from nsnet_cli.evaluation.policies import EVALUATED, ScoredVideo, choose
 from nsnet_cli.presence import Judge
+from nsnet_cli.records import dataclass
 
 Stretch = tuple[float, float]
 

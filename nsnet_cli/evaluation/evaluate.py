@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -29,6 +29,7 @@ from nsnet_cli.nets.cost import FrameCost
 from nsnet_cli.nets.engine import Engine
 from nsnet_cli.policies import saliency_by_policy
 from nsnet_cli.presence import Judge
+from nsnet_cli.records import dataclass
 from nsnet_cli.weights.checkpoint import Checkpoint
 
 REPORT_SCHEMA = 1

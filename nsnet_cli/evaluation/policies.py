@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from nsnet_cli.labelled.metrics import average_precision, mean_average_precision, roc_auc, top_k_accuracy
 from nsnet_cli.policies import POLICIES, Candidates, Policy
+from nsnet_cli.records import dataclass
 from nsnet_cli.selection import aggregate
 
 

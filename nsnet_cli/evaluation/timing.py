@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,7 @@ from nsnet_cli.evaluation.policies import EVALUATED
 from nsnet_cli.labelled.features import Opener
 from nsnet_cli.media import InputSpec, ReadOptions
 from nsnet_cli.nets.engine import Engine
+from nsnet_cli.records import dataclass
 
 TIMED_VIDEOS = 3
 

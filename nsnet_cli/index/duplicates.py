@@ -9,7 +9,6 @@ like the frame of the other one at the same moment.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,6 +19,7 @@ from nsnet_cli.index.like import Owned, owned
 from nsnet_cli.index.vectors import embeddings
 from nsnet_cli.outputs.words import clock
 from nsnet_cli.progress import progress
+from nsnet_cli.records import dataclass
 from nsnet_cli.spans import interval_s
 from nsnet_cli.text import printable
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from nsnet_cli.hierarchy import stands_over
 from nsnet_cli.outputs.jsonlines import from_dict
 from nsnet_cli.outputs.owner import is_schema
 from nsnet_cli.outputs.sources import source_of
+from nsnet_cli.records import dataclass
 from nsnet_cli.types import Tag, TagName, VideoResult
 
 if TYPE_CHECKING:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from nsnet_cli.outputs.shown import percent, when
+from nsnet_cli.records import dataclass
 from nsnet_cli.text import harmless, printable
 from nsnet_cli.types import Span
 

@@ -7,7 +7,6 @@ import logging
 import os
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,6 +14,7 @@ from nsnet_cli.errors import NoInputError, NsnetError
 from nsnet_cli.index.database import DamagedError, Database, abandon, current, places
 from nsnet_cli.index.hits import Hit
 from nsnet_cli.index.update import scan, update
+from nsnet_cli.records import dataclass
 from nsnet_cli.words import Names
 
 T = TypeVar("T")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from nsnet_cli.index.hits import Hit
 from nsnet_cli.index.library import Library
 from nsnet_cli.index.question import Question
 from nsnet_cli.index.vectors import Frames, frames_of
+from nsnet_cli.records import dataclass
 from nsnet_cli.spans import Stretch, times
 
 INSIDE = 0.9

@@ -6,7 +6,6 @@ import base64
 import io
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from nsnet_cli.moments.cut import Cut, cut
 from nsnet_cli.outputs.page import render
 from nsnet_cli.outputs.words import relative_url
 from nsnet_cli.progress import progress
+from nsnet_cli.records import dataclass
 from nsnet_cli.text import harmless
 from nsnet_cli.video.pool import DecodePool
 

@@ -6,7 +6,6 @@ import math
 import os
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +16,7 @@ from nsnet_cli.media import InputSpec, ReadOptions
 from nsnet_cli.nets.auto import Workload
 from nsnet_cli.nets.build import build_engine
 from nsnet_cli.reading import preview_view
+from nsnet_cli.records import dataclass
 from nsnet_cli.sniffing import SNIFF_BYTES, sniff
 from nsnet_cli.tagger import Tagger
 from nsnet_cli.types import TagOptions

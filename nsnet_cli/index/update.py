@@ -6,7 +6,6 @@ import logging
 import os
 import secrets
 import sqlite3
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +13,7 @@ from nsnet_cli.index.database import Database
 from nsnet_cli.index.found import Found, SkippedError, read_found
 from nsnet_cli.outputs.store import SUFFIX
 from nsnet_cli.progress import progress
+from nsnet_cli.records import dataclass
 
 if TYPE_CHECKING:
     import numpy as np

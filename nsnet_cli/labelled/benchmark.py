@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from nsnet_cli.errors import NoInputError, UsageError
@@ -15,6 +15,7 @@ from nsnet_cli.labelled import activitynet, fcvid, kinetics, peers, ucf101
 from nsnet_cli.labelled.labels import LabelledVideo, LabelSet, read_labels
 from nsnet_cli.labelled.listing import list_files
 from nsnet_cli.labelled.protocol import ACTIVITYNET, FCVID, MINI_KINETICS, UCF101, Benchmark
+from nsnet_cli.records import dataclass
 from nsnet_cli.types import TagName
 
 log = logging.getLogger(__name__)

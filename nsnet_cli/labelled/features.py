@@ -14,7 +14,6 @@ import os
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -25,6 +24,7 @@ from nsnet_cli.bounded import bounded
 from nsnet_cli.errors import EXIT_UNEXPECTED, LOST_KINDS, LostVideosError, NoInputError, OutputError, VideoError
 from nsnet_cli.media import InputSpec, ReadOptions
 from nsnet_cli.progress import progress
+from nsnet_cli.records import dataclass
 from nsnet_cli.video.extracted import frames_hash
 from nsnet_cli.video.reader import VideoReader
 from nsnet_cli.weights.checkpoint import Checkpoint

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 
 from nsnet_cli.cores import usable_cores
@@ -24,6 +24,7 @@ from nsnet_cli.nets.auto import Workload
 from nsnet_cli.nets.build import build_engine
 from nsnet_cli.nets.engine import Engine
 from nsnet_cli.reading import read_options
+from nsnet_cli.records import dataclass
 from nsnet_cli.types import TagOptions
 from nsnet_cli.video.pool import DecodePool
 from nsnet_cli.weights.checkpoint import Checkpoint

@@ -13,7 +13,6 @@ import csv
 import logging
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from nsnet_cli.errors import NoInputError, UsageError
@@ -29,6 +28,7 @@ from nsnet_cli.labelled.listing import (
 )
 from nsnet_cli.labelled.peers import looks_like_list, named, one_per_split, read_entries, split_of
 from nsnet_cli.labelled.protocol import MINI_KINETICS
+from nsnet_cli.records import dataclass
 
 log = logging.getLogger(__name__)
 

@@ -26,7 +26,6 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -34,6 +33,7 @@ from nsnet_cli.errors import NoInputError, UsageError
 from nsnet_cli.inputs import find_videos, looks_like_video
 from nsnet_cli.labelled.parents import Declared
 from nsnet_cli.labelled.protocol import Benchmark
+from nsnet_cli.records import dataclass
 from nsnet_cli.types import TagName
 from nsnet_cli.video.extracted import is_frames_folder
 

@@ -11,13 +11,13 @@ import math
 import struct
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 
 from nsnet_cli.labelled.features import Extractor, NetworkOutput, VideoFeatures
+from nsnet_cli.records import dataclass
 
 TYPES = {"BOOL": "|b1", "I8": "|i1", "U8": "|u1"} | {
     f"{kind.upper()}{8 * size}": f"<{kind}{size}" for kind in "fiu" for size in (2, 4, 8)

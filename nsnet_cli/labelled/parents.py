@@ -15,11 +15,11 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from nsnet_cli.errors import UsageError
 from nsnet_cli.hierarchy import own_table
+from nsnet_cli.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

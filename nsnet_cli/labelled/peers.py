@@ -13,12 +13,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from nsnet_cli.errors import UsageError
 from nsnet_cli.labelled.labels import SPLITS, LabelledVideo, LabelSet, Split
 from nsnet_cli.labelled.listing import Media, class_file, found_set, is_class_file, lines_of, read_classes
+from nsnet_cli.records import dataclass
 
 log = logging.getLogger(__name__)
 

@@ -13,7 +13,6 @@ import filecmp
 import itertools
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from nsnet_cli.atomic import give_name, sweep, temporary_file
@@ -21,6 +20,7 @@ from nsnet_cli.errors import UsageError
 from nsnet_cli.media import Copied, ReadOptions
 from nsnet_cli.moments.names import clip_name
 from nsnet_cli.outputs.store import refused
+from nsnet_cli.records import dataclass
 from nsnet_cli.video.pool import DecodePool
 
 OPTIONS = ReadOptions(size_px=1)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 import sys
-from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nsnet_cli.nets.cost import FrameCost
 from nsnet_cli.policies import POLICIES
+from nsnet_cli.records import dataclass
 from nsnet_cli.types import TagOptions
 
 if TYPE_CHECKING:

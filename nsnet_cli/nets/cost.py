@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from nsnet_cli.records import dataclass
 
 SAMPLER_COST_FRAMES = 64
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -11,6 +10,7 @@ import numpy as np
 from nsnet_cli.errors import NsnetError, WeightsError
 from nsnet_cli.media import InputSpec
 from nsnet_cli.nets.cost import FrameCost
+from nsnet_cli.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

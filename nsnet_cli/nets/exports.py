@@ -10,7 +10,6 @@ import hashlib
 import json
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -19,6 +18,7 @@ from nsnet_cli.errors import NsnetError, WeightsError
 from nsnet_cli.nets import intact
 from nsnet_cli.nets.quantised import ranges_of
 from nsnet_cli.nets.telemetry import no_telemetry
+from nsnet_cli.records import dataclass
 from nsnet_cli.weights.checkpoint import Checkpoint
 from nsnet_cli.weights.folders import CACHE_VARIABLE, cache_folder
 from nsnet_cli.weights.identity import network_identity

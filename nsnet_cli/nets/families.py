@@ -6,13 +6,13 @@ Only a new export, torch engines and training need this module: it imports torch
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import torch
 
 from nsnet_cli.nets.clips import load_clips, untrained_clips
 from nsnet_cli.nets.image_text import load_tower, untrained_tower
 from nsnet_cli.nets.networks import ViewNetwork, load_classifier, untrained_classifier
+from nsnet_cli.records import dataclass
 from nsnet_cli.weights.rows import NetworkUse
 
 

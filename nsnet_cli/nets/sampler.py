@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, fields, replace
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -20,6 +20,7 @@ from torch.nn import functional as F
 from nsnet_cli.errors import WeightsError
 from nsnet_cli.nets.sampler_statistics import frame_statistics, pool, seen_elsewhere
 from nsnet_cli.nets.states import read_state
+from nsnet_cli.records import dataclass
 from nsnet_cli.weights.checkpoint import MODEL_FILE, Checkpoint
 from nsnet_cli.weights.schema import (
     CONTEXT_STATISTICS,

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from nsnet_cli.errors import WeightsError
+from nsnet_cli.records import dataclass
 from nsnet_cli.weights.obtain import source_file
 from nsnet_cli.weights.rows import NetworkRow
 

@@ -7,10 +7,10 @@ Writers are imported only when used: the command line needs the names before the
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from nsnet_cli.records import dataclass
 from nsnet_cli.types import VideoResult
 
 if TYPE_CHECKING:

@@ -11,11 +11,11 @@ The rules, for sidecars and desktop tags alike:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from nsnet_cli.outputs.shown import certain
+from nsnet_cli.records import dataclass
 from nsnet_cli.text import harmless
 from nsnet_cli.types import VideoResult
 

@@ -14,7 +14,6 @@ import time
 import uuid
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from nsnet_cli.outputs import parquet_rows
 from nsnet_cli.outputs.jsonlines import to_dict
 from nsnet_cli.outputs.sources import unseen
 from nsnet_cli.outputs.store import ResultStore, Stored
+from nsnet_cli.records import dataclass
 from nsnet_cli.text import json_text
 from nsnet_cli.types import Source, VideoResult
 

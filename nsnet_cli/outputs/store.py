@@ -19,7 +19,7 @@ import logging
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -32,6 +32,7 @@ from nsnet_cli.outputs.names import apart, fit_name, source_key, spelled
 from nsnet_cli.outputs.owner import is_schema, leave_alone, marked, owner
 from nsnet_cli.outputs.refusals import refused, taken
 from nsnet_cli.outputs.sources import same, source_of, unseen
+from nsnet_cli.records import dataclass
 from nsnet_cli.storage.urls import is_url, refuse_url
 from nsnet_cli.text import json_text
 from nsnet_cli.types import ErrorInfo, Source, VideoResult

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from nsnet_cli.records import dataclass
 from nsnet_cli.storage.urls import Place, Url, located
 from nsnet_cli.types import ErrorInfo, Source, VideoResult
 

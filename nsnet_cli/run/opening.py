@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from nsnet_cli.errors import UsageError
 from nsnet_cli.media import Decoder, ReadOptions
 from nsnet_cli.reading import read_options
+from nsnet_cli.records import dataclass
 from nsnet_cli.types import IndexFrames, TagOptions
 from nsnet_cli.weights.checkpoint import ANY_WORDS, Checkpoint, resolve_checkpoint
 from nsnet_cli.weights.text_head import TextHead

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import socket
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TYPE_CHECKING
 
 from nsnet_cli import __version__
 from nsnet_cli.cores import use_at_most
 from nsnet_cli.fingerprint import Way
+from nsnet_cli.records import dataclass
 from nsnet_cli.run.jobs import Finished, Job
 from nsnet_cli.run.opening import Asked
 

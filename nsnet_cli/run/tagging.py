@@ -6,7 +6,7 @@ import logging
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,7 @@ from nsnet_cli.errors import PASSING_KINDS
 from nsnet_cli.media import Decoder
 from nsnet_cli.outputs.files import FileOutputs
 from nsnet_cli.outputs.formats import DEFAULT
+from nsnet_cli.records import dataclass
 from nsnet_cli.run import batch
 from nsnet_cli.run.finding import columns_of, find
 from nsnet_cli.run.fingerprints import fingerprints, ways

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Set
-from dataclasses import dataclass
 
+from nsnet_cli.records import dataclass
 from nsnet_cli.run.jobs import Job
 
 STRIKES = 2

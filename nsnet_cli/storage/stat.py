@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from nsnet_cli.records import dataclass
 from nsnet_cli.storage.urls import Url
 from nsnet_cli.types import Source
 

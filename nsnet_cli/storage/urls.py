@@ -9,12 +9,13 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from nsnet_cli.errors import UsageError
+from nsnet_cli.records import dataclass
 
 if TYPE_CHECKING:
     from nsnet_cli.types import Source

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ from nsnet_cli.labelled.features import VideoFeatures
 from nsnet_cli.labelled.labels import SPLITS, LabelledVideo, Split, label_indices
 from nsnet_cli.labelled.mapped import MappedArray, map_npz, map_safetensors, stand_in
 from nsnet_cli.labelled.metrics import inside
+from nsnet_cli.records import dataclass
 from nsnet_cli.types import TagName
 
 TEXTS = ("names", "ids", "split")

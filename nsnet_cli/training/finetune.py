@@ -12,7 +12,7 @@ import hashlib
 import logging
 import math
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ from nsnet_cli.nets.families import load_network
 from nsnet_cli.nets.networks import ViewNetwork
 from nsnet_cli.nets.sampler import Sampler
 from nsnet_cli.progress import progress
+from nsnet_cli.records import dataclass
 from nsnet_cli.selection import aggregate
 from nsnet_cli.training.dataset import Dataset, Example
 from nsnet_cli.training.fit import epoch_rows

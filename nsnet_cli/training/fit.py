@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +14,7 @@ import torch
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from nsnet_cli.nets.sampler import Sampler, SamplerConfig, SamplerOutput
+from nsnet_cli.records import dataclass
 from nsnet_cli.training import prototypes
 from nsnet_cli.training.losses import Losses, sampler_loss
 from nsnet_cli.training.measure import known_answers, saliency

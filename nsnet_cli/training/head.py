@@ -9,13 +9,14 @@ The fit is convex and runs to its end, so only the folds need a seed.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
+
+from nsnet_cli.records import dataclass
 
 DECAYS = (30.0, 10.0, 3.0, 1.0, 0.3, 0.1)
 USUAL_DECAY = 1.0

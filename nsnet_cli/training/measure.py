@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 
 from nsnet_cli.labelled.metrics import roc_auc
 from nsnet_cli.nets.sampler import Sampler
+from nsnet_cli.records import dataclass
 from nsnet_cli.training.sequences import FeatureSequence, collate
 
 

@@ -16,10 +16,10 @@ held-out videos better than before (`refine`).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
+from nsnet_cli.records import dataclass
 from nsnet_cli.training.sequences import IGNORED, FeatureSequence
 
 MOST_NUMBERS = 64 << 20

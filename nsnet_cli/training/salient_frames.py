@@ -7,7 +7,6 @@ import shutil
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +19,7 @@ from nsnet_cli.media import ReadOptions
 from nsnet_cli.nets.sampler import Sampler
 from nsnet_cli.policies import select
 from nsnet_cli.progress import progress
+from nsnet_cli.records import dataclass
 from nsnet_cli.training.dataset import Dataset, Example
 from nsnet_cli.training.measure import saliency
 from nsnet_cli.training.scored import sequence, targets_of

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from nsnet_cli.records import dataclass
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -6,10 +6,10 @@ Their lengths and the times between their frames vary.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
+from nsnet_cli.records import dataclass
 from nsnet_cli.training.sequences import FeatureSequence
 
 

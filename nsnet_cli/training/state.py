@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import math
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, field
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from nsnet_cli.atomic import write_whole
 from nsnet_cli.nets.sampler import Sampler, SamplerConfig
+from nsnet_cli.records import dataclass
 from nsnet_cli.training.prototypes import PseudoLabels
 
 STATE_VERSION = 4

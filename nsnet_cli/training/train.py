@@ -11,7 +11,7 @@ import json
 import logging
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from nsnet_cli.labelled.labels import Split
 from nsnet_cli.nets.sampler import Sampler, SamplerConfig
 from nsnet_cli.nets.threads import one_thread
 from nsnet_cli.progress import Progress, progress
+from nsnet_cli.records import dataclass
 from nsnet_cli.training.calibrated import LATER, Calibrated, calibrate_own
 from nsnet_cli.training.card import model_card
 from nsnet_cli.training.dataset import Dataset

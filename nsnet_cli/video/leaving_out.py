@@ -7,9 +7,9 @@ a higher one may still refer to it.
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
 from typing import Literal, Self
 
+from nsnet_cli.records import dataclass
 from nsnet_cli.video.bitstream import I_SLICE, P_SLICE, h264_slice_type, nal_length_bytes, nal_units
 from nsnet_cli.video.pyramids import Pyramids
 

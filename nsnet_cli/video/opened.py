@@ -10,11 +10,12 @@ import os
 import stat
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any, Protocol
 
 from nsnet_cli.errors import VideoError
+from nsnet_cli.records import dataclass
 from nsnet_cli.storage.urls import Place, Url, located
 from nsnet_cli.video.fragments import fragment_ranges
 

@@ -6,7 +6,7 @@ import itertools
 import os
 import re
 import time
-from dataclasses import dataclass, field
+from dataclasses import field
 from fractions import Fraction
 
 import av
@@ -14,6 +14,7 @@ import av.error
 
 from nsnet_cli.errors import VideoError
 from nsnet_cli.media import ReadOptions, VideoInfo
+from nsnet_cli.records import dataclass
 from nsnet_cli.video.bitstream import keys_are_false
 from nsnet_cli.video.container import (
     OpenVideo,

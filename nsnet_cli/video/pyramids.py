@@ -6,9 +6,9 @@ Whether P pictures refer to it, too, the headers of their slices tell (ITU-T H.2
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Self
 
+from nsnet_cli.records import dataclass
 from nsnet_cli.video.bitstream import (
     B_SLICE,
     H264_IDR,

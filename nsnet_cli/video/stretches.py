@@ -5,12 +5,12 @@ from __future__ import annotations
 import itertools
 from bisect import bisect_left, bisect_right
 from contextlib import suppress
-from dataclasses import dataclass
 
 import av
 import av.error
 
 from nsnet_cli.media import PlannedFrame, PreviewPlan
+from nsnet_cli.records import dataclass
 from nsnet_cli.video.container import OpenVideo
 
 LEAST_KEY_BYTES, KEY_BYTES, KEY_SHARE = 32 << 10, 128 << 10, 0.1

@@ -11,11 +11,11 @@ import select
 import socket
 import struct
 import time
-from dataclasses import dataclass
 from typing import Any
 
 from nsnet_cli.bounded import SLICE_S
 from nsnet_cli.media import FrameBatch
+from nsnet_cli.records import dataclass
 
 _LENGTHS = struct.Struct("<QQ")
 

@@ -6,11 +6,12 @@ Downloads and hashes nothing; only `with_size` asks the Hub.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
 from nsnet_cli.errors import WeightsError
+from nsnet_cli.records import dataclass
 from nsnet_cli.text import megabytes
 from nsnet_cli.weights.checkpoint import CONFIG_FILE, MODEL_FILE, row_sampler
 from nsnet_cli.weights.fields import read_json

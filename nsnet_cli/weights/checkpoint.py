@@ -17,7 +17,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -25,6 +25,7 @@ from nsnet_cli.atomic import write_whole
 from nsnet_cli.calibration import SIGNS, Calibration
 from nsnet_cli.errors import UsageError, WeightsError
 from nsnet_cli.hierarchy import Table, imagenet_table, table_for
+from nsnet_cli.records import dataclass
 from nsnet_cli.types import TagName
 from nsnet_cli.weights.fields import Place, check, read_json, regular_size, shown
 from nsnet_cli.weights.heads import Head, LinearHead, OwnClassifier

@@ -6,9 +6,9 @@ import errno
 import socket
 import ssl
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from nsnet_cli.errors import WeightsError
+from nsnet_cli.records import dataclass
 from nsnet_cli.weights.files import url_cache
 from nsnet_cli.weights.folders import CACHE_VARIABLE
 from nsnet_cli.weights.rows import HubSource, UrlSource

@@ -13,11 +13,11 @@ import re
 import reprlib
 import stat
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from nsnet_cli.errors import WeightsError
+from nsnet_cli.records import dataclass
 
 REQUIRED: Any = object()
 """In place of a default: the field must be there."""

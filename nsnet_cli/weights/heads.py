@@ -6,12 +6,12 @@ head turns them into scores. No numpy at the top: `nsnet tag` reads a checkpoint
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from nsnet_cli.errors import WeightsError
+from nsnet_cli.records import dataclass
 from nsnet_cli.types import TagName
 from nsnet_cli.weights.keys import HINT
 

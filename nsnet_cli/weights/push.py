@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 from nsnet_cli import __version__
 from nsnet_cli.errors import WeightsError
+from nsnet_cli.records import dataclass
 from nsnet_cli.weights.checkpoint import CARD_FILE, CONFIG_FILE, MODEL_FILE, read_checkpoint
 from nsnet_cli.weights.rows import HubSource
 from nsnet_cli.weights.schema import REPO_ID

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from nsnet_cli.errors import WeightsError
 from nsnet_cli.media import InputSpec, Interpolation
+from nsnet_cli.records import dataclass
 from nsnet_cli.types import TagName
 
 Keys = Literal["timm", "efficientnet-pytorch"]

@@ -9,11 +9,11 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 from nsnet_cli.errors import UsageError
+from nsnet_cli.records import dataclass
 from nsnet_cli.text import UNSAFE, harmless
 from nsnet_cli.weights.fields import read_bytes
 from nsnet_cli.weights.schema import MOST_TAGS

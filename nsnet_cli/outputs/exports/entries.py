@@ -7,7 +7,7 @@ import logging
 import math
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from nsnet_cli.errors import KeptError, NoInputError, UsageError
@@ -17,6 +17,7 @@ from nsnet_cli.outputs.owner import is_schema
 from nsnet_cli.outputs.shown import certain
 from nsnet_cli.outputs.sources import source_of
 from nsnet_cli.outputs.store import SUFFIX, TEMPORARY
+from nsnet_cli.records import dataclass
 from nsnet_cli.types import Source, Span, Tag, TagOptions, VideoResult
 
 log = logging.getLogger(__name__)

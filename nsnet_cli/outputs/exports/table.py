@@ -6,13 +6,13 @@ Writers are imported only when used: help texts need the names alone.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from nsnet_cli.bounded import bounded
 from nsnet_cli.errors import UsageError
+from nsnet_cli.records import dataclass
 
 if TYPE_CHECKING:
     from nsnet_cli.outputs.exports.entries import Entry

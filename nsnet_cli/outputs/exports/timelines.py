@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from typing import Any
 from nsnet_cli.outputs.exports.entries import Entry, spans
 from nsnet_cli.outputs.shown import percent
 from nsnet_cli.outputs.words import duration_s
+from nsnet_cli.records import dataclass
 from nsnet_cli.text import harmless
 from nsnet_cli.types import Span, Tag
 

@@ -1,0 +1,130 @@
+"""`dataclass` as in the standard library, but a frozen one with slots is made in a tenth of the time.
+
+The standard one writes and compiles six methods per class. That takes 0.7 ms, and `nsnet tag` loads 90 such classes: 60
+ms of the 0.8 s that a clip takes. Here they share the methods below, and the standard one only notes their fields. So
+`fields`, `replace`, `asdict`, patterns and pickles work as always.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import MISSING, FrozenInstanceError
+from typing import TYPE_CHECKING, Any, NoReturn
+
+if TYPE_CHECKING:
+    from dataclasses import dataclass
+    from inspect import Signature
+else:
+
+    def dataclass(*, eq: bool = True, repr: bool = True, **how: bool) -> Any:
+        """See `dataclasses.dataclass`."""
+        if how != {"frozen": True, "slots": True}:
+            return dataclasses.dataclass(eq=eq, repr=repr, **how)
+
+        def made(cls: type) -> type:
+            methods = _ALWAYS | (_EQUAL if eq else {}) | ({"__repr__": _repr} if repr else {})
+            for name, method in methods.items():
+                if cls.__dict__.get(name) is None:  # None: what Python notes for a class with __eq__ alone
+                    setattr(cls, name, method)
+            cls.__doc__ = cls.__doc__ or cls.__name__  # else its signature is written there, which takes long
+            cls = dataclasses.dataclass(init=False, eq=False, repr=False, slots=True)(cls)
+            cls._given = tuple(field for field in dataclasses.fields(cls) if field.init)
+            cls.__signature__ = _SIGNATURE
+            return cls
+
+        return made
+
+
+def _init(self: Any, *args: object, **given: object) -> None:
+    fields = self._given
+    if len(args) > len(fields):
+        _complain(self, args, given)
+    for field, value in zip(fields, args, strict=False):
+        _set(self, field.name, value)
+    left = len(given)
+    for field in fields[len(args) :]:
+        if field.name in given:
+            _set(self, field.name, given[field.name])
+            left -= 1
+        elif field.default is not MISSING:
+            _set(self, field.name, field.default)
+        elif field.default_factory is not MISSING:
+            _set(self, field.name, field.default_factory())
+        else:
+            _complain(self, args, given)
+    if left:
+        _complain(self, args, given)
+    if hasattr(self, "__post_init__"):
+        self.__post_init__()
+
+
+def _complain(self: Any, args: tuple[object, ...], given: dict[str, object]) -> NoReturn:
+    """Raises the TypeError for arguments that do not fit."""
+    type(self).__signature__.bind(*args, **given)
+    raise AssertionError("these arguments fit")
+
+
+class _Signature:
+    """The signature of a class, made when somebody asks for it."""
+
+    def __get__(self, instance: object, owner: Any) -> Signature:
+        from inspect import Parameter, Signature
+
+        def default(field: dataclasses.Field[Any]) -> object:
+            if field.default is not MISSING:
+                return field.default
+            return Parameter.empty if field.default_factory is MISSING else ...
+
+        return Signature(
+            [
+                Parameter(field.name, Parameter.POSITIONAL_OR_KEYWORD, default=default(field), annotation=field.type)
+                for field in owner._given
+            ]
+        )
+
+
+def _repr(self: Any) -> str:
+    shown = (f"{field.name}={getattr(self, field.name)!r}" for field in dataclasses.fields(self) if field.repr)
+    return f"{type(self).__qualname__}({', '.join(shown)})"
+
+
+def _compared(self: Any) -> tuple[object, ...]:
+    return tuple(getattr(self, field.name) for field in dataclasses.fields(self) if field.compare)
+
+
+def _eq(self: Any, other: object) -> Any:
+    return _compared(self) == _compared(other) if type(other) is type(self) else NotImplemented
+
+
+def _hash(self: Any) -> int:
+    counts = (field for field in dataclasses.fields(self) if (field.compare if field.hash is None else field.hash))
+    return hash(tuple(getattr(self, field.name) for field in counts))
+
+
+def _no_change(self: object, name: str, value: object = None) -> NoReturn:
+    raise FrozenInstanceError(f"cannot assign to field {name!r}")
+
+
+def _no_removal(self: object, name: str) -> NoReturn:
+    raise FrozenInstanceError(f"cannot delete field {name!r}")
+
+
+def _state(self: Any) -> list[object]:
+    return [getattr(self, field.name) for field in dataclasses.fields(self)]
+
+
+def _set_state(self: Any, state: list[object]) -> None:
+    for field, value in zip(dataclasses.fields(self), state, strict=True):
+        _set(self, field.name, value)
+
+
+_set = object.__setattr__
+_SIGNATURE = _Signature()
+_EQUAL = {"__eq__": _eq, "__hash__": _hash}
+_ALWAYS = {
+    "__init__": _init,
+    "__setattr__": _no_change,
+    "__delattr__": _no_removal,
+    "__getstate__": _state,
+    "__setstate__": _set_state,
+}
