@@ -118,21 +118,22 @@ class Hierarchy:
         """
         import numpy as np
 
-        below = [self._tags_below[row] for row in rows]
+        below = [self.tags_below[row] for row in rows]
         starts = np.cumsum([0, *(len(tags) for tags in below)])[:-1]
         combine = np.maximum if highest else np.add
         return np.asarray(combine.reduceat(scores[..., np.concatenate(below)], starts, axis=-1))
 
     @cached_property
-    def _tags_below(self) -> list[np.ndarray]:
+    def tags_below(self) -> list[np.ndarray]:
         """For each node, the positions of the tags that are the node or one of its descendants; never empty."""
         import numpy as np
 
         row = {node.id: n for n, node in enumerate(self.nodes)}
         below: list[list[int]] = [[] for _ in row]
         for column, tag in enumerate(self.vocabulary):
-            for node in {row[each] for each in (tag.id, *self._above.get(tag.id, ())) if each in row}:
-                below[node].append(column)
+            for node in (tag.id, *self._above.get(tag.id, ())):
+                if node in row:
+                    below[row[node]].append(column)
         return [np.array(columns) for columns in below]
 
     @cached_property
@@ -146,6 +147,10 @@ class Hierarchy:
             over[n, [row[above] for above in self._above.get(node, ()) if above in row]] = True
         over.flags.writeable = False  # all callers share it
         return over
+
+    def prepare(self) -> None:
+        """Makes the tables behind `sums` and `ancestors`, which the first call of each would make: 10 ms."""
+        _ = self.tags_below, self._place
 
     def ancestors(self, identifier: str) -> tuple[TagName, ...]:
         """Returns the ancestors of a node that have a name, the nearest first: cat, mammal, animal."""

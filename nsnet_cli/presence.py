@@ -99,6 +99,12 @@ class Judge:
         hierarchy = Hierarchy(checkpoint.vocabulary, checkpoint.table)
         return cls(hierarchy, checkpoint.calibration, same, checkpoint.head.multi_label)
 
+    def prepare(self) -> None:
+        """Makes now what the first video would wait for. It is a moment when the networks are still loading."""
+        self.hierarchy.prepare()
+        if self.calibration is not None:
+            _ = self.hierarchy.over
+
     def never_certain(self, checkpoint: Checkpoint, policy: str) -> str | None:
         """Returns why no tag can be certain under a policy, and what to do about it. None if tags can be."""
         if self.calibration is None:

@@ -120,6 +120,7 @@ class Tagger:
             options = replace(options, policy="confidence")
         engine = build_engine(checkpoint, device, Workload.of(options, videos, embed_all=embed_all), fast=fast)
         tagger = cls(checkpoint, engine, options, read=read, keep=keep, embed_all=embed_all)
+        tagger.judge.prepare()
         if options.precision and (reason := tagger.judge.never_certain(checkpoint, options.policy)):
             logger.info("%s: %s", checkpoint.name, reason)
         return tagger

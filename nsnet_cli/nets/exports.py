@@ -10,7 +10,6 @@ import hashlib
 import json
 import logging
 from collections.abc import Callable
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -60,7 +59,6 @@ class Exports:
     def __init__(self, checkpoint: Checkpoint) -> None:
         self.checkpoint = checkpoint
         self.root = engine_cache()
-        self._openvino, self._torch = version("openvino"), _version("torch")
         self._held: dict[Path, IO[bytes] | None] = {}
 
     def classifier(self, use: NetworkUse, batch: int, *, int8: bool = False) -> Export:
@@ -180,10 +178,10 @@ class Exports:
         return self._folder(use.network.name, f"{network_identity(use)}:{batch}")
 
     def _torch_folder(self, use: NetworkUse, device: str) -> Path:
-        return self._folder(f"{use.network.name}-torch", network_identity(use), f"torch {self._torch} {device}")
+        return self._folder(f"{use.network.name}-torch", network_identity(use), f"torch {_torch_version()} {device}")
 
     def _folder(self, name: str, identity: str, made_by: str | None = None) -> Path:
-        maker = self._openvino if made_by is None else made_by
+        maker = _openvino_version() if made_by is None else made_by
         key = hashlib.sha256(f"{EXPORT_VERSION}:{maker}:{identity}".encode()).hexdigest()[:16]
         return self.root / f"{name}-{key}"
 
@@ -230,10 +228,19 @@ class Exports:
         )
 
 
-def _version(package: str) -> str:
-    """Returns the version of an installed package, or '' without one: OpenVINO alone needs no torch."""
+def _openvino_version() -> str:
+    with no_telemetry():
+        import openvino
+
+    return str(openvino.__version__)  # importlib.metadata would take 12 ms to load
+
+
+def _torch_version() -> str:
+    """Returns the version of the installed torch, or '' without one: OpenVINO alone needs no torch."""
+    from importlib.metadata import PackageNotFoundError, version
+
     try:
-        return version(package)
+        return version("torch")
     except PackageNotFoundError:
         return ""
 
