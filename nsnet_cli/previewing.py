@@ -14,7 +14,7 @@ from nsnet_cli.stages import Looked, Preview
 from nsnet_cli.storage.urls import Place
 from nsnet_cli.video.reader import VideoReader
 
-LOOK_FRAMES = 8
+LOOK_FRAMES = 4
 """Frames per call of the preview network. The CPU engine's graph takes as many, whatever it is given."""
 ALIKE = 0.5
 """Frames that are at least so like a chosen one count as the same scene."""

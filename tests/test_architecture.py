@@ -11,6 +11,7 @@ PACKAGE = ROOT / "nsnet_cli"
 LONGEST_MODULE, LONGEST_FUNCTION, LONGEST_LINE = 330, 60, 120
 
 LAYERS = (
+    ("records",),
     ("errors", "text", "cores", "progress", "stopwatch", "calibration"),
     ("bounded", "atomic", "selection", "sniffing", "search"),
     ("policies", "media"),

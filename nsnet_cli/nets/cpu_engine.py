@@ -24,7 +24,7 @@ from nsnet_cli.weights.checkpoint import Checkpoint
 if TYPE_CHECKING:
     import openvino
 
-PREVIEW_BATCH = 8
+PREVIEW_BATCH = 4
 RECOGNISER_BATCH = 1
 """Views that a compiled graph takes.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-BATCH_FRAMES = 8
+BATCH_FRAMES = 4
 """Frames per batch: few, so that the networks start before most frames are decoded."""
 
 
