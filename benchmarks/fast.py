@@ -83,7 +83,7 @@ def fitted(checkpoint: Checkpoint, data: Path) -> dict[str, Any]:
     import nncf
 
     frames = np.concatenate([photos(data, 0)[0], footage(data)])
-    exports, networks = Exports(checkpoint), {}
+    exports, networks = Exports(), {}
     for use, batch in ((checkpoint.preview, PREVIEW_BATCH), (checkpoint.recogniser, RECOGNISER_BATCH)):
         graph = openvino.Core().read_model(exports.classifier(use, batch).folder / "graph.xml")
         shown = shrink(frames, use.size_px)
@@ -128,7 +128,7 @@ def core_ms(graphs: Sequence[Graph], frames: np.ndarray) -> list[float]:
 
 def judge_photos(checkpoint: Checkpoint, data: Path) -> None:
     pixels, classes = photos(data, 1)
-    exports = Exports(checkpoint)
+    exports = Exports()
     for use, batch in ((checkpoint.preview, PREVIEW_BATCH), (checkpoint.recogniser, RECOGNISER_BATCH)):
         kept = [exports.classifier(use, batch, int8=int8) for int8 in (False, True)]
         graphs = [loaded(exports, export) for export in kept]
@@ -147,7 +147,7 @@ def judge_photos(checkpoint: Checkpoint, data: Path) -> None:
 
 def judge_composites(checkpoint: Checkpoint, folder: Path, most: int) -> None:
     """The whole way of a video but for its decoding, which all share. `--fast` leaves the recogniser as it is."""
-    plain, fast, exports = CpuEngine(checkpoint), CpuEngine(checkpoint, "int8"), Exports(checkpoint)
+    plain, fast, exports = CpuEngine(checkpoint), CpuEngine(checkpoint, "int8"), Exports()
     recogniser = loaded(exports, exports.classifier(checkpoint.recogniser, RECOGNISER_BATCH, int8=True))
     ways = {
         "f32": (plain, plain.recognise),

@@ -27,8 +27,8 @@ from nsnet_cli.labelled.folds import deal_folds
 from nsnet_cli.labelled.gather import ReadSettings
 from nsnet_cli.labelled.labels import label_indices
 from nsnet_cli.nets.build import build_engine
-from nsnet_cli.nets.flops import sampler_gflops
-from nsnet_cli.nets.sampler import Sampler, SamplerConfig
+from nsnet_cli.nets.cost import sampler_gflops
+from nsnet_cli.nets.sampler_config import SamplerConfig
 from nsnet_cli.nets.threads import one_thread
 from nsnet_cli.training.dataset import Dataset, deal, from_videos
 from nsnet_cli.training.scored import Scored
@@ -97,8 +97,8 @@ def load(source: Path, base: Checkpoint, preview: int = 128) -> Dataset:
 def run(source: Path, repeats: int, epochs: int) -> dict[str, object]:
     base = resolve_checkpoint("imagenet-lite")
     dataset = load(source, base)
-    sampler = Sampler(SamplerConfig(dataset.examples[0].features.shape[1], len(dataset.vocabulary)))
-    cost = replace(build_engine(headless(base)).cost, sampler=sampler_gflops(sampler))
+    config = SamplerConfig(dataset.examples[0].features.shape[1], len(dataset.vocabulary))
+    cost = replace(build_engine(headless(base)).cost, sampler=sampler_gflops(config))
     folds = [cross_validate(dataset, seed, epochs) for seed in range(repeats)]
     runs = [[video for fold in repeat for video in fold] for repeat in folds]
     dense = np.array([100 * accuracy(videos, "dense", 1).top1 for videos in runs])

@@ -105,8 +105,10 @@ def test_shrink_is_the_area_mean(side: int) -> None:
 @pytest.mark.usefixtures("tagger")  # makes the exports
 def test_cpu_engine_imports_no_torch_once_exported() -> None:
     code = (
-        "from nsnet_cli.nets.build import build_engine; from nsnet_cli.weights.checkpoint import resolve_checkpoint\n"
-        "build_engine(resolve_checkpoint('imagenet-lite'), 'cpu')"
+        "import numpy; from nsnet_cli.nets.build import build_engine\n"
+        "from nsnet_cli.weights.checkpoint import resolve_checkpoint\n"
+        "engine = build_engine(resolve_checkpoint('imagenet-lite'), 'cpu')\n"
+        "engine.saliency(numpy.ones((3, 1280)), numpy.ones((3, 1000)), numpy.linspace(0, 1, 3))"
     )
     assert not loads_any(code, "torch", "timm")
 
@@ -200,7 +202,7 @@ def test_views_of_one_frame_are_frames(tagger: Tagger, photos: dict[str, np.ndar
         engine.recognise(pixels[None])
 
 
-@pytest.mark.parametrize("name", ["sampler", pytest.param("efficientnet-lite2", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("name", ["efficientnet-lite0", pytest.param("efficientnet-lite2", marks=pytest.mark.slow)])
 @pytest.mark.torch
 def test_missing_and_damaged_exports_are_made(
     name: str,
@@ -210,14 +212,15 @@ def test_missing_and_damaged_exports_are_made(
     photos: dict[str, np.ndarray],
     heard: pytest.LogCaptureFixture,
 ) -> None:
-    checkpoint, ours = tagger.checkpoint, Exports(tagger.checkpoint)
+    checkpoint, ours = tagger.checkpoint, Exports()
     for use, batch in ((checkpoint.preview, PREVIEW_BATCH), (checkpoint.recogniser, RECOGNISER_BATCH)):
-        folder = ours.classifier(use, batch).folder  # exporting these takes long, the sampler does not
-        shutil.copytree(folder, tmp_path / "engine" / folder.name)
+        folder = ours.classifier(use, batch).folder
+        if use.network.name != name:  # the other one is there
+            shutil.copytree(folder, tmp_path / "engine" / folder.name)
     monkeypatch.setenv("NSNET_CACHE", str(tmp_path))
     heard.clear()
     build_engine(checkpoint, "cpu")
-    assert len(heard.messages) == 1 and "exporting sampler" in heard.messages[0]
+    assert len(heard.messages) == 1 and f"exporting {name}" in heard.messages[0]
     graph = next((tmp_path / "engine").glob(f"{name}-*/graph.xml"))
     graph.write_text("<net")
     for compiled in graph.parent.glob("compiled/*"):
@@ -225,14 +228,8 @@ def test_missing_and_damaged_exports_are_made(
     heard.clear()
     engine = build_engine(checkpoint, "cpu")
     pixels = np.stack([square(Image.fromarray(photo), 256) for photo in photos.values()])
-    features, logits = engine.preview(pixels)
-    times = np.linspace(0, 1, len(pixels))
+    np.testing.assert_allclose(engine.preview(pixels)[1], tagger.engine.preview(pixels)[1], atol=1e-4)
     np.testing.assert_allclose(engine.recognise(pixels)[1], tagger.engine.recognise(pixels)[1], atol=1e-4)
-    np.testing.assert_allclose(
-        engine.saliency(features, logits, times).combined,
-        tagger.engine.saliency(features, logits, times).combined,
-        atol=1e-4,
-    )
     assert len(heard.messages) == 1 and f"exporting {name}" in heard.messages[0]
 
 

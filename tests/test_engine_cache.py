@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import functools
+import hashlib
 import os
 import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -15,21 +18,50 @@ import pytest
 from nsnet_cli.errors import OutputError, WeightsError
 from nsnet_cli.nets import intact
 from nsnet_cli.nets.cpu_engine import loaded
-from nsnet_cli.nets.exports import Exports, engine_cache
-from nsnet_cli.tagger import Tagger
+from nsnet_cli.nets.exports import Export, Exports, engine_cache
+from nsnet_cli.types import TagName
 from nsnet_cli.weights import memory
-from nsnet_cli.weights.checkpoint import resolve_checkpoint
+from nsnet_cli.weights.registry import load_registry
+from nsnet_cli.weights.rows import HubSource, NetworkRow, NetworkUse
 
-FEATURES = np.random.default_rng(0).standard_normal((16, 1280), np.float32)
-LOGITS = np.random.default_rng(1).standard_normal((16, 1000), np.float32) * 3
-TIMES = np.linspace(0, 1, 16, dtype=np.float32)
+REVISION = "c" * 40
+BATCH, SIDE_PX = 2, 32
+FRAMES = np.random.default_rng(0).integers(0, 256, (3, SIDE_PX, SIDE_PX, 3), dtype=np.uint8)
 
 pytestmark = pytest.mark.torch  # exports are made here
 
 
+@functools.cache
+def small() -> tuple[NetworkUse, bytes]:
+    """The row of a network that is exported in half a second, and its file: 1.5 MB of random weights."""
+    import timm
+    import torch
+    from safetensors.torch import save
+
+    torch.manual_seed(0)
+    data = save(timm.create_model("test_resnet", num_classes=5).state_dict())
+    source = HubSource("made/small", REVISION, "net.safetensors", hashlib.sha256(data).hexdigest())
+    tags = tuple(TagName(name, name) for name in "abcde")
+    row = NetworkRow("small", "test_resnet", "MIT", (0.5,) * 3, (0.25,) * 3, "bilinear", 1.0, tags, (source,))
+    return NetworkUse(row, SIDE_PX), data
+
+
+@pytest.fixture(autouse=True, scope="module")
+def in_the_hub_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    from huggingface_hub import constants
+
+    folder = tmp_path_factory.mktemp("hub")
+    snapshot = folder / "models--made--small" / "snapshots" / REVISION
+    snapshot.mkdir(parents=True)
+    (snapshot / "net.safetensors").write_bytes(small()[1])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(constants, "HF_HUB_CACHE", str(folder))
+        yield
+
+
 @pytest.fixture(scope="module")
-def exported(tagger: Tagger, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A cache `there` with the default sampler exported, checked and compiled, and a copy of it, `as it was`."""
+def exported(in_the_hub_cache: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache `there` with a small network exported, checked and compiled, and a copy of it, `as it was`."""
     folder = tmp_path_factory.mktemp("exported")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("NSNET_CACHE", str(folder / "there"))
@@ -46,13 +78,17 @@ def cache(exported: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     shutil.copytree(exported / "as it was", exported / "there")
     monkeypatch.setenv("NSNET_CACHE", str(exported / "there"))
     monkeypatch.setattr(memory, "_boot", lambda: "first start")
-    return run()[0].sampler().folder
+    return export_of(run()[0]).folder
+
+
+def export_of(exports: Exports) -> Export:
+    return exports.classifier(small()[0], BATCH)
 
 
 def run() -> tuple[Exports, np.ndarray]:
-    """What a new process does with the sampler: its exports, and the saliency."""
-    exports = Exports(resolve_checkpoint("imagenet-lite"))
-    return exports, loaded(exports, exports.sampler())(FEATURES, LOGITS, TIMES)[2]
+    """What a new process does with the network: its exports, and the logits of three frames."""
+    exports = Exports()
+    return exports, loaded(exports, export_of(exports))(FRAMES)[1]
 
 
 def flip(path: Path, *, keep_mtime: bool, at: float = 0.5) -> None:
@@ -76,7 +112,7 @@ def test_a_damaged_export_of_the_same_size_is_made_again(
     assert heard.messages == []
     flip(cache / name, keep_mtime=keep_mtime)
     found = run()[1]
-    assert heard.messages == ["exporting sampler for this machine (once; it takes some seconds) ..."]
+    assert heard.messages == ["exporting small for this machine (once; it takes some seconds) ..."]
     np.testing.assert_allclose(found, right, atol=1e-5)
     heard.clear()
     run()
@@ -145,19 +181,15 @@ def test_a_damaged_meta_file_is_made_again(cache: Path) -> None:
     assert right and right["gflops"] > 0 and set(right["files"]) == {"graph.xml", "graph.bin"}
     flip(cache / "meta.json", keep_mtime=False)
     assert intact.read_meta(cache) is None
-    exports = Exports(resolve_checkpoint("imagenet-lite"))
-    assert exports.meta(exports.sampler())["gflops"] == right["gflops"]
+    exports = Exports()
+    assert exports.meta(export_of(exports))["gflops"] == right["gflops"]
     assert intact.is_whole(cache)
 
 
 def test_an_export_belongs_to_its_vocabulary(tmp_path: Path) -> None:
     from dataclasses import replace
 
-    from nsnet_cli.types import TagName
-    from nsnet_cli.weights.registry import load_registry
-    from nsnet_cli.weights.rows import NetworkUse
-
-    exports = Exports(resolve_checkpoint("imagenet-lite"))
+    exports = Exports()
     row = load_registry().networks["efficientnet-lite0"]
     other = replace(row, vocabulary=tuple(TagName(str(i), str(i)) for i in range(1000)))
     assert exports._classifier_folder(NetworkUse(row, 128), 8) != exports._classifier_folder(NetworkUse(other, 128), 8)
@@ -170,7 +202,7 @@ def test_a_failed_export_leaves_nothing(cache: Path, monkeypatch: pytest.MonkeyP
         raise RuntimeError("the converter does not know this")
 
     monkeypatch.setattr(intact, "write_meta", fail)
-    with pytest.raises(WeightsError, match=r"cannot export sampler for OpenVINO: the converter does not.*torch-cpu"):
+    with pytest.raises(WeightsError, match=r"cannot export small for OpenVINO: the converter does not.*torch-cpu"):
         run()
     assert [path.name for path in cache.parent.iterdir()] == ["export.lock"]
 
@@ -238,7 +270,7 @@ def test_a_run_marks_what_it_uses(cache: Path) -> None:
 
 @pytest.fixture
 def small_disk(tmp_path: Path):
-    """A tmpfs of 600 kB; the sampler takes 1.4 MB."""
+    """A tmpfs of 600 kB; the network takes 1.5 MB."""
     place = tmp_path / "small"
     place.mkdir()
     if (
@@ -253,9 +285,7 @@ def small_disk(tmp_path: Path):
 
 
 @pytest.mark.parametrize("late", [False, True])
-def test_a_full_disk_is_named_with_what_to_set(
-    small_disk: Path, late: bool, monkeypatch: pytest.MonkeyPatch, tagger: Tagger
-) -> None:
+def test_a_full_disk_is_named_with_what_to_set(small_disk: Path, late: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """`late`: the disk fills while the graph is written, which OpenVINO calls an "iostream error"."""
     from nsnet_cli.nets import export as exporter
 
@@ -272,13 +302,12 @@ def test_a_full_disk_is_named_with_what_to_set(
 
 
 def test_without_space_for_compiled_graphs_it_still_runs(
-    tagger: Tagger, small_disk: Path, monkeypatch: pytest.MonkeyPatch, heard: pytest.LogCaptureFixture
+    cache: Path, small_disk: Path, monkeypatch: pytest.MonkeyPatch, heard: pytest.LogCaptureFixture
 ) -> None:
-    source = Exports(tagger.checkpoint).sampler().folder
-    graph = [source / name for name in ("graph.xml", "graph.bin", "meta.json")]
+    graph = [cache / name for name in ("graph.xml", "graph.bin", "meta.json")]
     size_bytes = sum(path.stat().st_size for path in graph) + (256 << 10)  # none for a compiled one
     subprocess.run(["mount", "-o", f"remount,size={size_bytes}", str(small_disk)], check=True)
-    target = small_disk / "engine" / source.name
+    target = small_disk / "engine" / cache.name
     target.mkdir(parents=True)
     for path in graph:
         shutil.copy(path, target)

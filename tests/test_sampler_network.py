@@ -1,4 +1,4 @@
-"""The sampler's network: shapes, padding, any T, what may see what, cost and export."""
+"""The sampler's network: shapes, padding, any T, what may see what, and cost."""
 
 from __future__ import annotations
 
@@ -180,31 +180,6 @@ def test_cost_is_under_five_percent_of_the_preview_network():
     with FlopCounterMode(display=False) as counter:
         net(*inputs(1, frames, features=1280, classes=1000))
     assert counter.get_total_flops() / 2 / frames < 0.05 * 0.13e9
-
-
-@pytest.mark.parametrize(("classes", "more"), [(C, {}), (0, {}), (0, BLIND), (0, PAIR)])
-def test_openvino_runs_it_at_lengths_it_was_not_traced_with(classes, more):
-    openvino = pytest.importorskip("openvino")
-    net = sampler(classes, **more)
-
-    class OneVideo(torch.nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.net = net
-
-        def forward(self, features, logits, times):
-            out = self.net(features, logits, times, torch.ones_like(times, dtype=torch.bool))
-            return out.fsm, out.vgm, out.combined
-
-    shapes = [[1, -1, D], [1, -1, 7], [1, -1]]
-    traced = torch.jit.trace(OneVideo(), inputs(1, 9)[:3], check_trace=False)  # as nets/export.py does
-    model = openvino.convert_model(traced, example_input=inputs(1, 9)[:3], input=shapes)
-    compiled = openvino.Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-    for frames in (1, 2, 33):
-        example = inputs(1, frames, seed=frames)
-        found, wanted = compiled([x.numpy() for x in example[:3]]), net(*example)
-        for index, expected in enumerate((wanted.fsm, wanted.vgm, wanted.combined)):
-            torch.testing.assert_close(torch.as_tensor(found[index]), expected, atol=1e-4, rtol=1e-3)
 
 
 def test_recurrence_separates_scenery_from_what_is_shown_once() -> None:

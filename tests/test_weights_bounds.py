@@ -259,11 +259,10 @@ def test_network_files_of_nan_or_rubbish_are_refused(tmp_path: Path) -> None:
 # ---- the table of fields and the sampler are one
 
 
-@pytest.mark.torch
 def test_the_fields_of_a_sampler_are_its_settings() -> None:
     from typing import get_args, get_type_hints
 
-    from nsnet_cli.nets.sampler import SamplerConfig
+    from nsnet_cli.nets.sampler_config import SamplerConfig
 
     named = {field.name: field.default for field in dataclasses.fields(SamplerConfig)}
     assert {key: field.default for key, field in SAMPLER.items() if key != "features"} == {

@@ -92,7 +92,7 @@ def view_gflops(checkpoint: Checkpoint, use: NetworkUse) -> float:
     from nsnet_cli.nets.exports import Exports
 
     batch = PREVIEW_BATCH if use == checkpoint.preview else RECOGNISER_BATCH
-    known = Exports(checkpoint).known_gflops(use, batch)
+    known = Exports().known_gflops(use, batch)
     if known is not None:
         return known
     from nsnet_cli.nets.flops import architecture_gflops

@@ -1,7 +1,7 @@
-"""The CPU engine: networks exported once per machine, run by OpenVINO. Only the exports need torch.
+"""The CPU engine: image networks exported once per machine, run by OpenVINO. Only the exports need torch.
 
 Loading overlaps with decoding the first video. The constructor makes exports that are missing, and returns. A thread
-compiles the graphs, and the first call that needs one waits for it.
+compiles the graphs, and the first call that needs one waits for it. The sampler runs in numpy.
 """
 
 from __future__ import annotations
@@ -14,10 +14,12 @@ import numpy as np
 
 from nsnet_cli.cores import usable_cores
 from nsnet_cli.errors import WeightsError
-from nsnet_cli.nets.cost import FrameCost
+from nsnet_cli.nets.cost import FrameCost, sampler_gflops
 from nsnet_cli.nets.engine import Saliency, fitting_views
 from nsnet_cli.nets.exports import Export, Exports
 from nsnet_cli.nets.quantised import ranges_of
+from nsnet_cli.nets.sampler_config import config_of
+from nsnet_cli.nets.sampler_numpy import load_numpy_sampler
 from nsnet_cli.nets.telemetry import no_telemetry
 from nsnet_cli.weights.checkpoint import Checkpoint
 
@@ -31,8 +33,6 @@ RECOGNISER_BATCH = 1
 Fixed, because a graph for any number prepares itself again for each new number (40 to 75 ms, measured). At the
 preview's number a frame costs least. The recogniser sees too few frames to gain from more than one.
 """
-SAMPLER_STEP = 16
-"""The sampler's input is padded to a multiple of this many frames: each new number of frames costs it 3 ms."""
 
 
 class CpuEngine:
@@ -49,19 +49,17 @@ class CpuEngine:
         self.lanes = self.splits = usable_cores()
         self.input = checkpoint.recogniser.input
         self._preview_side = checkpoint.preview.size_px
-        self._exports = exports = Exports(checkpoint)  # kept: while it lives, its graphs stay in the cache
+        sampler = sampler_gflops(config_of(checkpoint)) if checkpoint.sampler else 0.0
+        self._exports = exports = Exports()  # kept: while it lives, its graphs stay in the cache
         preview = exports.classifier(checkpoint.preview, PREVIEW_BATCH, int8=precision == "int8")
         recogniser = exports.classifier(checkpoint.recogniser, RECOGNISER_BATCH)
-        sampler = exports.sampler() if checkpoint.sampler else None
         metas = [exports.meta(preview), exports.meta(recogniser)]
         self.widths = (metas[0]["widths"][0], metas[1]["widths"][0])
-        self.cost = FrameCost(
-            metas[0]["gflops"], exports.meta(sampler)["gflops"] if sampler else 0.0, metas[1]["gflops"]
-        )
+        self.cost = FrameCost(metas[0]["gflops"], sampler, metas[1]["gflops"])
         pool = ThreadPoolExecutor(1, thread_name_prefix="compile")  # in the order in which they are needed
         hint = "bf16" if precision == "bf16" else "f32"
         self._preview = pool.submit(loaded, exports, preview, hint)
-        self._sampler = pool.submit(loaded, exports, sampler) if sampler else None
+        self._sampler = pool.submit(load_numpy_sampler, checkpoint) if checkpoint.sampler else None
         self._recogniser = pool.submit(loaded, exports, recogniser, hint)
         pool.shutdown(wait=False)
 
@@ -79,10 +77,7 @@ class CpuEngine:
     def saliency(self, features: np.ndarray, logits: np.ndarray, times: np.ndarray) -> Saliency:
         if self._sampler is None:
             raise WeightsError("this checkpoint has no sampler", "use --policy confidence")
-        count, padding = len(times), -len(times) % SAMPLER_STEP
-        frames = (np.pad(np.asarray(a, np.float32), ((0, padding), (0, 0))) for a in (features, logits))
-        padded_times = np.pad(np.asarray(times, np.float32), (0, padding), constant_values=-1)
-        return Saliency(*(out[:count] for out in self._sampler.result()(*frames, padded_times)))
+        return Saliency(*self._sampler.result()(features, logits, times))
 
 
 def fast_precision(checkpoint: Checkpoint) -> str:
@@ -118,32 +113,29 @@ def shrink(pixels: np.ndarray, side_px: int) -> np.ndarray:
 class Graph:
     """A compiled graph that several threads can call, each with a request of its own.
 
-    `batch`: frames that it takes at once. More are run in turn, fewer are padded. None: a graph for any number.
+    `batch`: views that it takes at once. More are run in turn, fewer are padded.
     """
 
-    def __init__(self, compiled: openvino.CompiledModel, batch: int | None) -> None:
+    def __init__(self, compiled: openvino.CompiledModel, batch: int) -> None:
         self._compiled = compiled
         self._outputs = len(compiled.outputs)
         self._batch = batch
         self._local = threading.local()
 
-    def __call__(self, *inputs: np.ndarray) -> list[np.ndarray]:
-        if self._batch is None:
-            return self._infer(*inputs)
-        (frames,) = inputs
-        parts = [self._filled(frames[i : i + self._batch]) for i in range(0, len(frames), self._batch)]
+    def __call__(self, views: np.ndarray) -> list[np.ndarray]:
+        parts = [self._filled(views[i : i + self._batch]) for i in range(0, len(views), self._batch)]
         return [np.concatenate(output) for output in zip(*parts, strict=True)]
 
-    def _filled(self, frames: np.ndarray) -> list[np.ndarray]:
-        count = len(frames)
-        if self._batch is not None and count < self._batch:
-            frames = np.concatenate([frames, np.zeros((self._batch - count, *frames.shape[1:]), frames.dtype)])
-        return [output[:count] for output in self._infer(frames)]
+    def _filled(self, views: np.ndarray) -> list[np.ndarray]:
+        count = len(views)
+        if count < self._batch:
+            views = np.concatenate([views, np.zeros((self._batch - count, *views.shape[1:]), views.dtype)])
+        return [output[:count] for output in self._infer(views)]
 
-    def _infer(self, *inputs: np.ndarray) -> list[np.ndarray]:
+    def _infer(self, views: np.ndarray) -> list[np.ndarray]:
         if not hasattr(self._local, "request"):
             self._local.request = self._compiled.create_infer_request()
-        outputs = self._local.request.infer([np.ascontiguousarray(a) for a in inputs], share_inputs=True)
+        outputs = self._local.request.infer([np.ascontiguousarray(views)], share_inputs=True)
         return [np.array(outputs[i]) for i in range(self._outputs)]  # copies: the request reuses its buffers
 
 
@@ -155,11 +147,12 @@ def loaded(exports: Exports, export: Export, precision: str = "f32") -> Graph:
     # Two threads that make the first tensors of a process at the same time can deadlock: OpenVINO 2026.4 takes its own
     # lock and Python's in either order. So the first tensor is made here, before there is a graph.
     openvino.Tensor(np.zeros(1, np.uint8))
-    lanes = usable_cores() if export.batch else 1  # the sampler runs once per video
+    lanes = usable_cores()
     settings = {
         # one thread per request, one request per core: cheaper than several threads that wait for each other
         "NUM_STREAMS": lanes,
         "INFERENCE_NUM_THREADS": lanes,
         "INFERENCE_PRECISION_HINT": precision,
     }
+    assert export.batch is not None
     return Graph(exports.compile(export, settings), export.batch)

@@ -1,4 +1,4 @@
-"""Exports torch modules to OpenVINO graphs in the user's cache, once per network file and sampler.
+"""Exports image networks from torch to OpenVINO graphs in the user's cache, once per network file.
 
 This is the only module of the CPU engine that imports torch. A finished export is a folder with graph.xml, graph.bin
 and meta.json, which holds their hashes. It is written under another name, synced and renamed, so that a folder is
@@ -15,17 +15,14 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import nn
 
 from nsnet_cli.nets.families import load_network
-from nsnet_cli.nets.flops import network_gflops, sampler_gflops
+from nsnet_cli.nets.flops import network_gflops
 from nsnet_cli.nets.intact import written
-from nsnet_cli.nets.sampler import SamplerGraph, load_sampler
 from nsnet_cli.nets.telemetry import no_telemetry
-from nsnet_cli.weights.checkpoint import Checkpoint
 from nsnet_cli.weights.rows import NetworkUse
 
 with no_telemetry():
@@ -39,39 +36,21 @@ def export_classifier(use: NetworkUse, folder: Path, batch: int) -> None:
     """Views of `batch` frames or clips, uint8 -> features (batch, D), logits (batch, C); normalisation inside."""
     network = load_network(use)
     example = network.example(batch)
-    meta = {"gflops": network_gflops(network), "architecture": use.network.architecture}
-    _write(network, (example,), [tuple(example.shape)], folder, meta)
-
-
-def export_sampler(checkpoint: Checkpoint, folder: Path) -> None:
-    """features (T, D), logits (T, C), times (T,) -> fsm (T,), vgm (T,), combined (T,)."""
-    sampler = load_sampler(checkpoint)
-    features = sampler.config.features
-    example = (torch.randn(9, features), torch.randn(9, 1000), torch.linspace(0, 1, 9))
-    meta = {"gflops": sampler_gflops(sampler)}
-    _write(SamplerGraph(sampler).eval(), example, [(-1, features), (-1, -1), (-1,)], folder, meta)
-
-
-def _write(
-    module: nn.Module,
-    example: tuple[torch.Tensor, ...],
-    shapes: list[tuple[int, ...]],
-    folder: Path,
-    meta: dict[str, Any],
-) -> None:
-    _check_space(module, folder.parent)
+    _check_space(network, folder.parent)
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # the tracer warns of shape checks that are constant here
         logging.getLogger("openvino").setLevel(logging.ERROR)
         traced = torch.jit.trace(
-            module, example, check_trace=False
+            network, (example,), check_trace=False
         )  # checking doubles the wait; tests compare the engines
         with _without_our_flags():
-            graph = _converter()(traced, example_input=example, input=[openvino.PartialShape(list(s)) for s in shapes])
+            shape = openvino.PartialShape(list(example.shape))
+            graph = _converter()(traced, example_input=(example,), input=[shape])
     shapes_out = [output.partial_shape[-1] for output in graph.outputs]
     widths = [width.get_length() for width in shapes_out if width.is_static]
-    with written(folder, {**meta, "widths": widths}) as temporary:
-        _save(graph, module, temporary / "graph.xml")
+    meta = {"gflops": network_gflops(network), "architecture": use.network.architecture, "widths": widths}
+    with written(folder, meta) as temporary:
+        _save(graph, network, temporary / "graph.xml")
 
 
 def _check_space(module: nn.Module, folder: Path) -> None:

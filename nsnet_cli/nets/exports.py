@@ -1,4 +1,4 @@
-"""The exports of a checkpoint's networks: found in the user's cache, or made there once, under a lock.
+"""The exports of image networks: found in the user's cache, or made there once, under a lock.
 
 They are graphs for OpenVINO, and traced networks for torch. What a network costs is counted when it is exported.
 """
@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import json
 import logging
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +17,6 @@ from nsnet_cli.nets import intact
 from nsnet_cli.nets.quantised import ranges_of
 from nsnet_cli.nets.telemetry import no_telemetry
 from nsnet_cli.records import dataclass
-from nsnet_cli.weights.checkpoint import Checkpoint
 from nsnet_cli.weights.folders import CACHE_VARIABLE, cache_folder
 from nsnet_cli.weights.identity import network_identity
 from nsnet_cli.weights.obtain import network_file
@@ -43,7 +41,7 @@ INSTEAD = {
 
 @dataclass(frozen=True, slots=True)
 class Export:
-    """One graph of a checkpoint in the cache: its folder, how to make it, and the batch that it is compiled for."""
+    """One network in the cache: its folder, how to make it, and the batch that OpenVINO compiles it for."""
 
     name: str
     folder: Path
@@ -54,10 +52,9 @@ class Export:
 
 
 class Exports:
-    """The exported graphs of a checkpoint. They stay in the cache as long as this object lives."""
+    """The exports that one engine uses. They stay in the cache as long as this object lives."""
 
-    def __init__(self, checkpoint: Checkpoint) -> None:
-        self.checkpoint = checkpoint
+    def __init__(self) -> None:
         self.root = engine_cache()
         self._held: dict[Path, IO[bytes] | None] = {}
 
@@ -90,18 +87,6 @@ class Exports:
             network_file(use.network)  # download outside the lock, and in this thread, where an interrupt ends it
         return self._found(export)
 
-    def sampler(self) -> Export:
-        """Returns the export of the sampler, and makes it if it is missing. Raises WeightsError."""
-        config = json.dumps(dict(self.checkpoint.sampler_config), sort_keys=True)
-
-        def make(folder: Path) -> None:
-            from nsnet_cli.nets.export import export_sampler
-
-            export_sampler(self.checkpoint, folder)
-
-        folder = self._folder("sampler", self.checkpoint.model_sha256 + config)
-        return self._found(Export("sampler", folder, make, None))
-
     def torch_network(self, use: NetworkUse, device: str) -> Export:
         """Returns what is kept of a network for torch on a device, and makes it if it is missing. Raises WeightsError.
 
@@ -117,18 +102,6 @@ class Exports:
         if not (export.folder / intact.META_FILE).is_file():
             network_file(use.network)  # as above
         return self._found(export)
-
-    def sampler_cost(self) -> Export:
-        """Returns what the sampler costs, without a graph of it. Raises WeightsError."""
-        config = json.dumps(dict(self.checkpoint.sampler_config), sort_keys=True)
-
-        def make(folder: Path) -> None:
-            from nsnet_cli.nets.torch_graph import keep_sampler_cost
-
-            keep_sampler_cost(self.checkpoint, folder)
-
-        folder = self._folder("sampler-cost", self.checkpoint.model_sha256 + config, "")
-        return self._found(Export("sampler", folder, make, None, "torch"))
 
     def meta(self, export: Export) -> dict[str, Any]:
         """Returns what is known about a graph: `gflops` per frame, and for a classifier the `widths` of its outputs."""

@@ -7,10 +7,8 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.utils.flop_counter import FlopCounterMode
 
-from nsnet_cli.nets.cost import SAMPLER_COST_FRAMES
 from nsnet_cli.nets.families import untrained_network
 from nsnet_cli.nets.networks import ViewNetwork
-from nsnet_cli.nets.sampler import Sampler, SamplerGraph
 from nsnet_cli.weights.rows import NetworkUse
 
 
@@ -34,11 +32,3 @@ def architecture_gflops(use: NetworkUse) -> float:
 def network_gflops(network: ViewNetwork) -> float:
     """Returns GFLOPs per view."""
     return gflops(network, network.example(1))
-
-
-def sampler_gflops(sampler: Sampler) -> float:
-    """Returns GFLOPs per preview frame at T = SAMPLER_COST_FRAMES."""
-    t = SAMPLER_COST_FRAMES
-    # two classes are enough: only products of matrices are counted, and logits are in none
-    shapes = (t, sampler.config.features), (t, 2), (t,)
-    return gflops(SamplerGraph(sampler), *(torch.zeros(shape) for shape in shapes)) / t

@@ -9,18 +9,15 @@ encoder has already mixed over time would satisfy both of its losses without fin
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import asdict, fields, replace
-from typing import Any, Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from nsnet_cli.errors import WeightsError
+from nsnet_cli.nets.sampler_config import FASTEST, FSM_SHARE, LIMIT, SECOND_SHARE, SamplerConfig, config_of, misfit
 from nsnet_cli.nets.sampler_statistics import frame_statistics, pool, seen_elsewhere
 from nsnet_cli.nets.states import read_state
-from nsnet_cli.records import dataclass
 from nsnet_cli.weights.checkpoint import MODEL_FILE, Checkpoint
 from nsnet_cli.weights.schema import (
     CONTEXT_STATISTICS,
@@ -28,63 +25,6 @@ from nsnet_cli.weights.schema import (
     FRAME_STATISTICS,
     LOGIT_CONTEXT_STATISTICS,
 )
-
-FSM_SHARE = 0.75
-"""Weight of the FSM in the mean of log-odds: it learns from every frame, the VGM mostly from means over videos."""
-
-SECOND_SHARE = 0.6
-"""Weight of the second sampler in the mean of log-odds."""
-
-
-@dataclass(frozen=True, slots=True)
-class SamplerConfig:
-    """Settings of a sampler."""
-
-    features: int
-    """D of the preview features."""
-    classes: int = 0
-    """C of a vocabulary of its own. 0: a big fixed vocabulary, with the preview network's own class logits."""
-    hidden: int = 128
-    layers: int = 1
-    heads: int = 4
-    dropout: float = 0.1
-    feature_dropout: float = 0.1
-    """Share of the preview features that training hides, with one mask per sequence."""
-    combination: Literal["log-odds", "product", "mean", "fsm", "vgm"] = "log-odds"
-    standing: bool = False
-    """Whether the classifier also sees how a frame stands out in its video (numbers that carry no label)."""
-    appearance: bool = True
-    """Whether the modules see what is in a frame. Without it they see numbers alone that mean the same for any footage:
-    they know fewer tricks, and all of them hold on footage that training never saw. Fixed vocabulary only."""
-    elsewhere: bool = False
-    """Whether the context also says how much of what a frame shows is seen elsewhere in its video, by the logits."""
-    second: bool = False
-    """Whether a second sampler judges too, without appearance and with `elsewhere`: one that knows footage, and one for
-    footage that nobody has seen. The saliency is the mean of their log-odds."""
-
-    def __post_init__(self) -> None:
-        wrong = self.features < 1 or self.classes < 0 or self.heads < 1 or self.hidden < 1
-        if not self.appearance and (self.classes or not self.standing):
-            raise ValueError(f"without appearance, a fixed vocabulary and standing are needed, got {self}")
-        if self.second and (self.classes or not self.standing or not self.appearance):
-            raise ValueError(f"a second sampler needs a fixed vocabulary, standing and appearance, got {self}")
-        if wrong or self.hidden % (2 * self.heads):
-            raise ValueError(f"features >= 1, classes >= 0 and hidden a multiple of 2 * heads are needed, got {self}")
-
-    def of_second(self) -> SamplerConfig:
-        """The settings of the second sampler."""
-        return replace(self, appearance=False, elsewhere=True, second=False)
-
-    def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> SamplerConfig:
-        """Raises ValueError that names unknown keys."""
-        known = {field.name for field in fields(cls)}
-        if unknown := set(data) - known:
-            raise ValueError(f"unknown sampler settings {sorted(unknown)}; known: {sorted(known)}")
-        return cls(**data)
 
 
 class SamplerOutput(NamedTuple):
@@ -215,7 +155,7 @@ class Sampler(nn.Module):
 
         Both are standardised with the training set's mean and spread.
         """
-        statistics = ((statistics - self.statistics_mean) / self.statistics_std).clamp(-4, 4)
+        statistics = ((statistics - self.statistics_mean) / self.statistics_std).clamp(-LIMIT, LIMIT)
         own = FRAME_STATISTICS if self.config.classes == 0 else 0
         return statistics[..., :own], statistics[..., own:]
 
@@ -266,7 +206,7 @@ def log_odds(probability: Tensor) -> Tensor:
 
 def time_embedding(times: Tensor, hidden: int) -> Tensor:
     """Sines and cosines of pts_s / duration. (B, T) in [0, 1] -> (B, T, H)."""
-    bands = torch.exp(torch.linspace(0.0, math.log(256.0), hidden // 2, device=times.device)) * math.pi  # (H/2,)
+    bands = torch.exp(torch.linspace(0.0, math.log(FASTEST), hidden // 2, device=times.device)) * math.pi  # (H/2,)
     angles = times.unsqueeze(-1).float() * bands  # (B, T, H/2)
     return torch.cat([angles.sin(), angles.cos()], -1)
 
@@ -275,18 +215,15 @@ def time_embedding(times: Tensor, hidden: int) -> Tensor:
 
 
 class SamplerGraph(nn.Module):
-    """The sampler for one video: features (T, D), logits (T, C), times (T,) -> fsm (T,), vgm (T,), combined (T,).
-
-    A frame with a negative time is padding: it has no influence, and saliency 0.
-    """
+    """The sampler for one video: features (T, D), logits (T, C), times (T,) -> fsm (T,), vgm (T,), combined (T,)."""
 
     def __init__(self, sampler: Sampler) -> None:
         super().__init__()
         self.sampler = sampler
 
     def forward(self, features: Tensor, logits: Tensor, times: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        mask = (times >= 0).unsqueeze(0)  # (1, T)
-        out = self.sampler(features.unsqueeze(0), logits.unsqueeze(0), times.unsqueeze(0), mask)
+        mask = torch.ones_like(times, dtype=torch.bool)  # (T,)
+        out = self.sampler(*(value.unsqueeze(0) for value in (features, logits, times, mask)))
         return out.fsm[0], out.vgm[0], out.combined[0]
 
 
@@ -295,9 +232,9 @@ def load_sampler(checkpoint: Checkpoint) -> Sampler:
     assert checkpoint.sampler is not None
     path = checkpoint.sampler / MODEL_FILE
     state = {k.removeprefix("sampler."): v for k, v in read_state(path).items() if k.startswith("sampler.")}
+    sampler = Sampler(config_of(checkpoint))
     try:
-        sampler = Sampler(SamplerConfig.from_dict(checkpoint.sampler_config))
         sampler.load_state_dict(state, strict=True)
-    except (RuntimeError, ValueError, TypeError) as error:
-        raise WeightsError(f"{path} does not fit its config.json: {error}", "train or download it again") from error
+    except RuntimeError as error:
+        raise misfit(checkpoint, error) from error
     return sampler.eval()

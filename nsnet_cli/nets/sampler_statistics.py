@@ -6,10 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-ALIKE = (0.5, 0.7, 0.85)
-"""Cosines from which two frames count as alike: a similar scene, the same scene, nearly the same frame."""
-FAR = 0.12
-"""Frames further apart than this share of the video count as far away."""
+from nsnet_cli.nets.sampler_config import ALIKE, ALIKE_WIDTH, FAR
 
 
 def pool(values: Tensor, weight: Tensor) -> Tensor:
@@ -51,7 +48,7 @@ def recurrence(unit: Tensor, times: Tensor, valid: Tensor) -> list[Tensor]:
     frames = valid.transpose(1, 2)  # (B, 1, T)
     alike = unit @ unit.transpose(1, 2)  # (B, T, T)
     count = frames.sum(-1)  # (B, 1)
-    shares = [(torch.sigmoid((alike - least) / 0.05) * frames).sum(-1) / count for least in ALIKE]
+    shares = [(torch.sigmoid((alike - least) / ALIKE_WIDTH) * frames).sum(-1) / count for least in ALIKE]
     far = far_away(times, frames)
     nearest = (alike * far - (1 - far)).amax(-1)
     mean = (alike * far).sum(-1) / far.sum(-1).clamp_min(1.0)

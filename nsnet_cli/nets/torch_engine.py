@@ -15,9 +15,10 @@ import numpy as np
 
 from nsnet_cli.errors import WeightsError
 from nsnet_cli.nets.batching import Batcher
-from nsnet_cli.nets.cost import FrameCost
+from nsnet_cli.nets.cost import FrameCost, sampler_gflops
 from nsnet_cli.nets.engine import Saliency, fitting_views
 from nsnet_cli.nets.exports import Export, Exports
+from nsnet_cli.nets.sampler_config import config_of
 from nsnet_cli.stopwatch import stage
 from nsnet_cli.weights.checkpoint import Checkpoint
 from nsnet_cli.weights.rows import NetworkUse
@@ -44,10 +45,10 @@ class TorchEngine:
         self.precision = "f16" if device == "cuda" else "f32"
         self.input = checkpoint.recogniser.input
         self._device = device
-        self._exports = Exports(checkpoint)  # kept: while it lives, its networks stay in the cache
+        sampler = sampler_gflops(config_of(checkpoint)) if checkpoint.sampler else 0.0
+        self._exports = Exports()  # kept: while it lives, its networks stay in the cache
         preview, recogniser = (self._kept(use) for use in (checkpoint.preview, checkpoint.recogniser))
         self.widths = (preview[1]["widths"][0], recogniser[1]["widths"][0])
-        sampler = self._sampler_gflops() if checkpoint.sampler else 0.0
         self.cost = FrameCost(preview[1]["gflops"], sampler, recogniser[1]["gflops"])
         pool = ThreadPoolExecutor(1, thread_name_prefix="load")  # in the order in which they are needed
         self._preview = pool.submit(self._open, checkpoint.preview, *preview, "preview network")
@@ -83,17 +84,6 @@ class TorchEngine:
         from nsnet_cli.nets.torch_graph import counted
 
         return None, counted(use)
-
-    def _sampler_gflops(self) -> float:
-        try:
-            return float(self._exports.meta(self._exports.sampler_cost())["gflops"])
-        except WeightsError as error:
-            if error.kind not in ("no_space", "cache_not_writable"):
-                raise
-        from nsnet_cli.nets.flops import sampler_gflops
-        from nsnet_cli.nets.sampler import load_sampler
-
-        return sampler_gflops(load_sampler(self._exports.checkpoint))
 
     def _open(self, use: NetworkUse, export: Export | None, meta: dict[str, Any], name: str) -> Batcher:
         with stage("importing torch"):

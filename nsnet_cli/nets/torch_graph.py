@@ -14,12 +14,10 @@ import torch
 from torch import Tensor
 
 from nsnet_cli.nets.families import load_network, untrained_network
-from nsnet_cli.nets.flops import network_gflops, sampler_gflops
+from nsnet_cli.nets.flops import network_gflops
 from nsnet_cli.nets.intact import written
 from nsnet_cli.nets.networks import ViewNetwork
-from nsnet_cli.nets.sampler import load_sampler
 from nsnet_cli.nets.torch_networks import GRAPH_FILE, call_traced, check, half_precision, placed, quietly
-from nsnet_cli.weights.checkpoint import Checkpoint
 from nsnet_cli.weights.rows import NetworkUse
 
 logger = logging.getLogger(__name__)
@@ -40,12 +38,6 @@ def keep_network(use: NetworkUse, folder: Path, device: str) -> None:
         if traced is not None:
             with quietly():
                 torch.jit.save(traced, temporary / GRAPH_FILE)
-
-
-def keep_sampler_cost(checkpoint: Checkpoint, folder: Path) -> None:
-    """Writes what a sampler costs. Raises WeightsError."""
-    with written(folder, {"gflops": sampler_gflops(load_sampler(checkpoint))}):
-        pass
 
 
 def counted(use: NetworkUse) -> dict[str, Any]:

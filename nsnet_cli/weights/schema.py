@@ -58,7 +58,7 @@ SAMPLER: Mapping[str, Field] = {
     "elsewhere": flag(False),
     "second": flag(False),
 }
-"""The fields of nets.sampler.SamplerConfig, which cannot be imported here because it needs torch."""
+"""The fields of nets.sampler_config.SamplerConfig, which is in a layer above."""
 CALIBRATION = table(
     {
         "signs": named(number(-1e3, 1e3), NAME, "the name of a sign"),
