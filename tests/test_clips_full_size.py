@@ -19,7 +19,7 @@ from hub_server import HubServer
 from torch import nn
 
 from nsnet_cli.nets.clips import ARCHITECTURES, ClipNetwork, TorchvisionNetwork
-from nsnet_cli.nets.export import _write
+from nsnet_cli.nets.export import export_network
 from nsnet_cli.weights.registry import load_registry
 from nsnet_cli.weights.rows import NetworkUse, UrlSource
 from nsnet_cli.weights.vocabulary import load_vocabulary
@@ -77,7 +77,7 @@ def test_the_graph_gives_what_the_network_gives(checkpoint: str, tmp_path: Path)
         features, ours = network(views)
     torch.testing.assert_close(ours, logits, atol=2e-5, rtol=0)
     folder = tmp_path / "graph"
-    _write(network, (views,), [tuple(views.shape)], folder, {})
+    export_network(network, folder, len(views), {})
     compiled = openvino.Core().compile_model(folder / "graph.xml", "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     found = list(compiled(views.numpy()).values())
     off = [float(np.abs(a - b.numpy()).max()) for a, b in zip(found, (features, logits), strict=True)]

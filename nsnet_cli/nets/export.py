@@ -22,6 +22,7 @@ from torch import nn
 from nsnet_cli.nets.families import load_network
 from nsnet_cli.nets.flops import network_gflops
 from nsnet_cli.nets.intact import written
+from nsnet_cli.nets.networks import ViewNetwork
 from nsnet_cli.nets.telemetry import no_telemetry
 from nsnet_cli.weights.rows import NetworkUse
 
@@ -35,21 +36,26 @@ SPARE_BYTES = 2_000_000
 def export_classifier(use: NetworkUse, folder: Path, batch: int) -> None:
     """Views of `batch` frames or clips, uint8 -> features (batch, D), logits (batch, C); normalisation inside."""
     network = load_network(use)
+    export_network(
+        network, folder, batch, {"gflops": network_gflops(network), "architecture": use.network.architecture}
+    )
+
+
+def export_network(network: ViewNetwork, folder: Path, batch: int, meta: dict[str, Any]) -> None:
+    """Exports a network that is loaded. `meta`: what is noted beside its graph, with the widths of its outputs."""
     example = network.example(batch)
     _check_space(network, folder.parent)
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # the tracer warns of shape checks that are constant here
         logging.getLogger("openvino").setLevel(logging.ERROR)
-        traced = torch.jit.trace(
-            network, (example,), check_trace=False
-        )  # checking doubles the wait; tests compare the engines
+        # checking doubles the wait; tests compare the engines
+        traced = torch.jit.trace(network, (example,), check_trace=False)
         with _without_our_flags():
             shape = openvino.PartialShape(list(example.shape))
             graph = _converter()(traced, example_input=(example,), input=[shape])
     shapes_out = [output.partial_shape[-1] for output in graph.outputs]
     widths = [width.get_length() for width in shapes_out if width.is_static]
-    meta = {"gflops": network_gflops(network), "architecture": use.network.architecture, "widths": widths}
-    with written(folder, meta) as temporary:
+    with written(folder, {**meta, "widths": widths}) as temporary:
         _save(graph, network, temporary / "graph.xml")
 
 
