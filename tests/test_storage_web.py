@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -64,8 +65,10 @@ def pool() -> Iterator[DecodePool]:
         yield pool
 
 
-def preview(place: Place, pool: DecodePool | None = None) -> tuple[np.ndarray, np.ndarray]:
-    with (pool.open if pool else open_video)(place, OPTIONS) as video:
+def preview(
+    place: Place, pool: DecodePool | None = None, options: ReadOptions = OPTIONS
+) -> tuple[np.ndarray, np.ndarray]:
+    with (pool.open if pool else open_video)(place, options) as video:
         batches = list(video.preview())
     return np.concatenate([b.pixels for b in batches]), np.concatenate([b.pts_s for b in batches])
 
@@ -85,6 +88,18 @@ def test_a_video_is_read_in_place(
     assert same(found, preview(folder / name, pool))
     assert sum(sent for _, _, sent in store.log) < share * (folder / name).stat().st_size
     assert len(store.log) <= requests
+
+
+@pytest.mark.parametrize("name", ["front.mov", "end.mov", "clip.mkv"])
+def test_several_decoders_ask_for_no_more_than_one(name: str, folder: Path, store: StoreServer, pool: DecodePool):
+    asked = []
+    for threads in (1, 1, 4):  # the first finds out if the server takes several ranges at once
+        store.log.clear()
+        pixels, pts_s = preview(located(f"{store.url}/{name}"), pool, replace(OPTIONS, threads=threads))
+        order = np.argsort(pts_s)
+        assert same((pixels[order], pts_s[order]), preview(folder / name, pool))
+        asked.append((len(store.log), sum(sent for _, _, sent in store.log)))
+    assert asked[2] == asked[1]
 
 
 def test_later_rounds_fetch_only_what_they_need(folder: Path, store: StoreServer, pool: DecodePool) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import itertools
 import random
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -12,6 +14,7 @@ import pytest
 from conftest import write_video
 
 from nsnet_cli.media import PlannedFrame, PreviewPlan, ReadOptions
+from nsnet_cli.video import leaving_out
 from nsnet_cli.video.container import open_video
 from nsnet_cli.video.leaving_out import Layers, LeavingOut
 from nsnet_cli.video.probe import probe_video
@@ -70,12 +73,66 @@ def test_pictures_are_the_same_and_fewer_are_decoded(name: str, footage: list[np
     path = write_video(tmp_path / "video.mp4", footage, fps=FPS, codec=codec, options=options)
     tally, planned = Tally(), plan([0.9, 1.9, 2.93, 4.9, 5.9, 6.93], 0.25)
     batches = list(read_frames(path, probe_video(path, OPTIONS), planned, OPTIONS, tally))
-    found = {t: p for batch in batches for t, p in zip(batch.pts_s.tolist(), batch.pixels, strict=True)}
+    given = {t: p for batch in batches for t, p in zip(batch.pts_s.tolist(), batch.pixels, strict=True)}
     frames = exact(path)
-    assert all((pixels == frames[time_s]).all() for time_s, pixels in found.items())
-    assert len(found) == len(planned) and not tally.frames_lost
-    assert all(abs(t - each.pts_s) <= 0.25 for t, each in zip(sorted(found), planned.frames, strict=True))
+    assert all((pixels == frames[time_s]).all() for time_s, pixels in given.items())
+    assert len(given) == len(planned) and not tally.frames_lost
+    assert all(abs(t - each.pts_s) <= 0.25 for t, each in zip(sorted(given), planned.frames, strict=True))
     assert tally.frames_decoded <= share * FPS * (2.93 + 2.93) + 8, "up to the last frame behind each key frame"
+
+
+Found = tuple[dict[float, bytes], Tally]
+
+
+def found(path: Path, planned: PreviewPlan, threads: int = 1) -> Found:
+    tally, options = Tally(), replace(OPTIONS, threads=threads)
+    batches = list(read_frames(path, probe_video(path, options), planned, options, tally))
+    return {t: p.tobytes() for b in batches for t, p in zip(b.pts_s.tolist(), b.pixels, strict=True)}, tally
+
+
+@pytest.mark.parametrize("name", STREAMS)
+def test_each_stretch_leaves_out_the_same_whoever_decodes_it(
+    name: str, footage: list[np.ndarray], tmp_path: Path
+) -> None:
+    codec, options, _ = STREAMS[name]
+    path = write_video(tmp_path / "video.mp4", footage, fps=FPS, codec=codec, options=options)
+    times = [0.9, 1.9, 2.93, 4.9, 5.9, 6.93]
+    first, second = (found(path, plan(part, 0.25), threads=2) for part in (times[:3], times[3:]))
+    second[1].add(first[1])
+    for threads in (1, 2, 4):
+        assert found(path, plan(times, 0.25), threads) == (first[0] | second[0], second[1])
+
+
+@pytest.mark.parametrize(("ahead", "runs"), [(1, 2), (leaving_out.AHEAD_PACKETS, 1)])
+def test_a_stretch_begins_anew_only_if_it_was_not_seen_ahead_that_b_pictures_are_needed(
+    ahead: int, runs: int, footage: list[np.ndarray], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, options, _ = STREAMS["pyramid that P pictures refer to"]
+    path = write_video(tmp_path / "video.mp4", footage, fps=FPS, options=options)
+    monkeypatch.setattr(leaving_out, "AHEAD_PACKETS", ahead)
+    begun, begin = list[bool](), LeavingOut.begin
+
+    def watched(*args: Any) -> Any:
+        begun.append(args[2])
+        return begin(*args)
+
+    monkeypatch.setattr(LeavingOut, "begin", watched)
+    pixels, _ = found(path, plan([0.9, 1.9, 2.93], 0.25))
+    truth = exact(path)
+    assert len(pixels) == 3 and all(data == truth[t].tobytes() for t, data in pixels.items())
+    assert begun == [True, False][:runs], "the second time, B pictures are not left out"
+
+
+def test_no_packet_behind_the_last_planned_frame_is_looked_at(footage: list[np.ndarray], tmp_path: Path) -> None:
+    """In a store its bytes would have to be fetched."""
+    _, options, _ = STREAMS["pyramid"]
+    extradata, packets = packets_of(write_video(tmp_path / "p.mp4", footage[:30], fps=FPS, options=options))
+    stretch = LeavingOut("h264", extradata)
+    given = iter([av.Packet(packet) for packet in packets])
+    all_of_them = stretch.begin(given, True, lambda packet: bytes(packet) == packets[9])
+    assert len(list(given)) == len(packets) - 10
+    assert [bytes(packet) for packet in all_of_them] == packets[:10] and stretch.no_b
+    assert [stretch.least(memoryview(packet), False) for packet in packets[:10]] == ["BIDIR"] * 10
 
 
 @pytest.mark.parametrize("name", ["pyramid", "hevc in layers"])
@@ -132,11 +189,11 @@ def test_a_picture_of_a_lower_layer_stays_although_its_own_layer_does_not_need_i
 ) -> None:
     codec, options, _ = STREAMS["hevc in layers"]
     path = write_video(tmp_path / "layers.mp4", footage[:60], fps=FPS, codec=codec, options=options)
-    leaving_out = LeavingOut("hevc", packets_of(path)[0])
-    assert leaving_out.layers is not None and leaving_out.layers.top == 2
+    layers = LeavingOut("hevc", packets_of(path)[0])
+    assert layers.layers is not None and layers.layers.top == 2
     for layer, least in ((1, "DEFAULT"), (2, "NONREF")):
         unreferenced = bytes([0, 0, 0, 6, 0, layer, 208, 9, 126, 16])
-        assert leaving_out.least(memoryview(unreferenced), wanted=False, sparse=True) == least
+        assert layers.least(memoryview(unreferenced), wanted=False) == least
 
 
 def test_damaged_headers_are_no_reason_to_fail(footage: list[np.ndarray], tmp_path: Path) -> None:
@@ -150,7 +207,8 @@ def test_damaged_headers_are_no_reason_to_fail(footage: list[np.ndarray], tmp_pa
             for bits in (record, data):
                 for _ in range(chance.randrange(4)):
                     bits[chance.randrange(len(bits))] = chance.randrange(256)
-            leaving_out = LeavingOut(kind, bytes(record[: chance.randrange(len(record) + 1)]))
-            assert leaving_out.least(memoryview(data), False, True) in ("DEFAULT", "NONREF", "BIDIR", None)
-            assert leaving_out.begins_anew(memoryview(data)) in (True, False)
+            damaged = LeavingOut(kind, bytes(record[: chance.randrange(len(record) + 1)]))
+            for each in damaged.begin(iter([av.Packet(bytes(data))] * 2), True, lambda packet: packet.size > 40):
+                assert damaged.least(memoryview(each), False) in ("DEFAULT", "NONREF", "BIDIR", None)
+                assert damaged.begins_anew(memoryview(each)) in (True, False)
     assert Pyramids.of(None) is None and Layers.of(None) is None and LeavingOut("vp9", None).possible is False

@@ -7,7 +7,8 @@ import gc
 import io
 import itertools
 import os
-from collections.abc import Callable
+import random
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -20,8 +21,9 @@ from PIL import Image
 from video_files import make_video, number_of, numbered
 
 from nsnet_cli.errors import VideoError
-from nsnet_cli.media import DecodeReport, FrameBatch, ReadOptions, VideoHeader
-from nsnet_cli.video import read_video
+from nsnet_cli.media import DecodeReport, FrameBatch, PlannedFrame, ReadOptions, VideoHeader
+from nsnet_cli.video import open_video, read_video
+from nsnet_cli.video.reader import VideoReader
 
 SVT = {"preset": "8", "svtav1-params": "lookahead=0"}
 OPEN_GOP = {"x264-params": "open-gop=1:keyint=12:bframes=3:scenecut=0"}
@@ -116,6 +118,70 @@ def test_each_time_has_its_frame(video: Callable[[str], Path], name: str, way: s
     assert 0.9 * len(header.plan) <= len(frames) <= len(header.plan)
     if way == "even":
         assert len(frames) == min(17, count)
+
+
+FINE = {"min_frames": 2, "interval_s": 0.3, "max_frames": 300}
+
+
+def outcome(path: Path, **options: Any) -> tuple[dict[float, bytes], int, int] | str:
+    """What is given and counted, or the kind of the error."""
+    try:
+        _, frames, report = read(path, **options)
+    except VideoError as error:
+        return error.kind
+    return {time: pixels.tobytes() for time, pixels in frames}, report.frames_decoded, report.frames_lost
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_the_number_of_decoders_changes_nothing(video: Callable[[str], Path], name: str) -> None:
+    for way in (FINE, {}):
+        alone = outcome(video(name), **way)
+        assert not isinstance(alone, str)
+        for threads in (2, 4):
+            assert outcome(video(name), **way, threads=threads) == alone, threads
+
+
+@pytest.mark.parametrize("name", ["h264.mp4", "open_gop.mkv", "hevc.mp4", "vp9.webm", "mpeg4.avi", "h264.avi"])
+@pytest.mark.parametrize("tolerance_s", [0.0, 0.12])
+def test_what_a_stretch_gives_does_not_depend_on_those_before_it(tmp_path: Path, name: str, tolerance_s: float) -> None:
+    made = {"gop": 25, "bframes": 3} if name == "h264.avi" else FILES[name]
+    path = make_video(tmp_path / name, **{**made, "frames": 100})
+    with open_video(path, ReadOptions(64)) as whole, open_video(path, ReadOptions(64)) as parts:
+        list(whole.preview())
+        list(parts.preview())
+
+        def frames(reader: VideoReader, planned: Sequence[PlannedFrame]) -> dict[float, bytes]:
+            batches = list(reader.more(planned))
+            return {t: p.tobytes() for b in batches for t, p in zip(b.pts_s.tolist(), b.pixels, strict=True)}
+
+        later = [PlannedFrame(at_s, False, tolerance_s) for at_s in (0.3, 0.7, 1.1, 2.1, 2.7, 3.1)]
+        assert frames(parts, later[3:]) | frames(parts, later[:3]) == frames(whole, later)
+
+
+@pytest.mark.parametrize(("name", "frames", "late"), [("mpeg4.avi", 59, 1), ("h264.avi", 58, 2)])
+def test_pictures_of_an_avi_file_come_at_even_times(tmp_path: Path, name: str, frames: int, late: int) -> None:
+    """AVI has no presentation times. FFmpeg guesses some, wrongly for B pictures; it delays all by one or two."""
+    path = make_video(tmp_path / name, "mpeg4" if "mpeg4" in name else "libx264", bframes=2, gop=30)
+    _, found, _ = read(path, even=True, max_frames=60)
+    assert [round(time * 25) - number_of(pixels) for time, pixels in found[:frames]] == [late] * frames
+
+
+@pytest.mark.parametrize("name", ["h264.mp4", "open_gop.mkv", "hevc.mp4", "vp9.webm", "mpeg4.avi", "av1.mp4"])
+def test_damage_costs_the_same_frames_with_any_number_of_decoders(tmp_path: Path, name: str) -> None:
+    """Only what FFmpeg puts in place of a damaged picture may differ: it may be what its buffers held before."""
+    path = make_video(tmp_path / name, **{**FILES[name], "frames": 100})
+    sound, whole, hurt = path.read_bytes(), outcome(path, **FINE), 0
+    for seed in range(12):
+        chance, data = random.Random(seed), bytearray(sound)
+        for _ in range(chance.randrange(1, 5)):
+            start, count = chance.randrange(len(data) // 4, len(data) // 2), chance.randrange(1, 100)
+            data[start : start + count] = chance.randbytes(count)
+        path.write_bytes(data)
+        alone, shared = (outcome(path, **FINE, threads=threads) for threads in (1, 4))
+        assert not isinstance(alone, str) and not isinstance(shared, str)
+        assert (list(alone[0]), *alone[1:]) == (list(shared[0]), *shared[1:]), seed
+        hurt += alone != whole
+    assert hurt >= 6
 
 
 def full_decode(path: Path) -> dict[float, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from hypothesis import given
@@ -10,18 +11,15 @@ from hypothesis import strategies as st
 
 from nsnet_cli.media import PlannedFrame, ReadOptions
 from nsnet_cli.video.plan import plan_preview
-from nsnet_cli.video.stretches import Clock, Decoded, Run, Stretch, even_cuts, stretches
+from nsnet_cli.video.stretches import Clock, Decoded, Run, Shared, Stretch, stretches
 
 
 @given(
     st.lists(st.floats(0.05, 20), min_size=1, max_size=60),
     st.floats(0, 30),
-    st.integers(1, 6),
     st.booleans(),
 )
-def test_every_planned_frame_is_in_one_stretch_and_every_stretch_in_one_part(
-    steps: list[float], tail_s: float, threads: int, even: bool
-) -> None:
+def test_every_planned_frame_is_in_one_stretch(steps: list[float], tail_s: float, even: bool) -> None:
     keys = tuple(itertools.accumulate(steps, initial=0.0))
     plan = plan_preview(keys, 0.0, keys[-1] + tail_s, 25, ReadOptions(8, even=even))
     parts = stretches(plan, keys)
@@ -31,9 +29,21 @@ def test_every_planned_frame_is_in_one_stretch_and_every_stretch_in_one_part(
     assert sum(part.wants_key for part in parts) == sum(frame.key for frame in plan.frames)
     for part in parts:
         assert all(part.key_s <= fill.pts_s + 1e-6 for fill in part.fills)
-    cuts = even_cuts(parts, threads)
-    assert (cuts[0], cuts[-1], len(cuts)) == (0, len(parts), threads + 1)
-    assert cuts == sorted(cuts)
+
+
+def test_every_stretch_goes_to_one_decoder_in_order_of_time() -> None:
+    parts = [Stretch(float(n), True, ()) for n in range(20_000)]
+    shared = Shared(parts)
+    with ThreadPoolExecutor(4) as pool:
+        taken = [future.result() for future in [pool.submit(lambda: list(shared)) for _ in range(4)]]
+    assert sorted(part.key_s for one in taken for part in one) == [part.key_s for part in parts]
+    assert all(one == sorted(one, key=lambda part: part.key_s) for one in taken)
+
+
+def test_a_frame_is_new_to_one_decoder_only() -> None:
+    shared = Shared([])
+    with ThreadPoolExecutor(4) as pool:
+        assert sum(pool.map(shared.new, [n / 25 for n in range(2000)] * 4)) == 2000
 
 
 def run(*targets: float, tolerance_s: float = 0.0) -> Run:
@@ -74,3 +84,14 @@ def test_only_frames_near_an_exact_target_are_needed() -> None:
 def test_the_ascending_clock_is_trusted(times: list[tuple[int | None, int | None]], want: list[int | None]) -> None:
     clock = Clock()
     assert [clock.ticks(*pair) for pair in times] == want
+    clock.restart()
+    assert [clock.ticks(*pair) for pair in times] == want, "whatever came before"
+
+
+def test_guessed_times_give_way_to_decode_times_that_ascend() -> None:
+    clock = Clock(guessed=True)
+    for _ in range(2):
+        clock.restart()
+        assert [clock.ticks(*pair) for pair in [(1, 2), (4, 3), (3, 4), (5, 5), (6, None)]] == [2, 3, 4, 5, 6]
+    clock.restart()
+    assert [clock.ticks(*pair) for pair in [(1, 7), (2, 6), (3, 5), (4, 4)]] == [7, 2, 3, 4], "as long as they do"

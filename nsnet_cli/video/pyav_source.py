@@ -1,9 +1,10 @@
 """Decodes planned frames with PyAV (FFmpeg): key frames alone, the others from the key frame before them.
 
 The plan is cut into stretches, each a key frame and the planned frames up to the next one. In an indexed file each
-stretch is found by a seek; other files are read through once. Every key frame goes through a flushed decoder, and one
-that is wanted alone is drained at once. Otherwise decoders drop key frames of open GOPs, because they have not seen
-the frames before them.
+stretch is found by a seek, and several decoders share them; other files are read through once. What is given of a
+stretch does not depend on which decoder takes it, or on what that one did before. Every key frame goes through a
+flushed decoder, and one that is wanted alone is drained at once. Otherwise decoders drop key frames of open GOPs,
+because they have not seen the frames before them.
 """
 
 from __future__ import annotations
@@ -21,12 +22,12 @@ import numpy as np
 from nsnet_cli.media import FrameBatch, PreviewPlan, ReadOptions
 from nsnet_cli.video.container import check_memory, open_video
 from nsnet_cli.video.leaving_out import LeavingOut
-from nsnet_cli.video.opened import StoreFile, VideoPath
+from nsnet_cli.video.opened import VideoPath
 from nsnet_cli.video.packets import clocked_packets, packet_ticks, sized_packets
 from nsnet_cli.video.probe import Probe
 from nsnet_cli.video.scaling import Scaler
 from nsnet_cli.video.source import BATCH_FRAMES, Tally
-from nsnet_cli.video.stretches import Clock, Decoded, Run, Stretch, even_cuts, nearest, stretches, wanted_ranges
+from nsnet_cli.video.stretches import Clock, Decoded, Run, Shared, Stretch, nearest, stretches
 
 PACKETS_TO_KEY = 1000
 """Most packets read after a seek to find the key frame."""
@@ -36,16 +37,11 @@ def read_frames(
     path: VideoPath, probe: Probe, plan: PreviewPlan, options: ReadOptions, tally: Tally
 ) -> Iterator[FrameBatch]:
     """Yields the plan's frames in batches of at most BATCH_FRAMES. Counts decoded and lost frames in `tally`."""
-    parts = stretches(plan, probe.key_times_s)
-    threads = max(1, min(options.threads, len(parts))) if probe.indexed else 1
-    if threads == 1:
-        yield from _Decoder(path, probe, options, tally, set()).batches(parts)
-        return
-    given: set[float] = set()
+    shared = Shared(stretches(plan, probe.key_times_s))
+    threads = max(1, min(options.threads, len(shared.parts))) if probe.indexed else 1
     tallies = [Tally() for _ in range(threads)]
-    decoders = [_Decoder(path, probe, options, t, given) for t in tallies]
-    cut = itertools.pairwise(even_cuts(parts, threads))
-    yield from _side_by_side([d.batches(parts[a:b]) for d, (a, b) in zip(decoders, cut, strict=True)])
+    sources = [_Decoder(path, probe, options, one, shared).batches() for one in tallies]
+    yield from sources[0] if threads == 1 else _side_by_side(sources)
     for one in tallies:
         tally.add(one)
 
@@ -94,28 +90,26 @@ def _side_by_side(sources: list[Generator[FrameBatch]]) -> Iterator[FrameBatch]:
 
 
 class _Decoder:
-    """One open container and one decoder, working through stretches."""
+    """One open container and one decoder, working through the stretches that it takes."""
 
-    def __init__(self, path: VideoPath, probe: Probe, options: ReadOptions, tally: Tally, given: set[float]) -> None:
-        self.path, self.probe, self.options, self.tally = path, probe, options, tally
-        self.given = given
-        """Times that decoders of this file have given: one frame can be the nearest to two planned times."""
-        self.clock = Clock()
+    def __init__(self, path: VideoPath, probe: Probe, options: ReadOptions, tally: Tally, shared: Shared) -> None:
+        self.path, self.probe, self.options, self.tally, self.shared = path, probe, options, tally, shared
+        self.clock = Clock(guessed=probe.info.container == "avi")
 
-    def batches(self, parts: list[Stretch]) -> Generator[FrameBatch, None, None]:
+    def batches(self) -> Generator[FrameBatch, None, None]:
         # Saves a fifth of decoding and changes key frames by 0.25 of 255 levels. Others would change by 1.5.
-        only_keys = not any(part.fills for part in parts)
+        only_keys = not any(part.fills for part in self.shared.parts)
         self.video = open_video(self.path, self.options, skip_loop_filter=only_keys)
         try:
-            if self.probe.indexed and isinstance(self.video.file, StoreFile):
-                self.video.file.want(wanted_ranges(self.video, parts, self.probe.info.key_frames))
+            if self.probe.indexed:
+                self.shared.want(self.video, self.probe.info.key_frames)
             self.leaving_out = LeavingOut(self.probe.info.codec, self.video.stream.codec_context.extradata)
             self.frame_s = 1 / (self.probe.info.fps or 25.0)
             self.scaler = Scaler(self.options, self.video.stream.sample_aspect_ratio)
             pixels: list[np.ndarray] = []
             times: list[float] = []
             jpegs: list[bytes] = []
-            for decoded in self._all(parts):
+            for decoded in self._all():
                 pixels.append(self.scaler.square(decoded.frame))
                 times.append(decoded.pts_s)
                 if self.options.jpegs:
@@ -128,15 +122,14 @@ class _Decoder:
         finally:
             self.video.close()
 
-    def _all(self, parts: list[Stretch]) -> Iterator[Decoded]:
+    def _all(self) -> Iterator[Decoded]:
         packets = iter(()) if self.probe.indexed else clocked_packets(self.video, self.probe.false_keys)
-        for part in parts:
+        for part in self.shared:
             if self.probe.indexed:
                 packets = self._seek(part.key_s)
             pushed_back: list[av.Packet] = []
             for decoded in self._stretch(part, packets, pushed_back):
-                if decoded.pts_s not in self.given:
-                    self.given.add(decoded.pts_s)
+                if self.shared.new(decoded.pts_s):
                     yield decoded
             packets = itertools.chain(pushed_back, packets)
 
@@ -167,8 +160,7 @@ class _Decoder:
         skipping = self.probe.indexed and self.leaving_out.possible
         run = Run(part)
         yield from self._run(run, itertools.chain([key], packets), pushed_back, skipping)
-        if run.stopped or (run.missing and self.leaving_out.pyramids and run.sparse(self.frame_s)):
-            self.leaving_out.pyramids = None
+        if run.stopped or (run.missing and self.leaving_out.no_b):
             left = (*run.missing, *run.targets)
             run = yield from self._run_again(Stretch(part.key_s, run.key_due, left), skipping)
         if run.missing and self.probe.indexed:
@@ -181,7 +173,7 @@ class _Decoder:
     def _run_again(self, part: Stretch, skipping: bool) -> Generator[Decoded, None, Run]:
         packets = self._seek(part.key_s)
         key = self._key_packet(part.key_s, packets)
-        run = Run(part)
+        run = Run(part, again=True)
         if key is None:
             run.missing = run.targets
             self.tally.frames_lost += run.key_due
@@ -272,13 +264,14 @@ class _Decoder:
     def _fed(self, run: Run, packets: Iterator[av.Packet], skipping: bool) -> Iterator[av.Packet | None]:
         """Yields what the decoder gets, and sets what it leaves out. None at the end: it gives its last frames."""
         context, leaving_out = self.video.stream.codec_context, self.leaving_out
-        leaving_out.restart()
+        if skipping:
+            packets = leaving_out.begin(packets, run.sparse(self.frame_s), lambda p: self._is_last(run, p))
         for packet in packets:
             if skipping:
                 if run.reached and leaving_out.begins_anew(memoryview(packet)):
                     break
                 wanted = packet.pts is None or run.needs(self.video.seconds(packet.pts), self.frame_s)
-                least = leaving_out.least(memoryview(packet), wanted, run.sparse(self.frame_s))
+                least = leaving_out.least(memoryview(packet), wanted)
                 if least is None:
                     run.stopped = True
                     return
@@ -287,3 +280,6 @@ class _Decoder:
                 run.see(self.video.seconds(packet.pts))
             yield packet
         yield None
+
+    def _is_last(self, run: Run, packet: av.Packet) -> bool:
+        return packet.pts is not None and self.video.seconds(packet.pts) >= run.times[-1]

@@ -1,9 +1,11 @@
-"""Tracks planned frames: how a plan is cut into stretches, which frames are found, missing or not needed."""
+"""Tracks planned frames: the stretches of a plan, shared among decoders, and frames found, missing or not needed."""
 
 from __future__ import annotations
 
 import itertools
+import threading
 from bisect import bisect_left, bisect_right
+from collections.abc import Iterator
 from contextlib import suppress
 
 import av
@@ -12,6 +14,7 @@ import av.error
 from nsnet_cli.media import PlannedFrame, PreviewPlan
 from nsnet_cli.records import dataclass
 from nsnet_cli.video.container import OpenVideo
+from nsnet_cli.video.opened import StoreFile
 
 LEAST_KEY_BYTES, KEY_BYTES, KEY_SHARE = 32 << 10, 128 << 10, 0.1
 """How long a key frame is taken to be if the index does not tell: all of them at most this share of the video."""
@@ -51,11 +54,39 @@ def stretches(plan: PreviewPlan, key_times_s: tuple[float, ...]) -> list[Stretch
     return out
 
 
-def even_cuts(parts: list[Stretch], threads: int) -> list[int]:
-    """Returns where to cut the stretches so that threads share the work. A key frame counts as one second."""
-    work = [1.0 + (part.fills[-1].pts_s - part.key_s if part.fills else 0.0) for part in parts]
-    done = list(itertools.accumulate(work))
-    return [0, *(1 + bisect_right(done, done[-1] * i / threads - 1e-9) for i in range(1, threads)), len(parts)]
+class Shared:
+    """The stretches of one file. Its decoders take them one by one, in order of time, so that all end together."""
+
+    def __init__(self, parts: list[Stretch]) -> None:
+        self.parts = parts
+        self._left = iter(parts)
+        self._given: set[float] = set()
+        self._wanted = False
+        self._lock = threading.Lock()
+
+    def __iter__(self) -> Iterator[Stretch]:
+        return self
+
+    def __next__(self) -> Stretch:
+        with self._lock:
+            return next(self._left)
+
+    def want(self, video: OpenVideo, keys: int) -> None:
+        """Tells a store where in the file all the stretches are. One decoder does so, before any takes a stretch.
+
+        `keys`: how many key frames the video has.
+        """
+        with self._lock:
+            if not self._wanted and isinstance(video.file, StoreFile):
+                video.file.want(wanted_ranges(video, self.parts, keys))
+                self._wanted = True
+
+    def new(self, pts_s: float) -> bool:
+        """Whether no decoder has given this frame yet: one can be the nearest to two planned times."""
+        with self._lock:
+            new = pts_s not in self._given
+            self._given.add(pts_s)
+            return new
 
 
 def wanted_ranges(video: OpenVideo, parts: list[Stretch], keys: int) -> list[tuple[int, int]]:
@@ -87,8 +118,9 @@ def wanted_ranges(video: OpenVideo, parts: list[Stretch], keys: int) -> list[tup
 class Run:
     """Tracks one stretch: the planned frames still to come, and those for which no frame was found."""
 
-    def __init__(self, part: Stretch) -> None:
-        self.part = part
+    def __init__(self, part: Stretch, again: bool = False) -> None:
+        """`again`: leaving out all B pictures did not do."""
+        self.part, self.again = part, again
         self.targets = list(part.fills)
         self.missing: list[PlannedFrame] = []
         self.key_due = part.wants_key
@@ -120,7 +152,7 @@ class Run:
 
     def sparse(self, frame_s: float) -> bool:
         """Whether the tolerance spans so many frames that every B picture may be skipped."""
-        return self.leeway_s > SKIPPING_B_FRAMES * frame_s
+        return not self.again and self.leeway_s > SKIPPING_B_FRAMES * frame_s
 
     def needs(self, time_s: float, frame_s: float) -> bool:
         """Whether an unreferenced frame at this time may be the one for a planned frame."""
@@ -140,15 +172,18 @@ class Clock:
     """Gives presentation times if they ascend as they should, or decode times if those have fewer faults.
 
     Frames leave a decoder in the order they are shown. AVI files with packed B-frames have pairs of times swapped.
-    FFmpeg guesses in the same way (best_effort_timestamp), but PyAV does not pass its guess on.
+    FFmpeg guesses in the same way (best_effort_timestamp), but PyAV does not pass its guess on. Each stretch is judged
+    anew: a frame's time must not depend on what its decoder did before.
     """
 
-    def __init__(self) -> None:
-        self.last: list[int | None] = [None, None]
-        self.faults = [0, 0]
+    def __init__(self, guessed: bool = False) -> None:
+        """`guessed`: the container has no presentation times, so those that there are count as one fault."""
+        self._guessed = guessed
+        self.restart()
 
     def restart(self) -> None:
-        self.last = [None, None]
+        self.last: list[int | None] = [None, None]
+        self.faults = [int(self._guessed), 0]
 
     def ticks(self, pts: int | None, dts: int | None) -> int | None:
         for which, ticks in enumerate((pts, dts)):
