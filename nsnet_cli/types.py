@@ -17,7 +17,7 @@ from nsnet_cli.records import dataclass
 IndexFrames = Literal["salient", "all"]
 """Which frames an image-text checkpoint embeds for later questions, if results are kept."""
 SCHEMA_VERSION = 2
-ALGORITHM_VERSION = 5
+ALGORITHM_VERSION = 6
 """Increased whenever the same video could get other tags than before: kept results are then made again."""
 
 

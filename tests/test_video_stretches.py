@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from nsnet_cli.media import PlannedFrame, ReadOptions
 from nsnet_cli.video.plan import plan_preview
-from nsnet_cli.video.stretches import Clock, Decoded, Run, Shared, Stretch, stretches
+from nsnet_cli.video.stretches import Clock, Decoded, Run, Shared, Stretch, even_shares, stretches
 
 
 @given(
@@ -32,12 +32,12 @@ def test_every_planned_frame_is_in_one_stretch(steps: list[float], tail_s: float
 
 
 def test_every_stretch_goes_to_one_decoder_in_order_of_time() -> None:
-    parts = [Stretch(float(n), True, ()) for n in range(20_000)]
-    shared = Shared(parts)
-    with ThreadPoolExecutor(4) as pool:
-        taken = [future.result() for future in [pool.submit(lambda: list(shared)) for _ in range(4)]]
-    assert sorted(part.key_s for one in taken for part in one) == [part.key_s for part in parts]
-    assert all(one == sorted(one, key=lambda part: part.key_s) for one in taken)
+    fills = [(), (), (), (12.0,), (), (), (20.0,), ()]
+    parts = [Stretch(3.0 * n, True, tuple(PlannedFrame(t, key=False) for t in times)) for n, times in enumerate(fills)]
+    shares = even_shares(parts, 2)
+    assert [[int(part.key_s / 3) for part in share] for share in shares] == [[0, 2, 4, 5, 6], [1, 3, 7]]
+    assert even_shares(parts, 1) == [parts]
+    assert sum(map(len, even_shares(parts, 9))) == 8
 
 
 def test_a_frame_is_new_to_one_decoder_only() -> None:

@@ -1,11 +1,10 @@
-"""Tracks planned frames: the stretches of a plan, shared among decoders, and frames found, missing or not needed."""
+"""Tracks planned frames: the stretches of a plan, each decoder's share, and frames found, missing or not needed."""
 
 from __future__ import annotations
 
 import itertools
 import threading
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator
 from contextlib import suppress
 
 import av
@@ -18,6 +17,8 @@ from nsnet_cli.video.opened import StoreFile
 
 LEAST_KEY_BYTES, KEY_BYTES, KEY_SHARE = 32 << 10, 128 << 10, 0.1
 """How long a key frame is taken to be if the index does not tell: all of them at most this share of the video."""
+KEY_WORK_S = 1.0
+"""A key frame takes a decoder as long as this many seconds of video. An estimate."""
 SKIPPING_FRAMES = 1.5
 """If the tolerance is more than this many frames, every unreferenced frame may be skipped."""
 SKIPPING_B_FRAMES = 2.0
@@ -54,25 +55,31 @@ def stretches(plan: PreviewPlan, key_times_s: tuple[float, ...]) -> list[Stretch
     return out
 
 
+def even_shares(parts: list[Stretch], decoders: int) -> list[list[Stretch]]:
+    """Gives each stretch, in order of time, to the decoder that has least to do so far, so that all end together.
+
+    It is settled before any begins: damaged files would else be read differently from run to run.
+    """
+    shares: list[list[Stretch]] = [[] for _ in range(decoders)]
+    work_s = [0.0] * decoders
+    for part in parts:
+        least = work_s.index(min(work_s))
+        shares[least].append(part)
+        work_s[least] += KEY_WORK_S + (part.fills[-1].pts_s - part.key_s if part.fills else 0.0)
+    return shares
+
+
 class Shared:
-    """The stretches of one file. Its decoders take them one by one, in order of time, so that all end together."""
+    """What the decoders of one file know of each other."""
 
     def __init__(self, parts: list[Stretch]) -> None:
         self.parts = parts
-        self._left = iter(parts)
         self._given: set[float] = set()
         self._wanted = False
         self._lock = threading.Lock()
 
-    def __iter__(self) -> Iterator[Stretch]:
-        return self
-
-    def __next__(self) -> Stretch:
-        with self._lock:
-            return next(self._left)
-
     def want(self, video: OpenVideo, keys: int) -> None:
-        """Tells a store where in the file all the stretches are. One decoder does so, before any takes a stretch.
+        """Tells a store where in the file all the stretches are. One decoder does so, before any reads a stretch.
 
         `keys`: how many key frames the video has.
         """
