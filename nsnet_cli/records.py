@@ -28,7 +28,8 @@ else:
                     setattr(cls, name, method)
             cls.__doc__ = cls.__doc__ or cls.__name__  # else its signature is written there, which takes long
             cls = dataclasses.dataclass(init=False, eq=False, repr=False, slots=True)(cls)
-            cls._given = tuple(field for field in dataclasses.fields(cls) if field.init)
+            fields = (field for field in dataclasses.fields(cls) if field.init)
+            cls._given = tuple((field.name, field.default, field.default_factory) for field in fields)
             cls.__signature__ = _SIGNATURE
             return cls
 
@@ -39,17 +40,17 @@ def _init(self: Any, *args: object, **given: object) -> None:
     fields = self._given
     if len(args) > len(fields):
         _complain(self, args, given)
-    for field, value in zip(fields, args, strict=False):
-        _set(self, field.name, value)
+    for (name, _, _), value in zip(fields, args, strict=False):
+        _set(self, name, value)
     left = len(given)
-    for field in fields[len(args) :]:
-        if field.name in given:
-            _set(self, field.name, given[field.name])
+    for name, default, factory in fields[len(args) :]:
+        if name in given:
+            _set(self, name, given[name])
             left -= 1
-        elif field.default is not MISSING:
-            _set(self, field.name, field.default)
-        elif field.default_factory is not MISSING:
-            _set(self, field.name, field.default_factory())
+        elif default is not MISSING:
+            _set(self, name, default)
+        elif factory is not MISSING:
+            _set(self, name, factory())
         else:
             _complain(self, args, given)
     if left:
@@ -70,17 +71,18 @@ class _Signature:
     def __get__(self, instance: object, owner: Any) -> Signature:
         from inspect import Parameter, Signature
 
-        def default(field: dataclasses.Field[Any]) -> object:
-            if field.default is not MISSING:
-                return field.default
-            return Parameter.empty if field.default_factory is MISSING else ...
-
-        return Signature(
-            [
-                Parameter(field.name, Parameter.POSITIONAL_OR_KEYWORD, default=default(field), annotation=field.type)
-                for field in owner._given
-            ]
-        )
+        parameters = []
+        for name, default, factory in owner._given:
+            shown = Parameter.empty if factory is MISSING else ...
+            parameters.append(
+                Parameter(
+                    name,
+                    Parameter.POSITIONAL_OR_KEYWORD,
+                    default=shown if default is MISSING else default,
+                    annotation=owner.__dataclass_fields__[name].type,
+                )
+            )
+        return Signature(parameters)
 
 
 def _repr(self: Any) -> str:
