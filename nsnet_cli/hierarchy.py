@@ -118,13 +118,13 @@ class Hierarchy:
         """
         import numpy as np
 
-        below = [self.tags_below[row] for row in rows]
+        below = [self._tags_below[row] for row in rows]
         starts = np.cumsum([0, *(len(tags) for tags in below)])[:-1]
         combine = np.maximum if highest else np.add
         return np.asarray(combine.reduceat(scores[..., np.concatenate(below)], starts, axis=-1))
 
     @cached_property
-    def tags_below(self) -> list[np.ndarray]:
+    def _tags_below(self) -> list[np.ndarray]:
         """For each node, the positions of the tags that are the node or one of its descendants; never empty."""
         import numpy as np
 
@@ -150,7 +150,7 @@ class Hierarchy:
 
     def prepare(self) -> None:
         """Makes the tables behind `sums` and `ancestors`, which the first call of each would make: 10 ms."""
-        _ = self.tags_below, self._place
+        _ = self._tags_below, self._place
 
     def ancestors(self, identifier: str) -> tuple[TagName, ...]:
         """Returns the ancestors of a node that have a name, the nearest first: cat, mammal, animal."""

@@ -16,6 +16,8 @@ from nsnet_cli.video.reader import VideoReader
 
 LOOK_FRAMES = 4
 """Frames per call of the preview network. The CPU engine's graph takes as many, whatever it is given."""
+SAMPLE_PX = 16
+"""Pixels of this distance tell which frames may be equal, before all pixels are compared."""
 ALIKE = 0.5
 """Frames that are at least so like a chosen one count as the same scene."""
 
@@ -28,21 +30,25 @@ class Looking:
         self._lanes, self._look = lanes, look
         self._waiting: list[Future[Looked]] = []
         self._new: list[np.ndarray] = []
-        self._last: np.ndarray | None = None
+        self._seen: dict[bytes, list[tuple[int, np.ndarray]]] = {}
+        """The different frames and their numbers, by some of their pixels."""
         self.of: list[int] = []
         """For each frame so far, which of the different frames it shows."""
         self.different = 0
-        """Frames that differ from the one before them: only these are looked at."""
+        """Frames that differ from all before them: only these are looked at. In whatever order they come, as many."""
 
     def add(self, pixels: np.ndarray) -> None:
         for frame in pixels:
-            if self._last is None or not np.array_equal(frame, self._last):
-                self._last = frame
+            alike = self._seen.setdefault(frame[::SAMPLE_PX, ::SAMPLE_PX].tobytes(), [])
+            known = next((number for number, other in alike if np.array_equal(frame, other)), None)
+            if known is None:
+                known = self.different
+                alike.append((known, frame))
                 self._new.append(frame)
                 self.different += 1
                 if len(self._new) == LOOK_FRAMES:
                     self._begin()
-            self.of.append(self.different - 1)
+            self.of.append(known)
 
     def result(self) -> Looked:
         """Waits for the network. Returns features (T, D) and logits (T, C) of all frames, in their order."""

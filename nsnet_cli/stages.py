@@ -34,7 +34,7 @@ class Preview:
     logits: np.ndarray | None  # (T, C)
     seconds: float
     repeated: int = 0
-    """Frames that equal the one before them: the preview network did not look at them again."""
+    """Frames that equal another one: the preview network did not look at them again."""
     left: int = 0
     """Planned frames that were left out, far from what is salient."""
 

@@ -559,6 +559,7 @@ def test_a_single_file_loads_nothing_that_it_does_not_need(clip: Path, tmp_path:
         "pydantic",
         "matplotlib",
         "numpy.ma",
+        "importlib.metadata",
         "openvino.tools.ovc.convert",
         "pathspec",
         "fsspec",

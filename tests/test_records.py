@@ -119,6 +119,29 @@ def test_a_subclass_has_the_fields_of_both_and_keeps_its_own_methods(dataclass: 
     assert hash(Named(1.0)) != hash(Named(2.0))
 
 
+@pytest.mark.parametrize("child", [records.dataclass, dataclasses.dataclass], ids=["ours", "standard"])
+def test_both_kinds_inherit_from_both(child: Decorator) -> None:
+    for base in (Point, dataclasses.make_dataclass("P", [("x", int), ("y", int, 2)], frozen=True, slots=True)):
+        named: Any = child(frozen=True, slots=True)(
+            type("Named", (base,), {"__annotations__": {"name": "str"}, "name": "a", "__module__": __name__})
+        )
+        one = named(1, name="b")
+        assert (one.x, one.y, one.name) == (1, 2, "b")
+        assert dataclasses.replace(one, x=3) == named(3, name="b")
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            one.x = 2
+
+
+def test_what_it_does_not_know_is_refused() -> None:
+    for kind in (field(default=1, init=False), field(default=1, kw_only=True)):
+        with pytest.raises(TypeError, match="needs the standard dataclass"):
+            records.dataclass(frozen=True, slots=True)(type("A", (), {"__annotations__": {"a": "int"}, "a": kind}))
+    with pytest.raises(TypeError, match="needs the standard dataclass"):
+        records.dataclass(frozen=True, slots=True)(
+            type("A", (), {"__annotations__": {"a": "dataclasses.InitVar[int]"}})
+        )
+
+
 def test_it_travels_to_another_process() -> None:
     assert pickle.loads(pickle.dumps(Point(1))) == Point(1, 2)
 

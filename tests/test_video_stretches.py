@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -41,9 +42,16 @@ def test_every_stretch_goes_to_one_decoder_in_order_of_time() -> None:
 
 
 def test_a_frame_is_new_to_one_decoder_only() -> None:
+    class Slow(set[float]):
+        def __contains__(self, item: object) -> bool:
+            found = super().__contains__(item)
+            time.sleep(0.001)  # the other decoders go on
+            return found
+
     shared = Shared([])
+    shared._given = Slow()
     with ThreadPoolExecutor(4) as pool:
-        assert sum(pool.map(shared.new, [n / 25 for n in range(2000)] * 4)) == 2000
+        assert sum(pool.map(shared.new, [n / 25 for n in range(20) for _ in range(4)])) == 20
 
 
 def run(*targets: float, tolerance_s: float = 0.0) -> Run:

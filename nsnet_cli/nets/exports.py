@@ -104,7 +104,7 @@ class Exports:
         return self._found(export)
 
     def meta(self, export: Export) -> dict[str, Any]:
-        """Returns what is known about a graph: `gflops` per frame, and for a classifier the `widths` of its outputs."""
+        """Returns what is known about a network: `gflops` per view, and the `widths` of its outputs."""
         meta = intact.read_meta(export.folder)
         if meta is None:
             self._make(export)
@@ -115,8 +115,10 @@ class Exports:
 
     def known_gflops(self, use: NetworkUse, batch: int) -> float | None:
         """Returns the GFLOPs per view, or None if the network was exported neither for OpenVINO nor for torch."""
-        folders = (self._classifier_folder(use, batch), *(self._torch_folder(use, name) for name in ("cuda", "cpu")))
-        meta = next(filter(None, map(intact.read_meta, folders)), None)
+        for name in ("cuda", "cpu"):
+            if (meta := intact.read_meta(self._torch_folder(use, name))) is not None:
+                return float(meta["gflops"])
+        meta = intact.read_meta(self._classifier_folder(use, batch))  # last: it imports OpenVINO
         return float(meta["gflops"]) if meta is not None else None
 
     def whole(self, export: Export) -> Path:

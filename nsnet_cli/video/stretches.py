@@ -65,7 +65,7 @@ def even_shares(parts: list[Stretch], decoders: int) -> list[list[Stretch]]:
     for part in parts:
         least = work_s.index(min(work_s))
         shares[least].append(part)
-        work_s[least] += KEY_WORK_S + (part.fills[-1].pts_s - part.key_s if part.fills else 0.0)
+        work_s[least] += KEY_WORK_S + max(0.0, part.fills[-1].pts_s - part.key_s if part.fills else 0.0)
     return shares
 
 
