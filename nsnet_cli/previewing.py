@@ -16,8 +16,6 @@ from nsnet_cli.video.reader import VideoReader
 
 LOOK_FRAMES = 4
 """Frames per call of the preview network. The CPU engine's graph takes as many, whatever it is given."""
-SAMPLE_PX = 16
-"""Pixels of this distance tell which frames may be equal, before all pixels are compared."""
 ALIKE = 0.5
 """Frames that are at least so like a chosen one count as the same scene."""
 
@@ -30,25 +28,23 @@ class Looking:
         self._lanes, self._look = lanes, look
         self._waiting: list[Future[Looked]] = []
         self._new: list[np.ndarray] = []
-        self._seen: dict[bytes, list[tuple[int, np.ndarray]]] = {}
-        """The different frames and their numbers, by some of their pixels."""
+        self._kinds = Kinds()
         self.of: list[int] = []
         """For each frame so far, which of the different frames it shows."""
-        self.different = 0
+
+    @property
+    def different(self) -> int:
         """Frames that differ from all before them: only these are looked at. In whatever order they come, as many."""
+        return self._kinds.count
 
     def add(self, pixels: np.ndarray) -> None:
         for frame in pixels:
-            alike = self._seen.setdefault(frame[::SAMPLE_PX, ::SAMPLE_PX].tobytes(), [])
-            known = next((number for number, other in alike if np.array_equal(frame, other)), None)
-            if known is None:
-                known = self.different
-                alike.append((known, frame))
+            before = self.different
+            self.of.append(self._kinds.number(frame))
+            if self.different > before:
                 self._new.append(frame)
-                self.different += 1
                 if len(self._new) == LOOK_FRAMES:
                     self._begin()
-            self.of.append(known)
 
     def result(self) -> Looked:
         """Waits for the network. Returns features (T, D) and logits (T, C) of all frames, in their order."""
@@ -138,8 +134,22 @@ class Later:
         return asked
 
 
+class Kinds:
+    """Numbers pictures of one shape in the order in which they come. Equal ones have the same number."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[int, int] = {}  # by 64 bits of each picture: its bytes would take as much memory again
+
+    @property
+    def count(self) -> int:
+        return len(self._numbers)
+
+    def number(self, picture: np.ndarray) -> int:
+        return self._numbers.setdefault(hash(picture.tobytes()), self.count)
+
+
 def distinct(views: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Returns which of the views (K, ...) are the first of their kind, and for each view its place among those."""
-    first: dict[bytes, int] = {}
-    place = np.array([first.setdefault(view.tobytes(), len(first)) for view in views])
+    kinds = Kinds()
+    place = np.array([kinds.number(view) for view in views])
     return np.unique(place, return_index=True)[1], place
