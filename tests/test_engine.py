@@ -123,6 +123,33 @@ def test_frames_get_the_same_answers_alone_and_together(photos: dict[str, np.nda
                 np.testing.assert_allclose(output, np.concatenate([*each] * 4)[:count], atol=1e-3)
 
 
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="elsewhere threads are never bound to cores")
+@pytest.mark.usefixtures("tagger")  # exports are there
+def test_no_thread_of_the_engine_is_bound_to_a_core() -> None:
+    """One that is bound waits behind a decode process on its core while another core is free."""
+    if len(os.sched_getaffinity(0)) < 2:
+        pytest.skip("there is one core")
+    code = """
+import os, numpy as np
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from nsnet_cli.nets.build import build_engine
+from nsnet_cli.weights.checkpoint import resolve_checkpoint
+engine = build_engine(resolve_checkpoint("imagenet-lite"), "cpu")
+cores, bound = os.sched_getaffinity(0), False
+with ThreadPoolExecutor(engine.lanes) as lanes:
+    engine.recognise(np.zeros((1, 256, 256, 3), np.uint8))  # while graphs are compiled, threads are bound for a moment
+    for run in (engine.preview, engine.recognise):
+        working = [lanes.submit(run, np.zeros((4, 256, 256, 3), np.uint8)) for _ in range(8)]
+        while not all(work.done() for work in working):
+            for thread in os.listdir("/proc/self/task"):
+                with suppress(ProcessLookupError):
+                    bound |= os.sched_getaffinity(int(thread)) != cores
+os._exit(bound or any(work.exception() for work in working))
+"""
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
 @pytest.mark.usefixtures("tagger")  # exports are there
 def test_first_use_from_several_threads_does_not_deadlock() -> None:
     """The first OpenVINO array takes a lock and then needs Python's, which another first array may hold."""

@@ -154,6 +154,8 @@ def loaded(exports: Exports, export: Export, precision: str = "f32") -> Graph:
         "NUM_STREAMS": lanes,
         "INFERENCE_NUM_THREADS": lanes,
         "INFERENCE_PRECISION_HINT": precision,
+        # not bound to cores: a decode process may have the one that a thread is bound to, while another is free
+        "ENABLE_CPU_PINNING": False,
     }
     assert export.batch is not None
     return Graph(exports.compile(export, settings), export.batch)
