@@ -101,10 +101,12 @@ def shrink(pixels: np.ndarray, side_px: int) -> np.ndarray:
     if side == side_px:
         return pixels
     if side == 2 * side_px:  # the usual case, which needs no import of Pillow
-        quads = pixels.reshape(-1, side_px, 2, side_px, 2, 3)
-        top = np.add(quads[:, :, 0, :, 0], quads[:, :, 0, :, 1], dtype=np.uint16)
-        bottom = np.add(quads[:, :, 1, :, 0], quads[:, :, 1, :, 1], dtype=np.uint16)
-        return ((top + bottom + 2) >> 2).astype(np.uint8)
+        rows = pixels.reshape(-1, 2, side * 3)
+        pairs = np.add(rows[:, 0], rows[:, 1], dtype=np.uint16).reshape(-1, 6)  # each two pixels side by side
+        small = np.empty((len(pairs), 3), np.uint8)
+        for colour in range(3):  # not all at once: numpy is seven times slower where the last axis has three numbers
+            small[:, colour] = (pairs[:, colour] + pairs[:, colour + 3] + 2) >> 2
+        return small.reshape(-1, side_px, side_px, 3)
     from PIL import Image
 
     images = (Image.fromarray(frame) for frame in pixels)
