@@ -1,11 +1,12 @@
-"""What 8 bits give and cost: core time per frame, top-1 on photos, changed answers; first tags of composites.
+"""What less precision gives and costs: core time per frame, top-1 on photos, changed answers; composites; whole runs.
 
-    python benchmarks/fast.py ../shared/data --composites ../build/composites-dev
+    python benchmarks/fast.py ../shared/data --composites ../build/composites-dev --clips ../shared/data/fight
 
-`--fast` uses them for the preview network only. Half of the photos are judged, which the ranges have not seen. Times
-are of one core, f32 and 8 bits in turn: the processor's own, which other programs hardly change. `--fit` measures the
-ranges anew, by NNCF (pip install nncf) on the other half of the photos and on footage, and writes
-nsnet_cli/data/int8_ranges.json.
+`--fast` is bf16 where the CPU has instructions for it, which is then measured too; else 8 bits for the preview network
+only. Half of the photos are judged, which the ranges of 8 bits have not seen. Times per frame are of one core, all
+precisions in turn: the processor's own, which other programs hardly change. `--clips` tags a folder with and without
+`--fast`, whole processes in turn. `--fit` measures the ranges anew, by NNCF (pip install nncf) on the other half of the
+photos and on footage, and writes nsnet_cli/data/int8_ranges.json.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import statistics
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,9 +24,10 @@ import av
 import numpy as np
 import openvino
 from PIL import Image
+from speed import TAG, timed
 
 from nsnet_cli.labelled.metrics import inside, roc_auc
-from nsnet_cli.nets.cpu_engine import PREVIEW_BATCH, RECOGNISER_BATCH, CpuEngine, Graph, loaded, shrink
+from nsnet_cli.nets.cpu_engine import PREVIEW_BATCH, RECOGNISER_BATCH, CpuEngine, Graph, fast_precision, loaded, shrink
 from nsnet_cli.nets.exports import Exports
 from nsnet_cli.nets.quantised import RANGES_FILE, key_of, layers
 from nsnet_cli.policies import select
@@ -126,16 +129,18 @@ def core_ms(graphs: Sequence[Graph], frames: np.ndarray) -> list[float]:
     return [float(np.median(own)) for own in took]
 
 
-def judge_photos(checkpoint: Checkpoint, data: Path) -> None:
+def judge_photos(checkpoint: Checkpoint, data: Path, bf16: bool) -> None:
     pixels, classes = photos(data, 1)
     exports = Exports()
+    kinds = ("f32", "int8", "bf16") if bf16 else ("f32", "int8")
     for use, batch in ((checkpoint.preview, PREVIEW_BATCH), (checkpoint.recogniser, RECOGNISER_BATCH)):
-        kept = [exports.classifier(use, batch, int8=int8) for int8 in (False, True)]
-        graphs = [loaded(exports, export) for export in kept]
+        kept = [exports.classifier(use, batch, int8=kind == "int8") for kind in kinds]
+        hints = ["bf16" if kind == "bf16" else "f32" for kind in kinds]
+        graphs = [loaded(exports, export, hint) for export, hint in zip(kept, hints, strict=True)]
         shown = shrink(pixels, use.size_px)
         best = [graph(shown)[1].argmax(1) for graph in graphs]
         took = core_ms(graphs, shown[:batch])
-        for kind, export, answers, ms in zip(("f32", "int8"), kept, best, took, strict=True):
+        for kind, export, answers, ms in zip(kinds, kept, best, took, strict=True):
             megabytes = (export.folder / "graph.bin").stat().st_size / 1e6
             top1, changed = (100 * np.mean(each) for each in (answers == classes, answers != best[0]))
             print(
@@ -145,15 +150,18 @@ def judge_photos(checkpoint: Checkpoint, data: Path) -> None:
             )
 
 
-def judge_composites(checkpoint: Checkpoint, folder: Path, most: int) -> None:
-    """The whole way of a video but for its decoding, which all share. `--fast` leaves the recogniser as it is."""
+def judge_composites(checkpoint: Checkpoint, folder: Path, most: int, bf16: bool) -> None:
+    """The whole way of a video but for its decoding, which all share. 8 bits are never used for the recogniser."""
     plain, fast, exports = CpuEngine(checkpoint), CpuEngine(checkpoint, "int8"), Exports()
     recogniser = loaded(exports, exports.classifier(checkpoint.recogniser, RECOGNISER_BATCH, int8=True))
     ways = {
         "f32": (plain, plain.recognise),
-        "preview in int8 (--fast)": (fast, plain.recognise),
+        "preview in int8 (--fast without bf16)": (fast, plain.recognise),
         "recogniser in int8": (plain, recogniser),
     }
+    if bf16:
+        half = CpuEngine(checkpoint, "bf16")
+        ways["both in bf16 (--fast here)"] = (half, half.recognise)
     options = TagOptions(frames=checkpoint.frames, preview=checkpoint.preview_frames)
     reading = read_options(checkpoint, options, jpegs=False, threads=1)
     saliency: dict[str, list[np.ndarray]] = {way: [] for way in ways}
@@ -183,10 +191,21 @@ def judge_composites(checkpoint: Checkpoint, folder: Path, most: int) -> None:
         print(f"{len(rows)} composites, {way}: top-1 {100 * right:.1f} %, ROC-AUC {area:.4f}, same {100 * same:.1f} %")
 
 
+def judge_run(checkpoint: str, clips: Path, pairs: int) -> None:
+    """Tags a folder with `--fast` and without, in turn. Prints the medians of the seconds and of their ratio."""
+    plain = [*TAG, "--checkpoint", checkpoint, str(clips)]
+    timed([*plain, "--fast"])  # it may export
+    took = [(timed([*plain, "--fast"])[0], timed(plain)[0]) for _ in range(pairs)]
+    fast_s, plain_s, ratio = (statistics.median(each) for each in zip(*((a, b, a / b) for a, b in took), strict=True))
+    print(f"{clips}: {plain_s:.2f} s, with --fast {fast_s:.2f} s, {ratio:.2f} times as long")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
     parser.add_argument("--composites", type=Path)
+    parser.add_argument("--clips", type=Path)
+    parser.add_argument("--pairs", type=int, default=5)
     parser.add_argument("--most", type=int, default=120)
     parser.add_argument("--checkpoint", default="imagenet-lite")
     parser.add_argument("--fit", action="store_true")
@@ -195,9 +214,12 @@ def main() -> None:
     if args.fit:
         RANGES_FILE.write_text(json.dumps(fitted(checkpoint, args.data)) + "\n", encoding="utf-8")
         return
-    judge_photos(checkpoint, args.data)
+    bf16 = fast_precision(checkpoint) == "bf16"
+    judge_photos(checkpoint, args.data, bf16)
     if args.composites:
-        judge_composites(checkpoint, args.composites, args.most)
+        judge_composites(checkpoint, args.composites, args.most, bf16)
+    if args.clips:
+        judge_run(args.checkpoint, args.clips, args.pairs)
 
 
 if __name__ == "__main__":
