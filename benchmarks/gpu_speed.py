@@ -287,7 +287,8 @@ def heavy(runs: Runs, checkpoint: str, clip: Path, folder: Path, devices: list[s
         runs.add(first)
         if first.get("error"):
             continue
-        count = runs.args.heavy if device == devices[1] else min(runs.args.heavy, runs.args.heavy_cpu)
+        most = runs.args.heavy if device == devices[1] else min(runs.args.heavy, runs.args.heavy_cpu)
+        count = min(most, len(files))
         if runs.left_s < 60:
             runs.add({"what": f"{checkpoint}, {count} clips", "device": device, "error": "left out: no time was left"})
             continue
