@@ -316,6 +316,7 @@ from pathlib import Path
 from nsnet_cli.index.library import ask
 from nsnet_cli.index import update
 update.BATCH = 3
+print("begins", flush=True)
 sys.stdout.write(str(len(ask(Path(sys.argv[1]), lambda l: l.by_tags(l.names().match("dog").tags, 10**6)))))
 """
 
@@ -328,12 +329,13 @@ def test_kills_while_it_is_brought_up_to_date(tmp_path: Path) -> None:
     for n in range(60):
         keep(tmp_path, f"{n}.mp4", kept_look([("dog", 0.5 + n / 200, 0, 1)], features(n)))
     rng, killed = random.Random(0), 0
-    for _ in range(12):
+    for n in range(12):
         process = start(tmp_path)
-        time.sleep(rng.uniform(0.1, 0.6))
+        assert process.stdout is not None and process.stdout.readline() == "begins\n"
+        time.sleep(n * 0.02)  # from at once on: however fast the machine is, some are killed at work
         process.send_signal(signal.SIGKILL)
         killed += process.wait() == -signal.SIGKILL
-        process.stdout.close()  # type: ignore[union-attr]
+        process.stdout.close()
         for path in rng.sample(sorted(tmp_path.glob("*.nsnet.json")), 5):
             os.utime(path)
     assert killed
@@ -347,7 +349,7 @@ def test_several_at_once_give_the_same(tmp_path: Path) -> None:
     for n in range(40):
         keep(tmp_path, f"{n}.mp4", kept_look([("dog", 0.9, 0, 1)], features(n)))
     processes = [start(tmp_path) for _ in range(4)]
-    assert [process.communicate(timeout=60)[0] for process in processes] == ["40"] * 4
+    assert [process.communicate(timeout=60)[0] for process in processes] == ["begins\n40"] * 4
     sql = "SELECT rows, live, (SELECT sum(count) FROM videos) FROM frames"
     assert ask(tmp_path, lambda library: library.index.db.execute(sql).fetchall()) == [(800, 800, 800)]
 
