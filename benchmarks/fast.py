@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import csv
 import json
-import statistics
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,7 +23,7 @@ import av
 import numpy as np
 import openvino
 from PIL import Image
-from speed import TAG, timed
+from speed import TAG, in_turn
 
 from nsnet_cli.labelled.metrics import inside, roc_auc
 from nsnet_cli.nets.cpu_engine import PREVIEW_BATCH, RECOGNISER_BATCH, CpuEngine, Graph, fast_precision, loaded, shrink
@@ -135,8 +134,9 @@ def judge_photos(checkpoint: Checkpoint, data: Path, bf16: bool) -> None:
     kinds = ("f32", "int8", "bf16") if bf16 else ("f32", "int8")
     for use, batch in ((checkpoint.preview, PREVIEW_BATCH), (checkpoint.recogniser, RECOGNISER_BATCH)):
         kept = [exports.classifier(use, batch, int8=kind == "int8") for kind in kinds]
-        hints = ["bf16" if kind == "bf16" else "f32" for kind in kinds]
-        graphs = [loaded(exports, export, hint) for export, hint in zip(kept, hints, strict=True)]
+        graphs = [
+            loaded(exports, one, "bf16" if kind == "bf16" else "f32") for one, kind in zip(kept, kinds, strict=True)
+        ]
         shown = shrink(pixels, use.size_px)
         best = [graph(shown)[1].argmax(1) for graph in graphs]
         took = core_ms(graphs, shown[:batch])
@@ -151,7 +151,7 @@ def judge_photos(checkpoint: Checkpoint, data: Path, bf16: bool) -> None:
 
 
 def judge_composites(checkpoint: Checkpoint, folder: Path, most: int, bf16: bool) -> None:
-    """The whole way of a video but for its decoding, which all share. 8 bits are never used for the recogniser."""
+    """The whole way of a video but for its decoding, which all share. `--fast` never has a recogniser in 8 bits."""
     plain, fast, exports = CpuEngine(checkpoint), CpuEngine(checkpoint, "int8"), Exports()
     recogniser = loaded(exports, exports.classifier(checkpoint.recogniser, RECOGNISER_BATCH, int8=True))
     ways = {
@@ -194,9 +194,8 @@ def judge_composites(checkpoint: Checkpoint, folder: Path, most: int, bf16: bool
 def judge_run(checkpoint: str, clips: Path, pairs: int) -> None:
     """Tags a folder with `--fast` and without, in turn. Prints the medians of the seconds and of their ratio."""
     plain = [*TAG, "--checkpoint", checkpoint, str(clips)]
-    timed([*plain, "--fast"])  # it may export
-    took = [(timed([*plain, "--fast"])[0], timed(plain)[0]) for _ in range(pairs)]
-    fast_s, plain_s, ratio = (statistics.median(each) for each in zip(*((a, b, a / b) for a, b in took), strict=True))
+    found = in_turn([*plain, "--fast"], plain, pairs)
+    fast_s, plain_s, ratio = found["ours_s"], found["other_s"], 1 / found["ratio"]
     print(f"{clips}: {plain_s:.2f} s, with --fast {fast_s:.2f} s, {ratio:.2f} times as long")
 
 

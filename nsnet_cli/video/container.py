@@ -116,7 +116,7 @@ def _open_container(path: VideoPath, file: DiskFile | StoreFile, options: ReadOp
         "format_whitelist": f"{VIDEO_FORMATS},{AUDIO_FORMATS}",
         "max_pixels": str(most_pixels(options)),
         "threads": "1",
-        "skip_loop_filter": "all",  # FFmpeg decodes a frame or two to learn their format; no decoder of ours has it
+        "skip_loop_filter": "all",  # of what FFmpeg decodes to learn the format; our decoders have own options
     }
     head = file.head(4096)
     named = NAMED_FORMATS.get(path.suffix.lower())
